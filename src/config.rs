@@ -1,0 +1,475 @@
+//! Every setting of the configuration file as plain typed data.
+//!
+//! The doc comment of a key is its reference: `hookbus schema` and
+//! `docs/configuration.md` are made from these types. What a file may hold beyond
+//! its shape (unique names, templates that make sense) is in [`check`]; how text
+//! becomes these types is in [`load`].
+
+pub mod check;
+pub mod load;
+pub mod secret;
+pub mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use self::secret::Secret;
+use self::units::{Size, Time};
+
+/// The whole configuration file.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The public listener, where providers post their webhooks.
+    pub http: Http,
+    /// The second listener: health, readiness and metrics.
+    pub admin: Admin,
+    /// What is logged, and how.
+    pub log: Log,
+    /// The NATS servers; without this table nothing is asked and nothing goes to JetStream.
+    pub nats: Option<Nats>,
+    /// The Kafka cluster; without this table nothing goes to Kafka.
+    pub kafka: Option<Kafka>,
+    /// The paths that webhooks arrive at, one table each.
+    #[serde(rename = "endpoint")]
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// `[http]`: the public listener and its limits.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Http {
+    /// Address and port to listen on.
+    pub listen: SocketAddr,
+    /// Largest body; a larger one is answered with 413.
+    pub max_body: Size,
+    /// Open connections; further ones wait in the kernel's queue.
+    pub max_connections: usize,
+    /// Requests whose body is being read at the same time; over it: 503.
+    pub max_reading: usize,
+    /// Events being handled at the same time; over it: 503.
+    pub max_events: usize,
+    /// Webhooks with questions being handled at the same time, a pool of its own; over it: 503.
+    pub max_questions: usize,
+    /// Bytes of all bodies and payloads held at the same time; over it: 503.
+    pub max_in_flight_bytes: Size,
+    /// Time for the head of a request from its first byte on, and for the first byte of a connection.
+    pub header_timeout: Time,
+    /// How long a connection may be silent between two requests.
+    pub keep_alive: Time,
+    /// Time for the whole body; over it: 503.
+    pub body_timeout: Time,
+    /// After SIGTERM: not ready, but still serving for so long, so that load balancers notice.
+    pub shutdown_delay: Time,
+    /// Then: how long what is in flight may take to end.
+    pub drain: Time,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            max_body: Size::mib(8),
+            max_connections: 20_000,
+            max_reading: 4_096,
+            max_events: 8_192,
+            max_questions: 2_048,
+            max_in_flight_bytes: Size::mib(512),
+            header_timeout: Time::seconds(10),
+            keep_alive: Time::seconds(75),
+            body_timeout: Time::seconds(30),
+            shutdown_delay: Time::seconds(0),
+            drain: Time::seconds(20),
+        }
+    }
+}
+
+/// `[admin]`: the second listener.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address and port of `/livez`, `/readyz` and `/metrics`.
+    pub listen: SocketAddr,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 9180)),
+        }
+    }
+}
+
+/// `[log]`: what is logged, to standard error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// How a line looks: `text` for people, `json` for machines.
+    pub format: LogFormat,
+    /// The least severe level that is logged.
+    pub level: LogLevel,
+}
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What went wrong and needs somebody.
+    Error,
+    /// What went wrong.
+    Warn,
+    /// What happened to the bridge and its brokers.
+    #[default]
+    Info,
+    /// One line a webhook.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// `[nats]`: where questions are asked and JetStream events are stored.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nats {
+    /// Addresses of the servers, tried in turn. `tls://` demands TLS.
+    pub servers: Vec<String>,
+    /// User name, together with `password`.
+    pub user: Option<String>,
+    /// Password of `user`.
+    pub password: Option<Secret>,
+    /// Token, for servers that use one.
+    pub token: Option<Secret>,
+    /// File with a user JWT and its key (`.creds`).
+    pub credentials: Option<PathBuf>,
+    /// Seed of an nkey (`SU…`).
+    pub nkey: Option<Secret>,
+    /// File with the certificate authorities (PEM) to trust instead of the system's.
+    pub tls_ca: Option<PathBuf>,
+    /// File with the client certificate (PEM), together with `tls_key`.
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key (PEM) of `tls_cert`.
+    pub tls_key: Option<PathBuf>,
+    /// First part of the reply subjects; for accounts that may not use `_INBOX`.
+    pub inbox_prefix: String,
+    /// How long storing an event may take before the sender gets a 503, retries included.
+    pub ack_timeout: Time,
+    /// Streams to create at the start if they are missing.
+    #[serde(rename = "stream")]
+    pub streams: Vec<Stream>,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            servers: vec!["nats://127.0.0.1:4222".to_owned()],
+            user: None,
+            password: None,
+            token: None,
+            credentials: None,
+            nkey: None,
+            tls_ca: None,
+            tls_cert: None,
+            tls_key: None,
+            inbox_prefix: "_INBOX".to_owned(),
+            ack_timeout: Time::seconds(5),
+            streams: Vec::new(),
+        }
+    }
+}
+
+/// `[[nats.stream]]`: a JetStream stream that is created if it is missing.
+/// One that exists and differs is refused, unless `update = true`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Stream {
+    /// Name of the stream.
+    pub name: String,
+    /// Subjects that it stores.
+    pub subjects: Vec<String>,
+    /// Oldest message that is kept; unset: for ever.
+    #[serde(default)]
+    pub max_age: Option<Time>,
+    /// Bytes that are kept; unset: no limit but the server's.
+    #[serde(default)]
+    pub max_bytes: Option<Size>,
+    /// Copies in a cluster.
+    #[serde(default = "one")]
+    pub replicas: usize,
+    /// Where messages are kept.
+    #[serde(default)]
+    pub storage: Storage,
+    /// When messages are removed.
+    #[serde(default)]
+    pub retention: Retention,
+    /// What happens when the stream is full: `new` refuses (and the event waits), `old` deletes the oldest.
+    #[serde(default)]
+    pub discard: Discard,
+    /// How long the server remembers message ids, to drop repetitions.
+    #[serde(default = "two_minutes")]
+    pub duplicate_window: Time,
+    /// Change an existing stream to these settings instead of refusing to start.
+    #[serde(default)]
+    pub update: bool,
+}
+
+/// Where a stream keeps its messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Storage {
+    /// On disk.
+    #[default]
+    File,
+    /// In memory: gone with the server.
+    Memory,
+}
+
+/// When a stream removes messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Retention {
+    /// By its limits alone.
+    #[default]
+    Limits,
+    /// When every consumer has acknowledged them.
+    Interest,
+    /// When one consumer has acknowledged them: a work queue.
+    Workqueue,
+}
+
+/// What a full stream does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Discard {
+    /// Refuse new messages.
+    #[default]
+    New,
+    /// Delete the oldest ones.
+    Old,
+}
+
+/// `[kafka]`: the cluster that `kafka:` destinations write to.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kafka {
+    /// Addresses (`host:port`) of some brokers of the cluster.
+    pub brokers: Vec<String>,
+    /// How long storing an event may take before the sender gets a 503.
+    pub ack_timeout: Time,
+    /// Any librdkafka property (`security.protocol`, `sasl.mechanism`, `compression.type`, …), as text.
+    pub properties: BTreeMap<String, Secret>,
+    /// Topics to create at the start if they are missing.
+    #[serde(rename = "topic")]
+    pub topics: Vec<Topic>,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: vec!["127.0.0.1:9092".to_owned()],
+            ack_timeout: Time::seconds(5),
+            properties: BTreeMap::new(),
+            topics: Vec::new(),
+        }
+    }
+}
+
+/// `[[kafka.topic]]`: a topic that is created if it is missing.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topic {
+    /// Name of the topic.
+    pub name: String,
+    /// Number of partitions; unset: the broker's default.
+    #[serde(default)]
+    pub partitions: Option<i32>,
+    /// Number of copies; unset: the broker's default.
+    #[serde(default)]
+    pub replication_factor: Option<i32>,
+    /// Topic settings such as `retention.ms`, as text.
+    #[serde(default)]
+    pub config: BTreeMap<String, String>,
+}
+
+/// `[[endpoint]]`: a path, the provider that posts to it, and what becomes of its webhooks.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Name in subjects, metrics and logs: `[a-z0-9-]+`.
+    pub name: String,
+    /// Path of the URL, for example `/vapi`.
+    pub path: String,
+    /// Dialect of the provider.
+    pub source: SourceName,
+    /// What tells a repeated delivery: the provider's delivery id, a hash of the body, or nothing.
+    #[serde(default)]
+    pub dedupe: Dedupe,
+    /// Who may post here; any that accepts is enough.
+    #[serde(default)]
+    pub auth: Vec<Auth>,
+    /// Where events go; the first rule whose types match decides.
+    #[serde(default, rename = "event")]
+    pub events: Vec<EventRule>,
+    /// How questions are asked, by type.
+    #[serde(default, rename = "question")]
+    pub questions: Vec<QuestionRule>,
+    /// How tool calls are asked, by function.
+    #[serde(default, rename = "tool")]
+    pub tools: Vec<ToolRule>,
+}
+
+/// The dialects that are spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceName {
+    /// Vapi server messages.
+    Vapi,
+}
+
+/// What tells a repeated delivery of the same webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dedupe {
+    /// The provider's delivery id, where it sends one; else every delivery is a new one.
+    #[default]
+    DeliveryId,
+    /// A hash of the received bytes.
+    Body,
+    /// Nothing: every delivery is stored, no `Nats-Msg-Id` is sent.
+    Off,
+}
+
+/// `[[endpoint.auth]]`: one way to be let in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Auth {
+    /// A header that holds one of the secrets, as it is.
+    Secret {
+        /// Name of the header.
+        header: String,
+        /// Values that are accepted; several while one is being replaced.
+        secrets: Vec<Secret>,
+    },
+    /// Everybody. It must be written out, so that nobody gets it by forgetting something.
+    None {},
+}
+
+/// `[[endpoint.event]]`: where events of some types go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EventRule {
+    /// Types, exact or with `*` as a wildcard.
+    pub types: Vec<String>,
+    /// Destinations that all must store the event; an empty list drops it on purpose.
+    pub to: Vec<String>,
+}
+
+/// `[[endpoint.question]]`: how questions of some types are asked. The first rule whose types match decides.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct QuestionRule {
+    /// Types, exact or with `*` as a wildcard.
+    pub types: Vec<String>,
+    /// Subject that workers listen on.
+    #[serde(default = "ask_subject")]
+    pub subject: String,
+    /// Time from the request head to the answer; unset: 6 s for assistant-request, 8 s for
+    /// knowledge-base-request, 3 s for call.endpointing.request, 18 s for all others.
+    #[serde(default)]
+    pub timeout: Option<Time>,
+    /// When no worker is there: ask again every 250 ms for so long (rolling restarts).
+    #[serde(default)]
+    pub no_responders_grace: Time,
+    /// Answer when no worker gives one; any value that the sender understands.
+    #[serde(default)]
+    pub fallback: Option<serde_json::Value>,
+    /// Destinations that store the webhook as an event too, beside the answer and never in its way.
+    #[serde(default)]
+    pub copy_to: Vec<String>,
+}
+
+/// `[[endpoint.tool]]`: how tool calls of some functions are asked. The first rule whose names match decides.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToolRule {
+    /// Functions, exact or with `*` as a wildcard.
+    pub names: Vec<String>,
+    /// Subject that workers listen on.
+    #[serde(default = "tool_subject")]
+    pub subject: String,
+    /// Time from the request head to the answer; unset: 18 s. A tool's own `server.timeoutSeconds` less 2 s holds too.
+    #[serde(default)]
+    pub timeout: Option<Time>,
+    /// When no worker is there: ask again every 250 ms for so long (rolling restarts).
+    #[serde(default)]
+    pub no_responders_grace: Time,
+    /// Result when no worker gives one; text, or any value, which becomes text.
+    #[serde(default)]
+    pub fallback: Option<serde_json::Value>,
+    /// Members of the message that are handed on beside the arguments.
+    #[serde(default)]
+    pub context: Context,
+    /// Destinations that store the webhook as an event too, beside the answer and never in its way.
+    #[serde(default)]
+    pub copy_to: Vec<String>,
+}
+
+/// Which members of the message a tool worker gets.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Context {
+    /// These members.
+    Members(Vec<String>),
+    /// `"all"`: every member of the message.
+    All(All),
+}
+
+/// The word `all`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum All {
+    /// Every member.
+    All,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        let members = ["call", "chat", "customer", "phoneNumber"];
+        Self::Members(members.map(str::to_owned).to_vec())
+    }
+}
+
+/// Where questions of an endpoint go unless a rule says otherwise.
+pub const ASK_SUBJECT: &str = "{endpoint}.ask.{type}";
+/// Where tool calls of an endpoint go unless a rule says otherwise.
+pub const TOOL_SUBJECT: &str = "{endpoint}.tool.{function}";
+
+fn ask_subject() -> String {
+    ASK_SUBJECT.to_owned()
+}
+
+fn tool_subject() -> String {
+    TOOL_SUBJECT.to_owned()
+}
+
+fn one() -> usize {
+    1
+}
+
+fn two_minutes() -> Time {
+    Time::seconds(120)
+}

@@ -1,0 +1,280 @@
+//! The nouns of the walk: what comes in, what it turns out to be, what goes out.
+//!
+//! Plain values without behaviour of their own; every step takes some and returns some.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+
+/// One HTTP delivery, authenticated and read.
+#[derive(Debug, Clone)]
+pub struct Webhook {
+    /// Id of the delivery; the same through retries and copies.
+    pub id: Arc<str>,
+    /// Name of the endpoint it arrived at.
+    pub endpoint: Arc<str>,
+    /// The body, byte for byte.
+    pub body: Bytes,
+    /// Content type as sent; `application/json` when there was none.
+    pub content_type: Arc<str>,
+    /// When the request head was complete: deadlines run from here.
+    pub started: Instant,
+    /// When it was received, on the clock of this machine.
+    pub received: SystemTime,
+    /// The trace that the sender is in.
+    pub trace: Trace,
+}
+
+/// W3C trace context, passed on as it came.
+#[derive(Debug, Clone, Default)]
+pub struct Trace {
+    /// `traceparent`, when it came well-formed.
+    pub parent: Option<Arc<str>>,
+    /// `tracestate`, when there is a parent.
+    pub state: Option<Arc<str>>,
+}
+
+/// What a source read out of a webhook.
+#[derive(Debug, Clone)]
+pub struct Classified {
+    /// The type as received, unescaped.
+    pub kind: Arc<str>,
+    /// The type as a metric label: a known name, or `other`.
+    pub label: &'static str,
+    /// What ties webhooks together: for Vapi the call, chat, session or contact id.
+    pub key: Option<Arc<str>>,
+    /// Whether the sender waits.
+    pub demand: Demand,
+}
+
+/// Whether the sender tells or asks.
+#[derive(Debug, Clone)]
+pub enum Demand {
+    /// The sender is telling.
+    Event,
+    /// The sender is waiting for one reply to all of these.
+    Questions {
+        /// What is asked, in the order of the reply.
+        questions: Vec<Question>,
+        /// How the answers become a reply.
+        form: Form,
+    },
+}
+
+/// How answers become the reply that the sender reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// One entry per question.
+    ToolCalls,
+    /// `{"result": "…"}`.
+    FunctionCall,
+    /// The worker's JSON, if it has this shape.
+    Json(Shape),
+    /// The worker's bytes, as they come.
+    Stream,
+}
+
+/// The shapes of JSON replies that a platform reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// An assistant, squad, workflow, destination or error.
+    Assistant,
+    /// A transfer destination or an error.
+    Transfer,
+    /// A handoff destination, an empty one, or an error.
+    Handoff,
+    /// Documents, a message, or both.
+    KnowledgeBase,
+    /// `timeoutSeconds` between 0 and 15.
+    Endpointing,
+    /// `eligible`, true or false.
+    Predial,
+}
+
+/// Something that a worker is asked, or a job that is stored for one.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// The function, for tool calls.
+    pub function: Option<Arc<str>>,
+    /// Id of the tool call, for the reply.
+    pub call_id: Option<Arc<str>>,
+    /// What the worker gets; for all but tool calls the webhook's bytes.
+    pub payload: Payload,
+    /// The sender's own limit, where the webhook says one.
+    pub limit: Option<Duration>,
+    /// The sender doesn't wait for the result: a job.
+    pub is_async: bool,
+    /// Not asked at all, because the webhook holds too many.
+    pub excess: bool,
+}
+
+/// What a worker gets.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// The webhook's body.
+    Body,
+    /// One tool call, to be put together with the context that its rule hands on.
+    Call(ToolCall),
+}
+
+/// One tool call, as slices of the body.
+#[derive(Debug, Clone)]
+pub struct ToolCall {
+    /// `id` as received: raw JSON.
+    pub id: Option<Bytes>,
+    /// `name` as received: raw JSON.
+    pub name: Option<Bytes>,
+    /// `arguments` as a JSON value.
+    pub arguments: Bytes,
+}
+
+/// An event on its way to one destination.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// `id` of the CloudEvent.
+    pub id: Arc<str>,
+    /// Name of the endpoint.
+    pub endpoint: Arc<str>,
+    /// `type` of the CloudEvent, without control characters, at most 1,024 bytes.
+    pub kind: Arc<str>,
+    /// The key as received.
+    pub key: Option<Arc<str>>,
+    /// `time` of the CloudEvent.
+    pub time: SystemTime,
+    /// Content type of the payload.
+    pub content_type: Arc<str>,
+    /// The payload, byte for byte.
+    pub payload: Bytes,
+    /// The trace that it belongs to.
+    pub trace: Trace,
+    /// Whether brokers may drop it as a repetition of the same id.
+    pub dedupe: bool,
+}
+
+/// Who holds an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipt {
+    /// Acknowledged by every destination's broker.
+    Stored,
+    /// Dropped on purpose, by a rule without destinations.
+    Dropped,
+}
+
+/// How a question ended. A later one is worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// A worker answered.
+    Answered,
+    /// No worker answered in time.
+    Timeout,
+    /// No worker listens.
+    NoResponders,
+    /// A worker answered with an error.
+    WorkerError,
+    /// A worker answered with something that the sender can't read.
+    BadReply,
+    /// The question is larger than NATS takes.
+    TooLarge,
+    /// There is no connection to NATS.
+    Disconnected,
+    /// Too many questions at the same time.
+    Overloaded,
+}
+
+impl Outcome {
+    /// The word in headers, metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::Timeout => "timeout",
+            Self::NoResponders => "no-responders",
+            Self::WorkerError => "worker-error",
+            Self::BadReply => "bad-reply",
+            Self::TooLarge => "too-large",
+            Self::Disconnected => "disconnected",
+            Self::Overloaded => "overloaded",
+        }
+    }
+
+    /// What a caller may be told when a tool has no result.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::Answered => "done",
+            Self::Timeout => "the function did not answer in time",
+            Self::NoResponders => "nobody answers this function right now",
+            Self::WorkerError => "the function failed",
+            Self::BadReply => "the function gave an unusable answer",
+            Self::TooLarge => "the question is too large",
+            Self::Disconnected => "the function can't be reached right now",
+            Self::Overloaded => "too many functions are running right now",
+        }
+    }
+}
+
+/// What came of one question.
+#[derive(Debug)]
+pub struct Answer {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// A worker's reply or error text, or the fallback's bytes.
+    pub content: Content,
+}
+
+/// What an answer holds.
+#[derive(Debug)]
+pub enum Content {
+    /// The worker's bytes.
+    Reply(Bytes),
+    /// The worker's error text, one line.
+    Error(String),
+    /// The configured fallback, as JSON.
+    Fallback(Bytes),
+    /// Nothing.
+    Nothing,
+}
+
+/// What the sender gets.
+#[derive(Debug)]
+pub struct Reply {
+    /// Content type of the body.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What cannot be served, and why. Only `receive` makes a status of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The sender is not who it should be; nothing more is said.
+    #[error("authentication is missing or wrong")]
+    Unauthorized,
+    /// The body is not a webhook of this source.
+    #[error("{0}")]
+    Malformed(Cow<'static, str>),
+    /// The body is larger than `http.max_body`.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// `http.max_body`, in bytes.
+        limit: usize,
+    },
+    /// A `Content-Encoding` that isn't read here.
+    #[error("this content encoding is not supported")]
+    Encoding,
+    /// A limit was reached.
+    #[error("too much at the same time: {0}")]
+    Overloaded(&'static str),
+    /// The body came too slowly, or ended early.
+    #[error("the body did not arrive {0}")]
+    Incomplete(&'static str),
+    /// No destination could store it within its time.
+    #[error("the event could not be stored in time")]
+    NotStored,
+    /// A question without an answer and without a fallback.
+    #[error("{}", .0.sentence())]
+    Unanswered(Outcome),
+    /// The bridge is stopping.
+    #[error("the bridge is stopping")]
+    Stopping,
+}
