@@ -1,0 +1,82 @@
+//! Types and names of rules: exact, or with `*` for any run of characters.
+
+/// Whether the text fits the pattern.
+///
+/// Only the last `*` is ever tried again: a match of what stands before it can't become better by
+/// moving. That keeps the work at length times length for any pattern.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut at, mut from) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while from < text.len() {
+        if pattern.get(at) == Some(&b'*') {
+            star = Some((at, from));
+            at += 1;
+        } else if pattern.get(at) == text.get(from) {
+            at += 1;
+            from += 1;
+        } else if let Some((place, taken)) = star {
+            star = Some((place, taken + 1));
+            at = place + 1;
+            from = taken + 1;
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+/// Whether everything that fits `narrow` fits `wide` too.
+///
+/// A `*` of the narrow pattern can only be taken up by one of the wide pattern, so that it may be
+/// looked at as a character like any other.
+pub fn covers(wide: &str, narrow: &str) -> bool {
+    matches(wide, narrow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, expected) in [
+            ("a", "a", true),
+            ("a", "b", false),
+            ("a", "ab", false),
+            ("", "", true),
+            ("", "a", false),
+            ("*", "", true),
+            ("*", "anything", true),
+            ("chat.*", "chat.created", true),
+            ("chat.*", "chat", false),
+            ("*update", "status-update", true),
+            ("*-*-*", "a-b", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-c-b", false),
+            (
+                "transcript[transcriptType=\"final\"]",
+                "transcript[transcriptType=\"final\"]",
+                true,
+            ),
+            ("**a**", "bab", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn hostile_patterns_end_soon() {
+        let pattern = "a*".repeat(500);
+        assert!(!matches(&format!("{pattern}b"), &"a".repeat(20_000)));
+    }
+
+    #[test]
+    fn cover() {
+        assert!(covers("*", "chat.*"));
+        assert!(covers("chat.*", "chat.created"));
+        assert!(covers("a*", "a*b"));
+        assert!(!covers("chat.*", "*"));
+        assert!(!covers("a*b", "a*"));
+    }
+}
