@@ -1,0 +1,39 @@
+# Everything a developer needs, and what CI runs: CI calls these same targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench tools
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+
+run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS='--kafka' adds a mock Kafka)
+	deploy/tools/nats-server.sh
+	cargo run --locked -- dev $(ARGS)
+
+# The documentation's examples come first, so that the tests' closing lines are the last ones.
+test: tools ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
+	cargo test --locked --doc
+	cargo test --locked --lib --bins --tests
+
+# cargo-deny's advisories are not checked here: they are fetched from a repository that not every build machine reaches.
+check: ## Format, lints, documentation, dependencies, spelling, scripts
+	deploy/tools/python.sh
+	deploy/tools/cargo-deny.sh
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	.tools/bin/cargo-deny --locked check licenses bans sources
+	.tools/python/bin/typos
+	.tools/python/bin/taplo fmt --check
+	.tools/python/bin/shellcheck .ci/run deploy/tools/*.sh
+
+bench: ## Measure the bridge beside a bare HTTP server
+	deploy/tools/nats-server.sh
+	deploy/tools/kafka.sh
+	cargo bench --locked
+
+tools: ## Get what the tests start: nats-server, Kafka, Python clients
+	deploy/tools/nats-server.sh
+	deploy/tools/kafka.sh
+	deploy/tools/python.sh
