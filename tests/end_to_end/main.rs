@@ -1,0 +1,15 @@
+//! The built binary with real brokers and real clients. One crate of many modules, so that it links once.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by a panic"
+)]
+
+mod layers;
+#[allow(
+    dead_code,
+    reason = "what one test file needs stands ready for the next"
+)]
+mod support;
+mod tools;

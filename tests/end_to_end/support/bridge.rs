@@ -1,0 +1,301 @@
+//! The built binary at work.
+
+use super::http::{Answer, Client};
+use super::process::Process;
+use super::{Kafka, Nats, eventually, ports};
+use bytes::Bytes;
+use std::io::Read;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+const START: Duration = Duration::from_secs(20);
+
+/// The program as cargo built it.
+pub(crate) fn program() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_hookbus"))
+}
+
+/// What a bridge is started with. In the configuration `{http}`, `{admin}`, `{nats}` and `{kafka}` stand for the
+/// addresses. One that the text doesn't use is added as a section of its own: `[http]`, `[admin]`, and `[nats]` and
+/// `[kafka]` where such a broker was given.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    config: String,
+    nats: Option<String>,
+    kafka: Option<String>,
+    environment: Vec<(String, String)>,
+}
+
+pub(crate) struct Bridge {
+    process: Process,
+    http: u16,
+    admin: u16,
+    log: Arc<Mutex<Vec<u8>>>,
+    client: Client,
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    pub(crate) fn nats(mut self, nats: &Nats) -> Setup {
+        self.nats = Some(nats.url());
+        self
+    }
+
+    pub(crate) fn kafka(mut self, kafka: &Kafka) -> Setup {
+        self.kafka = Some(kafka.bootstrap());
+        self
+    }
+
+    /// An address where the broker may not be (yet).
+    pub(crate) fn nats_at(mut self, url: &str) -> Setup {
+        self.nats = Some(url.to_owned());
+        self
+    }
+
+    /// An address where the broker may not be (yet).
+    pub(crate) fn kafka_at(mut self, bootstrap: &str) -> Setup {
+        self.kafka = Some(bootstrap.to_owned());
+        self
+    }
+
+    pub(crate) fn environment(mut self, name: &str, value: &str) -> Setup {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts it; returns as soon as it says that it lives.
+    pub(crate) async fn start(self) -> Bridge {
+        self.start_until("/livez").await
+    }
+
+    /// Starts it; returns as soon as it says that it is ready.
+    pub(crate) async fn start_ready(self) -> Bridge {
+        self.start_until("/readyz").await
+    }
+
+    async fn start_until(self, path: &str) -> Bridge {
+        for _ in 0..5 {
+            let mut bridge = self.spawn();
+            let url = bridge.admin_url(path);
+            let what = format!("200 from {path}");
+            let ended = eventually(&what, START, async || {
+                if let Some(status) = bridge.process.ended() {
+                    return Some(Some(status));
+                }
+                matches!(bridge.client.try_get(&url).await, Ok(answer) if answer.status == 200)
+                    .then_some(None)
+            })
+            .await;
+            let Some(status) = ended else { return bridge };
+            let log = bridge.log();
+            assert!(
+                log.to_lowercase().contains("in use"),
+                "hookbus ended with {status}:\n{log}"
+            );
+        }
+        panic!("hookbus: five ports were taken");
+    }
+
+    fn spawn(&self) -> Bridge {
+        let folder = tempfile::tempdir().unwrap();
+        let (http, admin) = (ports::free(), ports::free());
+        let file = folder.path().join("hookbus.toml");
+        std::fs::write(&file, self.text(http, admin)).unwrap();
+        let mut command = program();
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(&file)
+            .current_dir(folder.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut process = Process::start(&mut command, Some(folder.path()));
+        let log = collect(process.child().stderr.take().expect("a pipe"));
+        Bridge {
+            process,
+            http,
+            admin,
+            log,
+            client: Client::new(),
+            folder,
+        }
+    }
+
+    fn text(&self, http: u16, admin: u16) -> String {
+        let mut text = self.config.clone();
+        let mut put = |place: &str, section: &str, value: &str| {
+            if text.contains(place) {
+                text = text.replace(place, value);
+            } else {
+                text.push_str(&format!("\n{section}\n").replace(place, value));
+            }
+        };
+        put(
+            "{http}",
+            "[http]\nlisten = \"{http}\"",
+            &format!("127.0.0.1:{http}"),
+        );
+        put(
+            "{admin}",
+            "[admin]\nlisten = \"{admin}\"",
+            &format!("127.0.0.1:{admin}"),
+        );
+        if let Some(url) = &self.nats {
+            put("{nats}", "[nats]\nservers = [\"{nats}\"]", url);
+        }
+        if let Some(bootstrap) = &self.kafka {
+            put("{kafka}", "[kafka]\nbrokers = [\"{kafka}\"]", bootstrap);
+        }
+        text
+    }
+}
+
+impl Bridge {
+    pub(crate) fn config(text: &str) -> Setup {
+        Setup {
+            config: text.to_owned(),
+            nats: None,
+            kafka: None,
+            environment: Vec::new(),
+        }
+    }
+
+    /// `host:port` of the public listener.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.http)
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.http)
+    }
+
+    pub(crate) fn admin_url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.admin)
+    }
+
+    /// The client of this test, for requests of any kind.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Posts to the public listener.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        self.client.post(&self.url(path), body, headers).await
+    }
+
+    /// Asks the admin listener.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        self.client.get(&self.admin_url(path)).await
+    }
+
+    /// The sum of the metrics whose lines begin so: a name, or a name with its first labels
+    /// (`hookbus_webhooks_total{endpoint="vapi"`).
+    pub(crate) async fn metric(&self, start: &str) -> f64 {
+        let answer = self.admin("/metrics").await;
+        let lines = answer.text().lines().filter(|line| {
+            let rest = line.strip_prefix(start);
+            rest.is_some_and(|rest| {
+                !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_')
+            })
+        });
+        lines
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Everything it has written to standard error.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+    }
+
+    /// Its working directory, which holds its configuration.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Sends a signal by name, such as `TERM`.
+    pub(crate) fn signal(&mut self, name: &str) {
+        self.process.signal(name);
+    }
+
+    /// Waits for its end, a minute at most.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
+        self.process
+            .wait(Duration::from_secs(60))
+            .await
+            .expect("hookbus ends within a minute")
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// What it has in memory now (Linux).
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most it ever had in memory (Linux).
+    pub(crate) fn peak_rss_bytes(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id()))
+            .expect("a process of Linux");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .expect("a size");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The time that it computed, its own and the kernel's for it, in clock ticks of 10 ms (Linux).
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))
+            .expect("a process of Linux");
+        // The name in parentheses may hold blanks: fields are counted from behind it.
+        let fields: Vec<&str> = text
+            .rsplit_once(')')
+            .expect("a name")
+            .1
+            .split_whitespace()
+            .collect();
+        fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.process.kill();
+            eprintln!("hookbus wrote:\n{}", self.log());
+        }
+    }
+}
+
+/// Reads all the time, so that a full pipe never holds the bridge up.
+fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let buffer = log.clone();
+    std::thread::spawn(move || {
+        let mut chunk = [0; 8192];
+        while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+            buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
+        }
+    });
+    log
+}

@@ -1,0 +1,343 @@
+//! A real Kafka: one node, KRaft, no topics that make themselves.
+
+use super::process::Process;
+use super::{eventually, missing, ports, tool};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Headers, Message};
+use rdkafka::{Offset, TopicPartitionList};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
+
+const START: Duration = Duration::from_secs(60);
+const STEP: Duration = Duration::from_secs(2);
+
+pub(crate) struct Kafka {
+    process: Process,
+    port: u16,
+    folder: tempfile::TempDir,
+}
+
+/// A record as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) payload: Option<Vec<u8>>,
+}
+
+impl Record {
+    /// The first header of that name.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.headers.iter().find(|(key, _)| key == name)?;
+        Some(std::str::from_utf8(value).expect("a header in UTF-8"))
+    }
+}
+
+/// The one that all tests share, each with topics of its own. Only the first call waits for it.
+pub(crate) async fn shared() -> Option<&'static Kafka> {
+    static SHARED: OnceCell<Option<Kafka>> = OnceCell::const_new();
+    SHARED.get_or_init(Kafka::start).await.as_ref()
+}
+
+impl Kafka {
+    /// One of this test's own, for outages. It takes some seconds: prefer [`shared`].
+    pub(crate) async fn start() -> Option<Kafka> {
+        if !tool("kafka/libs").exists() || Command::new("java").arg("-version").output().is_err() {
+            missing("Kafka and Java (run: make tools)");
+            return None;
+        }
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let port = ports::free();
+            std::fs::write(
+                folder.path().join("server.properties"),
+                properties(port, ports::free(), folder.path()),
+            )
+            .unwrap();
+            format(folder.path()).await;
+            let mut kafka = Kafka {
+                process: spawn(folder.path()),
+                port,
+                folder,
+            };
+            if kafka.ready().await {
+                return Some(kafka);
+            }
+            let log = kafka.log();
+            assert!(log.contains("in use"), "Kafka doesn't start:\n{log}");
+        }
+        panic!("Kafka: five ports were taken");
+    }
+
+    pub(crate) fn bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again on the same port with the same data; kills it first where it still runs.
+    pub(crate) async fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(self.folder.path());
+        assert!(
+            self.ready().await,
+            "Kafka doesn't start again:\n{}",
+            self.log()
+        );
+    }
+
+    /// SIGSTOP: connections stay open and nothing is answered.
+    pub(crate) fn stop_signal(&mut self) {
+        self.process.signal("STOP");
+    }
+
+    /// SIGCONT.
+    pub(crate) fn cont_signal(&mut self) {
+        self.process.signal("CONT");
+    }
+
+    /// Makes a topic and waits until each of its partitions has a leader.
+    pub(crate) async fn create_topic(&self, name: &str, partitions: i32) {
+        self.create_topic_with(name, partitions, &[]).await;
+    }
+
+    /// The same with settings of the topic, such as `max.message.bytes`.
+    pub(crate) async fn create_topic_with(
+        &self,
+        name: &str,
+        partitions: i32,
+        settings: &[(&str, &str)],
+    ) {
+        let admin: AdminClient<DefaultClientContext> = self.settings().create().unwrap();
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in settings {
+            topic = topic.set(key, value);
+        }
+        for result in admin
+            .create_topics([&topic], &AdminOptions::new())
+            .await
+            .unwrap()
+        {
+            result.unwrap();
+        }
+        let consumer: BaseConsumer = self.settings().create().unwrap();
+        let topic = name.to_owned();
+        blocking(move || {
+            until(&format!("the leaders of {topic}"), || {
+                let metadata = consumer.fetch_metadata(Some(&topic), STEP).ok()?;
+                let partitions = metadata.topics().first()?.partitions();
+                (!partitions.is_empty()
+                    && partitions.iter().all(|partition| partition.leader() >= 0))
+                .then_some(())
+            });
+        })
+        .await;
+    }
+
+    /// All records of a topic, partition by partition in order, once there are at least so many.
+    pub(crate) async fn records(&self, topic: &str, at_least: usize) -> Vec<Record> {
+        let consumer: BaseConsumer = self
+            .settings()
+            .set("enable.partition.eof", "false")
+            .create()
+            .unwrap();
+        let topic = topic.to_owned();
+        blocking(move || {
+            let ends = until(&format!("{at_least} records in {topic}"), || {
+                let ends = ends(&consumer, &topic)?;
+                (ends.iter().map(|&(_, count)| count).sum::<usize>() >= at_least).then_some(ends)
+            });
+            let mut list = TopicPartitionList::new();
+            for (partition, _) in &ends {
+                list.add_partition_offset(&topic, *partition, Offset::Beginning)
+                    .unwrap();
+            }
+            consumer.assign(&list).unwrap();
+            let expected = ends.iter().map(|&(_, count)| count).sum();
+            let mut records = Vec::new();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while records.len() < expected {
+                assert!(
+                    Instant::now() < deadline,
+                    "read {} of {expected} records of {topic}",
+                    records.len()
+                );
+                let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else {
+                    continue;
+                };
+                records.push(record(&message));
+            }
+            records.sort_by_key(|record| (record.partition, record.offset));
+            records
+        })
+        .await
+    }
+
+    /// Settings of a client of this broker.
+    pub(crate) fn settings(&self) -> ClientConfig {
+        let mut settings = ClientConfig::new();
+        settings
+            .set("bootstrap.servers", self.bootstrap())
+            .set("group.id", "tests")
+            .set("log_level", "0");
+        settings
+    }
+
+    /// False when it has ended, such as by a port that was taken.
+    async fn ready(&mut self) -> bool {
+        let consumer: BaseConsumer = self.settings().create().unwrap();
+        let consumer = std::sync::Arc::new(consumer);
+        eventually("Kafka", START, async || {
+            if self.process.ended().is_some() {
+                return Some(false);
+            }
+            let probe = consumer.clone();
+            let metadata =
+                blocking(move || probe.fetch_metadata(None, Duration::from_millis(500)).ok())
+                    .await?;
+            (!metadata.brokers().is_empty()).then_some(true)
+        })
+        .await
+    }
+}
+
+fn properties(port: u16, controller: u16, folder: &Path) -> String {
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.bootstrap.servers=127.0.0.1:{controller}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={}
+auto.create.topics.enable=false
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+transaction.state.log.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+group.initial.rebalance.delay.ms=0
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+",
+        folder.join("data").display()
+    )
+}
+
+fn java(folder: &Path) -> Command {
+    let log = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
+    let mut command = Command::new("java");
+    command
+        .args([
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:TieredStopAtLevel=1",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+        ])
+        .arg("-cp")
+        .arg(tool("kafka/libs/*"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log);
+    command
+}
+
+async fn format(folder: &Path) {
+    let mut command = java(folder);
+    command
+        .args([
+            "kafka.tools.StorageTool",
+            "format",
+            "--standalone",
+            "--cluster-id",
+            "hookbus-tests-0000000",
+        ])
+        .arg("--config")
+        .arg(folder.join("server.properties"));
+    let status = blocking(move || command.status().unwrap()).await;
+    assert!(
+        status.success(),
+        "{}",
+        std::fs::read_to_string(folder.join("log")).unwrap()
+    );
+}
+
+fn spawn(folder: &Path) -> Process {
+    Process::start(
+        java(folder)
+            .arg("kafka.Kafka")
+            .arg(folder.join("server.properties")),
+        Some(folder),
+    )
+}
+
+/// How many records each partition holds.
+fn ends(consumer: &BaseConsumer, topic: &str) -> Option<Vec<(i32, usize)>> {
+    let metadata = consumer.fetch_metadata(Some(topic), STEP).ok()?;
+    let partitions = metadata.topics().first()?.partitions();
+    let count = |partition: i32| {
+        let (low, high) = consumer.fetch_watermarks(topic, partition, STEP).ok()?;
+        Some((partition, usize::try_from(high - low).ok()?))
+    };
+    partitions
+        .iter()
+        .map(|partition| count(partition.id()))
+        .collect()
+}
+
+fn record(message: &impl Message) -> Record {
+    let headers = message.headers().map(|headers| {
+        headers
+            .iter()
+            .map(|header| {
+                (
+                    header.key.to_owned(),
+                    header.value.unwrap_or_default().to_vec(),
+                )
+            })
+            .collect()
+    });
+    Record {
+        partition: message.partition(),
+        offset: message.offset(),
+        key: message.key().map(<[u8]>::to_vec),
+        headers: headers.unwrap_or_default(),
+        payload: message.payload().map(<[u8]>::to_vec),
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    tokio::task::spawn_blocking(work).await.unwrap()
+}
+
+/// The like of [`eventually`] for calls that wait by themselves.
+fn until<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(value) = probe() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        #[expect(clippy::disallowed_methods, reason = "a thread of its own")]
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,91 @@
+//! A child process that never outlives the tests, not even when they are killed.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Holds the pipe's reading end: a line means that the child has ended, the end of the pipe that the tests are gone.
+const WATCHDOG: &str = r#"trap '' HUP INT TERM
+read -r _ || { kill -9 "$1"; [ -z "$2" ] || { sleep 0.5; rm -rf "$2"; }; }"#;
+
+pub(crate) struct Process {
+    child: Child,
+    watchdog: Child,
+}
+
+impl Process {
+    /// Starts it. `folder` is removed too if these tests die without dropping anything.
+    pub(crate) fn start(command: &mut Command, folder: Option<&Path>) -> Process {
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog", &child.id().to_string()])
+            .arg(folder.unwrap_or(Path::new("")))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh");
+        Process { child, watchdog }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child of this process")
+    }
+
+    /// Sends a signal by name, such as `TERM`; nothing when it has ended.
+    pub(crate) fn signal(&mut self, name: &str) {
+        if self.ended().is_none() {
+            let status = Command::new("sh")
+                .arg("-c")
+                .arg(format!("kill -{name} {}", self.id()))
+                .status();
+            assert!(status.expect("sh").success(), "kill -{name}");
+        }
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Closes the watchdog's pipe, as the end of these tests does.
+    pub(crate) fn abandon(&mut self) {
+        drop(self.watchdog.stdin.take());
+    }
+
+    /// Waits until it ends; `None` when it doesn't within `limit`.
+    pub(crate) async fn wait(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let status = self.ended();
+            if status.is_some() || Instant::now() > deadline {
+                return status;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if let Some(mut pipe) = self.watchdog.stdin.take() {
+            let _ = pipe.write_all(b"ended\n");
+        }
+        let _ = self.watchdog.wait();
+    }
+}
