@@ -9,6 +9,7 @@
 mod layers;
 #[allow(
     dead_code,
+    unused_imports,
     reason = "what one test file needs stands ready for the next"
 )]
 mod support;

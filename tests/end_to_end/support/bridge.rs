@@ -1,7 +1,7 @@
 //! The built binary at work.
 
 use super::http::{Answer, Client};
-use super::process::Process;
+use super::process::{self, Output, Process};
 use super::{Kafka, Nats, eventually, ports};
 use bytes::Bytes;
 use std::io::Read;
@@ -14,6 +14,13 @@ const START: Duration = Duration::from_secs(20);
 /// The program as cargo built it.
 pub(crate) fn program() -> Command {
     Command::new(env!("CARGO_BIN_EXE_hookbus"))
+}
+
+/// Runs one command of the program to its end, a minute at most.
+pub(crate) async fn run(arguments: &[&str]) -> Output {
+    let mut command = program();
+    command.args(arguments);
+    process::output(command.into(), b"").await
 }
 
 /// What a bridge is started with. In the configuration `{http}`, `{admin}`, `{nats}` and `{kafka}` stand for the
@@ -31,7 +38,7 @@ pub(crate) struct Bridge {
     process: Process,
     http: u16,
     admin: u16,
-    log: Arc<Mutex<Vec<u8>>>,
+    log: Log,
     client: Client,
     folder: tempfile::TempDir,
 }
@@ -88,6 +95,7 @@ impl Setup {
             })
             .await;
             let Some(status) = ended else { return bridge };
+            bridge.log.finish();
             let log = bridge.log();
             assert!(
                 log.to_lowercase().contains("in use"),
@@ -113,7 +121,7 @@ impl Setup {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut process = Process::start(&mut command, Some(folder.path()));
-        let log = collect(process.child().stderr.take().expect("a pipe"));
+        let log = Log::of(process.child().stderr.take().expect("a pipe"));
         Bridge {
             process,
             http,
@@ -213,7 +221,7 @@ impl Bridge {
 
     /// Everything it has written to standard error.
     pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
+        String::from_utf8_lossy(&self.log.text.lock().unwrap()).into_owned()
     }
 
     /// Its working directory, which holds its configuration.
@@ -232,15 +240,20 @@ impl Bridge {
 
     /// Waits for its end, a minute at most.
     pub(crate) async fn wait(&mut self) -> ExitStatus {
-        self.process
-            .wait(Duration::from_secs(60))
+        let limit = Duration::from_secs(60);
+        let status = self
+            .process
+            .wait(limit)
             .await
-            .expect("hookbus ends within a minute")
+            .expect("hookbus ends within a minute");
+        self.log.finish();
+        status
     }
 
     /// SIGKILL.
     pub(crate) fn kill(&mut self) {
         self.process.kill();
+        self.log.finish();
     }
 
     /// What it has in memory now (Linux).
@@ -281,21 +294,38 @@ impl Bridge {
 impl Drop for Bridge {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.process.kill();
+            self.kill();
             eprintln!("hookbus wrote:\n{}", self.log());
         }
     }
 }
 
-/// Reads all the time, so that a full pipe never holds the bridge up.
-fn collect(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<Vec<u8>>> {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let buffer = log.clone();
-    std::thread::spawn(move || {
-        let mut chunk = [0; 8192];
-        while let Ok(length @ 1..) = pipe.read(&mut chunk) {
-            buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
+/// Standard error, read all the time, so that a full pipe never holds the bridge up.
+struct Log {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Log {
+    fn of(mut pipe: impl Read + Send + 'static) -> Log {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let buffer = text.clone();
+        let reader = std::thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
+            }
+        });
+        Log {
+            text,
+            reader: Some(reader),
         }
-    });
-    log
+    }
+
+    /// Waits for the last of it, once the bridge has ended.
+    fn finish(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
 }

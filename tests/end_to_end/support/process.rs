@@ -1,9 +1,10 @@
-//! A child process that never outlives the tests, not even when they are killed.
+//! Child processes: those that run never outlive the tests, not even when these are killed; and those that just end.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 /// Holds the pipe's reading end: a line means that the child has ended, the end of the pipe that the tests are gone.
@@ -87,5 +88,39 @@ impl Drop for Process {
             let _ = pipe.write_all(b"ended\n");
         }
         let _ = self.watchdog.wait();
+    }
+}
+
+/// What a command left when it had ended.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// The exit code; `None` for the end by a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs a command to its end, for at most a minute.
+pub(crate) async fn output(mut command: tokio::process::Command, stdin: &[u8]) -> Output {
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut pipe = child.stdin.take().expect("a pipe");
+    let feed = async move {
+        // It may end without reading.
+        let _ = pipe.write_all(stdin).await;
+    };
+    let work = async { tokio::join!(feed, child.wait_with_output()).1 };
+    let output = tokio::time::timeout(Duration::from_secs(60), work).await;
+    let output = output.expect("it ends within a minute").unwrap();
+    Output {
+        code: output.status.code(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
     }
 }

@@ -1,18 +1,8 @@
 //! Clients and checkers made by others, in Python.
 
+use super::process::{Output, output};
 use super::{Sample, missing, project, tool};
-use std::process::Stdio;
-use std::time::Duration;
-use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
-
-#[derive(Debug)]
-pub(crate) struct Output {
-    /// The exit code; `None` for the end by a signal.
-    pub(crate) code: Option<i32>,
-    pub(crate) stdout: String,
-    pub(crate) stderr: String,
-}
 
 /// Runs a script below `tests/end_to_end` for at most a minute.
 pub(crate) async fn run(script: &str, arguments: &[&str], stdin: &[u8]) -> Option<Output> {
@@ -55,28 +45,4 @@ pub(crate) fn command() -> Option<Command> {
     let mut command = Command::new(python);
     command.kill_on_drop(true);
     Some(command)
-}
-
-async fn output(mut command: Command, stdin: &[u8]) -> Output {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    let mut pipe = child.stdin.take().expect("a pipe");
-    let feed = async move {
-        // It may end without reading.
-        let _ = pipe.write_all(stdin).await;
-    };
-    let work = async { tokio::join!(feed, child.wait_with_output()).1 };
-    let output = tokio::time::timeout(Duration::from_secs(60), work)
-        .await
-        .expect("python ends within a minute")
-        .unwrap();
-    Output {
-        code: output.status.code(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
 }
