@@ -1,1 +1,5 @@
-fn main() {}
+//! The `hookbus` program; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    hookbus::cli::main()
+}

@@ -1,0 +1,240 @@
+//! Commands and flags, how failures are said, and the exit codes.
+//!
+//! Data goes to standard output, everything else to standard error. The exit code is
+//! 0 when it is done, 1 when it failed, 2 when the command line or the configuration
+//! is wrong. A reader that closes the pipe early is no failure, and nothing panics.
+
+mod check;
+mod dev;
+mod send;
+
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::{serve, telemetry};
+
+/// Webhooks to Kafka and NATS, and answers back.
+#[derive(Debug, Parser)]
+#[command(name = "hookbus", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  hookbus dev                                 try it: NATS, an endpoint and a demo worker on this machine
+  hookbus send tool-calls                     post a sample to it, in another terminal
+  hookbus serve --config hookbus.toml         run it for real";
+
+const SERVE_EXAMPLE: &str = "\
+Example:
+  hookbus check --config hookbus.toml && hookbus serve --config hookbus.toml";
+
+const SCHEMA_EXAMPLE: &str = "\
+Example:
+  hookbus schema > hookbus.schema.json        for editors that complete and check TOML";
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one value of it, once")]
+enum Command {
+    /// Run the bridge until SIGTERM or Ctrl-C
+    #[command(after_help = SERVE_EXAMPLE)]
+    Serve {
+        /// The configuration file
+        #[arg(long, value_name = "FILE", default_value = "hookbus.toml")]
+        config: PathBuf,
+    },
+    /// Run everything on this machine without a configuration: NATS, an endpoint, a demo worker
+    #[command(after_help = dev::EXAMPLES)]
+    Dev(dev::Arguments),
+    /// Report all problems of a configuration file at once
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::Arguments),
+    /// Post a sample (or a file) as the provider would, and show the answer
+    #[command(after_help = send::EXAMPLES)]
+    Send(send::Arguments),
+    /// Print the JSON Schema of the configuration file
+    #[command(after_help = SCHEMA_EXAMPLE)]
+    Schema,
+}
+
+/// How a command ended, when it did not fail.
+type Outcome = Result<ExitCode, Failure>;
+
+/// Run the command that the arguments of this process name.
+pub fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(usage) => {
+            // It may be the help text, on a pipe that is closed already.
+            let _ = usage.print();
+            return ExitCode::from(if usage.use_stderr() { WRONG } else { 0 });
+        }
+    };
+    // One TLS provider for all clients in here; an error would mean that there is one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = match command {
+        Command::Serve { config } => serve(&config),
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Schema => print(config::schema().trim_end()),
+    };
+    outcome.unwrap_or_else(|failure| {
+        say(&failure.text);
+        ExitCode::from(failure.code)
+    })
+}
+
+fn serve(path: &Path) -> Outcome {
+    let config = load(path)?;
+    telemetry::init(&config.log);
+    block_on(async { Ok(serve::run(config, |_| ()).await?) })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration in a file. Warnings are said at once; errors are the failure, all of them.
+fn load(path: &Path) -> Result<Config, Failure> {
+    if !path.exists() {
+        return Err(
+            Failure::wrong(format_args!("there is no file {}", path.display())).hint(
+                "`hookbus dev` needs no file; to write one, start from deploy/config/quickstart.toml or from `hookbus dev --print-config`",
+            ),
+        );
+    }
+    settle(config::load::read(path))
+}
+
+/// What was loaded, or all the problems that prevent it.
+fn settle(loaded: config::load::Loaded) -> Result<Config, Failure> {
+    let refused = loaded.problems.iter().any(config::load::Problem::is_error);
+    let text = lines(&loaded.problems);
+    match loaded.config {
+        Some(config) if !refused => {
+            if !text.is_empty() {
+                say(text);
+            }
+            Ok(config)
+        }
+        _ => Err(Failure { code: WRONG, text }),
+    }
+}
+
+fn lines(items: &[impl Display]) -> String {
+    let lines: Vec<String> = items.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+const FAILED: u8 = 1;
+const WRONG: u8 = 2;
+
+/// Why a command failed: a text for people, and the exit code.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl Failure {
+    /// Something did not work.
+    fn failed(what: impl Display) -> Self {
+        Self::new(FAILED, what)
+    }
+
+    /// The command line or the configuration is wrong.
+    fn wrong(what: impl Display) -> Self {
+        Self::new(WRONG, what)
+    }
+
+    fn new(code: u8, what: impl Display) -> Self {
+        Self {
+            code,
+            text: format!("error: {what}"),
+        }
+    }
+
+    /// Add what to do next.
+    fn hint(mut self, hint: impl Display) -> Self {
+        // Writing to a String can't fail.
+        let _ = write!(self.text, "\nhint: {hint}");
+        self
+    }
+}
+
+impl From<serve::Error> for Failure {
+    fn from(error: serve::Error) -> Self {
+        Self::new(error.exit_code(), error)
+    }
+}
+
+/// Write one line to standard error. `eprintln!` would panic when it is closed.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Write text and a line break to standard output.
+fn print(text: &str) -> Outcome {
+    write(text.as_bytes())?;
+    write(b"\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Write bytes to standard output as they are.
+fn write(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(
+            format_args!("can't write to standard output: {error}"),
+        )),
+        // `| head` has seen enough.
+        _ => Ok(()),
+    }
+}
+
+/// Run a future to its end on a runtime of its own.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format_args!("can't start threads: {error}")))?;
+    let done = runtime.block_on(future);
+    // Dropping it would wait for whatever is blocked in a thread.
+    runtime.shutdown_background();
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flags_make_sense_to_clap() {
+        use clap::CommandFactory as _;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        use clap::CommandFactory as _;
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_help().to_string();
+            assert!(
+                help.contains("Example") && help.contains("  hookbus "),
+                "{help}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_says_what_and_then_the_next_step() {
+        let failure = Failure::wrong("there is no file x").hint("write one");
+        assert_eq!(failure.code, 2);
+        assert_eq!(failure.text, "error: there is no file x\nhint: write one");
+    }
+}

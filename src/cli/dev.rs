@@ -1,0 +1,351 @@
+//! `hookbus dev`: everything on one machine, without a configuration file.
+//!
+//! A real `nats-server` as a child, a bridge with one endpoint, a demo worker, and with
+//! `--kafka` librdkafka's mock cluster. The bridge stops first and drains, then the
+//! worker, then the server, whose data is deleted.
+
+mod nats_server;
+mod worker;
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::process::ExitCode;
+
+use clap::Args;
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::DefaultProducerContext;
+
+use self::nats_server::NatsServer;
+use self::worker::Worker;
+use super::{Failure, Outcome, block_on, print, say, send, settle};
+use crate::config::load;
+use crate::{serve, telemetry};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hookbus dev                                 then, in another terminal: hookbus send tool-calls
+  hookbus dev --kafka                         events go to a mock Kafka cluster too
+  hookbus dev --print-config > hookbus.toml   its configuration, as a start for your own
+
+It needs nats-server 2.10 or newer: named by HOOKBUS_NATS_SERVER, in .tools/, or on PATH.";
+
+/// What `hookbus dev` takes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Also start a mock Kafka cluster, and store events there too
+    #[arg(long)]
+    kafka: bool,
+    /// Address for the webhooks; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Print the configuration instead of running it
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// Where `/metrics` is, if that port is free.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
+/// Largest message of the NATS server: more than `http.max_body`, headers included.
+const MAX_PAYLOAD: u32 = 16 << 20;
+/// Where events go with `--kafka`.
+const TOPIC: &str = "vapi.events";
+/// Any topic will do on one machine; several partitions show that a call stays in one.
+const PARTITIONS: i32 = 4;
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    if arguments.print_config {
+        let kafka = arguments.kafka.then_some("127.0.0.1:9092");
+        let text = settings(arguments.listen, ADMIN, "nats://127.0.0.1:4222", kafka);
+        return print(text.trim_end());
+    }
+    if let Err(error) = TcpListener::bind(arguments.listen) {
+        return Err(Failure::failed(format_args!(
+            "can't listen on {}: {error}",
+            arguments.listen
+        ))
+        .hint(format_args!(
+            "`{} dev --listen 127.0.0.1:0` takes a free port",
+            program()
+        )));
+    }
+    block_on(all(arguments.listen, arguments.kafka))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Start all parts, wait for the end, and stop them in order.
+async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
+    let kafka = with_kafka.then(mock_kafka).transpose()?;
+    let brokers = kafka.as_ref().map(MockCluster::bootstrap_servers);
+    let mut nats = NatsServer::start().await?;
+
+    let admin = if TcpListener::bind(ADMIN).is_ok() {
+        ADMIN
+    } else {
+        SocketAddr::new(ADMIN.ip(), 0)
+    };
+    let text = settings(listen, admin, nats.url(), brokers.as_deref());
+    let config = settle(load::parse("hookbus dev", &text, |_| None))?;
+    telemetry::init(&config.log);
+
+    let worker = Worker::start(nats.url())
+        .await
+        .map_err(|error| Failure::failed(format_args!("can't start the demo worker: {error}")))?;
+    let monitor = nats.monitor().to_owned();
+    let address = nats.url().to_owned();
+    let bridge = serve::run(config, |addresses| {
+        say(welcome(&addresses, &address, &monitor, brokers.as_deref()));
+    });
+    let ended = tokio::select! {
+        ended = bridge => ended.map_err(Failure::from),
+        failure = nats.ended() => Err(failure),
+    };
+    worker.stop().await;
+    nats.stop().await;
+    ended
+}
+
+fn mock_kafka() -> Result<MockCluster<'static, DefaultProducerContext>, Failure> {
+    let failed =
+        |error| Failure::failed(format_args!("can't start the mock Kafka cluster: {error}"));
+    let cluster = MockCluster::new(1).map_err(failed)?;
+    cluster.create_topic(TOPIC, PARTITIONS, 1).map_err(failed)?;
+    Ok(cluster)
+}
+
+/// The configuration, as a text that people can copy.
+fn settings(listen: SocketAddr, admin: SocketAddr, nats: &str, kafka: Option<&str>) -> String {
+    let mut text = format!(
+        r#"# What `hookbus dev` runs with. It is for one machine: nobody has to authenticate.
+
+[http]
+listen = "{listen}"
+
+[admin]
+listen = "{admin}"
+
+[nats]
+servers = ["{nats}"]
+
+# Events, kept for a day.
+[[nats.stream]]
+name = "VAPI_EVENTS"
+subjects = ["vapi.events.>"]
+max_age = "1d"
+
+# Tool calls that nobody waits for: a work queue.
+[[nats.stream]]
+name = "VAPI_JOBS"
+subjects = ["vapi.jobs.>"]
+retention = "workqueue"
+"#
+    );
+    if let Some(brokers) = kafka {
+        // Writing to a String can't fail.
+        let _ = write!(
+            text,
+            r#"
+[kafka]
+brokers = ["{brokers}"]
+
+[kafka.properties]
+"message.max.bytes" = "16000000"
+"#
+        );
+    }
+    text.push_str(
+        r#"
+[[endpoint]]
+name = "vapi"
+path = "/vapi"
+source = "vapi"
+
+[[endpoint.auth]]
+kind = "none"
+"#,
+    );
+    if kafka.is_some() {
+        let _ = write!(
+            text,
+            r#"
+[[endpoint.event]]
+types = ["*"]
+to = ["nats:vapi.events.{{type}}", "kafka:{TOPIC}"]
+"#
+        );
+    }
+    text.push_str(
+        r#"
+# Takes longer than this, so the caller hears the fallback.
+[[endpoint.tool]]
+names = ["slow_lookup"]
+timeout = "3s"
+fallback = "That takes longer than expected. Shall we call you back?"
+
+# Nobody answers it in the demo, so the call goes to this number.
+[[endpoint.question]]
+types = ["transfer-destination-request"]
+fallback = { destination = { type = "number", number = "+15555550100" } }
+"#,
+    );
+    text
+}
+
+/// What runs where, and what to try.
+fn welcome(addresses: &serve::Addresses, nats: &str, monitor: &str, kafka: Option<&str>) -> String {
+    let http = reachable(addresses.http);
+    let admin = reachable(addresses.admin);
+    let url = format!("http://{http}/vapi");
+    let kafka_line = kafka.map_or(String::new(), |brokers| {
+        format!("\n  kafka      {brokers}, topic {TOPIC} (a mock: gone at the end)")
+    });
+    let mut text = format!(
+        r#"
+hookbus dev is ready; Ctrl-C stops all of it.
+
+  webhooks   {url} (nobody has to authenticate)
+  nats       {nats}
+  metrics    http://{admin}/metrics{kafka_line}
+
+Try this in another terminal:
+"#
+    );
+    let to = if url == send::DEFAULT_TARGET {
+        String::new()
+    } else {
+        format!(" --to {url}")
+    };
+    for (what, comment) in [
+        ("tool-calls", "a tool call, answered by the demo worker"),
+        (
+            r#"tool-calls --function get_weather --arguments '{"city": "Oslo"}'"#,
+            "another function",
+        ),
+        (
+            "tool-calls --function book_appointment",
+            "an answer that is JSON",
+        ),
+        (
+            "tool-calls --function slow_lookup",
+            "too slow: after 3 s the fallback",
+        ),
+        (
+            "tool-calls --function broken_tool",
+            "the worker fails: an error",
+        ),
+        (
+            "tool-calls--parallel3",
+            "three at once; nobody answers one of them",
+        ),
+        ("tool-calls--async", "a job: stored, and not waited for"),
+        ("assistant-request", "which assistant takes the call"),
+        (
+            "transfer-destination-request",
+            "nobody answers: the fallback",
+        ),
+        ("campaign.predial", "nobody answers, no fallback: 503"),
+        ("end-of-call-report", "an event: stored before the 200"),
+        (
+            "transcript --count 1000 --concurrency 20",
+            "a thousand events",
+        ),
+        ("--list", "all samples"),
+    ] {
+        let to = if what == "--list" { "" } else { &to };
+        let _ = write!(text, "\n  # {comment}\n  {} send {what}{to}\n", program());
+    }
+    let _ = write!(
+        text,
+        r#"
+  # the same without hookbus
+  curl -i {url} -H 'content-type: application/json' -d '{CURL_BODY}'
+
+  # the streams: how many events they hold
+  curl -s '{monitor}/jsz?streams=1'
+
+  # what the bridge counts
+  curl -s http://{admin}/metrics
+"#
+    );
+    if let Some(brokers) = kafka {
+        let _ = write!(
+            text,
+            "\n  # the events in Kafka, if you have kcat\n  kcat -b {brokers} -t {TOPIC} -C -e -f '%k %h %S bytes\\n'\n"
+        );
+    }
+    text
+}
+
+const CURL_BODY: &str = r#"{"message": {"type": "tool-calls", "toolCallList": [{"id": "call_1", "function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}]}}"#;
+
+/// The address to connect to, for one that is listened on.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+/// This program the way it was started, for commands that work as printed.
+fn program() -> String {
+    let name = std::env::args().next().unwrap_or_default();
+    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+".contains(char);
+    if name.is_empty() {
+        "hookbus".to_owned()
+    } else if name.chars().all(plain) {
+        name
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    fn config(kafka: Option<&str>) -> Config {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
+        toml::from_str(&settings(listen, ADMIN, "nats://127.0.0.1:4222", kafka)).unwrap()
+    }
+
+    #[test]
+    fn the_printed_configuration_is_one() {
+        let config = config(None);
+        assert!(config.kafka.is_none());
+        assert_eq!(config.endpoints[0].path, "/vapi");
+        assert!(config.endpoints[0].events.is_empty());
+        assert!(config.http.max_body.get() < MAX_PAYLOAD as usize);
+    }
+
+    #[test]
+    fn with_kafka_events_go_to_both() {
+        let config = config(Some("127.0.0.1:9092"));
+        assert_eq!(config.kafka.unwrap().brokers, ["127.0.0.1:9092"]);
+        assert_eq!(
+            config.endpoints[0].events[0].to,
+            ["nats:vapi.events.{type}", "kafka:vapi.events"]
+        );
+    }
+
+    #[test]
+    fn the_commands_name_the_address_when_it_is_another() {
+        let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
+        let text = |port| {
+            let addresses = serve::Addresses {
+                http: address(port),
+                admin: ADMIN,
+            };
+            welcome(
+                &addresses,
+                "nats://127.0.0.1:4222",
+                "http://127.0.0.1:8222",
+                None,
+            )
+        };
+        assert!(!text(8080).contains("--to"));
+        assert!(text(8081).contains("send tool-calls --to http://127.0.0.1:8081/vapi\n"));
+    }
+}

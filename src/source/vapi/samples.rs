@@ -1,0 +1,250 @@
+//! Webhooks as Vapi posts them, one or more of every type: for `hookbus send`, tests and benches.
+//!
+//! All values in them are invented. A name is the message type, and for variants of
+//! it two dashes and a word.
+
+/// A recorded webhook.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample {
+    /// How it is asked for, such as `tool-calls` or `tool-calls--parallel3`.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// The body, byte for byte.
+    pub body: &'static str,
+}
+
+macro_rules! sample {
+    ($name:literal, $about:literal) => {
+        Sample {
+            name: $name,
+            about: $about,
+            body: include_str!(concat!("samples/", $name, ".json")),
+        }
+    };
+}
+
+/// All samples, questions first.
+pub const ALL: &[Sample] = &[
+    sample!(
+        "assistant-request",
+        "question: which assistant takes this inbound call"
+    ),
+    sample!("tool-calls", "question: one tool call, lookup_appointment"),
+    sample!(
+        "tool-calls--string-arguments",
+        "the same, its arguments as JSON in a string"
+    ),
+    sample!("tool-calls--parallel3", "three tool calls in one webhook"),
+    sample!("tool-calls--async", "a tool call nobody waits for: a job"),
+    sample!(
+        "tool-calls--mixed-async",
+        "one call that is waited for and one that is not"
+    ),
+    sample!(
+        "tool-calls--chat",
+        "a tool call of a text chat: chat.id is the key"
+    ),
+    sample!(
+        "tool-calls--flat-parameters",
+        "a call written as id, name, parameters"
+    ),
+    sample!(
+        "tool-calls--flat-arguments",
+        "a call written as id, name, arguments"
+    ),
+    sample!(
+        "tool-calls--wire-2024",
+        "a tool call as it was sent in 2024"
+    ),
+    sample!(
+        "function-call",
+        "question: the legacy form of a tool call, without an id"
+    ),
+    sample!(
+        "function-call--string-parameters",
+        "the same, its parameters as JSON in a string"
+    ),
+    sample!(
+        "transfer-destination-request",
+        "question: where to transfer this call"
+    ),
+    sample!(
+        "handoff-destination-request",
+        "question: which assistant takes over"
+    ),
+    sample!(
+        "knowledge-base-request",
+        "question: documents for the next turn"
+    ),
+    sample!(
+        "knowledge-base-request--openai-messages",
+        "the same, with messages as role and content"
+    ),
+    sample!(
+        "voice-request",
+        "question: audio for a text, answered with PCM"
+    ),
+    sample!(
+        "call.endpointing.request",
+        "question: how long to wait before speaking"
+    ),
+    sample!(
+        "campaign.predial",
+        "question: whether this contact may be called"
+    ),
+    sample!("assistant.started", "event: an assistant starts"),
+    sample!("assistant.speechStarted", "event: audio plays"),
+    sample!(
+        "assistant.speechStarted--text-only",
+        "the same, without timing"
+    ),
+    sample!(
+        "assistant.speechStarted--word-progress",
+        "the same, with the words so far"
+    ),
+    sample!("conversation-update", "event: the history has changed"),
+    sample!("end-of-call-report", "event: the report after a call"),
+    sample!("hang", "event: the assistant is slow"),
+    sample!(
+        "language-change-detected",
+        "event: the transcriber switched its language"
+    ),
+    sample!("language-changed", "event: the same under its other name"),
+    sample!("model-output--token", "event: one token of the model"),
+    sample!("model-output", "event: the model calls a tool"),
+    sample!("phone-call-control", "event: carry out a transfer"),
+    sample!("phone-call-control--hang-up", "event: carry out a hang-up"),
+    sample!("speech-update", "event: somebody starts to speak"),
+    sample!(
+        "speech-update--user-stopped",
+        "event: the caller stops speaking"
+    ),
+    sample!("status-update", "event: the call changes its status"),
+    sample!(
+        "status-update--backoff-plan",
+        "the same, with a backoff plan in the assistant"
+    ),
+    sample!("status-update--forwarding", "the call is forwarded"),
+    sample!("status-update--ended", "the call has ended"),
+    sample!(
+        "status-update--ended-assistant-request-failed",
+        "the call ended because nobody named an assistant"
+    ),
+    sample!("transcript", "event: what was said, so far"),
+    sample!("transcript--final", "event: what was said, complete"),
+    sample!(
+        "transcript--final-typed",
+        "the same, with transcript[transcriptType=\"final\"] as its type"
+    ),
+    sample!("transfer-update", "event: the call was transferred"),
+    sample!(
+        "transfer-update--assistant",
+        "event: the call went to another assistant"
+    ),
+    sample!("user-interrupted", "event: the caller interrupts"),
+    sample!("voice-input", "event: text handed to the voice"),
+    sample!(
+        "tool.completed",
+        "event: a type that servers should not get; treated like an unknown one"
+    ),
+    sample!("chat.created", "event: a chat was created"),
+    sample!("chat.deleted", "event: a chat was deleted"),
+    sample!("session.created", "event: a session was created"),
+    sample!("session.updated", "event: a session was changed"),
+    sample!("session.deleted", "event: a session was deleted"),
+    sample!("call.deleted", "event: a call was deleted"),
+    sample!("call.delete.failed", "event: a call could not be deleted"),
+    sample!(
+        "call.artifact.upload",
+        "event: recordings were uploaded to your storage"
+    ),
+];
+
+/// The sample of this name.
+pub fn find(name: &str) -> Option<&'static Sample> {
+    ALL.iter().find(|sample| sample.name == name)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    /// What a Vapi server URL may get, and one name that it should not.
+    const TYPES: &[&str] = &[
+        "assistant-request",
+        "tool-calls",
+        "function-call",
+        "transfer-destination-request",
+        "handoff-destination-request",
+        "knowledge-base-request",
+        "voice-request",
+        "call.endpointing.request",
+        "campaign.predial",
+        "status-update",
+        "end-of-call-report",
+        "conversation-update",
+        "speech-update",
+        "transcript",
+        "transcript[transcriptType=\"final\"]",
+        "model-output",
+        "voice-input",
+        "assistant.speechStarted",
+        "user-interrupted",
+        "hang",
+        "transfer-update",
+        "language-change-detected",
+        "phone-call-control",
+        "assistant.started",
+        "chat.created",
+        "chat.deleted",
+        "session.created",
+        "session.updated",
+        "session.deleted",
+        "call.deleted",
+        "call.delete.failed",
+        "call.artifact.upload",
+        "language-changed",
+        "tool.completed",
+    ];
+
+    fn kind(sample: &Sample) -> String {
+        let body: serde_json::Value = serde_json::from_str(sample.body).unwrap();
+        body["message"]["type"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn there_is_one_of_every_type() {
+        let kinds: BTreeSet<String> = ALL.iter().map(kind).collect();
+        let expected: BTreeSet<String> = TYPES.iter().map(|kind| (*kind).to_owned()).collect();
+        assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn a_plain_name_is_the_type() {
+        for sample in ALL {
+            let base = sample.name.split("--").next().unwrap();
+            let kind = kind(sample);
+            assert_eq!(base, kind.split('[').next().unwrap(), "{}", sample.name);
+            assert!(find(base).is_some(), "{base}");
+        }
+    }
+
+    #[test]
+    fn every_file_is_built_in_except_the_large_ones() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/source/vapi/samples");
+        let files: BTreeSet<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
+            .filter(|name| name != "index" && !name.ends_with("--large"))
+            .collect();
+        let names: BTreeSet<String> = ALL.iter().map(|sample| sample.name.to_owned()).collect();
+        assert_eq!(files, names);
+    }
+}
