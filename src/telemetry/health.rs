@@ -1,0 +1,110 @@
+//! Whether this instance should get traffic, and what is wrong with it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+/// The health of one process, written by its parts and read by the admin listener.
+#[derive(Debug, Default)]
+pub struct Health {
+    started: AtomicBool,
+    draining: AtomicBool,
+    /// There are answers that need no broker.
+    can_fall_back: AtomicBool,
+    /// By broker and by the connection to it.
+    brokers: Mutex<BTreeMap<&'static str, BTreeMap<&'static str, bool>>>,
+    problems: Mutex<BTreeMap<String, String>>,
+}
+
+impl Health {
+    /// A connection that this process wants, down until it is up.
+    pub fn expect(&self, broker: &'static str, connection: &'static str) {
+        self.brokers
+            .lock()
+            .entry(broker)
+            .or_default()
+            .entry(connection)
+            .or_insert(false);
+    }
+
+    /// A connection came or went. Returns whether all connections to this broker are up.
+    pub fn set_connected(&self, broker: &'static str, connection: &'static str, up: bool) -> bool {
+        let mut brokers = self.brokers.lock();
+        let connections = brokers.entry(broker).or_default();
+        connections.insert(connection, up);
+        connections.values().all(|up| *up)
+    }
+
+    /// Whether every expected broker is connected.
+    pub fn all_connected(&self) -> bool {
+        self.brokers
+            .lock()
+            .values()
+            .all(|connections| connections.values().all(|up| *up))
+    }
+
+    /// Some answers can be given without any broker.
+    pub fn set_can_fall_back(&self, can: bool) {
+        self.can_fall_back.store(can, Ordering::Relaxed);
+    }
+
+    /// The start is over: all is connected, or was waited for long enough.
+    pub fn set_started(&self) {
+        self.started.store(true, Ordering::Relaxed);
+    }
+
+    /// The end has begun.
+    pub fn set_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Something that an operator has to mend; the same subject overwrites.
+    pub fn report(&self, subject: impl Into<String>, problem: impl Into<String>) {
+        self.problems.lock().insert(subject.into(), problem.into());
+    }
+
+    /// Problems of a subject are over.
+    pub fn clear(&self, subject: &str) {
+        self.problems.lock().remove(subject);
+    }
+
+    /// Whether to send traffic here, and the text that says why.
+    pub fn readiness(&self) -> (bool, String) {
+        let brokers = self.brokers.lock();
+        let any_up = brokers
+            .values()
+            .any(|connections| connections.values().any(|up| *up));
+        let refused = if self.draining.load(Ordering::Relaxed) {
+            Some("stopping")
+        } else if !self.started.load(Ordering::Relaxed) {
+            Some("starting")
+        } else if !any_up && !brokers.is_empty() && !self.can_fall_back.load(Ordering::Relaxed) {
+            Some("nothing can be served: no broker is connected")
+        } else {
+            None
+        };
+        let mut text = String::new();
+        let _ = match refused {
+            None => writeln!(text, "ready"),
+            Some(why) => writeln!(text, "not ready: {why}"),
+        };
+        for (broker, connections) in brokers.iter() {
+            let down: Vec<_> = connections
+                .iter()
+                .filter(|(_, up)| !**up)
+                .map(|(name, _)| *name)
+                .collect();
+            let _ = if down.is_empty() {
+                writeln!(text, "{broker}: connected")
+            } else {
+                writeln!(text, "{broker}: down ({})", down.join(", "))
+            };
+        }
+        for (subject, problem) in self.problems.lock().iter() {
+            let _ = writeln!(text, "problem: {subject}: {problem}");
+        }
+        (refused.is_none(), text)
+    }
+}

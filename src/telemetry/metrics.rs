@@ -1,0 +1,234 @@
+//! Every metric: its name, labels, unit and help text, once.
+//!
+//! Label values from outside are bounded before they come here: types by the source's
+//! list of known names, functions and destinations as configured.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Upper bounds of the histogram buckets, in seconds: from a broker on the same host to a tool's longest answer.
+const BUCKETS: [f64; 16] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0,
+    20.0,
+];
+
+/// A label value that is shared rather than copied.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Shared(Arc<str>);
+
+impl EncodeLabelValue for Shared {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        encoder.write_str(&self.0)
+    }
+}
+
+macro_rules! labels {
+    ($($name:ident { $($label:ident: $type:ty),+ })+) => {
+        $(#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+        struct $name { $($label: $type),+ })+
+    };
+}
+
+labels! {
+    WebhookLabels { endpoint: Shared, r#type: &'static str, outcome: &'static str }
+    WalkLabels { endpoint: Shared, kind: &'static str }
+    DestinationLabels { destination: Shared }
+    PublishErrorLabels { destination: Shared, reason: &'static str }
+    AskLabels { endpoint: Shared, function_or_type: Shared, outcome: &'static str }
+    EndpointLabels { endpoint: Shared }
+    KindLabels { kind: &'static str }
+    BrokerLabels { broker: &'static str }
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+fn histograms<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
+    Family::new_with_constructor(|| Histogram::new(BUCKETS))
+}
+
+/// The metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    webhooks: Family<WebhookLabels, Counter>,
+    webhook_seconds: Histograms<WalkLabels>,
+    publish_seconds: Histograms<DestinationLabels>,
+    publish_errors: Family<PublishErrorLabels, Counter>,
+    ask_seconds: Histograms<AskLabels>,
+    late_replies: Family<EndpointLabels, Counter>,
+    in_flight: Family<KindLabels, Gauge>,
+    in_flight_bytes: Gauge<u64, AtomicU64>,
+    broker_connected: Family<BrokerLabels, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("hookbus"),
+            webhooks: Family::default(),
+            webhook_seconds: histograms(),
+            publish_seconds: histograms(),
+            publish_errors: Family::default(),
+            ask_seconds: histograms(),
+            late_replies: Family::default(),
+            in_flight: Family::default(),
+            in_flight_bytes: Gauge::default(),
+            broker_connected: Family::default(),
+        };
+        let registry = &mut metrics.registry;
+        registry.register(
+            "webhooks",
+            "Webhooks by what became of them",
+            metrics.webhooks.clone(),
+        );
+        registry.register(
+            "webhook_seconds",
+            "From receipt to response, in seconds",
+            metrics.webhook_seconds.clone(),
+        );
+        registry.register(
+            "publish_seconds",
+            "From the turn of an event to its acknowledgement, in seconds",
+            metrics.publish_seconds.clone(),
+        );
+        registry.register(
+            "publish_errors",
+            "Failed attempts to store an event, by reason",
+            metrics.publish_errors.clone(),
+        );
+        registry.register(
+            "ask_seconds",
+            "From a question to its end, in seconds",
+            metrics.ask_seconds.clone(),
+        );
+        registry.register(
+            "late_replies",
+            "Replies that came after their question had ended",
+            metrics.late_replies.clone(),
+        );
+        registry.register(
+            "in_flight",
+            "Webhooks being read or handled now",
+            metrics.in_flight.clone(),
+        );
+        registry.register(
+            "in_flight_bytes",
+            "Bytes of bodies and payloads held now",
+            metrics.in_flight_bytes.clone(),
+        );
+        registry.register(
+            "broker_connected",
+            "Whether there is a connection: 1 or 0",
+            metrics.broker_connected.clone(),
+        );
+        metrics
+    }
+}
+
+impl Metrics {
+    /// The text that Prometheus reads.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        if encode(&mut text, &self.registry).is_err() {
+            text.clear();
+            let _ = writeln!(text, "# the metrics could not be written");
+        }
+        text
+    }
+
+    /// A webhook ended: `outcome` is `stored`, `dropped`, `answered`, `fallback`, `refused` or an outcome of a question.
+    pub fn webhook(&self, endpoint: &Arc<str>, label: &'static str, outcome: &'static str) {
+        let labels = WebhookLabels {
+            endpoint: Shared(endpoint.clone()),
+            r#type: label,
+            outcome,
+        };
+        self.webhooks.get_or_create(&labels).inc();
+    }
+
+    /// How long a webhook took; `kind` is `event` or `question`.
+    pub fn webhook_took(&self, endpoint: &Arc<str>, kind: &'static str, took: Duration) {
+        let labels = WalkLabels {
+            endpoint: Shared(endpoint.clone()),
+            kind,
+        };
+        self.webhook_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// An event was acknowledged.
+    pub fn published(&self, destination: &Arc<str>, took: Duration) {
+        let labels = DestinationLabels {
+            destination: Shared(destination.clone()),
+        };
+        self.publish_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// An attempt to store an event failed.
+    pub fn publish_failed(&self, destination: &Arc<str>, reason: &'static str) {
+        let labels = PublishErrorLabels {
+            destination: Shared(destination.clone()),
+            reason,
+        };
+        self.publish_errors.get_or_create(&labels).inc();
+    }
+
+    /// A question ended.
+    pub fn asked(
+        &self,
+        endpoint: &Arc<str>,
+        function_or_type: &Arc<str>,
+        outcome: &'static str,
+        took: Duration,
+    ) {
+        let labels = AskLabels {
+            endpoint: Shared(endpoint.clone()),
+            function_or_type: Shared(function_or_type.clone()),
+            outcome,
+        };
+        self.ask_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
+    }
+
+    /// A reply came after its question had ended.
+    pub fn late_reply(&self, endpoint: &Arc<str>) {
+        let labels = EndpointLabels {
+            endpoint: Shared(endpoint.clone()),
+        };
+        self.late_replies.get_or_create(&labels).inc();
+    }
+
+    /// How many webhooks of a kind are held now.
+    pub fn set_in_flight(&self, kind: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.in_flight
+            .get_or_create(&KindLabels { kind })
+            .set(count);
+    }
+
+    /// How many bytes are held now.
+    pub fn set_in_flight_bytes(&self, bytes: usize) {
+        self.in_flight_bytes.set(bytes as u64);
+    }
+
+    /// Whether a broker is connected.
+    pub fn set_connected(&self, broker: &'static str, connected: bool) {
+        self.broker_connected
+            .get_or_create(&BrokerLabels { broker })
+            .set(connected.into());
+    }
+}
