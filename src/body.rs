@@ -1,0 +1,81 @@
+//! Reading a body: within its size, its time and the bytes that may be held.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tokio::time::timeout;
+
+use crate::limit::Charge;
+use crate::message::Refusal;
+
+/// Room that is made before anything has arrived, whatever the sender announces.
+const AHEAD: usize = 256 << 10;
+
+/// How much and how long a body that nobody wants is still read, so that its sender gets to read the refusal.
+const LEFTOVER: (usize, Duration) = (16 << 20, Duration::from_secs(2));
+
+/// Read a whole body of at most `limit` bytes within `time`, charging what arrives.
+pub async fn read<B>(
+    body: &mut B,
+    limit: usize,
+    time: Duration,
+    charge: &mut Charge,
+) -> Result<Bytes, Refusal>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let announced = body.size_hint();
+    if announced.lower() > limit as u64 {
+        return Err(Refusal::TooLarge { limit });
+    }
+    let read = async {
+        let mut first: Option<Bytes> = None;
+        let mut whole = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|_| Refusal::Incomplete("in full"))?;
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            if whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit {
+                return Err(Refusal::TooLarge { limit });
+            }
+            charge.grow(data.len())?;
+            // A body that comes in one piece, as small ones do, is passed on without a copy.
+            match first.take() {
+                None if whole.is_empty() => first = Some(data),
+                None => whole.extend_from_slice(&data),
+                Some(begin) => {
+                    let announced = usize::try_from(announced.lower()).unwrap_or(usize::MAX);
+                    whole.reserve(announced.min(AHEAD).max(begin.len() + data.len()));
+                    whole.extend_from_slice(&begin);
+                    whole.extend_from_slice(&data);
+                }
+            }
+        }
+        Ok(first.unwrap_or_else(|| whole.freeze()))
+    };
+    timeout(time, read)
+        .await
+        .map_err(|_| Refusal::Incomplete("in time"))?
+}
+
+/// Read the rest of a body that was refused, and forget it. Whoever is still sending would
+/// otherwise find the connection reset before reading why.
+pub async fn discard<B>(mut body: B)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let (mut room, time) = LEFTOVER;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            room = room.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            if room == 0 {
+                break;
+            }
+        }
+    };
+    // Out of time: then it is cut off.
+    let _ = timeout(time, read).await;
+}
