@@ -1,0 +1,355 @@
+//! Streams: creating the declared ones, and finding those that would answer our questions.
+//!
+//! A stream that covers the subject of a question answers it with a PubAck before any
+//! worker does, and one that covers the reply subjects swallows the answers. An event
+//! subject that no stream covers stores nothing.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::stream::{
+    Config as Stream, DiscardPolicy, Info, RetentionPolicy, StorageType,
+};
+use async_nats::jetstream::{self, Context};
+use futures_util::TryStreamExt;
+
+use crate::config::{self, Config, Discard, Retention, Storage};
+use crate::template::{Destination, Template, covers, overlaps};
+
+/// Time for one request to the JetStream API.
+const TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What the configuration needs of the server's streams.
+#[derive(Debug, Clone, Default)]
+pub struct Needs {
+    declared: Vec<config::Stream>,
+    /// Subject patterns that no stream may take, and what they are for.
+    free: Vec<(String, String)>,
+    /// Subject patterns that some stream must take, and the destination they are of.
+    stored: Vec<(String, String)>,
+    /// The same for jobs, which not everybody has.
+    jobs: Vec<(String, String)>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// What must not be: a stream that takes questions or answers, a declared stream that differs.
+    pub refused: Vec<String>,
+    /// Events that would be stored nowhere.
+    pub uncovered: Vec<String>,
+    /// What may be meant, but loses messages.
+    pub warnings: Vec<String>,
+    /// What was created or changed.
+    pub done: Vec<String>,
+}
+
+/// Why the server's streams could not be looked at.
+#[derive(Debug, thiserror::Error)]
+#[error("JetStream can't be asked: {0}")]
+pub struct Error(String);
+
+impl Needs {
+    /// The needs of a configuration. Templates that don't parse are left to the check of the configuration.
+    pub fn new(config: &Config) -> Self {
+        let Some(nats) = &config.nats else {
+            return Self::default();
+        };
+        let mut needs = Self {
+            declared: nats.streams.clone(),
+            free: vec![(format!("{}.>", nats.inbox_prefix), "replies".to_owned())],
+            ..Self::default()
+        };
+        for endpoint in &config.endpoints {
+            let pattern = |text: &str| Some(Template::subject(text).ok()?.pattern(&endpoint.name));
+            let stored = |text: &str| match Destination::parse(text).ok()? {
+                Destination::Nats(template) => {
+                    Some((template.pattern(&endpoint.name), text.to_owned()))
+                }
+                _ => None,
+            };
+            let asked = endpoint.questions.iter().map(|rule| rule.subject.as_str());
+            let tools = endpoint.tools.iter().map(|rule| rule.subject.as_str());
+            for subject in asked
+                .chain(tools)
+                .chain([config::ASK_SUBJECT, config::TOOL_SUBJECT])
+            {
+                let name = format!("questions of endpoint `{}`", endpoint.name);
+                needs
+                    .free
+                    .extend(pattern(subject).map(|pattern| (pattern, name)));
+            }
+            let takes_all = |rule: &config::EventRule| rule.types.iter().any(|types| types == "*");
+            let by_default =
+                (!endpoint.events.iter().any(takes_all)).then_some(config.event_destination());
+            let events = endpoint.events.iter().flat_map(|rule| &rule.to);
+            let copies = endpoint.questions.iter().flat_map(|rule| &rule.copy_to);
+            let tool_copies = endpoint.tools.iter().flat_map(|rule| &rule.copy_to);
+            let all = events
+                .chain(copies)
+                .chain(tool_copies)
+                .map(String::as_str)
+                .chain(by_default);
+            needs.stored.extend(all.filter_map(stored));
+            needs.jobs.extend(stored(config.job_destination()));
+        }
+        for list in [&mut needs.free, &mut needs.stored, &mut needs.jobs] {
+            list.sort();
+            list.dedup();
+        }
+        needs
+    }
+
+    /// Create what is declared and missing, then compare everything with what the server has.
+    pub async fn meet(&self, client: &Client) -> Result<Findings, Error> {
+        self.look(client, true).await
+    }
+
+    /// Compare with what the server has, and change nothing.
+    pub async fn compare(&self, client: &Client) -> Result<Findings, Error> {
+        self.look(client, false).await
+    }
+
+    async fn look(&self, client: &Client, create: bool) -> Result<Findings, Error> {
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(TIMEOUT);
+        let mut streams = all(&context).await?;
+        let mut findings = Findings::default();
+        for declared in &self.declared {
+            let wanted = stream(declared);
+            match streams
+                .iter()
+                .find(|info| info.config.name == declared.name)
+            {
+                None if create => match context.create_stream(wanted).await {
+                    Ok(_) => findings
+                        .done
+                        .push(format!("created stream `{}`", declared.name)),
+                    Err(error) => findings.refused.push(format!(
+                        "stream `{}` can't be created: {error}",
+                        declared.name
+                    )),
+                },
+                None => {}
+                Some(info) => {
+                    let differences = differences(&wanted, &info.config);
+                    if differences.is_empty() {
+                        continue;
+                    }
+                    let text = format!(
+                        "stream `{}` exists and differs: {}",
+                        declared.name,
+                        differences.join(", ")
+                    );
+                    if !declared.update {
+                        findings
+                            .refused
+                            .push(format!("{text}; set `update = true` to change it"));
+                    } else if create {
+                        match context.update_stream(&wanted).await {
+                            Ok(_) => findings.done.push(format!(
+                                "changed stream `{}`: {}",
+                                declared.name,
+                                differences.join(", ")
+                            )),
+                            Err(error) => findings
+                                .refused
+                                .push(format!("{text}, and it can't be changed: {error}")),
+                        }
+                    }
+                }
+            }
+        }
+        if create && !findings.done.is_empty() {
+            streams = all(&context).await?;
+        }
+        let mut judged: Vec<Stream> = streams.into_iter().map(|info| info.config).collect();
+        if !create {
+            // What the start would create counts as there.
+            let is_missing = |declared: &&config::Stream| {
+                !judged.iter().any(|stream| stream.name == declared.name)
+            };
+            let missing: Vec<_> = self
+                .declared
+                .iter()
+                .filter(is_missing)
+                .map(stream)
+                .collect();
+            findings.done = missing
+                .iter()
+                .map(|stream| {
+                    format!(
+                        "stream `{}` is missing; `serve` will create it",
+                        stream.name
+                    )
+                })
+                .collect();
+            judged.extend(missing);
+        }
+        self.judge(&judged, &mut findings);
+        Ok(findings)
+    }
+
+    fn judge(&self, streams: &[Stream], findings: &mut Findings) {
+        let subjects = || {
+            streams
+                .iter()
+                .flat_map(|stream| stream.subjects.iter().map(move |subject| (stream, subject)))
+        };
+        for (pattern, purpose) in &self.free {
+            for (stream, subject) in subjects().filter(|(_, subject)| overlaps(subject, pattern)) {
+                findings.refused.push(format!(
+                    "stream `{}` stores `{subject}`, which takes in `{pattern}` ({purpose}): it would answer in place of a worker; give it other subjects",
+                    stream.name
+                ));
+            }
+        }
+        for (pattern, destination) in &self.stored {
+            if !subjects().any(|(_, subject)| covers(subject, pattern)) {
+                findings.uncovered.push(format!("no stream stores `{pattern}`, where `{destination}` goes; create one, or declare it with [[nats.stream]]"));
+            }
+        }
+        for (pattern, destination) in &self.jobs {
+            if !subjects().any(|(_, subject)| covers(subject, pattern)) {
+                findings.warnings.push(format!("no stream stores `{pattern}`, where asynchronous tool calls go (`{destination}`)"));
+            }
+        }
+        let used = self.stored.iter().chain(&self.jobs);
+        for stream in streams {
+            let is_used = used.clone().any(|(pattern, _)| {
+                stream
+                    .subjects
+                    .iter()
+                    .any(|subject| overlaps(subject, pattern))
+            });
+            if !is_used {
+                continue;
+            }
+            let is_limited = stream.max_bytes > 0
+                || stream.max_messages > 0
+                || stream.max_messages_per_subject > 0;
+            if stream.discard == DiscardPolicy::Old && is_limited {
+                findings.warnings.push(format!(
+                    "stream `{}` deletes its oldest messages when it is full (discard old)",
+                    stream.name
+                ));
+            }
+            if stream.num_replicas <= 1 {
+                findings
+                    .warnings
+                    .push(format!("stream `{}` has a single copy", stream.name));
+            }
+            if stream.storage == StorageType::Memory {
+                findings.warnings.push(format!(
+                    "stream `{}` is kept in memory, and is gone with its server",
+                    stream.name
+                ));
+            }
+        }
+    }
+}
+
+async fn all(context: &Context) -> Result<Vec<Info>, Error> {
+    let list = context.streams().try_collect();
+    match tokio::time::timeout(TIMEOUT, list).await {
+        Ok(list) => list.map_err(|error| Error(error.to_string())),
+        Err(_) => Err(Error("no answer in time".to_owned())),
+    }
+}
+
+fn stream(declared: &config::Stream) -> Stream {
+    let max_age = declared
+        .max_age
+        .map(config::units::Time::get)
+        .unwrap_or_default();
+    let window = declared.duplicate_window.get();
+    Stream {
+        name: declared.name.clone(),
+        subjects: declared.subjects.clone(),
+        max_age,
+        max_bytes: declared
+            .max_bytes
+            .map_or(-1, |size| i64::try_from(size.get()).unwrap_or(i64::MAX)),
+        max_messages: -1,
+        num_replicas: declared.replicas,
+        storage: match declared.storage {
+            Storage::File => StorageType::File,
+            Storage::Memory => StorageType::Memory,
+        },
+        retention: match declared.retention {
+            Retention::Limits => RetentionPolicy::Limits,
+            Retention::Interest => RetentionPolicy::Interest,
+            Retention::Workqueue => RetentionPolicy::WorkQueue,
+        },
+        discard: match declared.discard {
+            Discard::New => DiscardPolicy::New,
+            Discard::Old => DiscardPolicy::Old,
+        },
+        // The server takes no window that is longer than messages live.
+        duplicate_window: if max_age.is_zero() {
+            window
+        } else {
+            window.min(max_age)
+        },
+        ..Stream::default()
+    }
+}
+
+/// What differs, as `name is X, wanted Y`.
+fn differences(wanted: &Stream, found: &Stream) -> Vec<String> {
+    let mut differences = Vec::new();
+    let mut compare = |name: &str, wanted: String, found: String| {
+        if wanted != found {
+            differences.push(format!("{name} is {found}, wanted {wanted}"));
+        }
+    };
+    let subjects = |stream: &Stream| stream.subjects.iter().cloned().collect::<BTreeSet<_>>();
+    let age = |age: Duration| {
+        if age.is_zero() {
+            "unlimited".to_owned()
+        } else {
+            humantime::format_duration(age).to_string()
+        }
+    };
+    let bytes = |bytes: i64| {
+        if bytes <= 0 {
+            "unlimited".to_owned()
+        } else {
+            bytes.to_string()
+        }
+    };
+    compare(
+        "subjects",
+        format!("{:?}", subjects(wanted)),
+        format!("{:?}", subjects(found)),
+    );
+    compare("max_age", age(wanted.max_age), age(found.max_age));
+    compare("max_bytes", bytes(wanted.max_bytes), bytes(found.max_bytes));
+    compare(
+        "replicas",
+        wanted.num_replicas.to_string(),
+        found.num_replicas.to_string(),
+    );
+    compare(
+        "storage",
+        format!("{:?}", wanted.storage),
+        format!("{:?}", found.storage),
+    );
+    compare(
+        "retention",
+        format!("{:?}", wanted.retention),
+        format!("{:?}", found.retention),
+    );
+    compare(
+        "discard",
+        format!("{:?}", wanted.discard),
+        format!("{:?}", found.discard),
+    );
+    compare(
+        "duplicate_window",
+        age(wanted.duplicate_window),
+        age(found.duplicate_window),
+    );
+    differences
+}
