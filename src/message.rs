@@ -3,10 +3,16 @@
 //! Plain values without behaviour of their own; every step takes some and returns some.
 
 use std::borrow::Cow;
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use futures_util::Stream;
+use sha2::{Digest, Sha256};
+
+use crate::json::Text;
 
 /// One HTTP delivery, authenticated and read.
 #[derive(Debug, Clone)]
@@ -60,7 +66,64 @@ pub enum Demand {
         questions: Vec<Question>,
         /// How the answers become a reply.
         form: Form,
+        /// The members of the message, for the context that a worker gets.
+        members: Members,
     },
+}
+
+/// The members of a message, as slices of the body, in their order.
+#[derive(Debug, Clone)]
+pub struct Members {
+    body: Bytes,
+    /// Raw key, without its quotes, and raw value.
+    members: Vec<(Bytes, Bytes)>,
+}
+
+impl Members {
+    /// Members that were read from `body`.
+    pub fn new(body: &Bytes, members: &[(Text<'_>, &str)]) -> Self {
+        let slice = |text: &str| body.slice_ref(text.as_bytes());
+        Self {
+            body: body.clone(),
+            members: members
+                .iter()
+                .map(|(key, value)| (slice(key.raw()), slice(value)))
+                .collect(),
+        }
+    }
+
+    /// The value of a member; the last one counts.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let mut found = self
+            .members
+            .iter()
+            .rev()
+            .filter(|(key, _)| Text::over(as_text(key)) == *name);
+        found.next().map(|(_, value)| as_text(value))
+    }
+
+    /// All members, raw; of a key that occurs twice only the last.
+    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
+        let later = |place: usize, key: &Bytes| {
+            self.members[place + 1..]
+                .iter()
+                .any(|(other, _)| other == key)
+        };
+        let members = self.members.iter().enumerate();
+        members
+            .filter(move |(place, (key, _))| !later(*place, key))
+            .map(|(_, (key, value))| (key, value))
+    }
+
+    /// A part of the body that shares its memory.
+    pub fn slice(&self, part: &str) -> Bytes {
+        self.body.slice_ref(part.as_bytes())
+    }
+}
+
+/// The body was checked as a whole, and only cut between characters.
+fn as_text(bytes: &Bytes) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 /// How answers become the reply that the sender reads.
@@ -98,8 +161,8 @@ pub enum Shape {
 pub struct Question {
     /// The function, for tool calls.
     pub function: Option<Arc<str>>,
-    /// Id of the tool call, for the reply.
-    pub call_id: Option<Arc<str>>,
+    /// Id of the tool call, for the reply: raw JSON, as received.
+    pub call_id: Option<Bytes>,
     /// What the worker gets; for all but tool calls the webhook's bytes.
     pub payload: Payload,
     /// The sender's own limit, where the webhook says one.
@@ -108,6 +171,20 @@ pub struct Question {
     pub is_async: bool,
     /// Not asked at all, because the webhook holds too many.
     pub excess: bool,
+}
+
+impl Question {
+    /// A question without a function, a call or a limit of its own.
+    pub fn whole(payload: Payload) -> Self {
+        Self {
+            function: None,
+            call_id: None,
+            payload,
+            limit: None,
+            is_async: false,
+            excess: false,
+        }
+    }
 }
 
 /// What a worker gets.
@@ -141,6 +218,8 @@ pub struct Event {
     pub kind: Arc<str>,
     /// The key as received.
     pub key: Option<Arc<str>>,
+    /// `subject` of the CloudEvent: the key as an [`attribute`].
+    pub subject: Option<Arc<str>>,
     /// `time` of the CloudEvent.
     pub time: SystemTime,
     /// Content type of the payload.
@@ -151,6 +230,34 @@ pub struct Event {
     pub trace: Trace,
     /// Whether brokers may drop it as a repetition of the same id.
     pub dedupe: bool,
+}
+
+/// Longest attribute, in bytes.
+const ATTRIBUTE: usize = 1_024;
+
+/// A text from outside as an attribute or header value: control characters become U+FFFD, and what
+/// is over 1,024 bytes is cut and gets a hash, so that distinct values stay distinct.
+pub fn attribute(text: &Arc<str>) -> Arc<str> {
+    if text.len() <= ATTRIBUTE && !text.chars().any(char::is_control) {
+        return text.clone();
+    }
+    let mut clean: String = text
+        .chars()
+        .map(|c| {
+            if c.is_control() {
+                char::REPLACEMENT_CHARACTER
+            } else {
+                c
+            }
+        })
+        .collect();
+    if clean.len() > ATTRIBUTE {
+        let hash = format!("~{:x}", Sha256::digest(text.as_bytes()));
+        let hash = &hash[..17];
+        clean.truncate(clean.floor_char_boundary(ATTRIBUTE - hash.len()));
+        clean.push_str(hash);
+    }
+    clean.into()
 }
 
 /// Who holds an event.
@@ -236,12 +343,29 @@ pub enum Content {
 }
 
 /// What the sender gets.
-#[derive(Debug)]
 pub struct Reply {
     /// Content type of the body.
     pub content_type: &'static str,
     /// The body.
-    pub body: Bytes,
+    pub body: Body,
+}
+
+/// The body of a reply.
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// Its parts as they come; an error breaks the response.
+    Stream(Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>),
+}
+
+impl Reply {
+    /// A reply that is JSON.
+    pub fn json(body: Bytes) -> Self {
+        Self {
+            content_type: "application/json",
+            body: Body::Whole(body),
+        }
+    }
 }
 
 /// What cannot be served, and why. Only `receive` makes a status of it.

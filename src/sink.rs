@@ -1,0 +1,93 @@
+//! Where events are stored: one trait, one module for each kind of queue.
+//!
+//! A sink knows no provider and no HTTP. It says whether an event is stored, and if not,
+//! whether the fault is the destination's ([`Class::Blip`], [`Class::Retry`]) or the
+//! event's own ([`Class::Reject`]).
+
+mod cloudevents;
+pub mod jetstream;
+pub mod kafka;
+pub mod nats_core;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use tokio::time::Instant;
+
+use crate::message::Event;
+
+/// What a sink is doing.
+pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
+
+/// A queue that stores events.
+pub trait Sink: Send + Sync {
+    /// Store `event` under `name` (a subject or a topic) before `deadline`. Ok means acknowledged.
+    fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a>;
+
+    /// Wait until it is worth trying again, after a [`Class::Blip`].
+    fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// Whose fault it is that an event isn't stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The destination's, and it may be over in a moment: an election, a reconnect.
+    Blip,
+    /// The destination's.
+    Retry,
+    /// The event's: this destination will never take it.
+    Reject,
+}
+
+/// Why an event isn't stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    /// Whose fault it is.
+    pub class: Class,
+    /// The metric label.
+    pub reason: &'static str,
+    /// What the broker said, for the log.
+    pub detail: Cow<'static, str>,
+}
+
+impl Error {
+    /// A fault of the destination that may be over in a moment.
+    pub fn blip(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            class: Class::Blip,
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// A fault of the destination.
+    pub fn retry(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            class: Class::Retry,
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// A fault of the event.
+    pub fn reject(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            class: Class::Reject,
+            reason,
+            detail: detail.into(),
+        }
+    }
+
+    /// No acknowledgement came in time.
+    pub fn timeout() -> Self {
+        Self::retry("timeout", "no acknowledgement in time")
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
