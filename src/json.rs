@@ -144,6 +144,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Runs `read` on the next value, and returns the text of that value. What `read` leaves untouched is skipped.
+    pub fn slice(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), Error>,
+    ) -> Result<&'a str, Error> {
+        self.space();
+        let start = self.at;
+        self.entry(read)?;
+        Ok(&self.text[start..self.at])
+    }
+
     /// Reads a string.
     pub fn string(&mut self) -> Result<Text<'a>, Error> {
         self.quoted("expected a string")

@@ -19,6 +19,11 @@ impl<'a> Text<'a> {
         Self { raw, escaped }
     }
 
+    /// What stands between the quotes of a valid string.
+    pub fn over(raw: &'a str) -> Self {
+        Self::new(raw, raw.contains('\\'))
+    }
+
     /// What is between the quotes, byte for byte.
     pub fn raw(&self) -> &'a str {
         self.raw

@@ -1,0 +1,44 @@
+//! Providers: what their webhooks mean, and what their answers look like.
+//!
+//! A source is plain functions over bytes; it does no I/O.
+
+pub mod vapi;
+
+use crate::config::SourceName;
+use crate::message::{Answer, Classified, Form, Question, Refusal, Reply, Webhook};
+
+/// One provider's dialect.
+pub trait Source: Send + Sync {
+    /// Read what a webhook is: in one pass, without a tree.
+    fn classify(&self, webhook: &Webhook) -> Result<Classified, Refusal>;
+
+    /// What the CloudEvents type begins with.
+    fn event_prefix(&self) -> &'static str;
+
+    /// Time for a question of this type unless a rule says otherwise, in milliseconds.
+    fn time_limit(&self, label: &str) -> u64;
+
+    /// The fallback of a question of this type unless a rule has one, as JSON.
+    fn fallback(&self, label: &str) -> Option<&'static str>;
+
+    /// Whether a worker's reply can be sent on; where not, why.
+    fn check(&self, form: Form, reply: &[u8]) -> Result<(), &'static str>;
+
+    /// The one reply to all questions of a webhook; `answers` are in their order.
+    fn reply(
+        &self,
+        form: Form,
+        questions: &[Question],
+        answers: Vec<Answer>,
+    ) -> Result<Reply, Refusal>;
+
+    /// The types that ask.
+    fn question_types(&self) -> Vec<&'static str>;
+}
+
+/// The source of an endpoint.
+pub fn of(name: SourceName) -> Box<dyn Source> {
+    match name {
+        SourceName::Vapi => Box::new(vapi::Vapi),
+    }
+}

@@ -1,0 +1,378 @@
+//! Tool calls: N calls in one webhook become N questions, N answers become one reply.
+//!
+//! The documentation prints several shapes of the same thing, and captures show others;
+//! all are read (docs: server-url/events, tools/custom-tools).
+
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::json::{self, Kind, Reader, Text};
+use crate::message::{Answer, Content, Members, Payload, Question, Reply, ToolCall};
+
+/// Calls of one webhook that are asked; the rest is refused.
+const MOST: usize = 64;
+
+/// What is left of a tool's own time limit for the way there and back.
+const TRAVEL: Duration = Duration::from_secs(2);
+
+/// One element of any of the lists, as it came: every value is raw JSON.
+#[derive(Default, Clone, Copy)]
+struct Call<'a> {
+    id: Option<&'a str>,
+    name: Option<&'a str>,
+    arguments: Option<&'a str>,
+}
+
+/// One element of `toolWithToolCallList`.
+#[derive(Default, Clone, Copy)]
+struct Tool<'a> {
+    call: Call<'a>,
+    name: Option<&'a str>,
+    is_async: bool,
+    limit: Option<Duration>,
+}
+
+/// The questions of a `tool-calls` message.
+pub(super) fn split(message: &Members) -> Vec<Question> {
+    let tools = list(message.get("toolWithToolCallList"), tool);
+    let calls = [message.get("toolCallList"), message.get("toolCalls")]
+        .into_iter()
+        .map(|member| list(member, call))
+        .find(|calls| !calls.is_empty())
+        .unwrap_or_else(|| tools.iter().map(|tool| tool.call).collect());
+    calls
+        .iter()
+        .enumerate()
+        .map(|(place, call)| {
+            // The id ties a call to its tool; without one its place in the list does.
+            let tool = match call.id {
+                Some(id) => tools.iter().find(|tool| tool.call.id == Some(id)),
+                None => tools.get(place).filter(|tool| tool.call.id.is_none()),
+            };
+            let tool = tool.copied().unwrap_or_default();
+            let name = call.name.or(tool.call.name).or(tool.name);
+            let arguments = call.arguments.or(tool.call.arguments);
+            Question {
+                function: name.and_then(content).map(Into::into),
+                call_id: call.id.map(|id| message.slice(id)),
+                payload: Payload::Call(ToolCall {
+                    id: call.id.map(|id| message.slice(id)),
+                    name: name.map(|name| message.slice(name)),
+                    arguments: unwrap(message, arguments),
+                }),
+                limit: tool.limit,
+                is_async: tool.is_async,
+                excess: place >= MOST,
+            }
+        })
+        .collect()
+}
+
+/// The question of a legacy `function-call` message, which has no id.
+pub(super) fn legacy(message: &Members) -> Question {
+    let call = message
+        .get("functionCall")
+        .and_then(|value| call(&mut Reader::over(value)).ok())
+        .unwrap_or_default();
+    Question {
+        function: call.name.and_then(content).map(Into::into),
+        payload: Payload::Call(ToolCall {
+            id: None,
+            name: call.name.map(|name| message.slice(name)),
+            arguments: unwrap(message, call.arguments),
+        }),
+        ..Question::whole(Payload::Body)
+    }
+}
+
+/// The elements of a list that is an array, each read by `read`. The text was valid as a whole, so that nothing fails.
+fn list<'a, T>(
+    value: Option<&'a str>,
+    read: impl Fn(&mut Reader<'a>) -> Result<T, json::Error>,
+) -> Vec<T> {
+    let mut elements = Vec::new();
+    if let Some(value) = value.filter(|value| value.starts_with('[')) {
+        let _ = Reader::over(value).array(|reader| {
+            if reader.peek()? == Kind::Object {
+                elements.push(read(reader)?);
+            }
+            Ok(())
+        });
+    }
+    elements
+}
+
+fn call<'a>(reader: &mut Reader<'a>) -> Result<Call<'a>, json::Error> {
+    let mut flat = Call::default();
+    let mut flat_parameters = None;
+    let (mut inner, mut inner_parameters) = (Call::default(), None);
+    if reader.peek()? != Kind::Object {
+        return Ok(flat);
+    }
+    reader.object(|reader, key| {
+        if key == "id" {
+            flat.id = present(reader)?;
+        } else if key == "name" {
+            flat.name = present(reader)?;
+        } else if key == "arguments" {
+            flat.arguments = present(reader)?;
+        } else if key == "parameters" {
+            flat_parameters = present(reader)?;
+        } else if key == "function" && reader.peek()? == Kind::Object {
+            (inner, inner_parameters) = (Call::default(), None);
+            reader.object(|reader, key| {
+                if key == "name" {
+                    inner.name = present(reader)?;
+                } else if key == "arguments" {
+                    inner.arguments = present(reader)?;
+                } else if key == "parameters" {
+                    inner_parameters = present(reader)?;
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    })?;
+    Ok(Call {
+        id: flat.id,
+        name: inner.name.or(flat.name),
+        arguments: inner
+            .arguments
+            .or(inner_parameters)
+            .or(flat.arguments)
+            .or(flat_parameters),
+    })
+}
+
+fn tool<'a>(reader: &mut Reader<'a>) -> Result<Tool<'a>, json::Error> {
+    let mut found = Tool::default();
+    let mut inner_name = None;
+    reader.object(|reader, key| {
+        if key == "toolCall" {
+            found.call = call(reader)?;
+        } else if key == "name" {
+            found.name = present(reader)?;
+        } else if key == "async" {
+            found.is_async = reader.peek()? == Kind::True;
+        } else if key == "function" {
+            inner_name = call(reader)?.name;
+        } else if key == "server" {
+            found.limit = limit(reader)?;
+        }
+        Ok(())
+    })?;
+    found.name = inner_name.or(found.name);
+    Ok(found)
+}
+
+/// `timeoutSeconds` of a server object, less the time for the way.
+fn limit(reader: &mut Reader<'_>) -> Result<Option<Duration>, json::Error> {
+    let mut limit = None;
+    if reader.peek()? == Kind::Object {
+        reader.object(|reader, key| {
+            if key == "timeoutSeconds" {
+                limit = present(reader)?
+                    .and_then(|number| number.parse::<f64>().ok())
+                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                    // One of two seconds or less would leave nothing at all.
+                    .map(|whole| whole.saturating_sub(TRAVEL).max(whole / 4));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(limit)
+}
+
+/// The raw value, unless it is null.
+fn present<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a str>, json::Error> {
+    let value = reader.skip()?;
+    Ok((value != "null").then_some(value))
+}
+
+/// The text of a JSON string.
+fn content(raw: &str) -> Option<String> {
+    let text: Text<'_> = Reader::over(raw).string().ok()?;
+    Some(text.unescape().into_owned())
+}
+
+/// Arguments as the value that was meant: a string that holds an object is that object.
+fn unwrap(message: &Members, raw: Option<&str>) -> Bytes {
+    let Some(raw) = raw else {
+        return Bytes::from_static(b"{}");
+    };
+    if let Some(text) = content(raw) {
+        let mut reader = Reader::over(&text);
+        if reader.peek() == Ok(Kind::Object) && reader.skip().is_ok() && reader.end().is_ok() {
+            return text.into();
+        }
+    }
+    message.slice(raw)
+}
+
+/// `{"results":[…]}`, one entry per call, in their order.
+pub(super) fn merge(questions: &[Question], answers: Vec<Answer>) -> Reply {
+    let mut body = BytesMut::with_capacity(32 + 128 * questions.len());
+    body.put_slice(br#"{"results":["#);
+    for (place, (question, answer)) in questions.iter().zip(answers).enumerate() {
+        if place > 0 {
+            body.put_u8(b',');
+        }
+        entry(&mut body, question, answer);
+    }
+    body.put_slice(b"]}");
+    Reply::json(body.freeze())
+}
+
+fn entry(body: &mut BytesMut, question: &Question, answer: Answer) {
+    body.put_u8(b'{');
+    if let Payload::Call(call) = &question.payload
+        && let Some(name) = &call.name
+    {
+        member(body, "name", name);
+    } else {
+        member(body, "name", b"\"\"");
+    }
+    if let Some(id) = &question.call_id {
+        member(body, "toolCallId", id);
+    }
+    match result(&answer) {
+        Entry::Result(text) => member(body, "result", json::quote(&text).as_bytes()),
+        Entry::Error(text) => member(body, "error", json::quote(&text).as_bytes()),
+        Entry::Given {
+            result,
+            error,
+            rest,
+        } => {
+            match (error, result) {
+                (Some(text), _) => member(body, "error", json::quote(&text).as_bytes()),
+                (None, Some(text)) => member(body, "result", json::quote(&text).as_bytes()),
+                (None, None) => {}
+            }
+            for (name, value) in rest {
+                member(body, name, value.as_bytes());
+            }
+        }
+    }
+    body.put_u8(b'}');
+}
+
+fn member(body: &mut BytesMut, name: &str, value: &[u8]) {
+    if !body.ends_with(b"{") {
+        body.put_u8(b',');
+    }
+    body.put_u8(b'"');
+    body.put_slice(name.as_bytes());
+    body.put_slice(b"\":");
+    body.put_slice(value);
+}
+
+/// `{"result": "…"}` for the one answer to a legacy function call.
+pub(super) fn merge_legacy(answers: Vec<Answer>) -> Reply {
+    let text = answers
+        .first()
+        .map(result)
+        .map_or_else(String::new, |entry| match entry {
+            Entry::Result(text) | Entry::Error(text) => text,
+            Entry::Given { result, error, .. } => error.or(result).unwrap_or_default(),
+        });
+    Reply::json(format!(r#"{{"result":{}}}"#, json::quote(&text)).into())
+}
+
+/// What an answer says about one call.
+enum Entry<'a> {
+    Result(String),
+    Error(String),
+    /// The worker wrote the entry itself.
+    Given {
+        result: Option<String>,
+        error: Option<String>,
+        /// `message` and `metadata`, raw.
+        rest: Vec<(&'static str, &'a str)>,
+    },
+}
+
+fn result(answer: &Answer) -> Entry<'_> {
+    match &answer.content {
+        Content::Reply(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => given(text).unwrap_or_else(|| Entry::Result(line(text))),
+            // `ask` lets only text through.
+            Err(_) => Entry::Error(answer.outcome.sentence().to_owned()),
+        },
+        Content::Fallback(json) => Entry::Result(line(&String::from_utf8_lossy(json))),
+        Content::Error(text) if !text.is_empty() => Entry::Error(single_line(text)),
+        Content::Error(_) | Content::Nothing => Entry::Error(answer.outcome.sentence().to_owned()),
+    }
+}
+
+/// The entry that a worker wrote itself: an object with a `result` or an `error`, and nothing that doesn't belong there.
+fn given(text: &str) -> Option<Entry<'_>> {
+    let (mut result, mut error) = (None, None);
+    let (mut message, mut metadata) = (None, None);
+    let mut foreign = false;
+    let mut reader = Reader::over(text);
+    if reader.peek() != Ok(Kind::Object) {
+        return None;
+    }
+    let read = reader.object(|reader, key| {
+        let value = present(reader)?;
+        if key == "result" {
+            result = value;
+        } else if key == "error" {
+            error = value;
+        } else if key == "message" {
+            message = value;
+        } else if key == "metadata" {
+            metadata = value;
+        } else {
+            foreign |= !(key == "name" || key == "toolCallId");
+        }
+        Ok(())
+    });
+    if read.and_then(|()| reader.end()).is_err() || foreign || (result.is_none() && error.is_none())
+    {
+        return None;
+    }
+    let rest = [("message", message), ("metadata", metadata)];
+    Some(Entry::Given {
+        result: result.map(line),
+        error: error.map(line),
+        rest: rest
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect(),
+    })
+}
+
+/// Any text or JSON as a single line: a JSON string gives its content, other JSON is written compactly.
+fn line(text: &str) -> String {
+    let mut reader = Reader::over(text);
+    let is_json = reader.skip().is_ok() && reader.end().is_ok();
+    match content(text) {
+        Some(content) if is_json => single_line(&content),
+        _ if is_json => single_line(&json::compact(text)),
+        _ => single_line(text.trim()),
+    }
+}
+
+/// One space for each run of line breaks: the platform drops results that hold one
+/// (docs: tools/custom-tools-troubleshooting).
+pub(super) fn single_line(text: &str) -> String {
+    let is_break = |c| {
+        matches!(
+            c,
+            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+        )
+    };
+    let mut line = String::with_capacity(text.len());
+    let mut in_break = false;
+    for c in text.chars() {
+        if !is_break(c) {
+            line.push(c);
+        } else if !in_break {
+            line.push(' ');
+        }
+        in_break = is_break(c);
+    }
+    line
+}
