@@ -113,16 +113,15 @@ fn load(path: &Path) -> Result<Config, Failure> {
 
 /// What was loaded, or all the problems that prevent it.
 fn settle(loaded: config::load::Loaded) -> Result<Config, Failure> {
-    let refused = loaded.problems.iter().any(config::load::Problem::is_error);
     let text = lines(&loaded.problems);
     match loaded.config {
-        Some(config) if !refused => {
+        Some(config) => {
             if !text.is_empty() {
                 say(text);
             }
             Ok(config)
         }
-        _ => Err(Failure { code: WRONG, text }),
+        None => Err(Failure { code: WRONG, text }),
     }
 }
 

@@ -1,0 +1,264 @@
+//! Asking workers: fan out, wait, fall back. Exactly one answer per question.
+//!
+//! A question is a NATS core request. It carries its deadline, and is handed to the
+//! connection only while there is one and the deadline lies ahead.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use async_nats::{HeaderMap, Message};
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::stream;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::config::Context;
+use crate::inbox::{Failure, Inbox, Replies, Request};
+use crate::message::{Answer, Body, Content, Members, Outcome, ToolCall, Webhook, attribute};
+use crate::nats::{encoded, insert};
+
+/// How often a question is asked again while nobody is there.
+const AGAIN: Duration = Duration::from_millis(250);
+
+/// How long a streamed answer may pause between two chunks.
+const CHUNK: Duration = Duration::from_secs(5);
+
+/// Marks a reply that is followed by another one.
+const MORE: &str = "Hookbus-More";
+
+/// Longest error text of a worker that is passed on, in characters.
+const LONGEST_ERROR: usize = 500;
+
+/// The members of the payload that no context overwrites.
+const OWN: [&[u8]; 3] = [b"id", b"name", b"arguments"];
+
+/// One question, ready to be asked.
+pub struct Ask<'a> {
+    /// The webhook that it came in.
+    pub webhook: &'a Webhook,
+    /// Its type as received.
+    pub kind: &'a Arc<str>,
+    /// Its key.
+    pub key: Option<&'a Arc<str>>,
+    /// The subject that workers listen on.
+    pub subject: String,
+    /// What the worker gets.
+    pub payload: Bytes,
+    /// When the answer must be there.
+    pub deadline: Instant,
+    /// How long "nobody is there" is not taken for an answer.
+    pub grace: Duration,
+    /// Whose late replies these will be.
+    pub tag: u32,
+}
+
+/// How a question failed, and what the worker said about it.
+pub type Failed = (Outcome, Option<String>);
+
+impl Ask<'_> {
+    /// Ask for one reply.
+    pub async fn once(self, inbox: Option<&Arc<Inbox>>) -> Result<Bytes, Failed> {
+        let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
+        let message = self
+            .persist(|request, deadline| inbox.request(request, deadline))
+            .await?;
+        reply(message)
+    }
+
+    /// Ask for a reply that may come in parts.
+    pub async fn stream(self, inbox: Option<&Arc<Inbox>>) -> Result<Body, Failed> {
+        let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
+        let (first, replies) = self
+            .persist(|request, deadline| inbox.stream(request, deadline))
+            .await?;
+        if is_followed(&first) {
+            Ok(parts(first, replies))
+        } else {
+            served(first).map(|message| Body::Whole(message.payload))
+        }
+    }
+
+    /// Ask, and while nobody is there ask again as long as the rule has patience.
+    async fn persist<T, F>(&self, send: impl Fn(Request, Instant) -> F) -> Result<T, Failed>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let patience = (Instant::now() + self.grace).min(self.deadline);
+        loop {
+            let now = Instant::now();
+            if now >= self.deadline {
+                return Err((Outcome::Timeout, None));
+            }
+            let request = Request {
+                subject: self.subject.clone(),
+                headers: self.headers(self.deadline - now),
+                payload: self.payload.clone(),
+                tag: self.tag,
+            };
+            let outcome = match send(request, self.deadline).await {
+                Ok(reply) => return Ok(reply),
+                Err(Failure::NoResponders) if Instant::now() + AGAIN <= patience => {
+                    tokio::time::sleep(AGAIN).await;
+                    continue;
+                }
+                Err(Failure::NoResponders) => Outcome::NoResponders,
+                Err(Failure::Disconnected | Failure::Lost) => Outcome::Disconnected,
+                Err(Failure::TooLarge) => Outcome::TooLarge,
+                Err(Failure::Timeout) => Outcome::Timeout,
+            };
+            return Err((outcome, None));
+        }
+    }
+
+    fn headers(&self, left: Duration) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        // What comes from outside was cleaned by `attribute`, so that it is a header value.
+        let mut insert =
+            |name, value: &str| insert(&mut headers, name, value.parse().unwrap_or_default());
+        let left_ms = left.as_millis();
+        let deadline = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_millis()
+            + left_ms;
+        insert("Hookbus-Id", &self.webhook.id);
+        insert("Hookbus-Endpoint", &self.webhook.endpoint);
+        insert("Hookbus-Type", &attribute(self.kind));
+        insert("Hookbus-Deadline", &deadline.to_string());
+        insert("Hookbus-Timeout-Ms", &left_ms.to_string());
+        if let Some(key) = self.key {
+            insert("Hookbus-Key", encoded(&attribute(key)).as_str());
+        }
+        if let Some(parent) = &self.webhook.trace.parent {
+            insert("traceparent", parent);
+        }
+        if let Some(state) = &self.webhook.trace.state {
+            insert("tracestate", state);
+        }
+        headers
+    }
+}
+
+/// The payload of a reply that is an answer.
+fn reply(message: Message) -> Result<Bytes, Failed> {
+    let payload = served(message)?.payload;
+    if payload.is_empty() || std::str::from_utf8(&payload).is_err() {
+        return Err((Outcome::BadReply, None));
+    }
+    Ok(payload)
+}
+
+/// A reply that isn't an error of NATS micro (ADR-32).
+fn served(message: Message) -> Result<Message, Failed> {
+    let Some(headers) = &message.headers else {
+        return Ok(message);
+    };
+    let error = headers.get(NATS_SERVICE_ERROR).map(|text| text.as_str());
+    let code = headers
+        .get(NATS_SERVICE_ERROR_CODE)
+        .map(|code| code.as_str());
+    match error.or(code) {
+        None => Ok(message),
+        Some(_) => {
+            let text = error.unwrap_or_default().trim();
+            let text = (!text.is_empty()).then(|| text.chars().take(LONGEST_ERROR).collect());
+            Err((Outcome::WorkerError, text))
+        }
+    }
+}
+
+fn is_followed(message: &Message) -> bool {
+    let more = message
+        .headers
+        .as_ref()
+        .and_then(|headers| headers.get(MORE));
+    more.is_some_and(|more| more.as_str().eq_ignore_ascii_case("true"))
+}
+
+/// The chunks of a streamed answer, as they come. An end that isn't one breaks the response.
+fn parts(first: Message, replies: Replies) -> Body {
+    enum State {
+        Chunk(Message, Replies),
+        Wait(Replies),
+        End,
+    }
+    let chunks = stream::unfold(State::Chunk(first, replies), |state| async {
+        let (message, replies) = match state {
+            State::Chunk(message, replies) => (message, replies),
+            State::Wait(mut replies) => {
+                match replies.next(Instant::now() + CHUNK).await.map(served) {
+                    Ok(Ok(message)) => (message, replies),
+                    Ok(Err(_)) | Err(_) => {
+                        debug!("a streamed answer ended before its end");
+                        return Some((
+                            Err(std::io::Error::other("the worker did not finish")),
+                            State::End,
+                        ));
+                    }
+                }
+            }
+            State::End => return None,
+        };
+        let next = if is_followed(&message) {
+            State::Wait(replies)
+        } else {
+            State::End
+        };
+        Some((Ok(message.payload), next))
+    });
+    Body::Stream(Box::pin(chunks))
+}
+
+/// What a worker gets for a tool call: the call, and the members of the message that its rule hands on.
+pub fn payload(call: &ToolCall, members: &Members, context: &Context) -> Bytes {
+    let is_wanted = |key: &[u8]| match context {
+        Context::All(_) => true,
+        Context::Members(names) => names.iter().any(|name| name.as_bytes() == key),
+    };
+    let context = || {
+        members
+            .iter()
+            .filter(|(key, _)| is_wanted(key) && !OWN.contains(&key.as_ref()))
+    };
+    let size: usize = context()
+        .map(|(key, value)| key.len() + value.len() + 4)
+        .sum();
+    let own = [
+        ("id", call.id.as_ref()),
+        ("name", call.name.as_ref()),
+        ("arguments", Some(&call.arguments)),
+    ];
+    let own_size: usize = own
+        .iter()
+        .map(|(name, value)| name.len() + 4 + value.map_or(0, |value| value.len()))
+        .sum();
+    let mut body = BytesMut::with_capacity(2 + own_size + size);
+    let mut member = |name: &[u8], value: &[u8]| {
+        body.put_u8(if body.is_empty() { b'{' } else { b',' });
+        body.put_u8(b'"');
+        body.put_slice(name);
+        body.put_slice(b"\":");
+        body.put_slice(value);
+    };
+    for (name, value) in own {
+        if let Some(value) = value {
+            member(name.as_bytes(), value);
+        }
+    }
+    for (key, value) in context() {
+        member(key, value);
+    }
+    body.put_u8(b'}');
+    body.freeze()
+}
+
+/// The answer that stands for a failure: the fallback, or what there is to say.
+pub fn fall_back((outcome, text): Failed, fallback: Option<Bytes>) -> Answer {
+    let content = match (fallback, text) {
+        (Some(fallback), _) => Content::Fallback(fallback),
+        (None, Some(text)) => Content::Error(text),
+        (None, None) => Content::Nothing,
+    };
+    Answer { outcome, content }
+}

@@ -1,0 +1,247 @@
+//! The walk of a webhook: the only module that knows all the steps.
+//!
+//! receive → authenticate → classify → route → publish | ask → reply
+
+mod event;
+mod questions;
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use tracing::debug;
+use uuid::Uuid;
+
+use crate::auth::Auth;
+use crate::body;
+use crate::config::{Dedupe, Http};
+use crate::inbox::Inbox;
+use crate::limit::{Charge, Limits};
+use crate::message::{Demand, Outcome, Refusal, Reply, Trace, Webhook};
+use crate::route::Routes;
+use crate::source::Source;
+use crate::telemetry::metrics::Metrics;
+
+/// Everything that a webhook meets on its way.
+pub struct Bridge {
+    /// `[http]`
+    pub http: Http,
+    /// What may be in flight.
+    pub limits: Limits,
+    /// Where questions are asked and answered, if NATS is configured.
+    pub questions: Option<Arc<Inbox>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// One endpoint, ready to be used.
+pub struct Endpoint {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its place in the configuration, which marks its questions.
+    pub tag: u32,
+    /// The dialect that is spoken.
+    pub source: Box<dyn Source>,
+    /// Who may post.
+    pub auth: Auth,
+    /// Where things go.
+    pub routes: Routes,
+    /// What tells a repeated delivery.
+    pub dedupe: Dedupe,
+}
+
+/// How a walk ended.
+pub struct Done {
+    /// Id of the webhook, once it was read.
+    pub id: Option<Arc<str>>,
+    /// The worst outcome of its questions.
+    pub outcome: Option<Outcome>,
+    /// What the sender gets.
+    pub result: Result<Reply, Refusal>,
+    /// The type, as a metric label.
+    label: &'static str,
+    /// `event` or `question`; nothing is known of what was refused.
+    kind: Option<&'static str>,
+    /// The metric label for what became of it.
+    fate: &'static str,
+}
+
+impl Bridge {
+    /// The walk. Up to the first step that waits for a broker it doesn't yield, so that events take
+    /// their turns in the order in which their bodies were complete; from there on it goes on
+    /// even if the sender hangs up.
+    pub async fn walk<B>(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        head: &Parts,
+        body: &mut B,
+    ) -> Done
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let started = Instant::now();
+        let done = match self.receive(endpoint, head, body, started).await {
+            Err(refusal) => Done::refused(None, "other", refusal),
+            Ok((webhook, charge)) => match endpoint.source.classify(&webhook) {
+                Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
+                Ok(class) => match class.demand {
+                    Demand::Event => event::store(self, endpoint, webhook, class, charge).await,
+                    Demand::Questions { .. } => {
+                        questions::ask(self, endpoint, webhook, class, charge).await
+                    }
+                },
+            },
+        };
+        done.report(&self.metrics, &endpoint.name, started);
+        done
+    }
+
+    /// Authenticate by the head, then read the body within the limits.
+    async fn receive<B>(
+        &self,
+        endpoint: &Endpoint,
+        head: &Parts,
+        body: &mut B,
+        started: Instant,
+    ) -> Result<(Webhook, Charge), Refusal>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        endpoint.auth.check(&head.headers)?;
+        if !is_identity(&head.headers) {
+            return Err(Refusal::Encoding);
+        }
+        let _reading = self.limits.reading()?;
+        let mut charge = self.limits.charge();
+        let body = body::read(
+            body,
+            self.http.max_body.get(),
+            self.http.body_timeout.get(),
+            &mut charge,
+        )
+        .await?;
+        let webhook = Webhook {
+            id: id(endpoint.dedupe, &body),
+            endpoint: endpoint.name.clone(),
+            content_type: text(&head.headers, header::CONTENT_TYPE.as_str())
+                .unwrap_or("application/json")
+                .into(),
+            trace: trace(&head.headers),
+            received: SystemTime::now(),
+            started,
+            body,
+        };
+        Ok((webhook, charge))
+    }
+}
+
+impl Done {
+    fn refused(id: Option<Arc<str>>, label: &'static str, refusal: Refusal) -> Self {
+        Self {
+            id,
+            outcome: None,
+            result: Err(refusal),
+            label,
+            kind: None,
+            fate: "refused",
+        }
+    }
+
+    fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
+        metrics.webhook(endpoint, self.label, self.fate);
+        if let Some(kind) = self.kind {
+            metrics.webhook_took(endpoint, kind, started.elapsed());
+        }
+        debug!(
+            id = self.id.as_deref().unwrap_or_default(),
+            endpoint = &**endpoint,
+            kind = self.label,
+            outcome = self.outcome.map_or(self.fate, Outcome::as_str),
+            ms = started.elapsed().as_millis() as u64,
+            error = self.result.as_ref().err().map(tracing::field::display),
+            "webhook"
+        );
+    }
+}
+
+/// No body is decoded.
+fn is_identity(headers: &HeaderMap) -> bool {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// The id of a delivery, for providers that don't send one.
+fn id(dedupe: Dedupe, body: &[u8]) -> Arc<str> {
+    match dedupe {
+        Dedupe::Body => format!("{:x}", Sha256::digest(body)).into(),
+        Dedupe::DeliveryId | Dedupe::Off => {
+            let mut buffer = Uuid::encode_buffer();
+            let id: &str = Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
+            id.into()
+        }
+    }
+}
+
+/// The value of a header, if it is visible ASCII.
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers
+        .get(name)?
+        .to_str()
+        .ok()
+        .filter(|text| !text.is_empty())
+}
+
+/// The trace context that the sender is in (W3C Trace Context, §3.2). A malformed one is as good as none.
+fn trace(headers: &HeaderMap) -> Trace {
+    let Some(parent) = text(headers, "traceparent").filter(|parent| is_trace_parent(parent)) else {
+        return Trace::default();
+    };
+    Trace {
+        parent: Some(parent.into()),
+        state: text(headers, "tracestate")
+            .filter(|state| state.len() <= 512)
+            .map(Into::into),
+    }
+}
+
+fn is_trace_parent(parent: &str) -> bool {
+    let mut parts = parent.split('-');
+    let mut is_hex = |length: usize| {
+        let part = parts.next().unwrap_or_default();
+        let is_hex = part.len() == length
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        (is_hex, part.bytes().all(|byte| byte == b'0'), part == "ff")
+    };
+    let (version, id, span, flags) = (is_hex(2), is_hex(32), is_hex(16), is_hex(2));
+    let shapes = version.0 && !version.2 && id.0 && !id.1 && span.0 && !span.1 && flags.0;
+    // Later versions may append something; version 00 may not.
+    shapes && (parts.next().is_none() || !parent.starts_with("00"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_trace_parent;
+
+    #[test]
+    fn a_trace_parent_is_taken_only_well_formed() {
+        assert!(is_trace_parent(
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        ));
+        for wrong in [
+            "",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+        ] {
+            assert!(!is_trace_parent(wrong), "{wrong}");
+        }
+    }
+}

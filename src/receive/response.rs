@@ -1,0 +1,106 @@
+//! Statuses and bodies: the only place where a refusal becomes one.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+
+use crate::bridge::Done;
+use crate::message::{self, Outcome, Refusal};
+
+const ID: HeaderName = HeaderName::from_static("hookbus-id");
+const OUTCOME: HeaderName = HeaderName::from_static("hookbus-outcome");
+
+/// Seconds after which it is worth trying again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// The response to a webhook.
+pub(super) fn of(done: Done) -> Response {
+    let mut response = match done.result {
+        Ok(reply) => {
+            let body = match reply.body {
+                message::Body::Whole(bytes) => Body::from(bytes),
+                message::Body::Stream(stream) => Body::from_stream(stream),
+            };
+            let mut response = Response::new(body);
+            response.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static(reply.content_type),
+            );
+            response
+        }
+        Err(refusal) => refused(&refusal),
+    };
+    let headers = response.headers_mut();
+    if let Some(id) = done
+        .id
+        .and_then(|id: Arc<str>| HeaderValue::from_str(&id).ok())
+    {
+        headers.insert(ID, id);
+    }
+    if let Some(outcome) = done.outcome {
+        headers.insert(OUTCOME, HeaderValue::from_static(outcome.as_str()));
+    }
+    response
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let (status, retry) = match refusal {
+        Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, false),
+        Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, false),
+        Refusal::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, false),
+        Refusal::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, false),
+        Refusal::Overloaded(_)
+        | Refusal::Incomplete(_)
+        | Refusal::NotStored
+        | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, true),
+        Refusal::Unanswered(outcome) => match outcome {
+            Outcome::Timeout | Outcome::Answered => (StatusCode::GATEWAY_TIMEOUT, false),
+            Outcome::NoResponders | Outcome::Disconnected | Outcome::Overloaded => {
+                (StatusCode::SERVICE_UNAVAILABLE, true)
+            }
+            Outcome::WorkerError | Outcome::BadReply | Outcome::TooLarge => {
+                (StatusCode::BAD_GATEWAY, false)
+            }
+        },
+    };
+    let mut response = problem(status, &refusal.to_string());
+    if retry {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
+}
+
+/// No endpoint has this path.
+pub(super) fn not_found() -> Response {
+    problem(StatusCode::NOT_FOUND, "no endpoint has this path")
+}
+
+/// Webhooks are posted.
+pub(super) fn method_not_allowed() -> Response {
+    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks are posted");
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+/// Problem details (RFC 9457); the title is the status's own.
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let body = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason().unwrap_or_default(),
+        "status": status.as_u16(),
+        "detail": detail,
+    });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    response
+}

@@ -1,0 +1,251 @@
+//! The one place where parts are built and wired, and where they are stopped.
+
+mod start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+use tracing::{info, warn};
+
+use self::start::Parts;
+use crate::admin;
+use crate::config::Config;
+use crate::nats::streams::{Findings, Needs};
+use crate::receive::{self, connection};
+
+/// How long the start waits for brokers before it goes on without them.
+const START: Duration = Duration::from_secs(5);
+
+/// How often the streams are looked at again.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// Where it listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The public listener.
+    pub http: SocketAddr,
+    /// The admin listener.
+    pub admin: SocketAddr,
+}
+
+/// Why it doesn't run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An address that can't be listened on.
+    #[error("can't listen on {address} ({key}): {source}")]
+    Listen {
+        /// The configured address.
+        address: SocketAddr,
+        /// Its key in the configuration.
+        key: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Something in the configuration that only building it shows.
+    #[error("{0}")]
+    Config(String),
+    /// The streams of the server and the configuration contradict each other.
+    #[error("{}", .0.join("\n       "))]
+    Streams(Vec<String>),
+    /// The system refused something else.
+    #[error(transparent)]
+    System(#[from] std::io::Error),
+}
+
+impl Error {
+    /// What the process ends with.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Streams(_) => 2,
+            Self::Listen { .. } | Self::System(_) => 1,
+        }
+    }
+}
+
+/// Run until SIGTERM or SIGINT, then stop in order. `ready` is called once it serves.
+pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Error> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listen = |address, key| {
+        connection::bind(address).map_err(|source| Error::Listen {
+            address,
+            key,
+            source,
+        })
+    };
+    let http = listen(config.http.listen, "http.listen")?;
+    let admin = listen(config.admin.listen, "admin.listen")?;
+    let addresses = Addresses {
+        http: http.local_addr()?,
+        admin: admin.local_addr()?,
+    };
+
+    let mut background = JoinSet::new();
+    let parts = Parts::build(&config, &mut background)?;
+    let clock = connection::Clock {
+        head: config.http.header_timeout.get(),
+        keep_alive: config.http.keep_alive.get(),
+    };
+    let admin_router = admin::router(parts.bridge.clone(), parts.health.clone());
+    background.spawn(async move {
+        // It answers until the very end.
+        connection::serve(
+            admin,
+            admin_router,
+            clock,
+            ADMIN_CONNECTIONS,
+            std::future::pending(),
+        )
+        .await;
+    });
+
+    let began = Instant::now();
+    if let Some(findings) = parts.first_look(began + START).await
+        && !findings.refused.is_empty()
+    {
+        return Err(Error::Streams(findings.refused));
+    }
+    let (stop, mut stopped) = watch::channel(false);
+    let public = connection::serve(
+        http,
+        receive::router(parts.bridge.clone(), parts.endpoints.clone()),
+        clock,
+        config.http.max_connections,
+        async move {
+            // The sender outlives this; were it gone, that would be the end too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        },
+    );
+    let public = tokio::spawn(public);
+    ready(addresses);
+    info!(http = %addresses.http, admin = %addresses.admin, "serving");
+    let health = parts.health.clone();
+    background.spawn(async move {
+        while !health.all_connected() && began.elapsed() < START {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        health.set_started();
+    });
+    background.spawn(keep_looking(parts.clone()));
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    parts.health.set_draining();
+    let delay = config.http.shutdown_delay.get();
+    info!(delay = %humantime::format_duration(delay), "stopping");
+    let again = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let drain = async {
+        tokio::time::sleep(delay).await;
+        stop.send_replace(true);
+        let deadline = Instant::now() + config.http.drain.get();
+        if let Ok(graceful) = public.await
+            && timeout_at(deadline, graceful.shutdown()).await.is_err()
+        {
+            warn!(
+                in_flight = parts.bridge.limits.in_flight(),
+                "what is still in flight is given up"
+            );
+        }
+        parts.flush(deadline).await;
+    };
+    tokio::select! {
+        () = drain => info!("stopped"),
+        () = again => warn!("stopped at once, by a second signal"),
+    }
+    background.shutdown().await;
+    Ok(())
+}
+
+/// Connections that the admin listener takes.
+const ADMIN_CONNECTIONS: usize = 256;
+
+/// Look at the streams again after each connect, and from time to time: they are other people's too.
+async fn keep_looking(parts: Arc<Parts>) {
+    let mut known = Findings::default();
+    loop {
+        if let Some(findings) = parts.look().await
+            && findings != known
+        {
+            parts.say(&findings);
+            known = Findings {
+                done: Vec::new(),
+                ..findings
+            };
+        }
+        tokio::time::sleep(LOOK).await;
+        parts.events_connected().await;
+    }
+}
+
+impl Parts {
+    /// Tell the log and `/readyz` what was found.
+    fn say(&self, findings: &Findings) {
+        for text in &findings.done {
+            info!("{text}");
+        }
+        for text in &findings.warnings {
+            warn!("{text}");
+        }
+        for text in &findings.uncovered {
+            warn!("{text}; trying on");
+        }
+        let problems: Vec<_> = findings
+            .refused
+            .iter()
+            .chain(&findings.uncovered)
+            .cloned()
+            .collect();
+        for text in &findings.refused {
+            tracing::error!("{text}");
+        }
+        if problems.is_empty() {
+            self.health.clear(STREAMS);
+        } else {
+            self.health.report(STREAMS, problems.join("; "));
+        }
+    }
+
+    /// Look at the streams once, before anything is served, if there is a connection.
+    async fn first_look(&self, deadline: Instant) -> Option<Findings> {
+        if !timeout_at(deadline, self.events_attempted())
+            .await
+            .unwrap_or(false)
+        {
+            return None;
+        }
+        let findings = self.look().await?;
+        self.say(&findings);
+        Some(findings)
+    }
+
+    async fn look(&self) -> Option<Findings> {
+        let client = self.events.as_ref()?.client()?;
+        match self.needs.meet(&client).await {
+            Ok(findings) => Some(findings),
+            Err(error) => {
+                warn!(%error, "the streams could not be checked");
+                None
+            }
+        }
+    }
+}
+
+/// The subject of problems with streams.
+const STREAMS: &str = "streams";
+
+/// What `check --connect` and the start want of the streams.
+pub fn needs(config: &Config) -> Needs {
+    Needs::new(config)
+}
