@@ -28,9 +28,9 @@ struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  hookbus dev                                 try it: NATS, an endpoint and a demo worker on this machine
-  hookbus send tool-calls                     post a sample to it, in another terminal
-  hookbus serve --config hookbus.toml         run it for real";
+  hookbus dev                           try it: NATS, endpoint and demo worker on this machine
+  hookbus send tool-calls               post a sample to it, in another terminal
+  hookbus serve --config hookbus.toml   run it for real";
 
 const SERVE_EXAMPLE: &str = "\
 Example:
@@ -38,7 +38,7 @@ Example:
 
 const SCHEMA_EXAMPLE: &str = "\
 Example:
-  hookbus schema > hookbus.schema.json        for editors that complete and check TOML";
+  hookbus schema > hookbus.schema.json   for editors that complete and check TOML";
 
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one value of it, once")]

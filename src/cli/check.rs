@@ -9,8 +9,8 @@ use crate::config::{Config, Endpoint};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
-  hookbus check                               what is wrong with hookbus.toml, without asking anybody
-  hookbus check --config prod.toml --connect  also connect to the brokers and look at streams and limits";
+  hookbus check                                what is wrong with hookbus.toml
+  hookbus check --config prod.toml --connect   what is wrong with its brokers, too";
 
 /// What `hookbus check` takes.
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::say;
 
@@ -29,6 +29,8 @@ const ANSWERED: &[(&str, &str)] = &[
 ];
 /// Longer than the limit of that function in the configuration.
 const SLOW: Duration = Duration::from_secs(6);
+
+const STOP_TIME: Duration = Duration::from_secs(1);
 
 /// The running worker.
 #[derive(Debug)]
@@ -74,9 +76,9 @@ impl Worker {
 
     /// Stop answering.
     pub(super) async fn stop(mut self) {
-        // Both fail only where there is nothing to stop any more.
+        // Nothing to do where these fail. A flush without a server would wait for the next one.
         let _ = self.service.stop().await;
-        let _ = self.client.flush().await;
+        let _ = timeout(STOP_TIME, self.client.flush()).await;
         self.tasks.shutdown().await;
     }
 }
