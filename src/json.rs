@@ -7,6 +7,7 @@
 //! Nothing here recurses: nesting costs one bit a level, so that a body of brackets is as harmless as any other.
 
 mod grammar;
+mod marks;
 mod nesting;
 mod scan;
 #[cfg(test)]
@@ -54,10 +55,10 @@ pub enum Kind {
 }
 
 /// A cursor in a JSON text.
-#[derive(Debug, Clone)]
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,
+    marks: marks::Marks,
 }
 
 impl<'a> Reader<'a> {
@@ -78,7 +79,11 @@ impl<'a> Reader<'a> {
 
     /// Starts on a part of a document, such as [`skip`](Self::skip) returned it.
     pub fn over(text: &'a str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            marks: marks::Marks::new(),
+        }
     }
 
     /// What the next value is. Only its first byte is looked at.
@@ -92,7 +97,7 @@ impl<'a> Reader<'a> {
             Some(b't') => Ok(Kind::True),
             Some(b'f') => Ok(Kind::False),
             Some(b'n') => Ok(Kind::Null),
-            _ => grammar::wrong(self.text.as_bytes(), self.at, "expected a value"),
+            _ => wrong(self.text.as_bytes(), self.at, "expected a value"),
         }
     }
 
@@ -100,7 +105,7 @@ impl<'a> Reader<'a> {
     pub fn skip(&mut self) -> Result<&'a str, Error> {
         self.space();
         let start = self.at;
-        self.at = grammar::value(self.text.as_bytes(), start)?;
+        self.at = grammar::value(self.text.as_bytes(), &mut self.marks, start)?;
         Ok(&self.text[start..self.at])
     }
 
@@ -187,7 +192,7 @@ impl<'a> Reader<'a> {
     fn quoted(&mut self, what: &'static str) -> Result<Text<'a>, Error> {
         self.expect(b'"', what)?;
         let start = self.at;
-        let (end, escaped) = grammar::string(self.text.as_bytes(), start)?;
+        let (end, escaped) = grammar::string(self.text.as_bytes(), &mut self.marks, start)?;
         self.at = end;
         Ok(Text::new(&self.text[start..end - 1], escaped))
     }
@@ -196,7 +201,7 @@ impl<'a> Reader<'a> {
         if self.next_is(byte) {
             return Ok(());
         }
-        grammar::wrong(self.text.as_bytes(), self.at, what)
+        wrong(self.text.as_bytes(), self.at, what)
     }
 
     fn next_is(&mut self, byte: u8) -> bool {
@@ -209,4 +214,15 @@ impl<'a> Reader<'a> {
     fn space(&mut self) {
         self.at = scan::space(self.text.as_bytes(), self.at);
     }
+}
+
+/// What is wrong at a position, unless it is that the input ends there.
+#[cold]
+fn wrong<T>(bytes: &[u8], at: usize, what: &'static str) -> Result<T, Error> {
+    let what = if at < bytes.len() {
+        what
+    } else {
+        "the document ends too early"
+    };
+    Err(Error { at, what })
 }

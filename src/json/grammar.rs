@@ -1,100 +1,122 @@
 //! RFC 8259, without recursion: where a value ends, if it is one.
 //!
-//! The functions take the position of the first byte and return the position after the last one.
+//! The functions take the position of the first byte and return the position after the last one. The input is UTF-8.
 
+use super::marks::Marks;
 use super::nesting::Nesting;
-use super::{Error, scan};
+use super::scan::{byte, digits, space};
+use super::{Error, wrong};
 
 /// Any value. It starts at `at`, without white space.
-pub(super) fn value(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
-    let mut open = Nesting::default();
-    loop {
-        at = match bytes.get(at) {
-            Some(b'"') => string(bytes, at + 1)?.0,
-            Some(b'{') => {
-                open.open(true);
-                at = scan::space(bytes, at + 1);
-                match bytes.get(at) {
-                    Some(b'}') => at,
-                    _ => {
-                        at = key(bytes, at)?;
-                        continue;
-                    }
-                }
-            }
-            Some(b'[') => {
-                open.open(false);
-                at = scan::space(bytes, at + 1);
-                match bytes.get(at) {
-                    Some(b']') => at,
-                    _ => continue,
-                }
-            }
-            Some(b'-' | b'0'..=b'9') => number(bytes, at)?,
-            Some(b't') => literal(bytes, at, b"true")?,
-            Some(b'f') => literal(bytes, at, b"false")?,
-            Some(b'n') => literal(bytes, at, b"null")?,
-            _ => return wrong(bytes, at, "expected a value"),
-        };
-        loop {
-            if open.is_empty() {
-                return Ok(at);
-            }
-            at = scan::space(bytes, at);
-            match (bytes.get(at), open.in_object()) {
-                (Some(b','), true) => {
-                    at = key(bytes, scan::space(bytes, at + 1))?;
-                    break;
-                }
-                (Some(b','), false) => {
-                    at = scan::space(bytes, at + 1);
-                    break;
-                }
-                (Some(b'}'), true) | (Some(b']'), false) => {
-                    open.close();
-                    at += 1;
-                }
-                (_, true) => return wrong(bytes, at, "expected `,` or `}`"),
-                (_, false) => return wrong(bytes, at, "expected `,` or `]`"),
-            }
-        }
+pub(super) fn value(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
+    match byte(bytes, at) {
+        b'{' | b'[' => nested(bytes, marks, at),
+        _ => scalar(bytes, marks, at),
     }
 }
 
-/// A string whose opening quote stands before `at`. Also says whether there are escapes in it.
-pub(super) fn string(bytes: &[u8], mut at: usize) -> Result<(usize, bool), Error> {
-    let mut escaped = false;
+/// An object or an array.
+fn nested(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error> {
+    let mut open = Nesting::default();
     loop {
-        at = scan::plain(bytes, at);
-        match bytes.get(at) {
-            Some(b'"') => return Ok((at + 1, escaped)),
-            Some(b'\\') => at = escape(bytes, at)?,
-            _ => return wrong(bytes, at, "a control character in a string"),
+        // Here a value begins.
+        match byte(bytes, at) {
+            b'{' => {
+                open.object();
+                at = space(bytes, at + 1);
+                if byte(bytes, at) != b'}' {
+                    at = key(bytes, marks, at)?;
+                    continue;
+                }
+            }
+            b'[' => {
+                open.array();
+                at = space(bytes, at + 1);
+                if byte(bytes, at) != b']' {
+                    continue;
+                }
+            }
+            _ => at = space(bytes, scalar(bytes, marks, at)?),
         }
-        escaped = true;
+        // Here one has ended, or an empty bracket is about to.
+        loop {
+            match byte(bytes, at) {
+                b',' => {
+                    at = space(bytes, at + 1);
+                    if open.in_object() {
+                        at = key(bytes, marks, at)?;
+                    }
+                    break;
+                }
+                b'}' if open.in_object() => {}
+                b']' if !open.in_object() => {}
+                _ if open.in_object() => return wrong(bytes, at, "expected `,` or `}`"),
+                _ => return wrong(bytes, at, "expected `,` or `]`"),
+            }
+            at += 1;
+            open.close();
+            if open.is_empty() {
+                return Ok(at);
+            }
+            at = space(bytes, at);
+        }
     }
 }
 
 /// A key and its colon; ends where the value starts.
-fn key(bytes: &[u8], at: usize) -> Result<usize, Error> {
-    if bytes.get(at) != Some(&b'"') {
+#[inline(always)]
+fn key(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
+    if byte(bytes, at) != b'"' {
         return wrong(bytes, at, "expected a key");
     }
-    let (end, _) = string(bytes, at + 1)?;
-    let at = scan::space(bytes, end);
-    if bytes.get(at) != Some(&b':') {
+    let (end, _) = string(bytes, marks, at + 1)?;
+    let at = space(bytes, end);
+    if byte(bytes, at) != b':' {
         return wrong(bytes, at, "expected `:`");
     }
-    Ok(scan::space(bytes, at + 1))
+    Ok(space(bytes, at + 1))
+}
+
+#[inline(always)]
+fn scalar(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
+    match byte(bytes, at) {
+        b'"' => Ok(string(bytes, marks, at + 1)?.0),
+        b'-' | b'0'..=b'9' => number(bytes, at),
+        b't' => literal(bytes, at, b"true"),
+        b'f' => literal(bytes, at, b"false"),
+        b'n' => literal(bytes, at, b"null"),
+        _ => wrong(bytes, at, "expected a value"),
+    }
+}
+
+/// A string whose opening quote stands before `at`. Also says whether there are escapes in it.
+#[inline(always)]
+pub(super) fn string(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<(usize, bool), Error> {
+    let end = marks.next(bytes, at);
+    if byte(bytes, end) == b'"' {
+        return Ok((end + 1, false));
+    }
+    Ok((escaped(bytes, marks, end)?, true))
+}
+
+/// The rest of a string, from its first escape on.
+#[inline(never)]
+fn escaped(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error> {
+    loop {
+        match byte(bytes, at) {
+            b'"' => return Ok(at + 1),
+            b'\\' => at = marks.next(bytes, escape(bytes, at)?),
+            _ => return wrong(bytes, at, "a control character in a string"),
+        }
+    }
 }
 
 /// One escape. A `\u` that is half a surrogate pair is a valid escape of no character: the grammar allows it.
+#[inline(always)]
 fn escape(bytes: &[u8], at: usize) -> Result<usize, Error> {
-    match bytes.get(at + 1) {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
-        Some(b'u') => match (at + 2..at + 6)
-            .find(|&digit| !bytes.get(digit).is_some_and(u8::is_ascii_hexdigit))
-        {
+    match byte(bytes, at + 1) {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(at + 2),
+        b'u' => match (at + 2..at + 6).find(|&digit| !byte(bytes, digit).is_ascii_hexdigit()) {
             None => Ok(at + 6),
             Some(digit) => wrong(bytes, digit, "expected four hexadecimal digits after `\\u`"),
         },
@@ -102,21 +124,31 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, Error> {
     }
 }
 
-fn number(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
-    if bytes.get(at) == Some(&b'-') {
-        at += 1;
+#[inline(always)]
+fn number(bytes: &[u8], at: usize) -> Result<usize, Error> {
+    let at = at + usize::from(byte(bytes, at) == b'-');
+    let end = digits(bytes, at);
+    if end == at {
+        return wrong(bytes, at, "expected a digit");
     }
-    at = match bytes.get(at) {
-        // No digit may follow a leading zero, so that the caller stumbles over it.
-        Some(b'0') => at + 1,
-        _ => some_digits(bytes, at)?,
-    };
-    if bytes.get(at) == Some(&b'.') {
+    if byte(bytes, at) == b'0' && end > at + 1 {
+        return wrong(bytes, at + 1, "a digit after a leading zero");
+    }
+    match byte(bytes, end) {
+        b'.' | b'e' | b'E' => fraction(bytes, end),
+        _ => Ok(end),
+    }
+}
+
+/// What may follow the whole part of a number.
+#[inline(always)]
+fn fraction(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
+    if byte(bytes, at) == b'.' {
         at = some_digits(bytes, at + 1)?;
     }
-    if let Some(b'e' | b'E') = bytes.get(at) {
+    if let b'e' | b'E' = byte(bytes, at) {
         at += 1;
-        if let Some(b'+' | b'-') = bytes.get(at) {
+        if let b'+' | b'-' = byte(bytes, at) {
             at += 1;
         }
         at = some_digits(bytes, at)?;
@@ -124,31 +156,20 @@ fn number(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
     Ok(at)
 }
 
+#[inline(always)]
 fn some_digits(bytes: &[u8], at: usize) -> Result<usize, Error> {
-    let end = scan::digits(bytes, at);
+    let end = digits(bytes, at);
     if end == at {
         return wrong(bytes, at, "expected a digit");
     }
     Ok(end)
 }
 
+#[inline(always)]
 fn literal(bytes: &[u8], at: usize, word: &'static [u8]) -> Result<usize, Error> {
-    if bytes[at..].starts_with(word) {
-        return Ok(at + word.len());
+    let end = at + word.len();
+    if bytes.get(at..end) != Some(word) {
+        return wrong(bytes, at, "expected a value");
     }
-    Err(Error {
-        at,
-        what: "expected a value",
-    })
-}
-
-/// What is wrong at a position, unless it is that the input ends there.
-#[cold]
-pub(super) fn wrong<T>(bytes: &[u8], at: usize, what: &'static str) -> Result<T, Error> {
-    let what = if at < bytes.len() {
-        what
-    } else {
-        "the document ends too early"
-    };
-    Err(Error { at, what })
+    Ok(end)
 }

@@ -1,6 +1,6 @@
 //! Which brackets are open: one bit a level.
 
-/// A stack of bits, the innermost 64 in a register.
+/// A stack of bits, the innermost ones in a register.
 #[derive(Default)]
 pub(super) struct Nesting {
     inner: u64,
@@ -9,13 +9,20 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    /// Opens an object, or else an array.
+    /// Opens an object.
     #[inline(always)]
-    pub(super) fn open(&mut self, object: bool) {
-        if self.depth.is_multiple_of(64) && self.depth > 0 {
+    pub(super) fn object(&mut self) {
+        self.array();
+        self.inner |= 1;
+    }
+
+    /// Opens an array.
+    #[inline(always)]
+    pub(super) fn array(&mut self) {
+        if self.depth.is_multiple_of(64) {
             self.outer.push(self.inner);
         }
-        self.inner = self.inner << 1 | u64::from(object);
+        self.inner <<= 1;
         self.depth += 1;
     }
 
@@ -29,7 +36,7 @@ impl Nesting {
         }
     }
 
-    /// Whether the innermost bracket is an object's. Without any, it is not.
+    /// Whether the innermost bracket is an object's.
     #[inline(always)]
     pub(super) fn in_object(&self) -> bool {
         self.inner & 1 == 1
