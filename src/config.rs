@@ -1,22 +1,35 @@
 //! Every setting of the configuration file as plain typed data.
 //!
 //! The doc comment of a key is its reference: `hookbus schema` and
-//! `docs/configuration.md` are made from these types. What a file may hold beyond
-//! its shape (unique names, templates that make sense) is in [`check`]; how text
-//! becomes these types is in [`load`].
+//! `docs/configuration.md` are made from these types, and so is the search for
+//! misspelt keys and wrong values. What a file may hold beyond its shape (unique
+//! names, templates that make sense) is in [`check`]; how text becomes these types
+//! is in [`load`].
 
-pub mod check;
 pub mod load;
+pub mod check;
+mod shape;
+#[cfg(test)]
+mod reference;
+mod schema;
+mod tree;
+mod variables;
+mod problem;
+#[cfg(test)]
+mod tests;
 pub mod secret;
 pub mod units;
+pub mod vapi;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+pub use self::problem::{Problem, Severity};
+pub use self::schema::schema;
 use self::secret::Secret;
 use self::units::{Size, Time};
 
@@ -44,16 +57,21 @@ pub struct Config {
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address and port to listen on.
+    #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
     /// Largest body; a larger one is answered with 413.
     pub max_body: Size,
     /// Open connections; further ones wait in the kernel's queue.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: usize,
     /// Requests whose body is being read at the same time; over it: 503.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_reading: usize,
     /// Events being handled at the same time; over it: 503.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_events: usize,
     /// Webhooks with questions being handled at the same time, a pool of its own; over it: 503.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_questions: usize,
     /// Bytes of all bodies and payloads held at the same time; over it: 503.
     pub max_in_flight_bytes: Size,
@@ -65,7 +83,7 @@ pub struct Http {
     pub body_timeout: Time,
     /// After SIGTERM: not ready, but still serving for so long, so that load balancers notice.
     pub shutdown_delay: Time,
-    /// Then: how long what is in flight may take to end.
+    /// After that: how long what is in flight may take to end.
     pub drain: Time,
 }
 
@@ -93,6 +111,7 @@ impl Default for Http {
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
     /// Address and port of `/livez`, `/readyz` and `/metrics`.
+    #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
 }
 
@@ -108,14 +127,14 @@ impl Default for Admin {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// How a line looks: `text` for people, `json` for machines.
+    /// How a line looks.
     pub format: LogFormat,
     /// The least severe level that is logged.
     pub level: LogLevel,
 }
 
 /// How a log line looks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     /// For people.
@@ -126,7 +145,7 @@ pub enum LogFormat {
 }
 
 /// How much is logged.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// What went wrong and needs somebody.
@@ -155,14 +174,18 @@ pub struct Nats {
     /// Token, for servers that use one.
     pub token: Option<Secret>,
     /// File with a user JWT and its key (`.creds`).
+    #[schemars(extend("format" = "file"))]
     pub credentials: Option<PathBuf>,
     /// Seed of an nkey (`SU…`).
     pub nkey: Option<Secret>,
     /// File with the certificate authorities (PEM) to trust instead of the system's.
+    #[schemars(extend("format" = "file"))]
     pub tls_ca: Option<PathBuf>,
     /// File with the client certificate (PEM), together with `tls_key`.
+    #[schemars(extend("format" = "file"))]
     pub tls_cert: Option<PathBuf>,
     /// File with the key (PEM) of `tls_cert`.
+    #[schemars(extend("format" = "file"))]
     pub tls_key: Option<PathBuf>,
     /// First part of the reply subjects; for accounts that may not use `_INBOX`.
     pub inbox_prefix: String,
@@ -198,8 +221,10 @@ impl Default for Nats {
 #[serde(deny_unknown_fields)]
 pub struct Stream {
     /// Name of the stream.
+    #[schemars(example = &"VAPI")]
     pub name: String,
     /// Subjects that it stores.
+    #[schemars(example = ["vapi.events.>", "vapi.jobs.>"])]
     pub subjects: Vec<String>,
     /// Oldest message that is kept; unset: for ever.
     #[serde(default)]
@@ -209,6 +234,7 @@ pub struct Stream {
     pub max_bytes: Option<Size>,
     /// Copies in a cluster.
     #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 5))]
     pub replicas: usize,
     /// Where messages are kept.
     #[serde(default)]
@@ -216,7 +242,7 @@ pub struct Stream {
     /// When messages are removed.
     #[serde(default)]
     pub retention: Retention,
-    /// What happens when the stream is full: `new` refuses (and the event waits), `old` deletes the oldest.
+    /// What happens when the stream is full.
     #[serde(default)]
     pub discard: Discard,
     /// How long the server remembers message ids, to drop repetitions.
@@ -228,18 +254,18 @@ pub struct Stream {
 }
 
 /// Where a stream keeps its messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
     /// On disk.
     #[default]
     File,
-    /// In memory: gone with the server.
+    /// In memory, and gone with the server.
     Memory,
 }
 
 /// When a stream removes messages.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Retention {
     /// By its limits alone.
@@ -252,13 +278,13 @@ pub enum Retention {
 }
 
 /// What a full stream does.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Discard {
-    /// Refuse new messages.
+    /// Refuse new messages: their senders get a 503.
     #[default]
     New,
-    /// Delete the oldest ones.
+    /// Delete the oldest ones, read or not.
     Old,
 }
 
@@ -270,7 +296,8 @@ pub struct Kafka {
     pub brokers: Vec<String>,
     /// How long storing an event may take before the sender gets a 503.
     pub ack_timeout: Time,
-    /// Any librdkafka property (`security.protocol`, `sasl.mechanism`, `compression.type`, …), as text.
+    /// Any property of librdkafka: `security.protocol`, `sasl.mechanism`, `compression.type` and so on.
+    /// The ones that the promises of the bridge rest on (`acks`, `enable.idempotence` and a few more) can't be set.
     pub properties: BTreeMap<String, Secret>,
     /// Topics to create at the start if they are missing.
     #[serde(rename = "topic")]
@@ -293,14 +320,17 @@ impl Default for Kafka {
 #[serde(deny_unknown_fields)]
 pub struct Topic {
     /// Name of the topic.
+    #[schemars(example = &"calls.reports")]
     pub name: String,
     /// Number of partitions; unset: the broker's default.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub partitions: Option<i32>,
     /// Number of copies; unset: the broker's default.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub replication_factor: Option<i32>,
-    /// Topic settings such as `retention.ms`, as text.
+    /// Settings of the topic, such as `retention.ms`.
     #[serde(default)]
     pub config: BTreeMap<String, String>,
 }
@@ -310,12 +340,14 @@ pub struct Topic {
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// Name in subjects, metrics and logs: `[a-z0-9-]+`.
+    #[schemars(example = &"vapi")]
     pub name: String,
     /// Path of the URL, for example `/vapi`.
+    #[schemars(example = &"/vapi")]
     pub path: String,
     /// Dialect of the provider.
     pub source: SourceName,
-    /// What tells a repeated delivery: the provider's delivery id, a hash of the body, or nothing.
+    /// What tells a repeated delivery, so that it is stored once.
     #[serde(default)]
     pub dedupe: Dedupe,
     /// Who may post here; any that accepts is enough.
@@ -341,7 +373,7 @@ pub enum SourceName {
 }
 
 /// What tells a repeated delivery of the same webhook.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dedupe {
     /// The provider's delivery id, where it sends one; else every delivery is a new one.
@@ -349,7 +381,7 @@ pub enum Dedupe {
     DeliveryId,
     /// A hash of the received bytes.
     Body,
-    /// Nothing: every delivery is stored, no `Nats-Msg-Id` is sent.
+    /// Nothing: every delivery is stored, and no `Nats-Msg-Id` is sent.
     Off,
 }
 
@@ -360,11 +392,13 @@ pub enum Auth {
     /// A header that holds one of the secrets, as it is.
     Secret {
         /// Name of the header.
+        #[schemars(example = &"x-vapi-secret")]
         header: String,
         /// Values that are accepted; several while one is being replaced.
+        #[schemars(example = ["${VAPI_SECRET}"])]
         secrets: Vec<Secret>,
     },
-    /// Everybody. It must be written out, so that nobody gets it by forgetting something.
+    /// Everybody may post. It must be written out, so that nobody gets it by forgetting something.
     None {},
 }
 
@@ -373,8 +407,10 @@ pub enum Auth {
 #[serde(deny_unknown_fields)]
 pub struct EventRule {
     /// Types, exact or with `*` as a wildcard.
+    #[schemars(example = ["end-of-call-report"])]
     pub types: Vec<String>,
     /// Destinations that all must store the event; an empty list drops it on purpose.
+    #[schemars(example = ["nats:{endpoint}.events.{type}"])]
     pub to: Vec<String>,
 }
 
@@ -383,6 +419,7 @@ pub struct EventRule {
 #[serde(deny_unknown_fields)]
 pub struct QuestionRule {
     /// Types, exact or with `*` as a wildcard.
+    #[schemars(example = ["assistant-request"])]
     pub types: Vec<String>,
     /// Subject that workers listen on.
     #[serde(default = "ask_subject")]
@@ -407,6 +444,7 @@ pub struct QuestionRule {
 #[serde(deny_unknown_fields)]
 pub struct ToolRule {
     /// Functions, exact or with `*` as a wildcard.
+    #[schemars(example = ["get_weather"])]
     pub names: Vec<String>,
     /// Subject that workers listen on.
     #[serde(default = "tool_subject")]
@@ -429,7 +467,7 @@ pub struct ToolRule {
 }
 
 /// Which members of the message a tool worker gets.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Context {
     /// These members.
@@ -439,7 +477,7 @@ pub enum Context {
 }
 
 /// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum All {
     /// Every member.
@@ -453,10 +491,38 @@ impl Default for Context {
     }
 }
 
+/// Where JetStream stores the events of an endpoint unless a rule says otherwise.
+pub const EVENT_SUBJECT: &str = "nats:{endpoint}.events.{type}";
+/// Where the events of an endpoint go unless a rule says otherwise, without `[nats]`.
+pub const EVENT_TOPIC: &str = "kafka:{endpoint}.events";
+/// Where JetStream stores the jobs of an endpoint: tool calls that nobody waits for.
+pub const JOB_SUBJECT: &str = "nats:{endpoint}.jobs.{function}";
+/// Where the jobs of an endpoint go without `[nats]`.
+pub const JOB_TOPIC: &str = "kafka:{endpoint}.jobs";
 /// Where questions of an endpoint go unless a rule says otherwise.
 pub const ASK_SUBJECT: &str = "{endpoint}.ask.{type}";
 /// Where tool calls of an endpoint go unless a rule says otherwise.
 pub const TOOL_SUBJECT: &str = "{endpoint}.tool.{function}";
+
+impl Config {
+    /// The destination of events that no rule matches.
+    pub fn event_destination(&self) -> &'static str {
+        if self.nats.is_some() {
+            EVENT_SUBJECT
+        } else {
+            EVENT_TOPIC
+        }
+    }
+
+    /// The destination of jobs.
+    pub fn job_destination(&self) -> &'static str {
+        if self.nats.is_some() {
+            JOB_SUBJECT
+        } else {
+            JOB_TOPIC
+        }
+    }
+}
 
 fn ask_subject() -> String {
     ASK_SUBJECT.to_owned()

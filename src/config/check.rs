@@ -1,1 +1,259 @@
-//! x
+//! What no single value can show: names that repeat, templates that don't work, rules that never
+//! decide, brokers that nobody named, subjects that get into each other's way.
+//!
+//! Every check says what it finds and goes on. It looks at typed settings and at their places in
+//! the file side by side; a place that the walk over the shape has complained about already is
+//! passed over in silence.
+
+mod capture;
+mod endpoint;
+mod kafka;
+mod nats;
+mod rules;
+
+use std::path::Path;
+
+use super::problem::Report;
+use super::tree::Node;
+use super::units::{Size, Time};
+use super::{Config, vapi};
+use crate::template;
+
+/// No broker takes a larger message.
+const LARGEST_BODY: Size = Size::mib(1_024);
+/// No machine has more memory, and counting it can't overflow.
+const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
+
+/// Report what is wrong with settings whose shape is right.
+pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
+    let mut checks = Checks {
+        config,
+        root,
+        report,
+    };
+    checks.http();
+    checks.brokers();
+    if let Some(nats) = &config.nats {
+        nats::check(&mut checks, nats, root.get("nats"));
+    }
+    if let Some(kafka) = &config.kafka {
+        kafka::check(&mut checks, kafka, root.get("kafka"));
+    }
+    endpoint::check(&mut checks);
+    checks.drain();
+    capture::check(&mut checks);
+}
+
+struct Checks<'a, 'r, 't> {
+    config: &'a Config,
+    root: Node<'a>,
+    report: &'r mut Report<'t>,
+}
+
+impl Checks<'_, '_, '_> {
+    fn error(&mut self, node: Node<'_>, message: impl Into<String>, hint: impl Into<String>) {
+        if !node.is_broken() {
+            self.report.error(node.start(), message, hint);
+        }
+    }
+
+    fn warning(&mut self, node: Node<'_>, message: impl Into<String>, hint: impl Into<String>) {
+        if !node.is_broken() {
+            self.report.warning(node.start(), message, hint);
+        }
+    }
+
+    /// Report what is wrong with a template that stands at this node.
+    fn template_error(&mut self, node: Node<'_>, error: template::Error) {
+        if node.is_broken() {
+            return;
+        }
+        match node.written() {
+            None => {
+                let at = node.inside(self.report.text(), error.offset);
+                self.report.error(at, error.message, error.hint.unwrap_or_default());
+            }
+            // The error quotes what came from the environment.
+            Some(written) => self.report.error(
+                node.start(),
+                format!("`{written}` doesn't make a usable name with these variables"),
+                "names hold literals and `{endpoint}`, `{type}`, `{key}` or `{function}`; look at what the variables hold",
+            ),
+        }
+    }
+
+    /// Report a time that must not be zero.
+    fn not_zero(&mut self, node: Node<'_>, key: &str, time: Time) {
+        if time.get().is_zero() {
+            self.error(
+                node.get(key),
+                format!("`{key}` can't be zero: nothing would ever be in time"),
+                "write a time such as \"5s\"",
+            );
+        }
+    }
+
+    /// Report a file that can't be opened.
+    fn file(&mut self, node: Node<'_>, key: &str, path: Option<&Path>) {
+        let node = node.get(key);
+        let Some(path) = path else { return };
+        if let Err(error) = std::fs::File::open(path) {
+            let path = shown(node, &path.display().to_string());
+            self.error(
+                node,
+                format!(
+                    "`{key}`: the file `{path}` can't be opened: {}",
+                    error.kind()
+                ),
+                "paths are relative to the directory that hookbus is started in",
+            );
+        }
+    }
+
+    fn http(&mut self) {
+        let http = &self.config.http;
+        let node = self.root.get("http");
+        for (key, time) in [
+            ("header_timeout", http.header_timeout),
+            ("keep_alive", http.keep_alive),
+            ("body_timeout", http.body_timeout),
+        ] {
+            self.not_zero(node, key, time);
+        }
+        let body = node.get("max_body");
+        let in_flight = node.get("max_in_flight_bytes");
+        if http.max_body.get() == 0 {
+            self.error(
+                body,
+                "`max_body` can't be zero: every body would be too large",
+                "write a size such as \"8MiB\"",
+            );
+        } else if http.max_in_flight_bytes < http.max_body && !body.is_broken() {
+            let node = if in_flight.is_written() {
+                in_flight
+            } else {
+                body
+            };
+            let (all, one): (Size, Size) = (http.max_in_flight_bytes, http.max_body);
+            self.error(
+                node,
+                format!("`max_in_flight_bytes` ({all}) is less than `max_body` ({one}): the largest body would never fit"),
+                "raise `max_in_flight_bytes` or lower `max_body`",
+            );
+        }
+
+        for (node, key, size, limit) in [
+            (body, "max_body", http.max_body, LARGEST_BODY),
+            (
+                in_flight,
+                "max_in_flight_bytes",
+                http.max_in_flight_bytes,
+                LARGEST_IN_FLIGHT,
+            ),
+        ] {
+            if size > limit {
+                self.error(
+                    node,
+                    format!("`{key}` can't be more than {limit}"),
+                    "write a smaller size",
+                );
+            }
+        }
+
+        let admin = self.root.get("admin").get("listen");
+        let listen = node.get("listen");
+        let (public, private) = (http.listen, self.config.admin.listen);
+        let same_address = public.ip() == private.ip()
+            || public.ip().is_unspecified()
+            || private.ip().is_unspecified();
+        if public.port() == private.port()
+            && public.port() != 0
+            && same_address
+            && !listen.is_broken()
+        {
+            let node = if admin.is_written() { admin } else { listen };
+            self.error(
+                node,
+                format!(
+                    "`[http]` and `[admin]` both listen on port {}",
+                    public.port()
+                ),
+                "give them different ports",
+            );
+        }
+    }
+
+    /// Whether events can go anywhere, and questions be asked.
+    fn brokers(&mut self) {
+        let config = self.config;
+        let endpoints = self.root.get("endpoint");
+        if config.endpoints.is_empty() {
+            self.error(
+                endpoints,
+                "there is no `[[endpoint]]`: nothing could be received",
+                "add one with `name`, `path`, `source` and `[[endpoint.auth]]`",
+            );
+            return;
+        }
+        let is_unclear = self.root.get("nats").is_broken() || self.root.get("kafka").is_broken();
+        if config.nats.is_some() || is_unclear {
+            return;
+        }
+        if config.kafka.is_none() {
+            let keeps = |endpoint: &&super::Endpoint| !endpoint::drops_everything(endpoint);
+            if config.endpoints.iter().any(|endpoint| keeps(&endpoint)) {
+                self.error(
+                    endpoints.at(0),
+                    "there is neither `[nats]` nor `[kafka]`: events could be stored nowhere",
+                    "add `[nats]` with `servers`, `[kafka]` with `brokers`, or both",
+                );
+                return;
+            }
+        }
+        let rules = config
+            .endpoints
+            .iter()
+            .enumerate()
+            .find_map(|(at, endpoint)| {
+                let node = endpoints.at(at);
+                let first = |key, is_empty: bool| (!is_empty).then(|| node.get(key).at(0));
+                first("question", endpoint.questions.is_empty())
+                    .or(first("tool", endpoint.tools.is_empty()))
+            });
+        self.warning(
+            rules.unwrap_or(endpoints.at(0)),
+            "without `[nats]` nobody can be asked: every question ends as `no-responders`, with its fallback if it has one",
+            "add `[nats]` if the sender asks questions or calls tools",
+        );
+    }
+
+    /// Whether questions in flight can end before the process does.
+    fn drain(&mut self) {
+        if self.config.nats.is_none() {
+            return;
+        }
+        let defaults = vapi::QUESTIONS.map(vapi::default_timeout).into_iter();
+        let rules = self.config.endpoints.iter().flat_map(|endpoint| {
+            let questions = endpoint.questions.iter().filter_map(|rule| rule.timeout);
+            questions.chain(endpoint.tools.iter().filter_map(|rule| rule.timeout))
+        });
+        let Some(longest) = defaults.chain(rules).max() else {
+            return;
+        };
+        let drain = self.config.http.drain;
+        if drain < longest {
+            self.warning(
+                self.root.get("http").get("drain"),
+                format!("`drain` ({drain}) is shorter than a question may take ({longest}): a stop would cut it off"),
+                format!("set `drain = \"{longest}\"` or more"),
+            );
+        }
+    }
+}
+
+/// A value as a message shows it: as it was written, when it holds values of the environment.
+fn shown(node: Node<'_>, text: &str) -> String {
+    let text = node.written().unwrap_or(text);
+    let short: String = text.chars().take(100).collect();
+    short.escape_debug().to_string().replace("\\\"", "\"")
+}

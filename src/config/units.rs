@@ -6,6 +6,16 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
+use serde::{Serialize, Serializer};
+
+/// The longest time that can be set, so that adding it to a clock can't overflow.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// How a time is written.
+pub const TIME_HINT: &str =
+    "write a number with a unit, such as \"250ms\", \"5s\", \"2m\" or \"7d\"";
+/// How a size is written.
+pub const SIZE_HINT: &str = "write a number with a unit, such as \"64KiB\", \"8MiB\" or \"10GiB\"";
 
 /// A span of time, written with its unit: `"250ms"`, `"5s"`, `"2m"`, `"7d"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,15 +37,33 @@ impl std::str::FromStr for Time {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not a time; write a number with a unit, such as \"250ms\", \"5s\" or \"2m\""))
+        match humantime::parse_duration(text.trim()) {
+            Ok(time) if time > LONGEST => Err(format!("`{text}` is longer than 100 years")),
+            Ok(time) => Ok(Self(time)),
+            Err(_) => Err(format!("`{text}` is not a time")),
+        }
     }
 }
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        let milliseconds = self.0.as_millis();
+        let units = [
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1_000, "s"),
+            (1, "ms"),
+        ];
+        let is_whole = self.0.subsec_nanos().is_multiple_of(1_000_000);
+        match units
+            .into_iter()
+            .find(|(unit, _)| milliseconds.is_multiple_of(*unit))
+        {
+            _ if self.0.is_zero() => f.write_str("0s"),
+            Some((unit, name)) if is_whole => write!(f, "{}{name}", milliseconds / unit),
+            _ => humantime::format_duration(self.0).fmt(f),
+        }
     }
 }
 
@@ -59,21 +87,21 @@ impl std::str::FromStr for Size {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            format!(
-                "`{text}` is not a size; write a number with a unit, such as \"64KiB\" or \"8MiB\""
-            )
-        };
-        let size: bytesize::ByteSize = text.parse().map_err(|_| wrong())?;
-        usize::try_from(size.as_u64())
+        let size = text.trim().parse::<bytesize::ByteSize>().ok();
+        size.and_then(|size| usize::try_from(size.as_u64()).ok())
             .map(Self)
-            .map_err(|_| wrong())
+            .ok_or_else(|| format!("`{text}` is not a size"))
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bytesize::ByteSize(self.0 as u64).display().iec().fmt(f)
+        let units = [(30, "GiB"), (20, "MiB"), (10, "KiB"), (0, "B")];
+        let fits = |shift: u32| self.0.trailing_zeros() >= shift && self.0 >> shift > 0;
+        match units.into_iter().find(|(shift, _)| fits(*shift)) {
+            Some((shift, name)) => write!(f, "{}{name}", self.0 >> shift),
+            None => f.write_str("0B"),
+        }
     }
 }
 
@@ -83,6 +111,12 @@ macro_rules! written_as_text {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = Cow::<'de, str>::deserialize(deserializer)?;
                 text.parse().map_err(D::Error::custom)
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
             }
         }
 
@@ -104,3 +138,50 @@ macro_rules! written_as_text {
 
 written_as_text!(Time, "time", "5s");
 written_as_text!(Size, "size", "8MiB");
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn times() {
+        for (text, shown) in [
+            ("5s", "5s"),
+            ("75s", "75s"),
+            ("90m", "90m"),
+            ("2 min", "2m"),
+            ("7d", "7d"),
+            ("250ms", "250ms"),
+            ("0s", "0s"),
+            ("1s 500us", "1s 500us"),
+        ] {
+            let time: Time = text.parse().unwrap();
+            assert_eq!(time.to_string(), shown);
+            assert_eq!(shown.parse::<Time>().unwrap(), time);
+        }
+        for text in ["", "5", "5x", "s", "-1s", "200y", "99999999999999999999s"] {
+            assert!(text.parse::<Time>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes, shown) in [
+            ("8MiB", 8 << 20, "8MiB"),
+            ("1536 KiB", 1536 << 10, "1536KiB"),
+            ("1MB", 1_000_000, "1000000B"),
+            ("10GiB", 10 << 30, "10GiB"),
+            ("100", 100, "100B"),
+            ("0", 0, "0B"),
+        ] {
+            let size: Size = text.parse().unwrap();
+            assert_eq!((size.get(), size.to_string().as_str()), (bytes, shown));
+            assert_eq!(shown.parse::<Size>().unwrap(), size);
+        }
+        for text in ["", "MiB", "-1MiB", "5 apples"] {
+            assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,391 @@
+//! Endpoints: names, paths, who may post, and their rules.
+
+use std::collections::HashMap;
+
+use super::rules::{self, Patterns, Subject};
+use super::{Checks, shown};
+use crate::config::tree::Node;
+use crate::config::units::Time;
+use crate::config::{Auth, Context, Endpoint, vapi};
+use crate::template::{Destination, Template, Variable, glob};
+
+/// How long Vapi waits, where it is known and shorter than what may be configured.
+const SENDER_LIMITS: [(&str, u64); 2] = [
+    ("assistant-request", 7_500),
+    ("knowledge-base-request", 10_000),
+];
+/// Members of a tool call's own payload.
+const OWN_MEMBERS: [&str; 3] = ["id", "name", "arguments"];
+
+pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
+    let config = checks.config;
+    let mut names = HashMap::new();
+    let mut paths = HashMap::new();
+    for (at, endpoint) in config.endpoints.iter().enumerate() {
+        let node = checks.root.get("endpoint").at(at);
+        name(checks, endpoint, node.get("name"));
+        path(checks, endpoint, node.get("path"));
+        once(checks, &mut names, "name", &endpoint.name, node);
+        once(checks, &mut paths, "path", &endpoint.path, node);
+        auth(checks, endpoint, node);
+        events(checks, endpoint, node);
+        questions(checks, endpoint, node);
+        tools(checks, endpoint, node);
+    }
+}
+
+/// Whether no event of this endpoint is stored anywhere, on purpose.
+pub(super) fn drops_everything(endpoint: &Endpoint) -> bool {
+    let covers_all = endpoint
+        .events
+        .iter()
+        .flat_map(|rule| &rule.types)
+        .any(|kind| glob::covers(kind, "*"));
+    covers_all && endpoint.events.iter().all(|rule| rule.to.is_empty())
+}
+
+fn name(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let is_right = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+    if endpoint.name.is_empty() || !endpoint.name.bytes().all(is_right) {
+        checks.error(
+            node,
+            format!("`{}` can't be the name of an endpoint", shown(node, &endpoint.name)),
+            "names hold lower-case letters, digits and `-`, since they stand in subjects and metrics",
+        );
+    } else if endpoint.name.len() > 64 {
+        checks.error(node, "the name is longer than 64 characters", "shorten it");
+    }
+}
+
+fn path(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let path = endpoint.path.as_str();
+    let text = shown(node, path);
+    let wrong = |c: char| !c.is_ascii_graphic() || "{}*:?#\\\"<>".contains(c);
+    if !path.starts_with('/') {
+        let hint = if node.written().is_none() && !path.is_empty() && !path.contains("://") {
+            format!("write `path = \"/{text}\"`")
+        } else {
+            "write the path alone, such as `path = \"/vapi\"`".to_owned()
+        };
+        checks.error(
+            node,
+            format!("the path `{text}` doesn't begin with `/`"),
+            hint,
+        );
+    } else if let Some(found) = path.chars().find(|c| wrong(*c)) {
+        let found = if node.written().is_some() {
+            "such a character".to_owned()
+        } else {
+            format!("{found:?}")
+        };
+        checks.error(
+            node,
+            format!("the path `{text}` can't hold {found}"),
+            "paths are taken as they are, without variables, queries or spaces",
+        );
+    } else if path.contains("//") {
+        checks.error(
+            node,
+            format!("the path `{text}` holds `//`"),
+            "write one `/`",
+        );
+    }
+}
+
+/// Report what an earlier endpoint has already.
+fn once<'a>(
+    checks: &mut Checks<'_, '_, '_>,
+    seen: &mut HashMap<&'a str, usize>,
+    key: &str,
+    value: &'a str,
+    endpoint: Node<'_>,
+) {
+    let node = endpoint.get(key);
+    if node.is_broken() {
+        return;
+    }
+    match seen.get(value) {
+        Some(before) => {
+            let line = checks.report.line(*before);
+            checks.error(
+                node,
+                format!(
+                    "the endpoint on line {line} has the {key} `{}` already",
+                    shown(node, value)
+                ),
+                format!("give each endpoint a {key} of its own"),
+            );
+        }
+        None => {
+            seen.insert(value, node.start());
+        }
+    }
+}
+
+fn auth(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let list = node.get("auth");
+    if endpoint.auth.is_empty() {
+        checks.error(
+            list,
+            "the endpoint doesn't say who may post to it",
+            "add `[[endpoint.auth]]` with `kind = \"secret\"`, or with `kind = \"none\"` to let everybody in",
+        );
+    }
+    for (at, auth) in endpoint.auth.iter().enumerate() {
+        let node = list.at(at);
+        match auth {
+            Auth::None {} if endpoint.auth.len() > 1 => checks.warning(
+                node,
+                "`kind = \"none\"` lets everybody in: the other `[[endpoint.auth]]` are without effect",
+                "take one or the other out",
+            ),
+            Auth::None {} => {}
+            Auth::Secret { header, secrets } => {
+                let at = node.get("header");
+                if http::HeaderName::from_bytes(header.as_bytes()).is_err() {
+                    checks.error(
+                        at,
+                        format!("`{}` can't be the name of a header", shown(at, header)),
+                        "write a name such as `x-vapi-secret` or `authorization`",
+                    );
+                }
+                let list = node.get("secrets");
+                if secrets.is_empty() {
+                    checks.error(
+                        list,
+                        "`secrets` is empty: nobody would be let in",
+                        "write at least one, such as `secrets = [\"${VAPI_SECRET}\"]`",
+                    );
+                }
+                for (at, secret) in secrets.iter().enumerate() {
+                    self::secret(checks, list.at(at), secret.expose());
+                }
+            }
+        }
+    }
+}
+
+fn secret(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, secret: &str) {
+    if secret.is_empty() {
+        checks.error(
+            node,
+            "the secret is empty",
+            "put the secret into an environment variable, and write `\"${VAPI_SECRET}\"`",
+        );
+    } else if secret.trim() != secret || secret.chars().any(char::is_control) {
+        checks.error(
+            node,
+            "the secret holds a control character, or a space at one of its ends: no header can match it",
+            "look for a line break where the secret comes from",
+        );
+    }
+}
+
+fn events(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let list = node.get("event");
+    let rules: Vec<_> = endpoint
+        .events
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| Patterns {
+            patterns: &rule.types,
+            node: list.at(at).get("types"),
+        })
+        .collect();
+    rules::check(checks, &rules, Subject::Events);
+    for (at, rule) in endpoint.events.iter().enumerate() {
+        destinations(checks, list.at(at).get("to"), &rule.to, false);
+    }
+}
+
+fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let list = node.get("question");
+    let rules: Vec<_> = endpoint
+        .questions
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| Patterns {
+            patterns: &rule.types,
+            node: list.at(at).get("types"),
+        })
+        .collect();
+    rules::check(checks, &rules, Subject::Questions);
+    for (at, rule) in endpoint.questions.iter().enumerate() {
+        let node = list.at(at);
+        subject(checks, node.get("subject"), &rule.subject, false);
+        let defaults = vapi::QUESTIONS
+            .into_iter()
+            .filter(|kind| rule.types.iter().any(|p| glob::matches(p, kind)));
+        let default = defaults
+            .map(vapi::default_timeout)
+            .max()
+            .unwrap_or(Time::seconds(18));
+        timeouts(
+            checks,
+            node,
+            rule.timeout,
+            default,
+            rule.no_responders_grace,
+        );
+        destinations(checks, node.get("copy_to"), &rule.copy_to, false);
+    }
+    for (kind, limit) in SENDER_LIMITS {
+        let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
+        let Some(at) = endpoint
+            .questions
+            .iter()
+            .position(|rule| decides(&rule.types))
+        else {
+            continue;
+        };
+        let timeout = endpoint.questions.get(at).and_then(|rule| rule.timeout);
+        if let Some(timeout) =
+            timeout.filter(|timeout| timeout.get().as_millis() >= u128::from(limit))
+        {
+            checks.warning(
+                list.at(at).get("timeout"),
+                format!("Vapi doesn't wait {timeout} for the answer to `{kind}`"),
+                format!(
+                    "set less than {} s, with room for the way there and back; the default is {}",
+                    limit as f64 / 1_000.0,
+                    vapi::default_timeout(kind)
+                ),
+            );
+        }
+    }
+}
+
+fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let list = node.get("tool");
+    let rules: Vec<_> = endpoint
+        .tools
+        .iter()
+        .enumerate()
+        .map(|(at, rule)| Patterns {
+            patterns: &rule.names,
+            node: list.at(at).get("names"),
+        })
+        .collect();
+    rules::check(checks, &rules, Subject::Functions);
+    for (at, rule) in endpoint.tools.iter().enumerate() {
+        let node = list.at(at);
+        subject(checks, node.get("subject"), &rule.subject, true);
+        timeouts(
+            checks,
+            node,
+            rule.timeout,
+            vapi::default_timeout("tool-calls"),
+            rule.no_responders_grace,
+        );
+        destinations(checks, node.get("copy_to"), &rule.copy_to, true);
+        if let Context::Members(members) = &rule.context {
+            for (at, member) in members.iter().enumerate() {
+                if OWN_MEMBERS.contains(&member.as_str()) {
+                    checks.error(
+                        node.get("context").at(at),
+                        format!("`{member}` is a member of the tool call itself"),
+                        "name other members of the message, such as `call` or `customer`",
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn timeouts(
+    checks: &mut Checks<'_, '_, '_>,
+    node: Node<'_>,
+    timeout: Option<Time>,
+    default: Time,
+    grace: Time,
+) {
+    let whole = timeout.unwrap_or(default);
+    if timeout.is_some() {
+        checks.not_zero(node, "timeout", whole);
+    }
+    if grace > whole && !whole.get().is_zero() && !node.get("timeout").is_broken() {
+        checks.warning(
+            node.get("no_responders_grace"),
+            format!("`no_responders_grace` ({grace}) is longer than the whole question may take ({whole})"),
+            "the timeout ends it; set less",
+        );
+    }
+}
+
+fn subject(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, text: &str, has_function: bool) {
+    match Template::subject(text) {
+        Ok(template) => function(checks, node, text, &template, has_function),
+        Err(error) => checks.template_error(node, error),
+    }
+}
+
+fn destinations(
+    checks: &mut Checks<'_, '_, '_>,
+    list: Node<'_>,
+    texts: &[String],
+    has_function: bool,
+) {
+    for (at, text) in texts.iter().enumerate() {
+        let node = list.at(at);
+        if texts[..at].contains(text) {
+            checks.warning(
+                node,
+                format!("`{}` stands here twice", shown(node, text)),
+                "take one out",
+            );
+        }
+        let destination = match Destination::parse(text) {
+            Ok(destination) => destination,
+            Err(error) => {
+                checks.template_error(node, error);
+                continue;
+            }
+        };
+        function(checks, node, text, destination.template(), has_function);
+        broker(checks, node, text, &destination);
+    }
+}
+
+/// Report `{function}` where there is none.
+fn function(
+    checks: &mut Checks<'_, '_, '_>,
+    node: Node<'_>,
+    text: &str,
+    template: &Template,
+    has_function: bool,
+) {
+    if has_function || !template.uses(Variable::Function) || node.is_broken() {
+        return;
+    }
+    let offset = text.find("{function}").unwrap_or_default();
+    let at = node.inside(checks.report.text(), offset);
+    checks.report.error(
+        at,
+        "`{function}` is known for tool calls only",
+        "use `{endpoint}`, `{type}` or `{key}`",
+    );
+}
+
+/// Report a destination whose broker has no table.
+fn broker(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, text: &str, destination: &Destination) {
+    let config = checks.config;
+    let (is_there, table, address) = match destination {
+        Destination::Kafka(_) => (
+            config.kafka.is_some(),
+            "kafka",
+            "brokers = [\"127.0.0.1:9092\"]",
+        ),
+        _ => (
+            config.nats.is_some(),
+            "nats",
+            "servers = [\"nats://127.0.0.1:4222\"]",
+        ),
+    };
+    if !is_there && !checks.root.get(table).is_broken() {
+        checks.error(
+            node,
+            format!("`{}` needs a `[{table}]` table", shown(node, text)),
+            format!("add `[{table}]` with `{address}`"),
+        );
+    }
+}

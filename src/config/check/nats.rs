@@ -1,0 +1,228 @@
+//! `[nats]` and its streams.
+
+use super::{Checks, shown};
+use crate::config::tree::Node;
+use crate::config::{Nats, Stream};
+use crate::template::overlaps;
+
+pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>) {
+    let servers = node.get("servers");
+    if nats.servers.is_empty() {
+        checks.error(
+            servers,
+            "`servers` is empty",
+            "write at least one, such as `servers = [\"nats://127.0.0.1:4222\"]`",
+        );
+    }
+    for (at, server) in nats.servers.iter().enumerate() {
+        let address = server.parse::<async_nats::ServerAddr>();
+        let is_right = address.is_ok_and(|address| {
+            !address.host().is_empty() && matches!(address.scheme(), "nats" | "tls")
+        });
+        if !is_right {
+            // Not shown: it may hold a password.
+            checks.error(
+                servers.at(at),
+                "this is not the address of a NATS server",
+                "write `nats://HOST:4222`, or `tls://HOST:4222`",
+            );
+        }
+    }
+    pair(
+        checks,
+        node,
+        ("user", nats.user.is_some()),
+        ("password", nats.password.is_some()),
+    );
+    pair(
+        checks,
+        node,
+        ("tls_cert", nats.tls_cert.is_some()),
+        ("tls_key", nats.tls_key.is_some()),
+    );
+    for (key, path) in [
+        ("credentials", &nats.credentials),
+        ("tls_ca", &nats.tls_ca),
+        ("tls_cert", &nats.tls_cert),
+        ("tls_key", &nats.tls_key),
+    ] {
+        checks.file(node, key, path.as_deref());
+    }
+    if nats
+        .nkey
+        .as_ref()
+        .is_some_and(|seed| nkeys::KeyPair::from_seed(seed.expose()).is_err())
+    {
+        checks.error(
+            node.get("nkey"),
+            "`nkey` is not the seed of an nkey",
+            "seeds of users begin with `SU`; `nk -gen user` makes one",
+        );
+    }
+    if pattern_error(&nats.inbox_prefix).is_some() || nats.inbox_prefix.contains(['*', '>']) {
+        let at = node.get("inbox_prefix");
+        checks.error(
+            at,
+            format!(
+                "`{}` can't be the beginning of a subject",
+                shown(at, &nats.inbox_prefix)
+            ),
+            "write words with dots between them, such as `_INBOX_hookbus`",
+        );
+    }
+    checks.not_zero(node, "ack_timeout", nats.ack_timeout);
+    streams(checks, nats, node.get("stream"));
+}
+
+/// Report one of two keys that make sense together only.
+fn pair(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, one: (&str, bool), other: (&str, bool)) {
+    let (there, absent) = match (one.1, other.1) {
+        (true, false) => (one.0, other.0),
+        (false, true) => (other.0, one.0),
+        _ => return,
+    };
+    if !node.get(absent).is_broken() {
+        checks.error(
+            node.get(there),
+            format!("`{there}` without `{absent}`"),
+            format!("add `{absent}`"),
+        );
+    }
+}
+
+fn streams(checks: &mut Checks<'_, '_, '_>, nats: &Nats, list: Node<'_>) {
+    for (at, stream) in nats.streams.iter().enumerate() {
+        let node = list.at(at);
+        let name = node.get("name");
+        let is_wrong = |c: char| !c.is_ascii_graphic() || ".*>/\\".contains(c);
+        if stream.name.is_empty() || stream.name.len() > 255 || stream.name.contains(is_wrong) {
+            checks.error(
+                name,
+                format!(
+                    "`{}` can't be the name of a stream",
+                    shown(name, &stream.name)
+                ),
+                "names hold visible ASCII characters other than `.`, `*`, `>`, `/` and `\\`",
+            );
+        }
+        let earlier = nats.streams[..at]
+            .iter()
+            .position(|earlier| earlier.name == stream.name);
+        if let Some(earlier) = earlier.filter(|earlier| !list.at(*earlier).get("name").is_broken())
+        {
+            let line = checks.report.line(list.at(earlier).get("name").start());
+            checks.error(
+                name,
+                format!(
+                    "the stream on line {line} has the name `{}` already",
+                    shown(name, &stream.name)
+                ),
+                "make one stream of them, with all the subjects",
+            );
+        }
+        subjects(checks, stream, node.get("subjects"));
+        others(checks, nats, at, list);
+        if let Some(age) = stream
+            .max_age
+            .filter(|age| !age.get().is_zero() && *age < stream.duplicate_window)
+        {
+            let window = node.get("duplicate_window");
+            let place = if window.is_written() {
+                window
+            } else {
+                node.get("max_age")
+            };
+            if !node.get("max_age").is_broken() {
+                checks.error(
+                    place,
+                    format!("`duplicate_window` ({}) is longer than `max_age` ({age}), which NATS refuses", stream.duplicate_window),
+                    format!("set `duplicate_window = \"{age}\"` or less"),
+                );
+            }
+        }
+    }
+}
+
+fn subjects(checks: &mut Checks<'_, '_, '_>, stream: &Stream, list: Node<'_>) {
+    if stream.subjects.is_empty() {
+        checks.error(
+            list,
+            "`subjects` is empty: the stream would store nothing",
+            "write the subjects of events, such as `subjects = [\"vapi.events.>\", \"vapi.jobs.>\"]`",
+        );
+    }
+    for (at, subject) in stream.subjects.iter().enumerate() {
+        let node = list.at(at);
+        if let Some(what) = pattern_error(subject) {
+            checks.error(
+                node,
+                format!("`{}` can't be a subject: {what}", shown(node, subject)),
+                "subjects are words with dots between them; `*` stands for one word, `>` at the end for the rest",
+            );
+        }
+    }
+}
+
+/// Report subjects that two streams, or one stream twice, would store.
+fn others(checks: &mut Checks<'_, '_, '_>, nats: &Nats, at: usize, list: Node<'_>) {
+    let Some(stream) = nats.streams.get(at) else {
+        return;
+    };
+    for (index, subject) in stream.subjects.iter().enumerate() {
+        let node = list.at(at).get("subjects").at(index);
+        let before = nats.streams[..=at]
+            .iter()
+            .enumerate()
+            .flat_map(|(at, stream)| {
+                stream
+                    .subjects
+                    .iter()
+                    .enumerate()
+                    .map(move |(index, subject)| (at, index, subject))
+            });
+        let clash = before
+            .take_while(|place| (place.0, place.1) != (at, index))
+            .find(|(at, index, other)| {
+                let other_node = list.at(*at).get("subjects").at(*index);
+                !other_node.is_broken()
+                    && pattern_error(other).is_none()
+                    && pattern_error(subject).is_none()
+                    && overlaps(subject, other)
+            });
+        if let Some((other_at, other_index, other)) = clash {
+            let other_node = list.at(other_at).get("subjects").at(other_index);
+            let line = checks.report.line(other_node.start());
+            checks.error(
+                node,
+                format!(
+                    "`{}` overlaps `{}` on line {line}, which NATS refuses",
+                    shown(node, subject),
+                    shown(other_node, other)
+                ),
+                "every subject belongs to one stream, and stands there once",
+            );
+        }
+    }
+}
+
+/// What is wrong with a subject that may hold wildcards.
+pub(super) fn pattern_error(pattern: &str) -> Option<&'static str> {
+    let tokens: Vec<&str> = pattern.split('.').collect();
+    if tokens.iter().any(|token| token.is_empty()) {
+        return Some("a part between the dots is empty");
+    }
+    if !pattern.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Some("it holds something other than visible ASCII characters");
+    }
+    let (last, first) = tokens.split_last()?;
+    if first.iter().any(|token| token.contains('>')) || (last.contains('>') && *last != ">") {
+        return Some("`>` can only be the whole last part");
+    }
+    if tokens
+        .iter()
+        .any(|token| token.contains('*') && *token != "*")
+    {
+        return Some("`*` can only be a whole part");
+    }
+    None
+}

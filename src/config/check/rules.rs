@@ -1,0 +1,136 @@
+//! Rules in a row, of which the first that matches decides: whether each can ever decide anything.
+
+use super::{Checks, shown};
+use crate::config::tree::Node;
+use crate::config::vapi;
+use crate::template::glob;
+use crate::template::nearest;
+
+/// The patterns of one rule, and where they stand.
+pub(super) struct Patterns<'a> {
+    pub(super) patterns: &'a [String],
+    pub(super) node: Node<'a>,
+}
+
+/// What the patterns are held against.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    Events,
+    Questions,
+    Functions,
+}
+
+pub(super) fn check(checks: &mut Checks<'_, '_, '_>, rules: &[Patterns<'_>], subject: Subject) {
+    let word = if subject == Subject::Functions {
+        "names"
+    } else {
+        "types"
+    };
+    for (at, rule) in rules.iter().enumerate() {
+        if rule.patterns.is_empty() {
+            checks.error(
+                rule.node,
+                format!("`{word}` is empty: the rule could never decide anything"),
+                "write at least one, or `[\"*\"]` for all",
+            );
+        }
+        for (index, pattern) in rule.patterns.iter().enumerate() {
+            let node = rule.node.at(index);
+            if pattern.is_empty() {
+                checks.error(
+                    node,
+                    format!("an item of `{word}` is empty"),
+                    "write a name, or `\"*\"` for all",
+                );
+                continue;
+            }
+            let earlier = rules[..at].iter().find(|earlier| {
+                !earlier.node.is_broken()
+                    && earlier
+                        .patterns
+                        .iter()
+                        .any(|wide| glob::covers(wide, pattern))
+            });
+            if let Some(earlier) = earlier {
+                let line = checks.report.line(earlier.node.start());
+                checks.warning(
+                    node,
+                    format!(
+                        "`{}` never gets here: the rule on line {line} takes it before",
+                        shown(node, pattern)
+                    ),
+                    "the first rule that matches decides; put the narrow ones first",
+                );
+            }
+            match subject {
+                Subject::Events => event(checks, node, pattern),
+                Subject::Questions => question(checks, node, pattern),
+                Subject::Functions => {}
+            }
+        }
+    }
+}
+
+fn event(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, pattern: &str) {
+    if matches_any(pattern, &vapi::EVENTS) {
+        return;
+    }
+    let text = shown(node, pattern);
+    if matches_any(pattern, &vapi::TOOL_CALLS) {
+        checks.warning(
+            node,
+            format!("`{text}` calls tools; rules for events don't touch it"),
+            "use `[[endpoint.tool]]`; its `copy_to` stores the webhook as well",
+        );
+    } else if matches_any(pattern, &vapi::QUESTIONS) {
+        checks.warning(
+            node,
+            format!("`{text}` is a question; rules for events don't touch it"),
+            "use `[[endpoint.question]]`; its `copy_to` stores the webhook as well",
+        );
+    } else if let Some(near) = nearest(pattern, vapi::EVENTS) {
+        // A type that nobody knows may still be sent one day; a misspelt one never is.
+        checks.warning(
+            node,
+            format!("Vapi has no event of the type `{text}`"),
+            format!("did you mean `{near}`?"),
+        );
+    }
+}
+
+fn question(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, pattern: &str) {
+    if matches_any(pattern, &vapi::QUESTIONS) {
+        return;
+    }
+    let text = shown(node, pattern);
+    if matches_any(pattern, &vapi::TOOL_CALLS) {
+        checks.warning(
+            node,
+            format!("`{text}` is not asked as a whole, but each of its calls by function"),
+            "use `[[endpoint.tool]]` with `names`",
+        );
+    } else if matches_any(pattern, &vapi::EVENTS) {
+        checks.warning(
+            node,
+            format!("`{text}` is not a question: Vapi doesn't wait for an answer"),
+            "use `[[endpoint.event]]`",
+        );
+    } else {
+        let hint = match nearest(pattern, vapi::QUESTIONS) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!(
+                "the questions are {}",
+                vapi::QUESTIONS.map(|kind| format!("`{kind}`")).join(", ")
+            ),
+        };
+        checks.warning(
+            node,
+            format!("Vapi asks no question of the type `{text}`"),
+            hint,
+        );
+    }
+}
+
+fn matches_any(pattern: &str, kinds: &[&str]) -> bool {
+    kinds.iter().any(|kind| glob::matches(pattern, kind))
+}

@@ -1,0 +1,716 @@
+//! What a user sees of a whole file.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::path::Path;
+
+use super::{Context, Severity, load};
+
+const AUTH: &str = "[[endpoint.auth]]\nkind = \"none\"\n";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "VAPI_SECRET" | "NATS_PASSWORD" | "KAFKA_PASSWORD" => Some("correct horse".to_owned()),
+        "FALLBACK_ASSISTANT" => Some("a-1".to_owned()),
+        "LEAK" => Some("leaked {typ}".to_owned()),
+        "NUMBER" => Some("17".to_owned()),
+        "YES" => Some("true".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+/// A file with one endpoint and these lines before and in it.
+fn file(tables: &str, endpoint: &str) -> String {
+    format!(
+        "{tables}\n[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"\nsource = \"vapi\"\n{AUTH}{endpoint}"
+    )
+}
+
+fn problems(text: &str) -> Vec<String> {
+    let loaded = load::parse("f", text, env);
+    let has_errors = loaded
+        .problems
+        .iter()
+        .any(|problem| problem.severity == Severity::Error);
+    assert_eq!(loaded.config.is_none(), has_errors);
+    loaded
+        .problems
+        .iter()
+        .map(|problem| problem.to_string().replace("f:", ""))
+        .collect()
+}
+
+#[track_caller]
+fn assert_problem(text: &str, part: &str) {
+    let found = problems(text);
+    assert!(
+        matches!(&found[..], [only] if only.contains(part)),
+        "not only {part:?}: {found:#?}"
+    );
+}
+
+#[test]
+fn six_mistakes_are_said_at_once() {
+    let text = r#"[http]
+lisen = "0.0.0.0:8080"
+max_body = 8
+
+[log]
+format = "jsn"
+
+[nats]
+ack_timeout = "5 sack"
+
+[[endpoint]]
+name = "vapi"
+path = "vapi"
+source = "vapi"
+
+[[endpoint.event]]
+types = ["status-update"]
+to = ["nats:{endpoint}.events.{typ}"]
+"#;
+    let shown: Vec<_> = load::parse("hookbus.toml", text, env)
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let expected = r#"hookbus.toml:2:1: error: unknown key `lisen` in `[http]`
+  hint: did you mean `listen`?
+hookbus.toml:3:12: error: `max_body` must be a size, not a number
+  hint: write a number with a unit, such as "64KiB", "8MiB" or "10GiB"
+hookbus.toml:6:10: error: `format` can't be "jsn"
+  hint: did you mean "json"?
+hookbus.toml:9:15: error: `ack_timeout`: `5 sack` is not a time
+  hint: write a number with a unit, such as "250ms", "5s", "2m" or "7d"
+hookbus.toml:11:1: error: the endpoint doesn't say who may post to it
+  hint: add `[[endpoint.auth]]` with `kind = "secret"`, or with `kind = "none"` to let everybody in
+hookbus.toml:13:8: error: the path `vapi` doesn't begin with `/`
+  hint: write `path = "/vapi"`
+hookbus.toml:18:31: error: unknown variable `{typ}`
+  hint: did you mean `{type}`?"#;
+    assert_eq!(shown.join("\n"), expected);
+}
+
+#[test]
+fn the_examples_have_no_problems() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/config");
+    let mut count = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut loaded = load::parse(&name, &text, env);
+        if name == "kafka.toml" {
+            loaded.problems.retain(|problem| {
+                !problem
+                    .message
+                    .starts_with("without `[nats]` nobody can be asked")
+            });
+        }
+        assert!(loaded.problems.is_empty(), "{:#?}", loaded.problems);
+        assert!(loaded.config.is_some());
+        count += 1;
+    }
+    assert_eq!(count, 4);
+}
+
+#[test]
+fn the_examples_of_the_reference_have_no_problems() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let with_old = |name: &str| {
+        env(name).or_else(|| (name == "VAPI_SECRET_OLD").then(|| "battery".to_owned()))
+    };
+    for example in text.split("```toml\n").skip(1) {
+        let example = example.split("```").next().unwrap();
+        let has_file = example.contains("credentials");
+        let text = match example {
+            whole if whole.contains("[[endpoint]]") => whole.to_owned(),
+            auth if auth.contains("[[endpoint.auth]]") => file("[nats]", "").replace(AUTH, auth),
+            rules if rules.contains("[[endpoint.") => file("[nats]\n[kafka]", rules),
+            tables if tables.contains("[nats]") || tables.contains("[kafka]") => {
+                file(&format!("{tables}\n"), "")
+            }
+            tables if tables.contains("[[nats") => file(&format!("[nats]\n{tables}"), ""),
+            tables => file(&format!("[nats]\n[kafka]\n{tables}"), ""),
+        };
+        let mut loaded = load::parse("f", &text, with_old);
+        loaded.problems.retain(|problem| {
+            let is_missing_file = has_file && problem.message.contains("can't be opened");
+            !is_missing_file && !problem.message.contains("without `[nats]`")
+        });
+        assert!(loaded.problems.is_empty(), "{text}\n{:#?}", loaded.problems);
+    }
+}
+
+#[test]
+fn values_arrive() {
+    let text = file(
+        "[http]\nmax_events = \"${NUMBER}\"\nmax_body = \"1MiB\"\n[nats]\n[[nats.stream]]\nname = \"S\"\nsubjects = [\"s\"]\nupdate = \"${YES}\"\n\
+         [kafka.properties]\nsecurity.protocol = \"ssl\"\nssl.ca.location = \"/x\"\nlinger.ms = 5\nsocket.keepalive.enable = true\n\"client.id\" = \"${NUMBER:-x}\"\n",
+        "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = \"all\"\nfallback = { a = [1, 2.5, true, \"${NUMBER}\"], d = 2024-01-02 }\n[[endpoint.tool]]\nnames = [\"b\"]\ncontext = [\"call\"]\n",
+    );
+    let loaded = load::parse("f", &text, env);
+    assert!(loaded.problems.is_empty(), "{:#?}", loaded.problems);
+    let config = loaded.config.unwrap();
+    assert_eq!(
+        (config.http.max_events, config.http.max_body.get()),
+        (17, 1 << 20)
+    );
+    assert!(config.nats.unwrap().streams[0].update);
+    let properties: Vec<_> = config
+        .kafka
+        .as_ref()
+        .unwrap()
+        .properties
+        .iter()
+        .map(|(key, value)| (key.as_str(), value.expose()))
+        .collect();
+    assert_eq!(
+        properties,
+        [
+            ("client.id", "17"),
+            ("linger.ms", "5"),
+            ("security.protocol", "ssl"),
+            ("socket.keepalive.enable", "true"),
+            ("ssl.ca.location", "/x"),
+        ]
+    );
+    let tools = &config.endpoints[0].tools;
+    assert!(matches!(tools[0].context, Context::All(_)));
+    assert_eq!(tools[1].context, Context::Members(vec!["call".to_owned()]));
+    assert_eq!(
+        tools[0].fallback,
+        Some(serde_json::json!({"a": [1, 2.5, true, "17"], "d": "2024-01-02"}))
+    );
+}
+
+#[test]
+fn nothing_of_the_environment_shows() {
+    let text = file(
+        "[http]\nlisten = \"${LEAK}\"\nmax_body = \"${LEAK}\"\n[log]\nlevel = \"${LEAK}\"\n[nats]\nservers = [\"${LEAK}\"]\nnkey = \"${LEAK}\"\n\
+         inbox_prefix = \"${LEAK}\"\ncredentials = \"${LEAK}\"\n[[nats.stream]]\nname = \"${LEAK}\"\nsubjects = [\"${LEAK}\"]\n[kafka]\nbrokers = [\"${LEAK}\"]\n\
+         [[kafka.topic]]\nname = \"${LEAK}\"\n[kafka.properties]\nacks = \"${LEAK}\"\n\"security.protocol\" = \"${LEAK}\"\n",
+        "[[endpoint.event]]\ntypes = [\"${LEAK}\", \"x\"]\nto = [\"${LEAK}\", \"nats:${LEAK}\", \"${LEAK}:x\", \"kafka:${LEAK}\"]\n\
+         [[endpoint.question]]\ntypes = [\"${LEAK}\"]\nsubject = \"${LEAK}\"\ntimeout = \"${LEAK}\"\n\
+         [[endpoint]]\nname = \"${LEAK}\"\npath = \"${LEAK}\"\nsource = \"${LEAK}\"\ndedupe = \"${LEAK}\"\n\
+         [[endpoint.auth]]\nkind = \"secret\"\nheader = \"${LEAK}\"\nsecrets = [\"${LEAK} \"]\n[[endpoint.auth]]\nkind = \"${LEAK}\"\n",
+    );
+    let found = problems(&text).join("\n");
+    assert!(
+        !found.contains("leaked") && !found.contains("typ}"),
+        "{found}"
+    );
+    assert!(found.matches("error:").count() > 20, "{found}");
+}
+
+#[test]
+fn secrets_do_not_show() {
+    let text = file(
+        "[nats]\nservers = [\"nat://me:hunter2@host\"]\nnkey = \"hunter2\"\npassword = \"hunter2\"\n[kafka.properties]\n\"security.protocol\" = \"hunter2\"\n\"sasl.password\" = [\"hunter2\"]\n",
+        "[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a\"\nsecrets = [\" hunter2\"]\n[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a\"\nsecrets = \"hunter2\"\n",
+    );
+    let found = problems(&text).join("\n");
+    assert!(!found.contains("hunter2"), "{found}");
+    assert!(found.matches("error:").count() >= 7, "{found}");
+}
+
+#[test]
+fn shapes() {
+    for (text, part) in [
+        ("", "there is no `[[endpoint]]`"),
+        (
+            "[nast]\n[[endpoint]]\nname=\"a\"\npath=\"/a\"\nsource=\"vapi\"\n[[endpoint.auth]]\nkind=\"none\"\n",
+            "did you mean `nats`?",
+        ),
+        (
+            "[endpoint]\nname = \"a\"",
+            "write `[[endpoint]]`, with two brackets",
+        ),
+    ] {
+        assert_problem(text, part);
+    }
+    for (tables, part) in [
+        ("[nats]\n[[http]]", "write `[http]`, with one bracket"),
+        ("[nats]\n[http]\nmax_events = 0", "`max_events` can't be 0"),
+        (
+            "[nats]\n[http]\nmax_events = 99999999999999999999",
+            "beyond all bounds",
+        ),
+        ("[nats]\n[http]\nmax_events = \"5\"", "without quotes"),
+        (
+            "[nats]\n[http]\nlisten = 8080",
+            "write `listen = \"127.0.0.1:8080\"`",
+        ),
+        ("[nats]\n[http]\nkeep_alive = 75", "such as `\"75s\"`"),
+        (
+            "[nats]\n[http]\nkeep_alive = \"300y\"",
+            "longer than 100 years",
+        ),
+        ("[nats]\n[http]\ntls = {}", "`tls` is not supported yet"),
+        (
+            "[nats]\n[spool]\ndir = \"x\"",
+            "`spool` is not supported yet",
+        ),
+        ("servers = []\n[nats]", "it belongs into `[nats]`"),
+        ("zzz = 1\n[nats]", "the tables are"),
+        (
+            "[nats]\n[log]\nlevel = \"loud\"",
+            "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
+        ),
+        ("[nats]\nservers = \"x\"", "write `servers = [\"x\"]`"),
+        (
+            "[nats]\nservers = [1]",
+            "each item of `servers` must be a text",
+        ),
+        (
+            "[nats]\n[[nats.stream]]\nname = \"A\"",
+            "add `subjects = [\"vapi.events.>\", \"vapi.jobs.>\"]`",
+        ),
+        (
+            "[nats]\nuser = \"${NOPE}\"\npassword = \"x\"",
+            "`NOPE` is not set",
+        ),
+        (
+            "[nats]\nuser = \"${NO PE}\"\npassword = \"x\"",
+            "only letters, digits and `_`",
+        ),
+    ] {
+        assert_problem(&file(tables, ""), part);
+    }
+    for (endpoint, part) in [
+        ("[[endpoint.event]]\ntypes = [\"x\"]", "`to` is missing"),
+        (
+            "[[endpoint.event]]\ntype = [\"x\"]\nto = []",
+            "did you mean `types`?",
+        ),
+        (
+            "[[endpoint.auth]]\nkind = \"jwt\"",
+            "`kind = \"jwt\"` is not supported yet",
+        ),
+        (
+            "[[endpoint.auth]]\nkind = \"sekret\"",
+            "did you mean \"secret\"?",
+        ),
+        ("[[endpoint.auth]]\nkid = \"none\"", "did you mean `kind`?"),
+        ("[[endpoint.auth]]\nkind = 1", "`kind` must be a text"),
+        (
+            "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = \"al\"",
+            "did you mean \"all\"?",
+        ),
+        (
+            "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = 1",
+            "a list of texts or \"all\"",
+        ),
+        (
+            "[[endpoint.tool]]\nnames = [\"a\"]\nfallback = nan",
+            "which JSON can't",
+        ),
+        (
+            "[endpoint.tool]\nnames = [\"a\"]",
+            "write `[[endpoint.tool]]`",
+        ),
+    ] {
+        let found = problems(&file("[nats]", endpoint));
+        let errors: Vec<_> = found
+            .iter()
+            .filter(|problem| problem.contains("error:"))
+            .collect();
+        assert!(
+            matches!(errors[..], [only] if only.contains(part)),
+            "not only {part:?}: {found:#?}"
+        );
+    }
+}
+
+#[test]
+fn syntax() {
+    let found = problems(
+        "[http]\nlisten = \"127.0.0.1:1\nmax_body = 5\nmax_body = 6\n[[endpoint]]\nname = vapi\npth = \"/x\"\n[endpoint.x",
+    );
+    let starts: Vec<_> = found
+        .iter()
+        .map(|problem| problem.split(": ").next().unwrap())
+        .collect();
+    // What is missing isn't said: it may stand where the file can't be read.
+    assert_eq!(
+        starts,
+        ["2:22", "3:12", "4:1", "6:8", "7:1", "8:11", "8:12"],
+        "{found:#?}"
+    );
+    assert!(
+        found[3].ends_with("hint: texts stand in quotes: `key = \"text\"`"),
+        "{found:#?}"
+    );
+}
+
+#[test]
+fn files_that_are_no_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hookbus.toml");
+    let missing = load::read(&path).problems;
+    assert!(missing[0].message.contains("can't be read"));
+    std::fs::write(&path, b"[http]\nx = \"\xff\"").unwrap();
+    let found = load::read(&path).problems;
+    assert_eq!((found[0].line, found[0].column, found.len()), (2, 6, 1));
+    std::fs::write(&path, "\u{feff}zzz = 1\n").unwrap();
+    assert!(
+        load::read(&path)
+            .problems
+            .iter()
+            .any(|problem| problem.message == "unknown key `zzz`")
+    );
+}
+
+#[test]
+fn general() {
+    for (tables, part) in [
+        (
+            "[http]\nlisten = \"0.0.0.0:9180\"\n[nats]",
+            "both listen on port 9180",
+        ),
+        (
+            "[http]\nmax_in_flight_bytes = \"1MiB\"\n[nats]",
+            "is less than `max_body`",
+        ),
+        (
+            "[http]\nmax_body = \"0B\"\n[nats]",
+            "`max_body` can't be zero",
+        ),
+        (
+            "[http]\nmax_in_flight_bytes = \"9EiB\"\n[nats]",
+            "can't be more than",
+        ),
+        (
+            "[http]\nbody_timeout = \"0s\"\n[nats]",
+            "`body_timeout` can't be zero",
+        ),
+        (
+            "[http]\ndrain = \"5s\"\n[nats]",
+            "warning: `drain` (5s) is shorter than a question may take (18s)",
+        ),
+        ("", "neither `[nats]` nor `[kafka]`"),
+        ("[kafka]", "warning: without `[nats]` nobody can be asked"),
+    ] {
+        assert_problem(&file(tables, ""), part);
+    }
+    assert_problem(
+        &file("", "[[endpoint.event]]\ntypes = [\"*\"]\nto = []"),
+        "warning: without `[nats]`",
+    );
+    assert!(problems(&file("[nats]", "")).is_empty());
+    assert!(
+        problems(&file(
+            "[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[nats]",
+            ""
+        ))
+        .is_empty()
+    );
+}
+
+#[test]
+fn endpoints() {
+    for (endpoint, part) in [
+        (
+            "[[endpoint]]\nname = \"b\"\npath = \"/vapi\"\nsource = \"vapi\"\n",
+            "line 4 has the path `/vapi` already",
+        ),
+        (
+            "[[endpoint]]\nname = \"vapi\"\npath = \"/b\"\nsource = \"vapi\"\n",
+            "line 3 has the name `vapi` already",
+        ),
+        (
+            "[[endpoint]]\nname = \"B\"\npath = \"/b\"\nsource = \"vapi\"\n",
+            "`B` can't be the name",
+        ),
+        (
+            "[[endpoint]]\nname = \"b\"\npath = \"/b/{x}\"\nsource = \"vapi\"\n",
+            "can't hold '{'",
+        ),
+        (
+            "[[endpoint]]\nname = \"b\"\npath = \"/b//c\"\nsource = \"vapi\"\n",
+            "holds `//`",
+        ),
+        (
+            "[[endpoint]]\nname = \"b\"\npath = \"https://x/b\"\nsource = \"vapi\"\n",
+            "write the path alone",
+        ),
+    ] {
+        assert_problem(&format!("{}{AUTH}", file("[nats]", endpoint)), part);
+    }
+    for (auth, part) in [
+        ("", "doesn't say who may post"),
+        (
+            "[[endpoint.auth]]\nkind = \"none\"\n[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a\"\nsecrets = [\"x\"]",
+            "warning: `kind = \"none\"` lets everybody in",
+        ),
+        (
+            "[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a b\"\nsecrets = [\"x\"]",
+            "can't be the name of a header",
+        ),
+        (
+            "[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a\"\nsecrets = []",
+            "`secrets` is empty",
+        ),
+        (
+            "[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a\"\nsecrets = [\"${EMPTY}\"]",
+            "the secret is empty",
+        ),
+        (
+            "[[endpoint.auth]]\nkind = \"secret\"\nheader = \"a\"\nsecrets = [\"x\\n\"]",
+            "no header can match it",
+        ),
+    ] {
+        assert_problem(&file("[nats]", "").replace(AUTH, auth), part);
+    }
+}
+
+#[test]
+fn rules() {
+    for (rule, part) in [
+        (
+            "[[endpoint.event]]\ntypes = []\nto = []",
+            "`types` is empty",
+        ),
+        (
+            "[[endpoint.event]]\ntypes = [\"\"]\nto = []",
+            "an item of `types` is empty",
+        ),
+        (
+            "[[endpoint.event]]\ntypes = [\"chat.*\"]\nto = []\n[[endpoint.event]]\ntypes = [\"chat.created\"]\nto = []",
+            "warning: `chat.created` never gets here: the rule on line 9",
+        ),
+        (
+            "[[endpoint.event]]\ntypes = [\"assistant-request\"]\nto = []",
+            "warning: `assistant-request` is a question",
+        ),
+        (
+            "[[endpoint.event]]\ntypes = [\"tool-calls\"]\nto = []",
+            "warning: `tool-calls` calls tools",
+        ),
+        (
+            "[[endpoint.event]]\ntypes = [\"statsu-update\"]\nto = []",
+            "did you mean `status-update`?",
+        ),
+        (
+            "[[endpoint.question]]\ntypes = [\"assistant-requst\"]",
+            "did you mean `assistant-request`?",
+        ),
+        (
+            "[[endpoint.question]]\ntypes = [\"transcript\"]",
+            "warning: `transcript` is not a question",
+        ),
+        (
+            "[[endpoint.question]]\ntypes = [\"tool-calls\"]",
+            "use `[[endpoint.tool]]`",
+        ),
+        (
+            "[[endpoint.question]]\ntypes = [\"assistant-request\"]\ntimeout = \"8s\"",
+            "Vapi doesn't wait 8s",
+        ),
+        (
+            "[[endpoint.question]]\ntypes = [\"campaign.predial\"]\ntimeout = \"0s\"",
+            "`timeout` can't be zero",
+        ),
+        (
+            "[[endpoint.question]]\ntypes = [\"campaign.predial\"]\nsubject = \"x.{function}\"",
+            "known for tool calls only",
+        ),
+        (
+            "[[endpoint.tool]]\nnames = [\"a\"]\nno_responders_grace = \"30s\"",
+            "longer than the whole question",
+        ),
+        (
+            "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = [\"id\"]",
+            "a member of the tool call itself",
+        ),
+        (
+            "[[endpoint.tool]]\nnames = [\"*\"]\n[[endpoint.tool]]\nnames = [\"a\"]",
+            "warning: `a` never gets here",
+        ),
+    ] {
+        assert_problem(&file("[nats]", rule), part);
+    }
+    assert!(
+        problems(&file(
+            "[nats]",
+            "[[endpoint.event]]\ntypes = [\"brand-new\"]\nto = []"
+        ))
+        .is_empty()
+    );
+}
+
+#[test]
+fn destinations() {
+    for (to, part) in [
+        ("kafak:x", "did you mean `kafka:x`?"),
+        ("vapi.events", "doesn't say which broker"),
+        ("kafka:x", "needs a `[kafka]` table"),
+        (
+            "nats:x.{function}",
+            "`{function}` is known for tool calls only",
+        ),
+        (
+            "nats:x..{type}",
+            "10:15: error: a part between the dots is empty",
+        ),
+        ("nats:x.*", "`*` can't stand in a subject"),
+        ("nats:{endpoint}.{type}", "would answer the questions"),
+        ("nats-core:vapi.ask.{type}", "workers would get events"),
+        ("nats:a.{type}\", \"nats:a.{type}", "stands here twice"),
+    ] {
+        let rule = format!("[[endpoint.event]]\ntypes = [\"hang\"]\nto = [\"{to}\"]");
+        assert_problem(&file("[nats]", &rule), part);
+    }
+    let rule = "[[endpoint.question]]\ntypes = [\"*\"]\nsubject = \"{endpoint}.events.ask\"";
+    assert_problem(
+        &file("[nats]", rule),
+        "`{endpoint}.events.ask` overlaps `nats:{endpoint}.events.{type}`",
+    );
+    let rule = "[[endpoint.tool]]\nnames = [\"a\"]\ncopy_to = [\"nats:copies.{function}\"]";
+    assert!(problems(&file("[nats]", rule)).is_empty());
+}
+
+#[test]
+fn nats() {
+    for (nats, part) in [
+        ("servers = []", "`servers` is empty"),
+        (
+            "servers = [\"nat://x\"]",
+            "not the address of a NATS server",
+        ),
+        ("user = \"x\"", "`user` without `password`"),
+        ("password = \"x\"", "`password` without `user`"),
+        ("tls_ca = \"/does/not/exist\"", "can't be opened"),
+        ("nkey = \"SUx\"", "not the seed"),
+        (
+            "inbox_prefix = \"a.*\"",
+            "can't be the beginning of a subject",
+        ),
+        ("ack_timeout = \"0s\"", "`ack_timeout` can't be zero"),
+        (
+            "[[nats.stream]]\nname = \"a.b\"\nsubjects = [\"s\"]",
+            "can't be the name of a stream",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = []",
+            "`subjects` is empty",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a.>.b\"]",
+            "`>` can only be the whole last part",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\n[[nats.stream]]\nname = \"a\"\nsubjects = [\"b\"]",
+            "line 3 has the name `a` already",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a.>\", \"a.b\"]",
+            "`a.b` overlaps `a.>`",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\nmax_age = \"1m\"",
+            "`duplicate_window` (2m) is longer",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\nreplicas = 7",
+            "a number from 1 to 5",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"vapi.>\"]",
+            "would store the questions on `{endpoint}.ask.{type}`",
+        ),
+        (
+            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"_INBOX.*.x\"]",
+            "would store the replies",
+        ),
+    ] {
+        assert_problem(&file(&format!("[nats]\n{nats}"), ""), part);
+    }
+}
+
+#[test]
+fn kafka() {
+    for (kafka, part) in [
+        ("brokers = []", "`brokers` is empty"),
+        ("brokers = [\"kafka\"]", "not the address of a broker"),
+        ("brokers = [\"a:1,b:2\"]", "not the address of a broker"),
+        ("ack_timeout = \"500ms\"", "warning: `ack_timeout` (500ms)"),
+        ("[kafka.properties]\nacks = 1", "`acks` can't be set"),
+        (
+            "[kafka.properties]\nsecurity.protocl = \"ssl\"",
+            "did you mean `security.protocol`?",
+        ),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"SASL\"",
+            "can't use this value of `security.protocol`",
+        ),
+        (
+            "[kafka.properties]\npartitioner = \"random\"",
+            "would lose their order",
+        ),
+        (
+            "[kafka.properties]\nlinger.ms = [1]",
+            "must be a text, not a list",
+        ),
+        (
+            "[[kafka.topic]]\nname = \"a/b\"",
+            "can't stand in a topic's name",
+        ),
+        (
+            "[[kafka.topic]]\nname = \"{endpoint}\"",
+            "can't have variables",
+        ),
+        (
+            "[[kafka.topic]]\nname = \"a\"\n[[kafka.topic]]\nname = \"a\"",
+            "line 4 has the name `a` already",
+        ),
+        (
+            "[[kafka.topic]]\nname = \"a\"\npartitions = 0",
+            "`partitions` can't be 0",
+        ),
+    ] {
+        assert_problem(
+            &file(
+                &format!("[nats]\n[kafka]\n{kafka}").replace("[kafka]\n[kafka.", "[kafka."),
+                "",
+            ),
+            part,
+        );
+    }
+    assert!(
+        problems(&file(
+            "[nats]\n[kafka]\nbrokers = [\"[::1]:9092\", \"SSL://a:1\"]",
+            ""
+        ))
+        .is_empty()
+    );
+}
+
+/// Whatever somebody saves in the middle of a thought, there is an answer and no panic.
+#[test]
+fn no_text_panics() {
+    let text = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/config/both.toml"),
+    )
+    .unwrap();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let text = lines.join("\n");
+    for at in (0..text.len()).step_by(3) {
+        let _ = load::parse("f", &text[..at], env);
+        for piece in [
+            "\"", "[", "=", "\u{e9}", "\0", "${", "}", "\n[x]\n", "{", "1",
+        ] {
+            if at % 5 == 0 {
+                let _ = load::parse("f", &format!("{}{piece}{}", &text[..at], &text[at..]), env);
+            }
+        }
+    }
+    let _ = load::parse("f", &format!("a = {}", "[".repeat(100_000)), env);
+    let _ = load::parse("f", &format!("{}x = 1", "a.".repeat(100_000)), env);
+}

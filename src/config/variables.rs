@@ -1,0 +1,177 @@
+//! `${VAR}` and `${VAR:-default}` in text, replaced from the environment.
+//!
+//! A default may hold variables of its own; what comes from the environment is taken as it is.
+//! `$${` stands for `${` itself. Every other `$` is a plain character, since passwords hold them.
+
+/// What is wrong with a variable.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Error {
+    /// Where in the text, in bytes.
+    pub(super) offset: usize,
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+/// Defaults in defaults go so deep and no deeper.
+const DEPTH: usize = 4;
+
+/// The text with its variables replaced; nothing when it holds none.
+pub(super) fn expand(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Option<String>, Vec<Error>> {
+    replace(text, env, DEPTH)
+}
+
+fn replace(
+    text: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+) -> Result<Option<String>, Vec<Error>> {
+    let mut out = String::with_capacity(text.len());
+    let mut errors = Vec::new();
+    let mut at = 0;
+    while let Some(found) = text[at..].find("${") {
+        let start = at + found;
+        if text[at..start].ends_with('$') {
+            out.push_str(&text[at..start]);
+            out.push('{');
+            at = start + 2;
+            continue;
+        }
+        out.push_str(&text[at..start]);
+        let inner = &text[start + 2..];
+        let Some(end) = closing_brace(inner) else {
+            errors.push(Error {
+                offset: start,
+                message: "`${` without its `}`".to_owned(),
+                hint: "write `${NAME}`, or `$${` for the two characters themselves".to_owned(),
+            });
+            at = text.len();
+            break;
+        };
+        match value(&inner[..end], env, depth) {
+            Ok(value) => out.push_str(&value),
+            Err((message, hint)) => errors.push(Error {
+                offset: start,
+                message,
+                hint,
+            }),
+        }
+        at = start + 2 + end + 1;
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    if at == 0 {
+        return Ok(None);
+    }
+    out.push_str(&text[at..]);
+    Ok(Some(out))
+}
+
+fn value(
+    inner: &str,
+    env: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+) -> Result<String, (String, String)> {
+    let (name, default) = match inner.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inner, None),
+    };
+    let is_first = |c: char| c.is_ascii_alphabetic() || c == '_';
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if !name.starts_with(is_first) || !name.chars().all(is_name) {
+        return Err((
+            "a name of a variable holds only letters, digits and `_`".to_owned(),
+            "write `${NAME}` or `${NAME:-default}`, or `$${` for the two characters themselves"
+                .to_owned(),
+        ));
+    }
+    match (env(name), default) {
+        (Some(value), None) => Ok(value),
+        (Some(value), Some(_)) if !value.is_empty() => Ok(value),
+        (_, Some(default)) if !default.contains("${") => Ok(default.to_owned()),
+        (_, Some(_)) if depth == 0 => Err((
+            "there are too many defaults in each other".to_owned(),
+            "write one variable with one default".to_owned(),
+        )),
+        (_, Some(default)) => match replace(default, env, depth - 1) {
+            Ok(replaced) => Ok(replaced.unwrap_or_else(|| default.to_owned())),
+            Err(errors) => {
+                let first = errors.into_iter().next();
+                Err(first
+                    .map(|error| (error.message, error.hint))
+                    .unwrap_or_default())
+            }
+        },
+        (None, None) => Err((
+            format!("the environment variable `{name}` is not set"),
+            format!("set it, or write `${{{name}:-default}}`"),
+        )),
+    }
+}
+
+/// The brace that ends a variable; its default may hold pairs of them.
+fn closing_brace(inner: &str) -> Option<usize> {
+    let mut depth = 0;
+    for (at, byte) in inner.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return Some(at),
+            b'}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn env(name: &str) -> Option<String> {
+        match name {
+            "A" => Some("one".to_owned()),
+            "EMPTY" => Some(String::new()),
+            "NESTED" => Some("${A}".to_owned()),
+            _ => None,
+        }
+    }
+
+    fn replaced(text: &str) -> Option<String> {
+        expand(text, &env).unwrap_or_else(|errors| Some(format!("{errors:?}")))
+    }
+
+    #[test]
+    fn variables() {
+        assert_eq!(replaced("x${A}-${A}y").as_deref(), Some("xone-oney"));
+        assert_eq!(replaced("plain"), None);
+        assert_eq!(replaced("pa$$word $x"), None);
+        assert_eq!(replaced("$${A}").as_deref(), Some("${A}"));
+        assert_eq!(replaced("${B:-two}").as_deref(), Some("two"));
+        assert_eq!(replaced("${EMPTY:-two}").as_deref(), Some("two"));
+        assert_eq!(replaced("${EMPTY}").as_deref(), Some(""));
+        assert_eq!(replaced("${B:-a.{type}}.x").as_deref(), Some("a.{type}.x"));
+        assert_eq!(replaced("${B:-${C:-x${A}}}").as_deref(), Some("xone"));
+        // What comes from the environment is not looked at again.
+        assert_eq!(replaced("${NESTED}").as_deref(), Some("${A}"));
+    }
+
+    #[test]
+    fn mistakes() {
+        let deep = format!("{}{}", "${B:-".repeat(50_000), "}".repeat(50_000));
+        assert!(expand(&deep, &env).is_err());
+        assert_eq!(
+            expand("${B:-${C}}", &env).unwrap_err()[0].message,
+            "the environment variable `C` is not set"
+        );
+        let errors = expand("x ${B} ${C} ${no name} ${", &env).unwrap_err();
+        let offsets: Vec<_> = errors.iter().map(|error| error.offset).collect();
+        assert_eq!(offsets, [2, 7, 12, 23]);
+        assert_eq!(errors[0].message, "the environment variable `B` is not set");
+        assert_eq!(errors[0].hint, "set it, or write `${B:-default}`");
+    }
+}
