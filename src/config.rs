@@ -15,11 +15,11 @@ mod schema;
 mod tree;
 mod variables;
 mod problem;
-#[cfg(test)]
-mod tests;
 pub mod secret;
 pub mod units;
 pub mod vapi;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
