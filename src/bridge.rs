@@ -20,7 +20,7 @@ use crate::body;
 use crate::config::{Dedupe, Http};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Limits};
-use crate::message::{Demand, Outcome, Refusal, Reply, Trace, Webhook};
+use crate::message::{Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook};
 use crate::route::Routes;
 use crate::source::Source;
 use crate::telemetry::metrics::Metrics;
@@ -87,10 +87,10 @@ impl Bridge {
             Err(refusal) => Done::refused(None, "other", refusal),
             Ok((webhook, charge)) => match endpoint.source.classify(&webhook) {
                 Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
-                Ok(class) => match class.demand {
-                    Demand::Event => event::store(self, endpoint, webhook, class, charge).await,
-                    Demand::Questions { .. } => {
-                        questions::ask(self, endpoint, webhook, class, charge).await
+                Ok(Classified { about, demand }) => match demand {
+                    Demand::Event => event::store(self, endpoint, webhook, about, charge).await,
+                    Demand::Questions(questions) => {
+                        questions::ask(self, endpoint, webhook, about, questions, charge).await
                     }
                 },
             },

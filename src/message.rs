@@ -45,14 +45,21 @@ pub struct Trace {
 /// What a source read out of a webhook.
 #[derive(Debug, Clone)]
 pub struct Classified {
+    /// What it is.
+    pub about: About,
+    /// Whether the sender waits.
+    pub demand: Demand,
+}
+
+/// What a webhook is.
+#[derive(Debug, Clone)]
+pub struct About {
     /// The type as received, unescaped.
     pub kind: Arc<str>,
     /// The type as a metric label: a known name, or `other`.
     pub label: &'static str,
     /// What ties webhooks together: for Vapi the call, chat, session or contact id.
     pub key: Option<Arc<str>>,
-    /// Whether the sender waits.
-    pub demand: Demand,
 }
 
 /// Whether the sender tells or asks.
@@ -60,15 +67,19 @@ pub struct Classified {
 pub enum Demand {
     /// The sender is telling.
     Event,
-    /// The sender is waiting for one reply to all of these.
-    Questions {
-        /// What is asked, in the order of the reply.
-        questions: Vec<Question>,
-        /// How the answers become a reply.
-        form: Form,
-        /// The members of the message, for the context that a worker gets.
-        members: Members,
-    },
+    /// The sender is waiting for one reply.
+    Questions(Questions),
+}
+
+/// All that is asked in one webhook.
+#[derive(Debug, Clone)]
+pub struct Questions {
+    /// What is asked, in the order of the reply.
+    pub all: Vec<Question>,
+    /// How the answers become a reply.
+    pub form: Form,
+    /// The members of the message, for the context that a worker gets.
+    pub members: Members,
 }
 
 /// The members of a message, as slices of the body, in their order.
@@ -359,6 +370,14 @@ pub enum Body {
 }
 
 impl Reply {
+    /// A reply that is bytes for the sender alone.
+    pub fn bytes(body: Body) -> Self {
+        Self {
+            content_type: "application/octet-stream",
+            body,
+        }
+    }
+
     /// A reply that is JSON.
     pub fn json(body: Bytes) -> Self {
         Self {

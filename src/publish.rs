@@ -121,7 +121,8 @@ impl Destination {
         &self.text
     }
 
-    fn render(&self, vars: &Vars<'_>) -> String {
+    /// The topic or subject for these values.
+    pub fn name(&self, vars: &Vars<'_>) -> String {
         match &self.name {
             template::Destination::Kafka(topic) => topic.render_topic(vars),
             template::Destination::Nats(subject) | template::Destination::NatsCore(subject) => {
@@ -204,20 +205,14 @@ pub struct Publishing {
     began: Instant,
 }
 
-/// Begin to store an event: take its turns, in the order of the calls.
+/// Begin to store an event under the name that it has at each destination: take its turns, in the order of the calls.
 pub fn begin(
-    to: &[Arc<Destination>],
+    to: impl IntoIterator<Item = (Arc<Destination>, String)>,
     event: Event,
-    vars: &Vars<'_>,
 ) -> Result<Publishing, Refusal> {
     let parts = to
-        .iter()
-        .map(|destination| {
-            Ok((
-                destination.enter(event.key.as_ref())?,
-                destination.render(vars),
-            ))
-        })
+        .into_iter()
+        .map(|(destination, name)| Ok((destination.enter(event.key.as_ref())?, name)))
         .collect::<Result<_, Refusal>>()?;
     Ok(Publishing {
         event,
@@ -255,15 +250,18 @@ impl Publishing {
     }
 }
 
+/// Those who wait for their turn, by key.
+type Lines = Mutex<HashMap<Arc<str>, VecDeque<oneshot::Sender<()>>>>;
+
 /// Who is next, for every key that has an event in flight. Bounded by what is in flight.
 #[derive(Default)]
 struct Lanes {
-    shards: [Mutex<HashMap<Arc<str>, VecDeque<oneshot::Sender<()>>>>; 16],
+    shards: [Lines; 16],
     hasher: RandomState,
 }
 
 impl Lanes {
-    fn shard(&self, key: &Arc<str>) -> &Mutex<HashMap<Arc<str>, VecDeque<oneshot::Sender<()>>>> {
+    fn shard(&self, key: &Arc<str>) -> &Lines {
         let hash = self.hasher.hash_one(key);
         &self.shards[(hash % self.shards.len() as u64) as usize]
     }

@@ -138,8 +138,8 @@ impl Routes {
     }
 
     /// Where jobs are stored.
-    pub fn job(&self) -> &[Arc<Destination>] {
-        std::slice::from_ref(&self.jobs)
+    pub fn job(&self) -> &Arc<Destination> {
+        &self.jobs
     }
 
     /// How a question of this type is asked.
@@ -183,9 +183,7 @@ impl AskRule {
 
     /// The time that a question has: the rule's, else the source's; and the sender's own limit, if it is shorter.
     pub fn time(&self, source: &dyn Source, label: &str, limit: Option<Duration>) -> Duration {
-        let time = self
-            .timeout
-            .unwrap_or_else(|| Duration::from_millis(source.time_limit(label)));
+        let time = self.timeout.unwrap_or_else(|| source.time_limit(label));
         limit.map_or(time, |limit| limit.min(time))
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod vapi;
 
+use std::time::Duration;
+
 use crate::config::SourceName;
 use crate::message::{Answer, Classified, Form, Question, Refusal, Reply, Webhook};
 
@@ -15,8 +17,8 @@ pub trait Source: Send + Sync {
     /// What the CloudEvents type begins with.
     fn event_prefix(&self) -> &'static str;
 
-    /// Time for a question of this type unless a rule says otherwise, in milliseconds.
-    fn time_limit(&self, label: &str) -> u64;
+    /// Time for a question of this type unless a rule says otherwise.
+    fn time_limit(&self, label: &str) -> Duration;
 
     /// The fallback of a question of this type unless a rule has one, as JSON.
     fn fallback(&self, label: &str) -> Option<&'static str>;
@@ -31,9 +33,6 @@ pub trait Source: Send + Sync {
         questions: &[Question],
         answers: Vec<Answer>,
     ) -> Result<Reply, Refusal>;
-
-    /// The types that ask.
-    fn question_types(&self) -> Vec<&'static str>;
 }
 
 /// The source of an endpoint.

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::{Bridge, Done, Endpoint};
 use crate::config::Dedupe;
 use crate::limit::Charge;
-use crate::message::{Classified, Event, Receipt, Refusal, Reply, Webhook, attribute};
-use crate::publish::{self, Destination, Publishing};
+use crate::message::{About, Event, Receipt, Refusal, Reply, Webhook, attribute};
+use crate::publish;
 use crate::template::Vars;
 
 /// Store an event at all its destinations.
@@ -16,11 +16,11 @@ pub(super) async fn store(
     bridge: &Arc<Bridge>,
     endpoint: &Arc<Endpoint>,
     webhook: Webhook,
-    class: Classified,
+    about: About,
     charge: Charge,
 ) -> Done {
     let id = webhook.id.clone();
-    let result = match begin(bridge, endpoint, webhook, &class, charge) {
+    let result = match begin(bridge, endpoint, webhook, &about, charge) {
         Ok(storing) => tokio::spawn(storing)
             .await
             .unwrap_or(Err(Refusal::Stopping)),
@@ -35,7 +35,7 @@ pub(super) async fn store(
         id: Some(id),
         outcome: None,
         result: result.map(|_| Reply::json(Bytes::from_static(b"{}"))),
-        label: class.label,
+        label: about.label,
         kind: Some("event"),
         fate,
     }
@@ -46,16 +46,14 @@ fn begin(
     bridge: &Arc<Bridge>,
     endpoint: &Arc<Endpoint>,
     webhook: Webhook,
-    class: &Classified,
+    about: &About,
     charge: Charge,
 ) -> Result<impl Future<Output = Result<Receipt, Refusal>> + use<>, Refusal> {
     let permit = bridge.limits.event()?;
-    let publishing = publish(
-        endpoint,
-        endpoint.routes.event(&class.kind),
-        &webhook,
-        class,
-    )?;
+    let vars = vars(endpoint, about, None);
+    let to = endpoint.routes.event(&about.kind).iter();
+    let to = to.map(|destination| (destination.clone(), destination.name(&vars)));
+    let publishing = publish::begin(to, whole(endpoint, &webhook, about))?;
     Ok(async move {
         let receipt = publishing.finish().await;
         drop((permit, charge));
@@ -63,42 +61,37 @@ fn begin(
     })
 }
 
-/// The webhook as an event, with its turns taken at `to`.
-pub(super) fn publish(
-    endpoint: &Endpoint,
-    to: &[Arc<Destination>],
-    webhook: &Webhook,
-    class: &Classified,
-) -> Result<Publishing, Refusal> {
-    let event = event(
+/// A webhook as the event that it is.
+pub(super) fn whole(endpoint: &Endpoint, webhook: &Webhook, about: &About) -> Event {
+    let (id, content_type) = (webhook.id.clone(), webhook.content_type.clone());
+    event(
         endpoint,
         webhook,
-        class,
-        webhook.id.clone(),
-        webhook.content_type.clone(),
+        about,
+        id,
+        content_type,
         webhook.body.clone(),
-    );
-    publish::begin(to, event, &vars(endpoint, class, None))
+    )
 }
 
 /// An event that comes of a webhook.
 pub(super) fn event(
     endpoint: &Endpoint,
     webhook: &Webhook,
-    class: &Classified,
+    about: &About,
     id: Arc<str>,
     content_type: Arc<str>,
     payload: Bytes,
 ) -> Event {
-    let kind: Arc<str> = [endpoint.source.event_prefix(), &class.kind]
+    let kind: Arc<str> = [endpoint.source.event_prefix(), &about.kind]
         .concat()
         .into();
     Event {
         id,
         endpoint: webhook.endpoint.clone(),
         kind: attribute(&kind),
-        key: class.key.clone(),
-        subject: class.key.as_ref().map(attribute),
+        key: about.key.clone(),
+        subject: about.key.as_ref().map(attribute),
         time: webhook.received,
         content_type,
         payload,
@@ -110,13 +103,13 @@ pub(super) fn event(
 /// The variables of templates.
 pub(super) fn vars<'a>(
     endpoint: &'a Endpoint,
-    class: &'a Classified,
+    about: &'a About,
     function: Option<&'a str>,
 ) -> Vars<'a> {
     Vars {
         endpoint: &endpoint.name,
-        kind: &class.kind,
-        key: class.key.as_deref(),
+        kind: &about.kind,
+        key: about.key.as_deref(),
         function,
     }
 }

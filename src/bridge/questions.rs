@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tracing::debug;
 
@@ -11,10 +12,10 @@ use super::{Bridge, Done, Endpoint, event};
 use crate::ask::{self, Ask, Failed, fall_back};
 use crate::limit::{Charge, Permit};
 use crate::message::{
-    Answer, Classified, Content, Demand, Form, Members, Outcome, Payload, Question, Refusal, Reply,
-    Webhook,
+    About, Answer, Body, Content, Form, Members, Outcome, Payload, Question, Questions, Refusal,
+    Reply, Webhook,
 };
-use crate::publish::Destination;
+use crate::publish::{self, Destination};
 use crate::route::AskRule;
 
 /// Ask everything that a webhook asks, and put the answers together.
@@ -22,26 +23,33 @@ pub(super) async fn ask(
     bridge: &Arc<Bridge>,
     endpoint: &Arc<Endpoint>,
     webhook: Webhook,
-    class: Classified,
+    about: About,
+    questions: Questions,
     charge: Charge,
 ) -> Done {
     let id = webhook.id.clone();
-    let label = class.label;
+    let label = about.label;
     // A webhook over the limit still gets its answers: the fallbacks.
     let permit = bridge.limits.question().ok();
     let walk = Walk {
         bridge: bridge.clone(),
         endpoint: endpoint.clone(),
         webhook,
-        class,
-        permit,
+        about,
+        has_place: permit.is_some(),
     };
-    walk.copy();
-    let (outcome, fell_back, result) = tokio::spawn(walk.answer(charge)).await.unwrap_or((
-        Outcome::Disconnected,
-        false,
-        Err(Refusal::Stopping),
-    ));
+    walk.copy(&questions);
+    let stopping = |_| Answered {
+        outcome: Outcome::Disconnected,
+        fell_back: false,
+        result: Err(Refusal::Stopping),
+    };
+    let answered = tokio::spawn(walk.answer(questions, permit, charge)).await;
+    let Answered {
+        outcome,
+        fell_back,
+        result,
+    } = answered.unwrap_or_else(stopping);
     let fate = match (&result, fell_back) {
         (Ok(_), true) => "fallback",
         _ => outcome.as_str(),
@@ -61,29 +69,32 @@ struct Walk {
     bridge: Arc<Bridge>,
     endpoint: Arc<Endpoint>,
     webhook: Webhook,
-    class: Classified,
-    permit: Option<Permit>,
+    about: About,
+    /// There was room for it: otherwise nothing is asked.
+    has_place: bool,
+}
+
+/// What came of all questions together.
+struct Answered {
+    /// The worst outcome.
+    outcome: Outcome,
+    /// Whether a fallback stands for some answer.
+    fell_back: bool,
+    result: Result<Reply, Refusal>,
 }
 
 impl Walk {
-    /// The reply to all questions, the worst outcome, and whether a fallback was used.
-    async fn answer(self, mut charge: Charge) -> (Outcome, bool, Result<Reply, Refusal>) {
-        let Demand::Questions {
-            questions,
-            form,
-            members,
-        } = &self.class.demand
-        else {
-            return (
-                Outcome::Answered,
-                false,
-                Err(Refusal::Malformed("nothing is asked".into())),
-            );
-        };
+    async fn answer(
+        self,
+        questions: Questions,
+        permit: Option<Permit>,
+        mut charge: Charge,
+    ) -> Answered {
+        let Questions { all, form, members } = &questions;
         if *form == Form::Stream {
-            return self.stream(questions).await;
+            return self.stream(all, permit).await;
         }
-        let prepared: Vec<_> = questions
+        let prepared: Vec<_> = all
             .iter()
             .enumerate()
             .map(|(place, question)| {
@@ -98,7 +109,7 @@ impl Walk {
             .into_iter()
             .map(|(place, question, payload)| self.one(place, question, payload, *form));
         let answers = join_all(asking).await;
-        let worst = answers
+        let outcome = answers
             .iter()
             .map(|answer| answer.outcome)
             .max()
@@ -106,11 +117,12 @@ impl Walk {
         let fell_back = answers
             .iter()
             .any(|answer| matches!(answer.content, Content::Fallback(_)));
-        (
-            worst,
+        let result = self.endpoint.source.reply(*form, all, answers);
+        Answered {
+            outcome,
             fell_back,
-            self.endpoint.source.reply(*form, questions, answers),
-        )
+            result,
+        }
     }
 
     /// What the worker gets; its bytes are held as long as the webhook's.
@@ -121,7 +133,7 @@ impl Walk {
         charge: &mut Charge,
     ) -> Result<Bytes, Failed> {
         let overloaded = (Outcome::Overloaded, None);
-        if question.excess || self.permit.is_none() {
+        if question.excess || !self.has_place {
             return Err(overloaded);
         }
         match &question.payload {
@@ -140,7 +152,7 @@ impl Walk {
     fn rule(&self, question: &Question) -> (&AskRule, Arc<str>) {
         let routes = &self.endpoint.routes;
         match (&question.payload, &question.function) {
-            (Payload::Body, _) => (routes.question(&self.class.kind), self.class.label.into()),
+            (Payload::Body, _) => (routes.question(&self.about.kind), self.about.label.into()),
             (Payload::Call(_), function) => {
                 let (rule, label) = routes.tool(function.as_deref().unwrap_or_default());
                 (rule, label.clone())
@@ -192,7 +204,7 @@ impl Walk {
         let by_default = || {
             self.endpoint
                 .source
-                .fallback(self.class.label)
+                .fallback(self.about.label)
                 .map(|json| Bytes::from_static(json.as_bytes()))
         };
         rule.fallback.clone().or_else(by_default)
@@ -202,21 +214,21 @@ impl Walk {
         match self.endpoint.source.check(form, &reply) {
             Ok(()) => Ok(reply),
             Err(why) => {
-                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, kind = self.class.label, error = why, "a worker's reply can't be sent on");
+                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, kind = self.about.label, error = why, "a worker's reply can't be sent on");
                 Err((Outcome::BadReply, None))
             }
         }
     }
 
     fn prepare<'a>(&'a self, question: &'a Question, rule: &AskRule, payload: Bytes) -> Ask<'a> {
-        let time = rule.time(&*self.endpoint.source, self.class.label, question.limit);
+        let time = rule.time(&*self.endpoint.source, self.about.label, question.limit);
         Ask {
             webhook: &self.webhook,
-            kind: &self.class.kind,
-            key: self.class.key.as_ref(),
+            kind: &self.about.kind,
+            key: self.about.key.as_ref(),
             subject: rule.subject(&event::vars(
                 &self.endpoint,
-                &self.class,
+                &self.about,
                 question.function.as_deref(),
             )),
             payload,
@@ -237,82 +249,73 @@ impl Walk {
         let job = event::event(
             &self.endpoint,
             &self.webhook,
-            &self.class,
+            &self.about,
             id,
             "application/json".into(),
             payload,
         );
-        let vars = event::vars(&self.endpoint, &self.class, question.function.as_deref());
+        let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
         let refused = || {
             (
                 Outcome::Disconnected,
                 Some("the job could not be stored".to_owned()),
             )
         };
-        let publishing =
-            crate::publish::begin(self.endpoint.routes.job(), job, &vars).map_err(|_| refused())?;
+        let to = self.endpoint.routes.job();
+        let to = [(to.clone(), to.name(&vars))];
+        let publishing = publish::begin(to, job).map_err(|_| refused())?;
         publishing.finish().await.map_err(|_| refused())?;
         Ok(Bytes::from_static(b"accepted"))
     }
 
-    /// One question whose answer is passed on as it comes.
-    async fn stream(&self, questions: &[Question]) -> (Outcome, bool, Result<Reply, Refusal>) {
+    /// One question whose answer is passed on as it comes; its place is held until the last chunk.
+    async fn stream(&self, questions: &[Question], permit: Option<Permit>) -> Answered {
         let began = Instant::now();
-        let rule = self.endpoint.routes.question(&self.class.kind);
-        let question = match questions.first() {
-            Some(question) if self.permit.is_some() => question,
-            _ => {
-                return (
-                    Outcome::Overloaded,
-                    false,
-                    Err(Refusal::Unanswered(Outcome::Overloaded)),
-                );
+        let rule = self.endpoint.routes.question(&self.about.kind);
+        let asked = match (questions.first(), permit) {
+            (Some(question), Some(permit)) => {
+                let ask = self.prepare(question, rule, self.webhook.body.clone());
+                let body = ask.stream(self.bridge.questions.as_ref()).await;
+                body.map(|body| hold(body, permit))
+                    .map_err(|(outcome, _)| outcome)
             }
+            _ => Err(Outcome::Overloaded),
         };
-        let asked = self
-            .prepare(question, rule, self.webhook.body.clone())
-            .stream(self.bridge.questions.as_ref())
-            .await;
-        let (outcome, result) = match asked {
-            Ok(body) => (
-                Outcome::Answered,
-                Ok(Reply {
-                    content_type: "application/octet-stream",
-                    body,
-                }),
-            ),
-            Err((outcome, _)) => (
-                outcome,
-                self.fallback(rule)
-                    .map(Reply::json)
-                    .ok_or(Refusal::Unanswered(outcome)),
-            ),
-        };
+        let outcome = asked.as_ref().err().copied().unwrap_or(Outcome::Answered);
+        let label = self.about.label.into();
         self.bridge.metrics.asked(
             &self.endpoint.name,
-            &self.class.label.into(),
+            &label,
             outcome.as_str(),
             began.elapsed(),
         );
-        (
+        let fallback = || {
+            self.fallback(rule)
+                .map(Reply::json)
+                .ok_or(Refusal::Unanswered(outcome))
+        };
+        let fell_back = asked.is_err() && rule.fallback.is_some();
+        let result = asked.map(Reply::bytes).or_else(|_| fallback());
+        Answered {
             outcome,
-            outcome != Outcome::Answered && result.is_ok(),
+            fell_back,
             result,
-        )
+        }
     }
 
     /// Store the webhook as an event too, where a rule says so; beside the answer, and never in its way.
-    fn copy(&self) {
-        let Demand::Questions { questions, .. } = &self.class.demand else {
-            return;
-        };
-        let mut to: Vec<Arc<Destination>> = Vec::new();
-        for destination in questions
-            .iter()
-            .flat_map(|question| &self.rule(question).0.copy_to)
-        {
-            if !to.iter().any(|known| known.text() == destination.text()) {
-                to.push(destination.clone());
+    fn copy(&self, questions: &Questions) {
+        let mut to: Vec<(Arc<Destination>, String)> = Vec::new();
+        for question in &questions.all {
+            let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
+            for destination in &self.rule(question).0.copy_to {
+                let name = destination.name(&vars);
+                if !to
+                    .iter()
+                    .any(|(known, at)| known.text() == destination.text() && *at == name)
+                {
+                    to.push((destination.clone(), name));
+                }
             }
         }
         if to.is_empty() {
@@ -322,11 +325,8 @@ impl Walk {
             let permit = self.bridge.limits.event()?;
             let mut charge = self.bridge.limits.charge();
             charge.grow(self.webhook.body.len())?;
-            Ok::<_, Refusal>((
-                event::publish(&self.endpoint, &to, &self.webhook, &self.class)?,
-                permit,
-                charge,
-            ))
+            let event = event::whole(&self.endpoint, &self.webhook, &self.about);
+            Ok::<_, Refusal>((publish::begin(to, event)?, permit, charge))
         };
         match begin() {
             Ok((publishing, permit, charge)) => {
@@ -340,5 +340,15 @@ impl Walk {
                 debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, error = %refusal, "a question was not copied")
             }
         }
+    }
+}
+
+/// A streamed body that keeps `permit` until it ends.
+fn hold(body: Body, permit: Permit) -> Body {
+    match body {
+        Body::Whole(bytes) => Body::Whole(bytes),
+        Body::Stream(stream) => Body::Stream(Box::pin(stream.inspect(move |_| {
+            let _ = &permit;
+        }))),
     }
 }

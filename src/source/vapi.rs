@@ -8,10 +8,13 @@ pub mod samples;
 mod tool_calls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::config::vapi as facts;
 use crate::json::{self, Kind, Reader, Text};
 use crate::message::{
-    Answer, Classified, Demand, Form, Members, Payload, Question, Refusal, Reply, Shape, Webhook,
+    About, Answer, Classified, Demand, Form, Members, Payload, Question, Questions, Refusal, Reply,
+    Shape, Webhook,
 };
 use crate::source::Source;
 
@@ -32,35 +35,6 @@ const QUESTIONS: [(&str, Form); 9] = [
     ("voice-request", Form::Stream),
 ];
 
-/// The types that tell, for metric labels.
-const EVENTS: [&str; 25] = [
-    "status-update",
-    "end-of-call-report",
-    "conversation-update",
-    "speech-update",
-    "transcript",
-    "transcript[transcriptType=\"final\"]",
-    "model-output",
-    "voice-input",
-    "assistant.speechStarted",
-    "assistant.started",
-    "user-interrupted",
-    "hang",
-    "transfer-update",
-    "language-change-detected",
-    "language-changed",
-    "phone-call-control",
-    "chat.created",
-    "chat.deleted",
-    "session.created",
-    "session.updated",
-    "session.deleted",
-    "call.deleted",
-    "call.delete.failed",
-    "call.artifact.upload",
-    "tool.completed",
-];
-
 impl Source for Vapi {
     fn classify(&self, webhook: &Webhook) -> Result<Classified, Refusal> {
         let message =
@@ -72,7 +46,7 @@ impl Source for Vapi {
         let question = QUESTIONS.iter().find(|(name, _)| **name == *kind);
         let label = match question {
             Some((name, _)) => name,
-            None => EVENTS
+            None => facts::EVENTS
                 .iter()
                 .find(|name| ***name == *kind)
                 .copied()
@@ -82,16 +56,16 @@ impl Source for Vapi {
             None => Demand::Event,
             Some((_, form)) => {
                 let members = Members::new(&webhook.body, &message.members);
-                let questions = match form {
+                let all = match form {
                     Form::ToolCalls => tool_calls::split(&members),
                     Form::FunctionCall => vec![tool_calls::legacy(&members)],
                     _ => vec![Question::whole(Payload::Body)],
                 };
-                Demand::Questions {
-                    questions,
+                Demand::Questions(Questions {
+                    all,
                     form: *form,
                     members,
-                }
+                })
             }
         };
         let [call, chat, session, contact] = message.ids;
@@ -101,9 +75,7 @@ impl Source for Vapi {
             .or(contact)
             .map(|id| id.unescape().into());
         Ok(Classified {
-            kind,
-            label,
-            key,
+            about: About { kind, label, key },
             demand,
         })
     }
@@ -112,14 +84,8 @@ impl Source for Vapi {
         "ai.vapi."
     }
 
-    fn time_limit(&self, label: &str) -> u64 {
-        match label {
-            // The platform gives this one 7.5 s end to end, whatever its settings say.
-            "assistant-request" => 6_000,
-            "knowledge-base-request" => 8_000,
-            "call.endpointing.request" => 3_000,
-            _ => 18_000,
-        }
+    fn time_limit(&self, label: &str) -> Duration {
+        facts::default_timeout(label).get()
     }
 
     fn fallback(&self, label: &str) -> Option<&'static str> {
@@ -141,10 +107,6 @@ impl Source for Vapi {
             Form::FunctionCall => Ok(tool_calls::merge_legacy(answers)),
             Form::Json(_) | Form::Stream => reply::single(answers),
         }
-    }
-
-    fn question_types(&self) -> Vec<&'static str> {
-        QUESTIONS.map(|(name, _)| name).to_vec()
     }
 }
 
