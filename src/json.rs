@@ -7,7 +7,6 @@
 //! Nothing here recurses: nesting costs one bit a level, so that a body of brackets is as harmless as any other.
 
 mod grammar;
-mod marks;
 mod nesting;
 mod scan;
 #[cfg(test)]
@@ -58,7 +57,6 @@ pub enum Kind {
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,
-    marks: marks::Marks,
 }
 
 impl<'a> Reader<'a> {
@@ -79,11 +77,7 @@ impl<'a> Reader<'a> {
 
     /// Starts on a part of a document, such as [`skip`](Self::skip) returned it.
     pub fn over(text: &'a str) -> Self {
-        Self {
-            text,
-            at: 0,
-            marks: marks::Marks::new(),
-        }
+        Self { text, at: 0 }
     }
 
     /// What the next value is. Only its first byte is looked at.
@@ -105,7 +99,7 @@ impl<'a> Reader<'a> {
     pub fn skip(&mut self) -> Result<&'a str, Error> {
         self.space();
         let start = self.at;
-        self.at = grammar::value(self.text.as_bytes(), &mut self.marks, start)?;
+        self.at = grammar::value(self.text.as_bytes(), start)?;
         Ok(&self.text[start..self.at])
     }
 
@@ -192,7 +186,7 @@ impl<'a> Reader<'a> {
     fn quoted(&mut self, what: &'static str) -> Result<Text<'a>, Error> {
         self.expect(b'"', what)?;
         let start = self.at;
-        let (end, escaped) = grammar::string(self.text.as_bytes(), &mut self.marks, start)?;
+        let (end, escaped) = grammar::string(self.text.as_bytes(), start)?;
         self.at = end;
         Ok(Text::new(&self.text[start..end - 1], escaped))
     }

@@ -2,21 +2,20 @@
 //!
 //! The functions take the position of the first byte and return the position after the last one. The input is UTF-8.
 
-use super::marks::Marks;
 use super::nesting::Nesting;
-use super::scan::{byte, digits, space};
+use super::scan::{byte, digits, plain, space};
 use super::{Error, wrong};
 
 /// Any value. It starts at `at`, without white space.
-pub(super) fn value(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
+pub(super) fn value(bytes: &[u8], at: usize) -> Result<usize, Error> {
     match byte(bytes, at) {
-        b'{' | b'[' => nested(bytes, marks, at),
-        _ => scalar(bytes, marks, at),
+        b'{' | b'[' => nested(bytes, at),
+        _ => scalar(bytes, at),
     }
 }
 
 /// An object or an array.
-fn nested(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error> {
+fn nested(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
     let mut open = Nesting::default();
     loop {
         // Here a value begins.
@@ -25,7 +24,7 @@ fn nested(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error
                 open.object();
                 at = space(bytes, at + 1);
                 if byte(bytes, at) != b'}' {
-                    at = key(bytes, marks, at)?;
+                    at = key(bytes, at)?;
                     continue;
                 }
             }
@@ -36,7 +35,7 @@ fn nested(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error
                     continue;
                 }
             }
-            _ => at = space(bytes, scalar(bytes, marks, at)?),
+            _ => at = space(bytes, scalar(bytes, at)?),
         }
         // Here one has ended, or an empty bracket is about to.
         loop {
@@ -44,7 +43,7 @@ fn nested(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error
                 b',' => {
                     at = space(bytes, at + 1);
                     if open.in_object() {
-                        at = key(bytes, marks, at)?;
+                        at = key(bytes, at)?;
                     }
                     break;
                 }
@@ -65,11 +64,11 @@ fn nested(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error
 
 /// A key and its colon; ends where the value starts.
 #[inline(always)]
-fn key(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
+fn key(bytes: &[u8], at: usize) -> Result<usize, Error> {
     if byte(bytes, at) != b'"' {
         return wrong(bytes, at, "expected a key");
     }
-    let (end, _) = string(bytes, marks, at + 1)?;
+    let (end, _) = string(bytes, at + 1)?;
     let at = space(bytes, end);
     if byte(bytes, at) != b':' {
         return wrong(bytes, at, "expected `:`");
@@ -78,9 +77,9 @@ fn key(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
 }
 
 #[inline(always)]
-fn scalar(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
+fn scalar(bytes: &[u8], at: usize) -> Result<usize, Error> {
     match byte(bytes, at) {
-        b'"' => Ok(string(bytes, marks, at + 1)?.0),
+        b'"' => Ok(string(bytes, at + 1)?.0),
         b'-' | b'0'..=b'9' => number(bytes, at),
         b't' => literal(bytes, at, b"true"),
         b'f' => literal(bytes, at, b"false"),
@@ -91,21 +90,21 @@ fn scalar(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<usize, Error> {
 
 /// A string whose opening quote stands before `at`. Also says whether there are escapes in it.
 #[inline(always)]
-pub(super) fn string(bytes: &[u8], marks: &mut Marks, at: usize) -> Result<(usize, bool), Error> {
-    let end = marks.next(bytes, at);
+pub(super) fn string(bytes: &[u8], at: usize) -> Result<(usize, bool), Error> {
+    let end = plain(bytes, at);
     if byte(bytes, end) == b'"' {
         return Ok((end + 1, false));
     }
-    Ok((escaped(bytes, marks, end)?, true))
+    Ok((escaped(bytes, end)?, true))
 }
 
 /// The rest of a string, from its first escape on.
 #[inline(never)]
-fn escaped(bytes: &[u8], marks: &mut Marks, mut at: usize) -> Result<usize, Error> {
+fn escaped(bytes: &[u8], mut at: usize) -> Result<usize, Error> {
     loop {
         match byte(bytes, at) {
             b'"' => return Ok(at + 1),
-            b'\\' => at = marks.next(bytes, escape(bytes, at)?),
+            b'\\' => at = plain(bytes, escape(bytes, at)?),
             _ => return wrong(bytes, at, "a control character in a string"),
         }
     }

@@ -19,7 +19,8 @@ impl Nesting {
     /// Opens an array.
     #[inline(always)]
     pub(super) fn array(&mut self) {
-        if self.depth.is_multiple_of(64) {
+        // The first levels need no memory.
+        if self.depth.is_multiple_of(64) && self.depth > 0 {
             self.outer.push(self.inner);
         }
         self.inner <<= 1;

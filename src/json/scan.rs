@@ -8,6 +8,26 @@ pub(super) fn byte(bytes: &[u8], at: usize) -> u8 {
     bytes.get(at).copied().unwrap_or(0)
 }
 
+/// The first position from `at` on that holds a quote, a backslash or a control character, or else the length.
+#[inline(always)]
+pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = word(bytes, at) {
+        // What is looked for becomes 0, or less than 0x20, and so borrows into the top bit.
+        let quotes = (word ^ all(b'"')).wrapping_sub(all(1));
+        let backslashes = (word ^ all(b'\\')).wrapping_sub(all(1));
+        let controls = word.wrapping_sub(all(0x20));
+        let found = (quotes | backslashes | controls) & !word & all(0x80);
+        if found != 0 {
+            return at + first(found);
+        }
+        at += 8;
+    }
+    while !matches!(byte(bytes, at), b'"' | b'\\' | 0..0x20) {
+        at += 1;
+    }
+    at
+}
+
 /// The first position from `at` on that isn't white space.
 #[inline(always)]
 pub(super) fn space(bytes: &[u8], at: usize) -> usize {
@@ -41,16 +61,6 @@ fn spaces(bytes: &[u8], mut at: usize) -> usize {
 /// The first position from `at` on that isn't a digit.
 #[inline(always)]
 pub(super) fn digits(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = word(bytes, at) {
-        // A digit becomes 0 to 9; anything else becomes more, and so gets the top bit. The carry from such a byte may
-        // spoil those above it, but only the lowest one counts.
-        let value = word ^ all(b'0');
-        let others = (value.wrapping_add(all(0x80 - 10)) | value) & all(0x80);
-        if others != 0 {
-            return at + first(others);
-        }
-        at += 8;
-    }
     while byte(bytes, at).is_ascii_digit() {
         at += 1;
     }

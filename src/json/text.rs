@@ -85,7 +85,7 @@ pub fn compact(value: &str) -> String {
 /// The position after the closing quote of a valid string.
 fn past_quote(bytes: &[u8], mut at: usize) -> usize {
     loop {
-        at = plain(bytes, at);
+        at = scan::plain(bytes, at);
         match bytes.get(at) {
             Some(b'\\') => at += 2,
             Some(b'"') => return at + 1,
@@ -101,7 +101,7 @@ pub fn quote(text: &str) -> String {
     out.push('"');
     let mut rest = text;
     loop {
-        let (plain, tail) = rest.split_at(plain(rest.as_bytes(), 0));
+        let (plain, tail) = rest.split_at(scan::plain(rest.as_bytes(), 0));
         out.push_str(plain);
         let mut characters = tail.chars();
         match characters.next() {
@@ -171,13 +171,4 @@ fn unicode(digits: &str) -> (char, &str) {
 fn code_unit(digits: &str) -> (u32, &str) {
     let (digits, rest) = digits.split_at_checked(4).unwrap_or((digits, ""));
     (u32::from_str_radix(digits, 16).unwrap_or(0xfffd), rest)
-}
-
-/// The first position from `at` on that holds a quote, a backslash or a control character, or else the length.
-fn plain(bytes: &[u8], at: usize) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
-    let found = rest
-        .iter()
-        .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
-    at + found.unwrap_or(rest.len())
 }
