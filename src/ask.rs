@@ -75,7 +75,10 @@ impl Ask<'_> {
         if is_followed(&first) {
             Ok(parts(first, replies))
         } else {
-            served(first).map(|message| Body::Whole(message.payload))
+            match served(first)?.payload {
+                empty if empty.is_empty() => Err((Outcome::BadReply, None)),
+                whole => Ok(Body::Whole(whole)),
+            }
         }
     }
 

@@ -98,7 +98,13 @@ impl Settings {
         let servers = config
             .servers
             .iter()
-            .map(|text| text.parse().map_err(|_| Error::Address(text.clone())))
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    // What stands before an `@` may be a password.
+                    let address = text.rsplit('@').next().unwrap_or_default();
+                    Error::Address(address.to_owned())
+                })
+            })
             .collect::<Result<_, _>>()?;
         let credentials = match (
             &config.user,

@@ -15,14 +15,14 @@ use tracing::{info, warn};
 use self::start::Parts;
 use crate::admin;
 use crate::config::Config;
-use crate::nats::streams::{Findings, Needs};
+use crate::nats::streams::Findings;
 use crate::receive::{self, connection};
 
 /// How long the start waits for brokers before it goes on without them.
 const START: Duration = Duration::from_secs(5);
 
 /// How often the streams are looked at again.
-const LOOK: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Where it listens.
 #[derive(Debug, Clone, Copy)]
@@ -150,13 +150,20 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         tokio::time::sleep(delay).await;
         stop.send_replace(true);
         let deadline = Instant::now() + config.http.drain.get();
-        if let Ok(graceful) = public.await
-            && timeout_at(deadline, graceful.shutdown()).await.is_err()
-        {
-            warn!(
-                in_flight = parts.bridge.limits.in_flight(),
-                "what is still in flight is given up"
-            );
+        if let Ok(graceful) = public.await {
+            // Connections first, then what goes on without one: copies, and senders that hung up.
+            let ended = async {
+                graceful.shutdown().await;
+                while parts.bridge.limits.in_flight() > 0 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            if timeout_at(deadline, ended).await.is_err() {
+                warn!(
+                    in_flight = parts.bridge.limits.in_flight(),
+                    "what is still in flight is given up"
+                );
+            }
         }
         parts.flush(deadline).await;
     };
@@ -244,8 +251,3 @@ impl Parts {
 
 /// The subject of problems with streams.
 const STREAMS: &str = "streams";
-
-/// What `check --connect` and the start want of the streams.
-pub fn needs(config: &Config) -> Needs {
-    Needs::new(config)
-}

@@ -104,7 +104,7 @@ impl Source for Vapi {
     ) -> Result<Reply, Refusal> {
         match form {
             Form::ToolCalls => Ok(tool_calls::merge(questions, answers)),
-            Form::FunctionCall => Ok(tool_calls::merge_legacy(answers)),
+            Form::FunctionCall => tool_calls::merge_legacy(&answers),
             Form::Json(_) | Form::Stream => reply::single(answers),
         }
     }
@@ -185,3 +185,6 @@ fn text<'a>(reader: &mut Reader<'a>) -> Result<Option<Text<'a>>, json::Error> {
         _ => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests;

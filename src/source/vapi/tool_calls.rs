@@ -8,7 +8,9 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::json::{self, Kind, Reader, Text};
-use crate::message::{Answer, Content, Members, Payload, Question, Reply, ToolCall};
+use crate::message::{
+    Answer, Content, Members, Outcome, Payload, Question, Refusal, Reply, ToolCall,
+};
 
 /// Calls of one webhook that are asked; the rest is refused.
 const MOST: usize = 64;
@@ -267,16 +269,19 @@ fn member(body: &mut BytesMut, name: &str, value: &[u8]) {
     body.put_slice(value);
 }
 
-/// `{"result": "…"}` for the one answer to a legacy function call.
-pub(super) fn merge_legacy(answers: Vec<Answer>) -> Reply {
-    let text = answers
-        .first()
-        .map(result)
-        .map_or_else(String::new, |entry| match entry {
-            Entry::Result(text) | Entry::Error(text) => text,
-            Entry::Given { result, error, .. } => error.or(result).unwrap_or_default(),
-        });
-    Reply::json(format!(r#"{{"result":{}}}"#, json::quote(&text)).into())
+/// `{"result": "…"}` for the one answer to a legacy function call, which has no place for an error.
+pub(super) fn merge_legacy(answers: &[Answer]) -> Result<Reply, Refusal> {
+    let answer = answers.first();
+    let text = match answer.map(result) {
+        Some(Entry::Result(text)) => text,
+        Some(Entry::Given { result, error, .. }) => error.or(result).unwrap_or_default(),
+        Some(Entry::Error(_)) | None => {
+            let outcome = answer.map_or(Outcome::BadReply, |answer| answer.outcome);
+            return Err(Refusal::Unanswered(outcome));
+        }
+    };
+    let body = format!(r#"{{"result":{}}}"#, json::quote(&text));
+    Ok(Reply::json(body.into()))
 }
 
 /// What an answer says about one call.
@@ -376,3 +381,6 @@ pub(super) fn single_line(text: &str) -> String {
     }
     line
 }
+
+#[cfg(test)]
+mod tests;
