@@ -301,20 +301,24 @@ struct Turn {
 
 impl Turn {
     async fn wait(&mut self, deadline: Instant) -> Result<(), sink::Error> {
-        if let Some(wait) = &mut self.wait {
-            // The one before calls us even when it fails: an error can't happen.
-            if timeout_at(deadline, wait).await.is_err() {
-                self.destination
-                    .metrics
-                    .publish_failed(&self.destination.text, "queued");
-                return Err(sink::Error::retry(
-                    "queued",
-                    "an earlier event of this key was not stored in time",
-                ));
-            }
+        let Some(wait) = &mut self.wait else {
+            return Ok(());
+        };
+        // The one before calls us even when it fails: only the time can be an error.
+        if timeout_at(deadline, wait).await.is_ok() {
             self.wait = None;
+            if Instant::now() < deadline {
+                return Ok(());
+            }
         }
-        Ok(())
+        let destination = &self.destination;
+        destination
+            .metrics
+            .publish_failed(&destination.text, "queued");
+        Err(sink::Error::retry(
+            "queued",
+            "an earlier event of this key was not stored in time",
+        ))
     }
 }
 
@@ -333,3 +337,6 @@ impl Drop for Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
