@@ -16,7 +16,7 @@ use tracing::debug;
 use crate::config::Context;
 use crate::inbox::{Failure, Inbox, Replies, Request};
 use crate::message::{Answer, Body, Content, Members, Outcome, ToolCall, Webhook, attribute};
-use crate::nats::{encoded, insert};
+use crate::nats::header::{encoded, insert};
 
 /// How often a question is asked again while nobody is there.
 const AGAIN: Duration = Duration::from_millis(250);

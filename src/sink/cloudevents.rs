@@ -8,7 +8,7 @@ use async_nats::HeaderMap;
 use rdkafka::message::{Header, OwnedHeaders};
 
 use crate::message::Event;
-use crate::nats::{encoded, insert};
+use crate::nats::header::{encoded, insert};
 
 /// The headers of an event on NATS.
 pub(super) fn nats(event: &Event) -> HeaderMap {

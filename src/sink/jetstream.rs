@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Error, Sending, Sink, cloudevents};
 use crate::inbox::{Failure, Inbox, Request};
 use crate::message::Event;
-use crate::nats::{encoded, insert};
+use crate::nats::header::{encoded, insert};
 
 /// How soon a publish is tried again when the stream wasn't there (ADR-22 has 250 ms).
 const AGAIN: Duration = Duration::from_millis(250);

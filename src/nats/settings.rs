@@ -1,0 +1,228 @@
+//! How to reach the servers: addresses, credentials, TLS.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::{Auth, AuthError, Client, ConnectOptions, Event, ServerAddr};
+use tokio::sync::Notify;
+
+use crate::config::Nats;
+use crate::config::secret::Secret;
+
+/// A client pings this often. The third ping that goes unanswered ends it.
+const PING: Duration = Duration::from_secs(1);
+
+/// Time for one attempt to connect.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// Messages that may wait in the client for the socket. Small, so that a stuck socket is
+/// felt where deadlines are known, and not in a queue that knows none.
+const CLIENT_QUEUE: usize = 256;
+
+/// How to reach the servers.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    servers: Vec<ServerAddr>,
+    credentials: Credentials,
+    tls_ca: Option<PathBuf>,
+    tls_client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Who this client is.
+#[derive(Debug, Clone)]
+enum Credentials {
+    /// What the server's address says, or nobody.
+    Address,
+    User {
+        name: String,
+        password: Secret,
+    },
+    Token(Secret),
+    Nkey(Secret),
+    /// A `.creds` file, read at every connect, so that it can be replaced.
+    File(PathBuf),
+}
+
+/// Why there are no usable settings, or no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A server address that can't be read.
+    #[error("`{0}` is not the address of a NATS server")]
+    Address(String),
+    /// No server accepted a connection; the text is the last one's.
+    #[error("{server}: {reason}")]
+    Connect {
+        /// The server that was tried last, without credentials.
+        server: String,
+        /// What it, or the network, said.
+        reason: String,
+    },
+}
+
+impl Settings {
+    /// Settings from the configuration.
+    pub fn new(config: &Nats) -> Result<Self, Error> {
+        let servers = config
+            .servers
+            .iter()
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    // What stands before an `@` may be a password.
+                    let address = text.rsplit('@').next().unwrap_or_default();
+                    Error::Address(address.to_owned())
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        let credentials = match (
+            &config.user,
+            &config.password,
+            &config.token,
+            &config.nkey,
+            &config.credentials,
+        ) {
+            (_, _, _, _, Some(file)) => Credentials::File(file.clone()),
+            (_, _, _, Some(seed), _) => Credentials::Nkey(seed.clone()),
+            (_, _, Some(token), _, _) => Credentials::Token(token.clone()),
+            (Some(name), password, _, _, _) => Credentials::User {
+                name: name.clone(),
+                password: password.clone().unwrap_or_else(|| Secret::new("")),
+            },
+            _ => Credentials::Address,
+        };
+        Ok(Self {
+            servers,
+            credentials,
+            tls_ca: config.tls_ca.clone(),
+            tls_client: config.tls_cert.clone().zip(config.tls_key.clone()),
+        })
+    }
+
+    /// Connect to the first server that lets us in, for as long as that connection lasts.
+    /// `gone` is notified when it ends.
+    pub async fn connect(&self, gone: Arc<Notify>) -> Result<Client, Error> {
+        let mut last = Error::Connect {
+            server: "nats.servers".to_owned(),
+            reason: "the list is empty".to_owned(),
+        };
+        for server in &self.servers {
+            match self
+                .options(server, gone.clone())
+                .connect(server.clone())
+                .await
+            {
+                Ok(client) => return Ok(client),
+                Err(error) => {
+                    last = Error::Connect {
+                        server: format!("{}:{}", server.host(), server.port()),
+                        reason: reason(&error),
+                    };
+                }
+            }
+        }
+        Err(last)
+    }
+
+    fn options(&self, server: &ServerAddr, gone: Arc<Notify>) -> ConnectOptions {
+        let credentials = self.credentials.clone();
+        let address = server.clone();
+        let used = Arc::new(AtomicBool::new(false));
+        let mut options = ConnectOptions::with_auth_callback(move |nonce| {
+            let credentials = credentials.clone();
+            let address = address.clone();
+            let again = used.swap(true, Ordering::Relaxed);
+            async move {
+                if again {
+                    return Err(AuthError::new("a connection is used once"));
+                }
+                credentials.sign(&address, &nonce).map_err(AuthError::new)
+            }
+        })
+        .name("hookbus")
+        .connection_timeout(CONNECT)
+        .ping_interval(PING)
+        .client_capacity(CLIENT_QUEUE)
+        .max_reconnects(1)
+        .reconnect_delay_callback(|_| Duration::ZERO)
+        .ignore_discovered_servers()
+        .event_callback(move |event| {
+            let gone = gone.clone();
+            async move {
+                if matches!(event, Event::Disconnected | Event::Closed) {
+                    gone.notify_one();
+                }
+            }
+        });
+        if let Some(ca) = &self.tls_ca {
+            options = options.add_root_certificates(ca.clone()).require_tls(true);
+        }
+        if let Some((cert, key)) = &self.tls_client {
+            options = options
+                .add_client_certificate(cert.clone(), key.clone())
+                .require_tls(true);
+        }
+        options
+    }
+}
+
+impl Credentials {
+    fn sign(&self, server: &ServerAddr, nonce: &[u8]) -> io::Result<Auth> {
+        let mut auth = Auth::new();
+        match self {
+            Self::Address => {
+                // A lone user name in an address is a token.
+                match (server.username(), server.password()) {
+                    (Some(user), Some(password)) => {
+                        auth.username = Some(user.to_owned());
+                        auth.password = Some(password.to_owned());
+                    }
+                    (Some(token), None) => auth.token = Some(token.to_owned()),
+                    _ => {}
+                }
+            }
+            Self::User { name, password } => {
+                auth.username = Some(name.clone());
+                auth.password = Some(password.expose().to_owned());
+            }
+            Self::Token(token) => auth.token = Some(token.expose().to_owned()),
+            Self::Nkey(seed) => {
+                let pair = nkeys::KeyPair::from_seed(seed.expose()).map_err(io::Error::other)?;
+                auth.nkey = Some(pair.public_key());
+                auth.signature = Some(pair.sign(nonce).map_err(io::Error::other)?);
+            }
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path)?;
+                let part = |name| {
+                    part(&text, name).ok_or_else(|| {
+                        io::Error::other(format!("the credentials file holds no {name}"))
+                    })
+                };
+                let pair =
+                    nkeys::KeyPair::from_seed(part("USER NKEY SEED")?).map_err(io::Error::other)?;
+                auth.jwt = Some(part("NATS USER JWT")?.to_owned());
+                auth.signature = Some(pair.sign(nonce).map_err(io::Error::other)?);
+            }
+        }
+        Ok(auth)
+    }
+}
+
+/// The line between `BEGIN name` and `END name` of a credentials file.
+fn part<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = text.lines();
+    lines
+        .by_ref()
+        .find(|line| line.contains("BEGIN") && line.contains(name))?;
+    lines.map(str::trim).find(|line| !line.is_empty())
+}
+
+/// The innermost cause, which is the part that says something.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
