@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use http_body::Frame;
 use hyper::body::Incoming;
@@ -150,6 +151,8 @@ struct Requests {
     open: AtomicUsize,
     /// How many there ever were.
     begun: AtomicUsize,
+    /// Whoever reads from the connection: while a request is open no clock would wake it.
+    reader: AtomicWaker,
 }
 
 /// A request that is being handled, from its head to the end of its response.
@@ -157,7 +160,7 @@ struct Open(Arc<Requests>);
 
 impl Open {
     fn new(requests: &Arc<Requests>) -> Self {
-        requests.open.fetch_add(1, Ordering::Relaxed);
+        requests.open.fetch_add(1, Ordering::AcqRel);
         requests.begun.fetch_add(1, Ordering::Relaxed);
         Self(requests.clone())
     }
@@ -165,7 +168,9 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.reader.wake();
+        }
     }
 }
 
@@ -245,7 +250,9 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut this = self.project();
-        if this.requests.open.load(Ordering::Relaxed) > 0 {
+        // Registered before it is looked at, so that the end of the last request can't be missed.
+        this.requests.reader.register(cx.waker());
+        if this.requests.open.load(Ordering::Acquire) > 0 {
             return this.stream.poll_read(cx, buffer);
         }
         let begun = this.requests.begun.load(Ordering::Relaxed);
