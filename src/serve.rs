@@ -37,7 +37,14 @@ pub struct Addresses {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address that can't be listened on.
-    #[error("can't listen on {address} ({key}): {source}")]
+    #[error(
+        "can't listen on {address} ({key}): {source}\nhint: {}",
+        if source.kind() == std::io::ErrorKind::AddrInUse {
+            "another program, or another hookbus, listens there: stop it, or choose another port"
+        } else {
+            "choose an address of this machine, and a port that this user may use"
+        }
+    )]
     Listen {
         /// The configured address.
         address: SocketAddr,
