@@ -6,6 +6,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod http;
 mod layers;
 #[allow(
     dead_code,

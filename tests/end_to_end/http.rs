@@ -1,0 +1,41 @@
+//! The public listener as a sender meets it: statuses, limits, the time limits of connections, start and stop.
+
+pub(crate) mod held;
+mod lifetime;
+mod limits;
+mod statuses;
+mod timing;
+pub(crate) mod wire;
+
+/// An endpoint at `/{name}` that lets everybody in.
+pub(crate) fn open(name: &str) -> String {
+    format!(
+        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
+    )
+}
+
+/// An event of this call.
+pub(crate) fn event(call: &str) -> String {
+    format!(r#"{{"message":{{"type":"status-update","status":"ended","call":{{"id":"{call}"}}}}}}"#)
+}
+
+/// A question of this type.
+pub(crate) fn question(kind: &str) -> String {
+    format!(r#"{{"message":{{"type":"{kind}","call":{{"id":"call-1"}}}}}}"#)
+}
+
+/// A call of each of these functions, with the ids `call_1`, `call_2`, …
+pub(crate) fn tool_calls(functions: &[&str]) -> String {
+    let calls: Vec<_> = (1..)
+        .zip(functions)
+        .map(|(number, function)| {
+            serde_json::json!({
+                "id": format!("call_{number}"),
+                "type": "function",
+                "function": {"name": function, "arguments": {}},
+            })
+        })
+        .collect();
+    serde_json::json!({"message": {"type": "tool-calls", "call": {"id": "call-1"}, "toolCallList": calls}})
+        .to_string()
+}

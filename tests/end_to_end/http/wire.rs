@@ -1,0 +1,125 @@
+//! A connection on which a test decides what goes out and when, and sees what comes back.
+
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout};
+
+/// Far above every limit that a test sets.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Wire {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    opened: Instant,
+}
+
+/// One response, as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Names in lower case, and values.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+impl Wire {
+    pub(crate) async fn open(address: &str) -> Wire {
+        Wire {
+            stream: TcpStream::connect(address).await.unwrap(),
+            unread: Vec::new(),
+            opened: Instant::now(),
+        }
+    }
+
+    /// How long ago it was opened.
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// Sends for as long as the other side takes it.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
+        self.stream.write_all(bytes.as_ref()).await
+    }
+
+    /// Sends it, and returns the response.
+    pub(crate) async fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Response {
+        self.send(bytes).await;
+        self.response().await
+    }
+
+    /// The next response. Only such with a length, or without a body, are understood.
+    pub(crate) async fn response(&mut self) -> Response {
+        let head = loop {
+            if let Some(end) = find(&self.unread, b"\r\n\r\n") {
+                let rest = self.unread.split_off(end + 4);
+                break String::from_utf8(std::mem::replace(&mut self.unread, rest)).unwrap();
+            }
+            assert!(self.more().await, "closed, after {:?}", self.text());
+        };
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap();
+        let headers: Vec<(String, String)> = lines
+            .map(|line| line.split_once(':').unwrap())
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
+            .collect();
+        let mut response = Response {
+            status: status.split(' ').nth(1).unwrap().parse().unwrap(),
+            headers,
+            body: Vec::new(),
+        };
+        let length = response
+            .header("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        while self.unread.len() < length {
+            assert!(
+                self.more().await,
+                "closed in a body, after {:?}",
+                self.text()
+            );
+        }
+        let rest = self.unread.split_off(length);
+        response.body = std::mem::replace(&mut self.unread, rest);
+        response
+    }
+
+    /// Waits until the other side closes it; returns what came before.
+    pub(crate) async fn end(mut self) -> Vec<u8> {
+        while self.more().await {}
+        self.unread
+    }
+
+    /// False when the other side has closed it.
+    async fn more(&mut self) -> bool {
+        let read = timeout(PATIENCE, self.stream.read_buf(&mut self.unread)).await;
+        let read = read.unwrap_or_else(|_| panic!("nothing after {:?}", self.text()));
+        matches!(read, Ok(1..))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.unread).into_owned()
+    }
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+/// A request that posts this body.
+pub(crate) fn post(path: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+}
