@@ -230,16 +230,16 @@ mod tests {
     #[test]
     fn a_trace_parent_is_taken_only_well_formed() {
         assert!(is_trace_parent(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01"
         ));
         for wrong in [
             "",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01",
             "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01-x",
         ] {
             assert!(!is_trace_parent(wrong), "{wrong}");
         }
