@@ -20,7 +20,7 @@ use crate::body;
 use crate::config::{Dedupe, Http};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Limits};
-use crate::message::{Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook};
+use crate::message::{Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook, attribute};
 use crate::route::Routes;
 use crate::source::Source;
 use crate::telemetry::metrics::Metrics;
@@ -126,9 +126,7 @@ impl Bridge {
         let webhook = Webhook {
             id: id(endpoint.dedupe, &body),
             endpoint: endpoint.name.clone(),
-            content_type: text(&head.headers, header::CONTENT_TYPE.as_str())
-                .unwrap_or("application/json")
-                .into(),
+            content_type: content_type(&head.headers),
             trace: trace(&head.headers),
             received: SystemTime::now(),
             started,
@@ -185,6 +183,12 @@ fn id(dedupe: Dedupe, body: &[u8]) -> Arc<str> {
     }
 }
 
+/// The content type as sent; JSON where there is none that could be passed on.
+fn content_type(headers: &HeaderMap) -> Arc<str> {
+    let sent = text(headers, header::CONTENT_TYPE.as_str());
+    attribute(&sent.unwrap_or("application/json").into())
+}
+
 /// The value of a header, if it is visible ASCII.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
@@ -208,6 +212,10 @@ fn trace(headers: &HeaderMap) -> Trace {
 }
 
 fn is_trace_parent(parent: &str) -> bool {
+    // Later versions may append something, but not anything.
+    if parent.len() > 256 {
+        return false;
+    }
     let mut parts = parent.split('-');
     let mut is_hex = |length: usize| {
         let part = parts.next().unwrap_or_default();
