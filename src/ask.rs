@@ -31,7 +31,7 @@ const MORE: &str = "Hookbus-More";
 const LONGEST_ERROR: usize = 500;
 
 /// The members of the payload that no context overwrites.
-const OWN: [&[u8]; 3] = [b"id", b"name", b"arguments"];
+const OWN: [&str; 3] = ["id", "name", "arguments"];
 
 /// One question, ready to be asked.
 pub struct Ask<'a> {
@@ -215,16 +215,15 @@ fn parts(first: Message, replies: Replies) -> Body {
 
 /// What a worker gets for a tool call: the call, and the members of the message that its rule hands on.
 pub fn payload(call: &ToolCall, members: &Members, context: &Context) -> Bytes {
-    let is_wanted = |key: &[u8]| match context {
-        Context::All(_) => true,
-        Context::Members(names) => names.iter().any(|name| name.as_bytes() == key),
-    };
-    let context = || {
-        members
-            .iter()
-            .filter(|(key, _)| is_wanted(key) && !OWN.contains(&key.as_ref()))
-    };
-    let size: usize = context()
+    let context = members.select(|key| {
+        let is_wanted = match context {
+            Context::All(_) => true,
+            Context::Members(names) => names.iter().any(|name| name == key),
+        };
+        is_wanted && !OWN.contains(&key)
+    });
+    let size: usize = context
+        .iter()
         .map(|(key, value)| key.len() + value.len() + 4)
         .sum();
     let own = [
@@ -249,7 +248,7 @@ pub fn payload(call: &ToolCall, members: &Members, context: &Context) -> Bytes {
             member(name.as_bytes(), value);
         }
     }
-    for (key, value) in context() {
+    for (key, value) in context {
         member(key, value);
     }
     body.put_u8(b'}');

@@ -3,6 +3,7 @@
 //! Plain values without behaviour of their own; every step takes some and returns some.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -113,17 +114,19 @@ impl Members {
         found.next().map(|(_, value)| as_text(value))
     }
 
-    /// All members, raw; of a key that occurs twice only the last.
-    pub fn iter(&self) -> impl Iterator<Item = (&Bytes, &Bytes)> {
-        let later = |place: usize, key: &Bytes| {
-            self.members[place + 1..]
-                .iter()
-                .any(|(other, _)| other == key)
-        };
-        let members = self.members.iter().enumerate();
-        members
-            .filter(move |(place, (key, _))| !later(*place, key))
-            .map(|(_, (key, value))| (key, value))
+    /// The members whose keys are wanted, raw, in their order; of a key that occurs twice only the last.
+    pub fn select(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(&Bytes, &Bytes)> {
+        let mut seen = HashSet::new();
+        let members = self.members.iter().rev();
+        let mut found: Vec<_> = members
+            .filter(|(key, _)| {
+                let key = Text::over(as_text(key)).unescape();
+                is_wanted(&key) && seen.insert(key)
+            })
+            .map(|(key, value)| (key, value))
+            .collect();
+        found.reverse();
+        found
     }
 
     /// A part of the body that shares its memory.

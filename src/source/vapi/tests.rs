@@ -150,7 +150,8 @@ fn the_members_of_a_question_are_slices_of_the_body() {
     assert_eq!(questions.members.get("phoneNumber"), Some(r#"{"n":2}"#));
     let names: Vec<_> = questions
         .members
-        .iter()
+        .select(|_| true)
+        .into_iter()
         .map(|(key, _)| key.clone())
         .collect();
     assert_eq!(names, ["type", "call", "phoneNumber"]);

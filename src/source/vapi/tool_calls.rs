@@ -3,6 +3,8 @@
 //! The documentation prints several shapes of the same thing, and captures show others;
 //! all are read (docs: server-url/events, tools/custom-tools).
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -38,6 +40,12 @@ struct Tool<'a> {
 /// The questions of a `tool-calls` message.
 pub(super) fn split(message: &Members) -> Vec<Question> {
     let tools = list(message.get("toolWithToolCallList"), tool);
+    let mut by_id = HashMap::new();
+    for tool in &tools {
+        if let Some(id) = tool.call.id {
+            by_id.entry(meaning(id)).or_insert(*tool);
+        }
+    }
     let calls = [message.get("toolCallList"), message.get("toolCalls")]
         .into_iter()
         .map(|member| list(member, call))
@@ -49,10 +57,13 @@ pub(super) fn split(message: &Members) -> Vec<Question> {
         .map(|(place, call)| {
             // The id ties a call to its tool; without one its place in the list does.
             let tool = match call.id {
-                Some(id) => tools.iter().find(|tool| tool.call.id == Some(id)),
-                None => tools.get(place).filter(|tool| tool.call.id.is_none()),
+                Some(id) => by_id.get(&meaning(id)).copied(),
+                None => tools
+                    .get(place)
+                    .filter(|tool| tool.call.id.is_none())
+                    .copied(),
             };
-            let tool = tool.copied().unwrap_or_default();
+            let tool = tool.unwrap_or_default();
             let name = call.name.or(tool.call.name).or(tool.name);
             let arguments = call.arguments.or(tool.call.arguments);
             Question {
@@ -69,6 +80,12 @@ pub(super) fn split(message: &Members) -> Vec<Question> {
             }
         })
         .collect()
+}
+
+/// An id as it is compared: a string without its escapes, any other value as it is written.
+fn meaning(raw: &str) -> Cow<'_, str> {
+    let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
+    inner.map_or(Cow::Borrowed(raw), |inner| Text::over(inner).unescape())
 }
 
 /// The question of a legacy `function-call` message, which has no id.
@@ -121,8 +138,11 @@ fn call<'a>(reader: &mut Reader<'a>) -> Result<Call<'a>, json::Error> {
             flat.arguments = present(reader)?;
         } else if key == "parameters" {
             flat_parameters = present(reader)?;
-        } else if key == "function" && reader.peek()? == Kind::Object {
+        } else if key == "function" {
             (inner, inner_parameters) = (Call::default(), None);
+            if reader.peek()? != Kind::Object {
+                return Ok(());
+            }
             reader.object(|reader, key| {
                 if key == "name" {
                     inner.name = present(reader)?;
