@@ -6,6 +6,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod bad_input;
 mod http;
 mod layers;
 #[allow(
