@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use self::start::Parts;
 use crate::admin;
 use crate::config::Config;
-use crate::nats::streams::Findings;
+use crate::nats::streams::{Finding, Findings};
 use crate::receive::{self, connection};
 
 /// How long the start waits for brokers before it goes on without them.
@@ -57,8 +57,8 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
     /// The streams of the server and the configuration contradict each other.
-    #[error("{}", .0.join("\n       "))]
-    Streams(Vec<String>),
+    #[error("{}", lines(.0))]
+    Streams(Vec<Finding>),
     /// The system refused something else.
     #[error(transparent)]
     System(#[from] std::io::Error),
@@ -72,6 +72,15 @@ impl Error {
             Self::Listen { .. } | Self::System(_) => 1,
         }
     }
+}
+
+/// Each with its hint. Whoever shows an error begins it with `error: `.
+fn lines(findings: &[Finding]) -> String {
+    let lines: Vec<_> = findings
+        .iter()
+        .map(|finding| format!("{}\nhint: {}", finding.problem, finding.hint))
+        .collect();
+    lines.join("\nerror: ")
 }
 
 /// Run until SIGTERM or SIGINT, then stop in order. `ready` is called once it serves.
@@ -219,7 +228,7 @@ impl Parts {
             .refused
             .iter()
             .chain(&findings.uncovered)
-            .cloned()
+            .map(ToString::to_string)
             .collect();
         for text in &findings.refused {
             tracing::error!("{text}");

@@ -1,10 +1,14 @@
-//! `hookbus check`: every problem of a configuration file in one run.
+//! `hookbus check`: every problem of a configuration file in one run; with `--connect` of its brokers too.
+
+mod connect;
+mod kafka;
+mod nats;
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Failure, Outcome, load, print};
+use super::{Outcome, block_on, load, print};
 use crate::config::{Config, Endpoint};
 
 pub(super) const EXAMPLES: &str = "\
@@ -25,14 +29,17 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let config = load(&arguments.config)?;
-    if arguments.connect {
-        return Err(Failure::failed("--connect isn't there yet"));
+    let reached = if arguments.connect {
+        block_on(connect::run(&config))?
+    } else {
+        Vec::new()
+    };
+    let mut text = format!("ok: {}: {}", arguments.config.display(), summary(&config));
+    for line in reached {
+        text.push('\n');
+        text.push_str(&line);
     }
-    print(&format!(
-        "ok: {}: {}",
-        arguments.config.display(),
-        summary(&config)
-    ))
+    print(&text)
 }
 
 /// What the configuration amounts to, in one line.
@@ -51,15 +58,12 @@ fn summary(config: &Config) -> String {
     )
 }
 
-/// The destinations as they are written, each once, with the one that holds where no rule matches.
+/// The destinations, each once, with the one that holds where no rule matches.
 fn destinations(config: &Config) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
+    let mut found = Vec::new();
     for endpoint in &config.endpoints {
-        let rules = endpoint.events.iter().flat_map(|rule| &rule.to);
-        let questions = endpoint.questions.iter().flat_map(|rule| &rule.copy_to);
-        let tools = endpoint.tools.iter().flat_map(|rule| &rule.copy_to);
-        let written = rules.chain(questions).chain(tools).cloned();
-        for destination in written.chain(default_destination(config, endpoint)) {
+        for text in event_destinations(config, endpoint) {
+            let destination = text.replace("{endpoint}", &endpoint.name);
             if !found.contains(&destination) {
                 found.push(destination);
             }
@@ -68,17 +72,23 @@ fn destinations(config: &Config) -> Vec<String> {
     found
 }
 
-fn default_destination(config: &Config, endpoint: &Endpoint) -> Option<String> {
+/// Where the events of an endpoint go.
+fn event_destinations<'a>(
+    config: &'a Config,
+    endpoint: &'a Endpoint,
+) -> impl Iterator<Item = &'a str> {
+    let rules = endpoint.events.iter().flat_map(|rule| &rule.to);
+    let questions = endpoint.questions.iter().flat_map(|rule| &rule.copy_to);
+    let tools = endpoint.tools.iter().flat_map(|rule| &rule.copy_to);
+    let written = rules.chain(questions).chain(tools).map(String::as_str);
+    written.chain(default_destination(config, endpoint))
+}
+
+fn default_destination(config: &Config, endpoint: &Endpoint) -> Option<&'static str> {
     let mut types = endpoint.events.iter().flat_map(|rule| &rule.types);
-    if types.any(|pattern| pattern == "*") {
-        return None;
-    }
-    let name = &endpoint.name;
-    match (&config.nats, &config.kafka) {
-        (Some(_), _) => Some(format!("nats:{name}.events.{{type}}")),
-        (None, Some(_)) => Some(format!("kafka:{name}.events")),
-        (None, None) => None,
-    }
+    let is_needed = types.all(|pattern| pattern != "*");
+    let is_there = config.nats.is_some() || config.kafka.is_some();
+    (is_needed && is_there).then(|| config.event_destination())
 }
 
 fn number(count: usize, word: &str) -> String {

@@ -5,6 +5,7 @@
 //! subject that no stream covers stores nothing.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use async_nats::Client;
@@ -30,19 +31,45 @@ pub struct Needs {
     stored: Vec<(String, String)>,
     /// The same for jobs, which not everybody has.
     jobs: Vec<(String, String)>,
+    /// The largest body that may come.
+    max_body: usize,
 }
+
+const COVER: &str = "create one, or declare it with [[nats.stream]]";
 
 /// What was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Findings {
     /// What must not be: a stream that takes questions or answers, a declared stream that differs.
-    pub refused: Vec<String>,
+    pub refused: Vec<Finding>,
     /// Events that would be stored nowhere.
-    pub uncovered: Vec<String>,
+    pub uncovered: Vec<Finding>,
     /// What may be meant, but loses messages.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Finding>,
     /// What was created or changed.
     pub done: Vec<String>,
+}
+
+/// Something that is not as it should be, and the next step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub problem: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+impl Finding {
+    fn new(problem: String, hint: &'static str) -> Self {
+        Self { problem, hint }
+    }
+}
+
+/// In one line, for logs.
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.problem, self.hint)
+    }
 }
 
 /// Why the server's streams could not be looked at.
@@ -59,6 +86,7 @@ impl Needs {
         let mut needs = Self {
             declared: nats.streams.clone(),
             free: vec![(format!("{}.>", nats.inbox_prefix), "replies".to_owned())],
+            max_body: config.http.max_body.get(),
             ..Self::default()
         };
         for endpoint in &config.endpoints {
@@ -126,9 +154,9 @@ impl Needs {
                     Ok(_) => findings
                         .done
                         .push(format!("created stream `{}`", declared.name)),
-                    Err(error) => findings.refused.push(format!(
-                        "stream `{}` can't be created: {error}",
-                        declared.name
+                    Err(error) => findings.refused.push(Finding::new(
+                        format!("stream `{}` can't be created: {error}", declared.name),
+                        "mend what the server says, or create the stream by hand",
                     )),
                 },
                 None => {}
@@ -143,9 +171,10 @@ impl Needs {
                         differences.join(", ")
                     );
                     if !declared.update {
-                        findings
-                            .refused
-                            .push(format!("{text}; set `update = true` to change it"));
+                        findings.refused.push(Finding::new(
+                            text,
+                            "make them equal, or set `update = true` to have the stream changed at the start",
+                        ));
                     } else if create {
                         match context.update_stream(&wanted).await {
                             Ok(_) => findings.done.push(format!(
@@ -153,9 +182,10 @@ impl Needs {
                                 declared.name,
                                 differences.join(", ")
                             )),
-                            Err(error) => findings
-                                .refused
-                                .push(format!("{text}, and it can't be changed: {error}")),
+                            Err(error) => findings.refused.push(Finding::new(
+                                format!("{text}, and it can't be changed: {error}"),
+                                "make them equal by hand",
+                            )),
                         }
                     }
                 }
@@ -199,20 +229,29 @@ impl Needs {
         };
         for (pattern, purpose) in &self.free {
             for (stream, subject) in subjects().filter(|(_, subject)| overlaps(subject, pattern)) {
-                findings.refused.push(format!(
-                    "stream `{}` stores `{subject}`, which takes in `{pattern}` ({purpose}): it would answer in place of a worker; give it other subjects",
-                    stream.name
+                findings.refused.push(Finding::new(
+                    format!(
+                        "stream `{}` stores `{subject}`, which takes in `{pattern}` ({purpose}): it would answer in place of a worker",
+                        stream.name
+                    ),
+                    "give the stream other subjects",
                 ));
             }
         }
         for (pattern, destination) in &self.stored {
             if !subjects().any(|(_, subject)| covers(subject, pattern)) {
-                findings.uncovered.push(format!("no stream stores `{pattern}`, where `{destination}` goes; create one, or declare it with [[nats.stream]]"));
+                findings.uncovered.push(Finding::new(
+                    format!("no stream stores `{pattern}`, where `{destination}` goes"),
+                    COVER,
+                ));
             }
         }
         for (pattern, destination) in &self.jobs {
             if !subjects().any(|(_, subject)| covers(subject, pattern)) {
-                findings.warnings.push(format!("no stream stores `{pattern}`, where asynchronous tool calls go (`{destination}`)"));
+                findings.warnings.push(Finding::new(
+                    format!("no stream stores `{pattern}`, where asynchronous tool calls go (`{destination}`)"),
+                    COVER,
+                ));
             }
         }
         let used = self.stored.iter().chain(&self.jobs);
@@ -229,22 +268,37 @@ impl Needs {
             let is_limited = stream.max_bytes > 0
                 || stream.max_messages > 0
                 || stream.max_messages_per_subject > 0;
+            let mut warn = |what: &str, hint| {
+                let problem = format!("stream `{}` {what}", stream.name);
+                findings.warnings.push(Finding::new(problem, hint));
+            };
             if stream.discard == DiscardPolicy::Old && is_limited {
-                findings.warnings.push(format!(
-                    "stream `{}` deletes its oldest messages when it is full (discard old)",
-                    stream.name
-                ));
+                warn(
+                    "deletes its oldest messages when it is full (discard old)",
+                    "let it discard new ones: then it refuses what it can't keep, and the sender is told",
+                );
             }
             if stream.num_replicas <= 1 {
-                findings
-                    .warnings
-                    .push(format!("stream `{}` has a single copy", stream.name));
+                warn(
+                    "has a single copy",
+                    "with 3 replicas on a cluster it outlives the loss of a server",
+                );
             }
             if stream.storage == StorageType::Memory {
-                findings.warnings.push(format!(
-                    "stream `{}` is kept in memory, and is gone with its server",
-                    stream.name
-                ));
+                warn(
+                    "is kept in memory, and is gone with its server",
+                    "use file storage",
+                );
+            }
+            let is_less = |limit| usize::try_from(limit).is_ok_and(|limit| limit < self.max_body);
+            if stream.max_message_size > 0 && is_less(stream.max_message_size) {
+                warn(
+                    &format!(
+                        "takes no message over {} bytes, but `http.max_body` is {}",
+                        stream.max_message_size, self.max_body
+                    ),
+                    "raise the stream's limit, or lower `http.max_body`",
+                );
             }
         }
     }

@@ -7,6 +7,8 @@
 )]
 
 mod bad_input;
+mod connect;
+mod fixtures;
 mod http;
 mod layers;
 #[allow(

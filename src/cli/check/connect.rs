@@ -1,0 +1,141 @@
+//! Asking the brokers of a configuration: both at once, and everything that is wrong in one run.
+
+use std::fmt::Write as _;
+
+use super::super::{FAILED, Failure, WRONG, say};
+use super::{kafka, nats};
+use crate::config::Config;
+use crate::nats::streams::Finding;
+
+/// What one broker said.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    /// The broker's name in what is printed.
+    broker: &'static str,
+    /// What was reached.
+    reached: Vec<String>,
+    /// Why it could not be asked, or not everything.
+    unreachable: Vec<(String, String)>,
+    wrong: Vec<(String, String)>,
+    warnings: Vec<(String, String)>,
+    notes: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(broker: &'static str) -> Self {
+        Self {
+            broker,
+            ..Self::default()
+        }
+    }
+
+    /// It answers, and is this.
+    pub(super) fn reached(&mut self, what: String) {
+        self.reached.push(what);
+    }
+
+    /// It doesn't answer.
+    pub(super) fn unreachable(&mut self, why: impl Into<String>, hint: impl Into<String>) {
+        self.unreachable.push((why.into(), hint.into()));
+    }
+
+    /// Something would not work.
+    pub(super) fn wrong(&mut self, problem: impl Into<String>, hint: impl Into<String>) {
+        self.wrong.push((problem.into(), hint.into()));
+    }
+
+    /// Something may lose or refuse events.
+    pub(super) fn warn(&mut self, problem: impl Into<String>, hint: impl Into<String>) {
+        self.warnings.push((problem.into(), hint.into()));
+    }
+
+    /// Something that will happen.
+    pub(super) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+
+    pub(super) fn all_wrong(&mut self, findings: Vec<Finding>) {
+        for Finding { problem, hint } in findings {
+            self.wrong(problem, hint);
+        }
+    }
+
+    pub(super) fn warn_of_all(&mut self, findings: Vec<Finding>) {
+        for Finding { problem, hint } in findings {
+            self.warn(problem, hint);
+        }
+    }
+}
+
+/// Ask all brokers. Warnings and notes are said at once; what was reached comes back.
+pub(super) async fn run(config: &Config) -> Result<Vec<String>, Failure> {
+    let (nats, kafka) = tokio::join!(nats::ask(config), kafka::ask(config));
+    settle([nats, kafka].into_iter().flatten().collect())
+}
+
+fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
+    let mut text = String::new();
+    let mut line = |kind: &str, broker: &str, problem: &str, hint: Option<&str>| {
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "{kind}: {broker}: {problem}");
+        if let Some(hint) = hint {
+            let _ = writeln!(text, "  hint: {hint}");
+        }
+    };
+    let is_wrong = reports.iter().any(|report| !report.wrong.is_empty());
+    let is_unreachable = reports.iter().any(|report| !report.unreachable.is_empty());
+    let mut reached = Vec::new();
+    for report in reports {
+        let broker = report.broker;
+        for note in &report.notes {
+            line("note", broker, note, None);
+        }
+        for (problem, hint) in &report.warnings {
+            line("warning", broker, problem, Some(hint));
+        }
+        for (problem, hint) in report.wrong.iter().chain(&report.unreachable) {
+            line("error", broker, problem, Some(hint));
+        }
+        reached.extend(
+            report
+                .reached
+                .iter()
+                .map(|what| format!("{broker}: reached {what}")),
+        );
+    }
+    let text = text.trim_end().to_owned();
+    if !is_wrong && !is_unreachable {
+        if !text.is_empty() {
+            say(text);
+        }
+        return Ok(reached);
+    }
+    Err(Failure {
+        code: if is_wrong { WRONG } else { FAILED },
+        text,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_problems_are_said_and_the_worst_decides() {
+        let mut nats = Report::new("nats");
+        nats.unreachable("127.0.0.1:1: refused", "start it");
+        let mut kafka = Report::new("kafka");
+        kafka.warn("a single copy", "more copies");
+        kafka.note("a topic will be created");
+        assert!(settle(vec![]).is_ok_and(|reached| reached.is_empty()));
+        let failure = settle(vec![nats, kafka]).map_err(|failure| (failure.code, failure.text));
+        let text = "error: nats: 127.0.0.1:1: refused\n  hint: start it\n\
+                    note: kafka: a topic will be created\n\
+                    warning: kafka: a single copy\n  hint: more copies";
+        assert_eq!(failure, Err((1, text.to_owned())));
+        let mut kafka = Report::new("kafka");
+        kafka.wrong("no topic", "create it");
+        kafka.unreachable("gone", "start it");
+        assert!(settle(vec![kafka]).is_err_and(|failure| failure.code == 2));
+    }
+}

@@ -1,0 +1,63 @@
+//! Asking NATS: is it there, what do its streams take, how large may a message be.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::connect::Report;
+use crate::config::Config;
+use crate::nats::streams::Needs;
+use crate::nats::{BROKER, Settings};
+
+/// What the configured NATS says; nothing where there is none.
+pub(super) async fn ask(config: &Config) -> Option<Report> {
+    let nats = config.nats.as_ref()?;
+    let mut report = Report::new(BROKER);
+    let settings = match Settings::new(nats) {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.wrong(error.to_string(), "write it like \"nats://127.0.0.1:4222\"");
+            return Some(report);
+        }
+    };
+    let client = match settings.connect(Arc::new(Notify::new())).await {
+        Ok(client) => client,
+        Err(error) => {
+            report.unreachable(
+                error.to_string(),
+                "compare `servers` and the credentials in [nats] with what the server expects",
+            );
+            return Some(report);
+        }
+    };
+    let server = client.server_info();
+    report.reached(format!(
+        "`{}`, nats-server {}, at {}:{}",
+        server.server_name, server.version, server.host, server.port
+    ));
+    let max_body = config.http.max_body;
+    if server.max_payload < max_body.get() {
+        report.warn(
+            format!(
+                "the server takes no message over {} bytes (max_payload), but `http.max_body` is {max_body}: larger webhooks are refused",
+                server.max_payload
+            ),
+            "raise max_payload of the server, with some room for headers, or lower `http.max_body`",
+        );
+    }
+    match Needs::new(config).compare(&client).await {
+        Ok(findings) => {
+            report.all_wrong(findings.refused);
+            report.all_wrong(findings.uncovered);
+            report.warn_of_all(findings.warnings);
+            for text in findings.done {
+                report.note(text);
+            }
+        }
+        Err(error) => report.unreachable(
+            error.to_string(),
+            "turn JetStream on at the server, and let this user use its API",
+        ),
+    }
+    Some(report)
+}

@@ -1,0 +1,167 @@
+//! `check --connect`: what the brokers say of a configuration.
+
+use crate::support::process::Output;
+use crate::support::{Nats, bridge, kafka, ports};
+use async_nats::jetstream::stream;
+
+/// Runs it on a configuration with one endpoint, `hook`.
+async fn check(text: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hookbus.toml");
+    let endpoint = r#"
+        [[endpoint]]
+        name = "hook"
+        path = "/hook"
+        source = "vapi"
+        [[endpoint.auth]]
+        kind = "none"
+    "#;
+    // Rules of the endpoint come last.
+    let text = text.replace("[endpoint]", endpoint);
+    std::fs::write(&file, text).unwrap();
+    bridge::run(&["check", "--connect", "--config", file.to_str().unwrap()]).await
+}
+
+#[tokio::test]
+async fn everything_that_is_wrong_is_said_in_one_run() {
+    let Some(nats) = Nats::start_with("max_payload: 1MB").await else {
+        return;
+    };
+    let Some(kafka) = kafka::shared().await else {
+        return;
+    };
+    let limit = [("max.message.bytes", "2000")];
+    kafka.create_topic_with("connect-small", 1, &limit).await;
+    nats.create_stream("GREEDY", &["hook.ask.>"]).await;
+    nats.create_stream_with(stream::Config {
+        name: "FORGETFUL".to_owned(),
+        subjects: vec!["kept.>".to_owned()],
+        max_messages: 1_000,
+        discard: stream::DiscardPolicy::Old,
+        ..Default::default()
+    })
+    .await;
+    let output = check(&format!(
+        r#"
+        [nats]
+        servers = ["{}"]
+        [[nats.stream]]
+        name = "FORGETFUL"
+        subjects = ["kept.>"]
+        [kafka]
+        brokers = ["{}"]
+        [[kafka.topic]]
+        name = "connect-declared"
+        [endpoint]
+        [[endpoint.event]]
+        types = ["transcript*"]
+        to = ["nats:kept.{{type}}", "kafka:connect-small", "kafka:connect-missing", "kafka:connect-declared"]
+        "#,
+        nats.url(),
+        kafka.bootstrap(),
+    ))
+    .await;
+    assert_eq!(output.code, Some(2), "{output:?}");
+    for text in [
+        "error: nats: stream `GREEDY` stores `hook.ask.>`",
+        "error: nats: stream `FORGETFUL` exists and differs: discard is Old, wanted New",
+        "error: nats: no stream stores `hook.events.>`",
+        "warning: nats: stream `FORGETFUL` deletes its oldest messages",
+        "warning: nats: stream `FORGETFUL` has a single copy",
+        "warning: nats: the server takes no message over 1048576 bytes (max_payload)",
+        "error: kafka: topic `connect-missing` is missing",
+        "note: kafka: topic `connect-declared` is missing; `serve` will create it",
+        "warning: kafka: topic `connect-declared` has a single copy",
+        "warning: kafka: topic `connect-small` has a single copy (replication factor 1)",
+        "warning: kafka: topic `connect-small` takes no record over 2000 bytes",
+    ] {
+        assert!(
+            output.stderr.contains(text),
+            "{text}\nin\n{}",
+            output.stderr
+        );
+    }
+    let lines: Vec<&str> = output.stderr.lines().collect();
+    for pair in lines.windows(2) {
+        let has_hint = !pair[0].starts_with("error: ") && !pair[0].starts_with("warning: ")
+            || pair[1].starts_with("  hint: ");
+        assert!(has_hint, "{}\n{}", pair[0], pair[1]);
+    }
+    assert_eq!(output.stdout, "");
+}
+
+#[tokio::test]
+async fn what_was_reached_is_named() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let Some(kafka) = kafka::shared().await else {
+        return;
+    };
+    kafka.create_topic("connect-fine", 1).await;
+    let output = check(&format!(
+        r#"
+        [http]
+        max_body = "512KiB"
+        [nats]
+        servers = ["{}"]
+        [[nats.stream]]
+        name = "HOOK"
+        subjects = ["hook.events.>", "hook.jobs.>"]
+        [kafka]
+        brokers = ["{}"]
+        [endpoint]
+        [[endpoint.event]]
+        types = ["transcript*"]
+        to = ["kafka:connect-fine"]
+        "#,
+        nats.url(),
+        kafka.bootstrap(),
+    ))
+    .await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(
+        output
+            .stderr
+            .contains("note: nats: stream `HOOK` is missing; `serve` will create it"),
+        "{}",
+        output.stderr
+    );
+    let server = nats.client().await.server_info();
+    let reached = format!(
+        "\nnats: reached `{}`, nats-server {}, at 127.0.0.1:{}\n",
+        server.server_name,
+        server.version,
+        nats.port()
+    );
+    assert!(output.stdout.contains(&reached), "{}", output.stdout);
+    let brokers = format!("({})\n", kafka.bootstrap());
+    assert!(
+        output.stdout.contains("\nkafka: reached cluster `") && output.stdout.ends_with(&brokers),
+        "{}",
+        output.stdout
+    );
+    // It only looks.
+    assert!(nats.jetstream().await.get_stream("HOOK").await.is_err());
+}
+
+#[tokio::test]
+async fn brokers_that_are_not_there_are_named() {
+    let (nats, kafka) = (ports::free(), ports::free());
+    let output = check(&format!(
+        "[nats]\nservers = [\"nats://127.0.0.1:{nats}\"]\n[kafka]\nbrokers = [\"127.0.0.1:{kafka}\"]\n[endpoint]"
+    ))
+    .await;
+    assert_eq!(output.code, Some(1), "{output:?}");
+    for text in [
+        format!("error: nats: 127.0.0.1:{nats}: Connection refused"),
+        format!("error: kafka: 127.0.0.1:{kafka}/bootstrap: Connect to "),
+    ] {
+        assert!(
+            output.stderr.contains(&text),
+            "{text}\nin\n{}",
+            output.stderr
+        );
+    }
+    assert_eq!(output.stdout, "");
+}
