@@ -69,6 +69,11 @@ impl Link {
         self.wait(|state| state == State::Up).await;
     }
 
+    /// Wait until there is none.
+    pub async fn lost(&self) {
+        self.wait(|state| state != State::Up).await;
+    }
+
     /// Wait until the first attempt has ended. Returns whether there is a connection.
     pub async fn attempted(&self) -> bool {
         self.wait(|state| state != State::New).await == State::Up

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use self::start::Parts;
@@ -207,7 +207,9 @@ async fn keep_looking(parts: Arc<Parts>) {
                 ..findings
             };
         }
-        tokio::time::sleep(LOOK).await;
+        let lost = timeout(LOOK, parts.events_lost());
+        // Both ways it is time to look again.
+        let _ = lost.await;
         parts.events_connected().await;
     }
 }

@@ -158,6 +158,14 @@ impl Parts {
         }
     }
 
+    /// Wait until events can't be sent to NATS.
+    pub(super) async fn events_lost(&self) {
+        match &self.events {
+            Some(link) => link.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Let the brokers' clients send what they still hold.
     pub(super) async fn flush(&self, deadline: Instant) {
         let left = || {
