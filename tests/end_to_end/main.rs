@@ -11,6 +11,7 @@ mod connect;
 mod events;
 mod fixtures;
 mod http;
+mod kafka;
 mod layers;
 #[allow(
     dead_code,

@@ -187,6 +187,17 @@ impl Kafka {
         .await
     }
 
+    /// The first bytes of a partition as they are on disk: record batches.
+    pub(crate) fn segment(&self, topic: &str, partition: i32) -> Vec<u8> {
+        let folder = format!("data/{topic}-{partition}");
+        let file = self
+            .folder
+            .path()
+            .join(folder)
+            .join(format!("{:020}.log", 0));
+        std::fs::read(file).unwrap()
+    }
+
     /// Settings of a client of this broker.
     pub(crate) fn settings(&self) -> ClientConfig {
         let mut settings = ClientConfig::new();
