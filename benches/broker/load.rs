@@ -1,0 +1,132 @@
+//! The load: connections that send their next request as soon as the last one was answered.
+
+use std::io;
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::bodies::{self, Body};
+
+/// Connections of one load.
+pub(crate) const CONNECTIONS: usize = 64;
+
+/// Different keys, so that the order of one key holds no other one up.
+pub(crate) const KEYS: usize = 8_192;
+
+/// Open connections to one server, each with its request ready to be sent.
+pub(crate) struct Load {
+    connections: Vec<Connection>,
+}
+
+/// What the clients saw.
+pub(crate) struct Seen {
+    pub(crate) elapsed: Duration,
+    /// Of every request, in ascending order.
+    pub(crate) latencies: Vec<Duration>,
+}
+
+impl Load {
+    pub(crate) async fn connect(address: &str, path: &str, secret: &str, body: &Body) -> Self {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+             x-vapi-secret: {secret}\r\ncontent-length: {}\r\n\r\n",
+            body.bytes.len()
+        );
+        let key = body.key();
+        let mut connections = Vec::with_capacity(CONNECTIONS);
+        for number in 0..CONNECTIONS {
+            let stream = TcpStream::connect(address).await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            connections.push(Connection {
+                stream,
+                request: [head.as_bytes(), &body.bytes].concat(),
+                key: key.start + head.len()..key.end + head.len(),
+                number,
+                response: Vec::with_capacity(1_024),
+            });
+        }
+        Self { connections }
+    }
+
+    /// Sends for so long. Anything but a 2xx fails the bench.
+    pub(crate) async fn run(&mut self, time: Duration) -> Seen {
+        let began = Instant::now();
+        let mut running = JoinSet::new();
+        for mut connection in self.connections.drain(..) {
+            running.spawn(async move {
+                let mut latencies = Vec::with_capacity(8_192);
+                while began.elapsed() < time {
+                    latencies.push(connection.ask().await.expect("an answer to each request"));
+                }
+                (connection, latencies)
+            });
+        }
+        let mut all = Vec::new();
+        while let Some(ended) = running.join_next().await {
+            let (connection, latencies) = ended.expect("all requests are answered 2xx");
+            self.connections.push(connection);
+            all.extend(latencies);
+        }
+        let elapsed = began.elapsed();
+        all.sort_unstable();
+        Seen {
+            elapsed,
+            latencies: all,
+        }
+    }
+}
+
+struct Connection {
+    stream: TcpStream,
+    request: Vec<u8>,
+    key: Range<usize>,
+    /// The number of its next key. No two connections ever have the same one.
+    number: usize,
+    response: Vec<u8>,
+}
+
+impl Connection {
+    async fn ask(&mut self) -> io::Result<Duration> {
+        bodies::set_key(&mut self.request[self.key.clone()], self.number);
+        self.number = (self.number + CONNECTIONS) % KEYS;
+        let began = Instant::now();
+        self.stream.write_all(&self.request).await?;
+        self.response.clear();
+        loop {
+            if self.stream.read_buf(&mut self.response).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if is_complete(&self.response) {
+                break;
+            }
+        }
+        let took = began.elapsed();
+        assert!(
+            self.response.starts_with(b"HTTP/1.1 2"),
+            "answered: {}",
+            String::from_utf8_lossy(&self.response)
+        );
+        Ok(took)
+    }
+}
+
+/// As much of HTTP as our servers speak: a head, and a body of `content-length` bytes.
+fn is_complete(response: &[u8]) -> bool {
+    let Some(head) = find(response, b"\r\n\r\n") else {
+        return false;
+    };
+    const LENGTH: &[u8] = b"content-length: ";
+    let at = find(&response[..head], LENGTH).expect("a response that says its length");
+    let digits = response[at + LENGTH.len()..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit());
+    let length = digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
+    response.len() >= head + 4 + length
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    memchr::memmem::find(text, part)
+}

@@ -1,0 +1,318 @@
+//! What the bridge costs, beside a bare HTTP server that reads the body and says 200.
+//!
+//! `cargo bench --bench broker` measures every case and prints the table of the README. One case for a while, such as
+//! for a profiler:
+//!
+//! ```text
+//! cargo bench --bench broker -- --case jetstream --size 80000 --seconds 60
+//! ```
+//!
+//! The processor time is that of the measured process alone, as the kernel counts it; clients, brokers and workers share
+//! the machine with it, so requests per second and latencies say what that machine does as a whole. Rounds of
+//! all cases take turns, each next to a round of the floor, and the median counts: what disturbs the machine for a
+//! while disturbs all of them.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that meets an error should fail"
+)]
+
+mod bodies;
+mod load;
+mod server;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "made for the tests, which use all of it"
+)]
+mod support;
+
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::bodies::{Body, SIZES};
+use self::load::{CONNECTIONS, KEYS, Load, Seen};
+use self::server::{Helper, PATH, SECRET, Server, TOPIC};
+use self::support::{Kafka, Nats};
+
+/// Time under load before anything is measured: caches, connections, the broker's compiler.
+const WARM_UP: Duration = Duration::from_secs(2);
+
+#[derive(Parser)]
+struct Arguments {
+    /// Only this case; its process stays the same, and its id is printed.
+    #[arg(long)]
+    case: Option<Case>,
+    /// Only bodies of so many bytes.
+    #[arg(long)]
+    size: Option<usize>,
+    /// Length of a round.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Rounds of each case.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Cargo says so.
+    #[arg(long, hide = true)]
+    bench: bool,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// What this program is when it starts itself.
+#[derive(Subcommand)]
+#[command(hide = true)]
+enum Part {
+    Floor,
+    Worker { url: String },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Case {
+    /// A bare axum server.
+    Floor,
+    /// Events to a JetStream stream on disk.
+    Jetstream,
+    /// Events to a Kafka topic of six partitions.
+    Kafka,
+    /// Tool calls to one worker, over NATS and back.
+    Question,
+}
+
+impl Case {
+    const ALL: [Self; 4] = [Self::Floor, Self::Jetstream, Self::Kafka, Self::Question];
+
+    fn body(self, size: usize) -> Body {
+        match self {
+            Self::Floor | Self::Jetstream => Body::event("status-update", size),
+            Self::Kafka => Body::event("conversation-update", size),
+            Self::Question => Body::question(size),
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Floor => "bare axum server",
+            Self::Jetstream => "event to JetStream",
+            Self::Kafka => "event to Kafka",
+            Self::Question => "question and answer",
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let arguments = Arguments::parse();
+    match &arguments.part {
+        Some(Part::Floor) => server::be_floor().await,
+        Some(Part::Worker { url }) => server::be_worker(url).await,
+        None => measure(&arguments).await,
+    }
+}
+
+async fn measure(arguments: &Arguments) {
+    let nats = Nats::start().await.expect("a nats-server");
+    let kafka = Kafka::start().await.expect("a Kafka");
+    prepare(&nats, &kafka).await;
+    let _worker = Helper::worker(&nats);
+    let round = Duration::from_secs_f64(arguments.seconds);
+    let sizes: Vec<usize> = arguments.size.map_or(SIZES.to_vec(), |size| vec![size]);
+
+    let bridge = Server::bridge(&nats, &kafka).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let idle = bridge.resident_memory();
+    drop(bridge);
+
+    if arguments.case.is_none() {
+        println!("{}\n", machine(arguments, &nats).await);
+        println!(
+            "| body | case | requests/s | p50 ms | p99 ms | CPU µs/request | × floor | peak RSS MiB |"
+        );
+        println!("|---:|---|---:|---:|---:|---:|---:|---:|");
+    }
+    for size in sizes {
+        let mut targets = Vec::new();
+        for case in Case::ALL {
+            if arguments.case.is_none_or(|only| only == case) {
+                targets.push(Target::start(case, size, &nats, &kafka).await);
+            }
+        }
+        if let (Some(_), [target]) = (arguments.case, &mut targets[..]) {
+            println!(
+                "process {}: {:?}, {size} bytes",
+                target.server.id(),
+                target.case
+            );
+            target.round(round).await;
+            let Round { rate, cpu, .. } = target.rounds[0];
+            println!("{rate:.0} requests/s, {cpu:.1} µs of CPU each");
+            continue;
+        }
+        for _ in 0..arguments.rounds {
+            for target in &mut targets {
+                target.round(round).await;
+            }
+        }
+        let floor: Vec<f64> = targets[0].rounds.iter().map(|round| round.cpu).collect();
+        for target in &targets {
+            println!("{}", target.row(size, &floor));
+        }
+    }
+    println!(
+        "\nIdle, connected to both brokers: {:.1} MiB RSS.",
+        mebibytes(idle)
+    );
+}
+
+/// The stream and the topic. Both keep a bounded amount, as far as their broker looks in time.
+async fn prepare(nats: &Nats, kafka: &Kafka) {
+    use async_nats::jetstream::stream;
+
+    nats.create_stream_with(stream::Config {
+        name: "BENCH".to_owned(),
+        subjects: vec!["vapi.events.>".to_owned()],
+        storage: stream::StorageType::File,
+        max_bytes: 1 << 30,
+        ..Default::default()
+    })
+    .await;
+    kafka
+        .create_topic_with(
+            TOPIC,
+            6,
+            &[
+                ("retention.bytes", "134217728"),
+                ("segment.bytes", "67108864"),
+            ],
+        )
+        .await;
+}
+
+/// One case under load, in a process of its own.
+struct Target {
+    case: Case,
+    server: Server,
+    load: Load,
+    rounds: Vec<Round>,
+}
+
+/// What one round came to.
+struct Round {
+    /// Requests a second.
+    rate: f64,
+    /// Milliseconds.
+    p50: f64,
+    p99: f64,
+    /// Microseconds of processor time a request.
+    cpu: f64,
+}
+
+impl Target {
+    async fn start(case: Case, size: usize, nats: &Nats, kafka: &Kafka) -> Self {
+        let server = match case {
+            Case::Floor => Server::floor(),
+            _ => Server::bridge(nats, kafka).await,
+        };
+        let mut load = Load::connect(&server.address(), PATH, SECRET, &case.body(size)).await;
+        load.run(WARM_UP).await;
+        Self {
+            case,
+            server,
+            load,
+            rounds: Vec::new(),
+        }
+    }
+
+    async fn round(&mut self, time: Duration) {
+        let before = self.server.cpu();
+        let Seen { elapsed, latencies } = self.load.run(time).await;
+        let cpu = self.server.cpu() - before;
+        let count = latencies.len() as f64;
+        let at = |part: f64| {
+            latencies[((count * part) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3
+        };
+        self.rounds.push(Round {
+            rate: count / elapsed.as_secs_f64(),
+            p50: at(0.5),
+            p99: at(0.99),
+            cpu: cpu.as_secs_f64() * 1e6 / count,
+        });
+    }
+
+    fn row(&self, size: usize, floor: &[f64]) -> String {
+        let of = |value: fn(&Round) -> f64| median(self.rounds.iter().map(value));
+        // Each round beside the floor's of the same turn.
+        let relative = median(
+            self.rounds
+                .iter()
+                .zip(floor)
+                .map(|(round, floor)| round.cpu / floor),
+        );
+        format!(
+            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.1} | {relative:.2} | {:.1} |",
+            human(size),
+            self.case.title(),
+            of(|round| round.rate),
+            of(|round| round.p50),
+            of(|round| round.p99),
+            of(|round| round.cpu),
+            mebibytes(self.server.peak_memory()),
+        )
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn human(size: usize) -> String {
+    if size >= 1_000 && size.is_multiple_of(1_000) {
+        format!("{} KB", size / 1_000)
+    } else {
+        format!("{size} B")
+    }
+}
+
+/// What the numbers were taken with.
+async fn machine(arguments: &Arguments, nats: &Nats) -> String {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'))
+        .map_or("unknown processor", |(_, model)| model.trim());
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let today = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
+    format!(
+        "{model}, {cores} cores, {}; hookbus {}, nats-server {}, Kafka {}; {CONNECTIONS} connections, {KEYS} keys, \
+         medians of {} rounds of {} s",
+        &today[..10],
+        env!("CARGO_PKG_VERSION"),
+        nats.client().await.server_info().version,
+        kafka_version(),
+        arguments.rounds,
+        arguments.seconds,
+    )
+}
+
+/// As its jar is named.
+fn kafka_version() -> String {
+    let jars = std::fs::read_dir(support::tool("kafka/libs")).unwrap();
+    let names = jars.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let version = |name: String| {
+        Some(
+            name.strip_prefix("kafka_2.13-")?
+                .strip_suffix(".jar")?
+                .to_owned(),
+        )
+    };
+    names.filter_map(version).next().unwrap_or_default()
+}
