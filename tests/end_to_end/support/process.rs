@@ -55,6 +55,26 @@ impl Process {
                 .status();
             assert!(status.expect("sh").success(), "kill -{name}");
         }
+        if name == "STOP" {
+            // The signal is sent, but a thread of it may still be answering on another core.
+            let deadline = Instant::now() + Duration::from_secs(5);
+            while !self.is_stopped() {
+                assert!(Instant::now() < deadline, "it goes on in spite of SIGSTOP");
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Whether every thread of it has stopped, as the kernel says.
+    fn is_stopped(&self) -> bool {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.id())) else {
+            return true;
+        };
+        threads.flatten().all(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ")
+                .is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
     }
 
     /// SIGKILL, and waits until it is gone.
