@@ -72,10 +72,11 @@ impl Ask<'_> {
         let (first, replies) = self
             .persist(|request, deadline| inbox.stream(request, deadline))
             .await?;
+        let first = served(first)?;
         if is_followed(&first) {
             Ok(parts(first, replies))
         } else {
-            match served(first)?.payload {
+            match first.payload {
                 empty if empty.is_empty() => Err((Outcome::BadReply, None)),
                 whole => Ok(Body::Whole(whole)),
             }
