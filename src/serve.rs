@@ -121,9 +121,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     });
 
     let began = Instant::now();
-    if let Some(findings) = parts.first_look(began + START).await
-        && !findings.refused.is_empty()
-    {
+    let findings = parts.first_look(began + START).await.unwrap_or_default();
+    if !findings.refused.is_empty() {
         return Err(Error::Streams(findings.refused));
     }
     let (stop, mut stopped) = watch::channel(false);
@@ -147,7 +146,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         }
         health.set_started();
     });
-    background.spawn(keep_looking(parts.clone()));
+    background.spawn(keep_looking(parts.clone(), findings));
 
     tokio::select! {
         _ = terminate.recv() => {}
@@ -195,17 +194,15 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
 const ADMIN_CONNECTIONS: usize = 256;
 
 /// Look at the streams again after each connect, and from time to time: they are other people's too.
-async fn keep_looking(parts: Arc<Parts>) {
-    let mut known = Findings::default();
+async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
     loop {
+        // What was done once isn't found again.
+        known.done.clear();
         if let Some(findings) = parts.look().await
             && findings != known
         {
             parts.say(&findings);
-            known = Findings {
-                done: Vec::new(),
-                ..findings
-            };
+            known = findings;
         }
         let lost = timeout(LOOK, parts.events_lost());
         // Both ways it is time to look again.
