@@ -20,3 +20,4 @@ mod layers;
 )]
 mod support;
 mod tools;
+mod vapi;

@@ -42,6 +42,22 @@ impl Held {
         self.client.flush().await.unwrap();
     }
 
+    /// A part of an answer, which may be followed by another one.
+    pub(crate) async fn part(&self, question: &Message, reply: impl Into<Bytes>, more: bool) {
+        let inbox = question.reply.clone().expect("a reply subject");
+        let mut headers = async_nats::HeaderMap::new();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a name and a value that are known"
+        )]
+        headers.insert("Hookbus-More", if more { "true" } else { "false" });
+        self.client
+            .publish_with_headers(inbox, headers, reply.into())
+            .await
+            .unwrap();
+        self.client.flush().await.unwrap();
+    }
+
     pub(crate) async fn answer_next(&mut self, reply: impl Into<Bytes>) {
         let question = self.next().await;
         self.answer(&question, reply).await;
