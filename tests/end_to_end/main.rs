@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod connect;
+mod docs;
 mod events;
 mod fixtures;
 mod http;
