@@ -2,6 +2,8 @@
 
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -51,14 +53,19 @@ impl Load {
         Self { connections }
     }
 
-    /// Sends for so long. Anything but a 2xx fails the bench.
-    pub(crate) async fn run(&mut self, time: Duration) -> Seen {
+    /// Sends for so long, so many requests a second or else as many as are answered. Anything but a 2xx fails the bench.
+    pub(crate) async fn run(&mut self, time: Duration, rate: Option<f64>) -> Seen {
         let began = Instant::now();
+        let pace = rate.map(|rate| Arc::new(Pace::new(began, rate)));
         let mut running = JoinSet::new();
         for mut connection in self.connections.drain(..) {
+            let pace = pace.clone();
             running.spawn(async move {
                 let mut latencies = Vec::with_capacity(8_192);
                 while began.elapsed() < time {
+                    if let Some(pace) = &pace {
+                        pace.turn().await;
+                    }
                     latencies.push(connection.ask().await.expect("an answer to each request"));
                 }
                 (connection, latencies)
@@ -75,6 +82,33 @@ impl Load {
         Seen {
             elapsed,
             latencies: all,
+        }
+    }
+}
+
+/// So many requests a second over all connections, evenly.
+struct Pace {
+    began: Instant,
+    interval: Duration,
+    turns: AtomicU64,
+}
+
+impl Pace {
+    fn new(began: Instant, rate: f64) -> Self {
+        Self {
+            began,
+            interval: Duration::from_secs_f64(1.0 / rate),
+            turns: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits for the next turn. By looking at the clock again and again: timers tick in milliseconds, and would
+    /// make bursts of what should come one by one.
+    async fn turn(&self) {
+        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+        let due = self.began + self.interval.mul_f64(turn as f64);
+        while Instant::now() < due {
+            tokio::task::yield_now().await;
         }
     }
 }

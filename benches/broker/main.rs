@@ -8,9 +8,10 @@
 //! ```
 //!
 //! The processor time is that of the measured process alone, as the kernel counts it; clients, brokers and workers share
-//! the machine with it, so requests per second and latencies say what that machine does as a whole. Rounds of
-//! all cases take turns, each next to a round of the floor, and the median counts: what disturbs the machine for a
-//! while disturbs all of them.
+//! the machine with it, so requests per second and latencies say what that machine does as a whole. A server under
+//! full load spends less on each request, because it finds many at each look; so each round of a case is followed by
+//! a round of the floor at the same rate, and the medians of all rounds count: what disturbs the machine for a while
+//! disturbs both.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,8 +50,11 @@ struct Arguments {
     /// Only bodies of so many bytes.
     #[arg(long)]
     size: Option<usize>,
+    /// Only so many requests a second.
+    #[arg(long)]
+    rate: Option<f64>,
     /// Length of a round.
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 2.0)]
     seconds: f64,
     /// Rounds of each case.
     #[arg(long, default_value_t = 5)]
@@ -129,9 +133,9 @@ async fn measure(arguments: &Arguments) {
     if arguments.case.is_none() {
         println!("{}\n", machine(arguments, &nats).await);
         println!(
-            "| body | case | requests/s | p50 ms | p99 ms | CPU µs/request | × floor | peak RSS MiB |"
+            "| body | case | requests/s | p50 ms | p99 ms | CPU µs/request | floor at that rate | × floor | peak RSS MiB |"
         );
-        println!("|---:|---|---:|---:|---:|---:|---:|---:|");
+        println!("|---:|---|---:|---:|---:|---:|---:|---:|---:|");
     }
     for size in sizes {
         let mut targets = Vec::new();
@@ -146,19 +150,24 @@ async fn measure(arguments: &Arguments) {
                 target.server.id(),
                 target.case
             );
-            target.round(round).await;
-            let Round { rate, cpu, .. } = target.rounds[0];
+            let Round { rate, cpu, .. } = target.round(round, arguments.rate).await;
             println!("{rate:.0} requests/s, {cpu:.1} µs of CPU each");
             continue;
         }
+        let mut targets = targets.into_iter();
+        let mut floor = targets.next().expect("the floor is the first case");
+        let mut others: Vec<_> = targets.collect();
         for _ in 0..arguments.rounds {
-            for target in &mut targets {
-                target.round(round).await;
+            let free = floor.round(round, arguments.rate).await;
+            floor.rounds.push((free, free.cpu));
+            for target in &mut others {
+                let own = target.round(round, arguments.rate).await;
+                let same = floor.round(round, Some(own.rate)).await;
+                target.rounds.push((own, same.cpu));
             }
         }
-        let floor: Vec<f64> = targets[0].rounds.iter().map(|round| round.cpu).collect();
-        for target in &targets {
-            println!("{}", target.row(size, &floor));
+        for target in std::iter::once(&floor).chain(&others) {
+            println!("{}", target.row(size));
         }
     }
     println!(
@@ -196,10 +205,12 @@ struct Target {
     case: Case,
     server: Server,
     load: Load,
-    rounds: Vec<Round>,
+    /// Each with the floor's CPU time at the same rate.
+    rounds: Vec<(Round, f64)>,
 }
 
 /// What one round came to.
+#[derive(Clone, Copy)]
 struct Round {
     /// Requests a second.
     rate: f64,
@@ -217,7 +228,7 @@ impl Target {
             _ => Server::bridge(nats, kafka).await,
         };
         let mut load = Load::connect(&server.address(), PATH, SECRET, &case.body(size)).await;
-        load.run(WARM_UP).await;
+        load.run(WARM_UP, None).await;
         Self {
             case,
             server,
@@ -226,39 +237,34 @@ impl Target {
         }
     }
 
-    async fn round(&mut self, time: Duration) {
+    async fn round(&mut self, time: Duration, rate: Option<f64>) -> Round {
         let before = self.server.cpu();
-        let Seen { elapsed, latencies } = self.load.run(time).await;
+        let Seen { elapsed, latencies } = self.load.run(time, rate).await;
         let cpu = self.server.cpu() - before;
         let count = latencies.len() as f64;
         let at = |part: f64| {
             latencies[((count * part) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3
         };
-        self.rounds.push(Round {
+        Round {
             rate: count / elapsed.as_secs_f64(),
             p50: at(0.5),
             p99: at(0.99),
             cpu: cpu.as_secs_f64() * 1e6 / count,
-        });
+        }
     }
 
-    fn row(&self, size: usize, floor: &[f64]) -> String {
-        let of = |value: fn(&Round) -> f64| median(self.rounds.iter().map(value));
-        // Each round beside the floor's of the same turn.
-        let relative = median(
-            self.rounds
-                .iter()
-                .zip(floor)
-                .map(|(round, floor)| round.cpu / floor),
-        );
+    fn row(&self, size: usize) -> String {
+        let of = |value: fn(&(Round, f64)) -> f64| median(self.rounds.iter().map(value));
         format!(
-            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.1} | {relative:.2} | {:.1} |",
+            "| {} | {} | {:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {:.2} | {:.1} |",
             human(size),
             self.case.title(),
-            of(|round| round.rate),
-            of(|round| round.p50),
-            of(|round| round.p99),
-            of(|round| round.cpu),
+            of(|(round, _)| round.rate),
+            of(|(round, _)| round.p50),
+            of(|(round, _)| round.p99),
+            of(|(round, _)| round.cpu),
+            of(|(_, floor)| *floor),
+            of(|(round, floor)| round.cpu / floor),
             mebibytes(self.server.peak_memory()),
         )
     }

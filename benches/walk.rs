@@ -1,0 +1,292 @@
+//! What the steps of a webhook cost without a broker: `cargo bench --bench walk [NAME]`, in nanoseconds.
+//!
+//! The last two are whole walks, from the head of a request to its reply: of an event to a sink that stores at once,
+//! and of a tool call where nobody answers. With `--once NAME SIZE` a step runs ten thousand times and nothing is measured, as a
+//! target for `valgrind --tool=callgrind`.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a bench that meets an error should fail"
+)]
+
+#[path = "broker/bodies.rs"]
+#[expect(dead_code, reason = "one call is enough here")]
+mod bodies;
+
+use std::hint::black_box;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http_body_util::Full;
+
+use self::bodies::{Body, SIZES};
+use hookbus::auth::Auth;
+use hookbus::bridge::{Bridge, Endpoint};
+use hookbus::config::{Config, Context, Dedupe};
+use hookbus::limit::Limits;
+use hookbus::message::{
+    Answer, Content, Demand, Event, Form, Members, Outcome, Payload, Question, ToolCall, Webhook,
+};
+use hookbus::publish::{Destinations, Sinks, Timed};
+use hookbus::route::Routes;
+use hookbus::sink::{self, Sending, Sink};
+use hookbus::source::{Source, vapi::Vapi};
+use hookbus::telemetry::health::Health;
+use hookbus::telemetry::metrics::Metrics;
+use hookbus::template::{Template, Vars};
+
+/// The largest recorded webhook is of this size.
+const LARGEST: usize = 508_000;
+
+/// Runs of one measurement; the fastest one counts, as the others were disturbed.
+const RUNS: usize = 15;
+const RUN: Duration = Duration::from_millis(20);
+
+const CONFIG: &str = r#"
+[nats]
+
+[[endpoint]]
+name = "vapi"
+path = "/vapi"
+source = "vapi"
+
+[[endpoint.auth]]
+kind = "secret"
+header = "x-vapi-secret"
+secrets = ["a-secret-of-this-bench"]
+"#;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    if let [once, name, size] = &arguments[..]
+        && once == "--once"
+    {
+        let size = size.parse().expect("a size in bytes");
+        let mut steps = steps(&runtime, size);
+        let step = steps.iter_mut().find(|(step, _)| step == name);
+        let (_, run) = step.expect("the name of a step");
+        (0..10_000).for_each(|_| run());
+        return;
+    }
+    let wanted = arguments.first().map_or("", String::as_str);
+    let sizes = [&SIZES[..], &[LARGEST]].concat();
+    print!("{:16}", "ns");
+    for size in &sizes {
+        print!(" {size:>9} B");
+    }
+    println!();
+    let mut all: Vec<_> = sizes
+        .iter()
+        .map(|size| steps(&runtime, *size).into_iter())
+        .collect();
+    while let Some(row) = all
+        .iter_mut()
+        .map(Iterator::next)
+        .collect::<Option<Vec<_>>>()
+    {
+        let name = row[0].0;
+        if !name.contains(wanted) {
+            continue;
+        }
+        print!("{name:16}");
+        for (_, mut run) in row {
+            print!(" {:11.0}", time(&mut run));
+        }
+        println!();
+    }
+}
+
+/// Nanoseconds of one call.
+fn time(run: &mut impl FnMut()) -> f64 {
+    let began = Instant::now();
+    let mut calls = 0_u32;
+    while began.elapsed() < RUN {
+        run();
+        calls += 1;
+    }
+    let runs = (0..RUNS).map(|_| {
+        let began = Instant::now();
+        (0..calls).for_each(|_| run());
+        began.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
+    });
+    runs.fold(f64::INFINITY, f64::min)
+}
+
+type Step<'a> = (&'static str, Box<dyn FnMut() + 'a>);
+
+/// All steps, ready to be run with bodies of this size.
+fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
+    let event = webhook(Body::event("status-update", size));
+    let question = webhook(Body::question(size));
+    let (calls, members) = match Vapi.classify(&question).unwrap().demand {
+        Demand::Questions {
+            questions, members, ..
+        } => (questions, members),
+        Demand::Event => panic!("tool calls are questions"),
+    };
+    let Payload::Call(call) = calls[0].payload.clone() else {
+        panic!("a tool call has a payload of its own")
+    };
+    let class = Vapi.classify(&event).unwrap();
+    let subject = Template::subject("{endpoint}.events.{type}.{key}").unwrap();
+    let (bridge, endpoint) = runtime.block_on(async { parts() });
+
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    let body = event.body.clone();
+    let stored = walk(runtime, (bridge.clone(), endpoint.clone()), body, "stored");
+    let body = question.body.clone();
+    let asked = walk(runtime, (bridge, endpoint), body, "no-responders");
+    steps.push((
+        "classify event",
+        Box::new(move || {
+            black_box(Vapi.classify(black_box(&event)).unwrap());
+        }),
+    ));
+    steps.push((
+        "classify calls",
+        Box::new(move || {
+            black_box(Vapi.classify(black_box(&question)).unwrap());
+        }),
+    ));
+    steps.push((
+        "payload",
+        Box::new(move || {
+            black_box(payload(black_box(&call), &members));
+        }),
+    ));
+    steps.push(("merge", Box::new(move || merge(black_box(&calls)))));
+    steps.push((
+        "subject",
+        Box::new(move || {
+            black_box(subject.render_subject(&Vars {
+                endpoint: "vapi",
+                kind: black_box(&class.kind),
+                key: class.key.as_deref(),
+                function: None,
+            }));
+        }),
+    ));
+    steps.push(("walk: stored", stored));
+    steps.push(("walk: unanswered", asked));
+    steps
+}
+
+fn webhook(body: Body) -> Webhook {
+    Webhook {
+        id: "0190b0f6-5f3f-7c43-9d6f-0d2f0c1b2a39".into(),
+        endpoint: "vapi".into(),
+        body: body.bytes.into(),
+        content_type: "application/json".into(),
+        started: Instant::now(),
+        received: SystemTime::now(),
+        trace: hookbus::message::Trace::default(),
+    }
+}
+
+fn payload(call: &ToolCall, members: &Members) -> Bytes {
+    hookbus::ask::payload(call, members, &Context::default())
+}
+
+fn merge(questions: &[Question]) {
+    let answer = Answer {
+        outcome: Outcome::Answered,
+        content: Content::Reply(Bytes::from_static(
+            br#"{"temperature": -3.5, "sky": "clear"}"#,
+        )),
+    };
+    let reply = Vapi.reply(Form::ToolCalls, questions, vec![answer]);
+    black_box(reply.unwrap());
+}
+
+/// A whole walk, which must end with this outcome.
+fn walk<'a>(
+    runtime: &'a tokio::runtime::Runtime,
+    (bridge, endpoint): (Arc<Bridge>, Arc<Endpoint>),
+    body: Bytes,
+    outcome: &'static str,
+) -> Box<dyn FnMut() + 'a> {
+    let head = head(body.len());
+    Box::new(move || {
+        let mut body = Full::new(black_box(body.clone()));
+        let done = runtime.block_on(bridge.walk(&endpoint, &head, &mut body));
+        assert!(done.result.is_ok(), "{outcome}");
+        let found = done.outcome.map_or("stored", Outcome::as_str);
+        assert_eq!(found, outcome);
+    })
+}
+
+fn head(length: usize) -> Parts {
+    let request = http::Request::post("/vapi")
+        .header("host", "127.0.0.1:8080")
+        .header("content-type", "application/json")
+        .header("x-vapi-secret", "a-secret-of-this-bench")
+        .header("content-length", length)
+        .body(());
+    request.unwrap().into_parts().0
+}
+
+/// A bridge without brokers: what stores does so at once, and nobody answers.
+fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
+    let config: Config = toml::from_str(CONFIG).unwrap();
+    let metrics = Arc::new(Metrics::default());
+    let sinks = Sinks {
+        jetstream: Some(Timed {
+            sink: Arc::new(AtOnce),
+            ack_timeout: Duration::from_secs(5),
+        }),
+        ..Sinks::default()
+    };
+    let mut destinations = Destinations::new(
+        sinks,
+        config.http.max_events,
+        metrics.clone(),
+        Arc::new(Health::default()),
+    );
+    let endpoint = &config.endpoints[0];
+    let routes = Routes::new(
+        endpoint,
+        config.event_destination(),
+        config.job_destination(),
+        &mut destinations,
+    );
+    let built = Endpoint {
+        name: "vapi".into(),
+        tag: 0,
+        source: Box::new(Vapi),
+        auth: Auth::new(&endpoint.auth),
+        routes: routes.unwrap(),
+        dedupe: Dedupe::DeliveryId,
+    };
+    let bridge = Bridge {
+        limits: Limits::new(&config.http),
+        http: config.http,
+        questions: None,
+        metrics,
+    };
+    (Arc::new(bridge), Arc::new(built))
+}
+
+/// Stores everything without doing anything.
+struct AtOnce;
+
+impl Sink for AtOnce {
+    fn send<'a>(&'a self, _: &'a str, _: &'a Event, _: tokio::time::Instant) -> Sending<'a> {
+        Box::pin(std::future::ready(Ok::<(), sink::Error>(())))
+    }
+
+    fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(std::future::ready(()))
+    }
+}
