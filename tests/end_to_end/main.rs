@@ -14,6 +14,7 @@ mod fixtures;
 mod http;
 mod kafka;
 mod layers;
+mod outage;
 #[allow(
     dead_code,
     unused_imports,
