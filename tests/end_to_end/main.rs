@@ -15,6 +15,7 @@ mod http;
 mod kafka;
 mod layers;
 mod outage;
+mod start;
 #[allow(
     dead_code,
     unused_imports,

@@ -1,0 +1,56 @@
+//! A start without brokers, and what it says.
+
+use crate::support::{Bridge, Nats, eventually};
+use std::time::Duration;
+
+const CONFIG: &str = r#"
+[nats]
+servers = ["{nats}"]
+[[nats.stream]]
+name = "START"
+subjects = ["start.events.>"]
+[[endpoint]]
+name = "start"
+path = "/start"
+source = "vapi"
+[[endpoint.auth]]
+kind = "none"
+"#;
+
+#[tokio::test]
+async fn what_was_said_at_the_start_is_not_said_again() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let mut bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    bridge.signal("TERM");
+    assert!(bridge.wait().await.success());
+    let log = bridge.log();
+    for text in [
+        "created stream `START`",
+        "stream `START` has a single copy",
+        "no stream stores `start.jobs.*`",
+    ] {
+        assert_eq!(log.matches(text).count(), 1, "{text}\n{log}");
+    }
+}
+
+#[tokio::test]
+async fn declared_streams_are_there_as_soon_as_the_server_is() {
+    let Some(mut nats) = Nats::start().await else {
+        return;
+    };
+    nats.kill();
+    let bridge = Bridge::config(CONFIG).nats(&nats).start().await;
+    let body = r#"{"message":{"type":"hang"}}"#;
+    let refused = bridge.post("/start", body, &[]).await;
+    assert_eq!(refused.status, 503);
+    nats.restart().await;
+    let limit = Duration::from_secs(5);
+    eventually("the first event that is stored", limit, async || {
+        let answer = bridge.post("/start", body, &[]).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+}
