@@ -245,8 +245,8 @@ Try this in another terminal:
         ("campaign.predial", "nobody answers, no fallback: 503"),
         ("end-of-call-report", "an event: stored before the 200"),
         (
-            "transcript --count 1000 --concurrency 20",
-            "a thousand events",
+            "transcript --count 1000 --concurrency 20 --set 'message.call.id=call-{n}'",
+            "a thousand events of as many calls",
         ),
         ("--list", "all samples"),
     ] {

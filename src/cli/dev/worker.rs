@@ -3,6 +3,7 @@
 //! It shows each way that a question can end: an answer in words, one in JSON, one that
 //! comes too late, one that is an error. It also says which webhooks came to the streams.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::service::error::Error as ServiceError;
@@ -12,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::say;
 
@@ -29,6 +30,9 @@ const ANSWERED: &[(&str, &str)] = &[
 ];
 /// Longer than the limit of that function in the configuration.
 const SLOW: Duration = Duration::from_secs(6);
+
+/// How long what comes to the streams is summed up.
+const MOMENT: Duration = Duration::from_millis(250);
 
 const STOP_TIME: Duration = Duration::from_secs(1);
 
@@ -159,7 +163,8 @@ async fn answer(name: &str, arguments: &Value) -> Result<Bytes, ServiceError> {
     Ok(reply.into())
 }
 
-/// Say what comes to the streams, one line a message.
+/// Say what comes to the streams: a line for each subject and moment, so that a thousand events don't push everything
+/// else out of the terminal.
 async fn follow(client: Client) {
     let context = jetstream::new(client.clone());
     // A subscription before there is a stream would take away the sender's "no responders".
@@ -175,12 +180,38 @@ async fn follow(client: Client) {
         return;
     };
     let mut messages = futures_util::stream::select(events, jobs);
-    while let Some(message) = messages.next().await {
-        let subject = message.subject.escape_debug();
-        say(format_args!(
-            "to the stream: {subject} ({} bytes)",
-            message.payload.len()
-        ));
+    while let Some(first) = messages.next().await {
+        let end = Instant::now() + MOMENT;
+        let mut counts = Counts::default();
+        counts.add(&first.subject, first.payload.len());
+        while let Ok(Some(message)) = timeout_at(end, messages.next()).await {
+            counts.add(&message.subject, message.payload.len());
+        }
+        for line in counts.lines() {
+            say(format_args!("to the stream: {line}"));
+        }
+    }
+}
+
+/// How many messages and bytes came on each subject.
+#[derive(Debug, Default)]
+struct Counts(BTreeMap<String, (usize, usize)>);
+
+impl Counts {
+    fn add(&mut self, subject: &str, bytes: usize) {
+        let (messages, sum) = self.0.entry(subject.to_owned()).or_default();
+        *messages += 1;
+        *sum += bytes;
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.0.iter().map(|(subject, (messages, bytes))| {
+            let subject = subject.escape_debug();
+            match messages {
+                1 => format!("{subject} ({bytes} bytes)"),
+                many => format!("{subject}, {many} messages ({bytes} bytes)"),
+            }
+        })
     }
 }
 
@@ -192,6 +223,16 @@ mod tests {
     async fn said(name: &str, arguments: Value) -> String {
         let reply = answer(name, &arguments).await.unwrap();
         String::from_utf8(reply.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn what_came_is_summed_up_by_subject() {
+        let mut counts = Counts::default();
+        for (subject, bytes) in [("a.b", 3), ("a.c", 5), ("a.b", 4)] {
+            counts.add(subject, bytes);
+        }
+        let lines: Vec<_> = counts.lines().collect();
+        assert_eq!(lines, ["a.b, 2 messages (7 bytes)", "a.c (5 bytes)"]);
     }
 
     #[tokio::test(start_paused = true)]
