@@ -77,7 +77,11 @@ async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
     let kafka = with_kafka.then(mock_kafka).transpose()?;
     let brokers = kafka.as_ref().map(MockCluster::bootstrap_servers);
     let mut nats = NatsServer::start().await?;
+    let worker = Worker::start(nats.url())
+        .await
+        .map_err(|error| Failure::failed(format_args!("can't start the demo worker: {error}")))?;
 
+    // As late as possible, so that it is still free when it is listened on.
     let admin = if TcpListener::bind(ADMIN).is_ok() {
         ADMIN
     } else {
@@ -87,9 +91,6 @@ async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
     let config = settle(load::parse("hookbus dev", &text, |_| None))?;
     telemetry::init(&config.log);
 
-    let worker = Worker::start(nats.url())
-        .await
-        .map_err(|error| Failure::failed(format_args!("can't start the demo worker: {error}")))?;
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();
     let bridge = serve::run(config, |addresses| {

@@ -24,6 +24,8 @@ use super::{Failure, MAX_PAYLOAD};
 const OLDEST: Version = Version(2, 10, 0);
 /// The variable that names the program.
 const VARIABLE: &str = "HOOKBUS_NATS_SERVER";
+/// The server's word for a free port.
+const ANY: i32 = -1;
 const START_TIME: Duration = Duration::from_secs(10);
 const STOP_TIME: Duration = Duration::from_secs(8);
 
@@ -68,12 +70,22 @@ impl NatsServer {
     /// Find the program, start it, and wait until it listens.
     pub(super) async fn start() -> Result<Self, Failure> {
         let program = find().await?;
+        match Self::start_at(&program, usual_or_any).await {
+            // Somebody took a port between the look and the start.
+            Err(failure) if failure.text.contains("address already in use") => {
+                Self::start_at(&program, |_| ANY).await
+            }
+            started => started,
+        }
+    }
+
+    async fn start_at(program: &Path, port: impl Fn(u16) -> i32) -> Result<Self, Failure> {
         let folder = folder()?;
-        let log = settings(&folder).map_err(|error| {
+        let log = settings(&folder, port).map_err(|error| {
             Failure::failed(format_args!("can't write to {}: {error}", folder.display()))
         });
         match log {
-            Ok(log) => Self::run(&program, &folder, log).await,
+            Ok(log) => Self::run(program, &folder, log).await,
             Err(failure) => {
                 // What is left of it is the system's to clean.
                 let _ = std::fs::remove_dir_all(&folder);
@@ -203,13 +215,13 @@ fn folder() -> Result<PathBuf, Failure> {
 }
 
 /// Write the server's configuration, and open its log.
-fn settings(folder: &Path) -> std::io::Result<File> {
+fn settings(folder: &Path, port: impl Fn(u16) -> i32) -> std::io::Result<File> {
     let quoted = |path: &Path| format!("{:?}", path.display().to_string());
     let text = format!(
         "server_name: hookbus-dev\nhost: 127.0.0.1\nport: {}\nhttp: \"127.0.0.1:{}\"\nmax_payload: {MAX_PAYLOAD}\n\
          ports_file_dir: {}\njetstream {{ store_dir: {} }}\n",
-        usual_or_any(4222),
-        usual_or_any(8222),
+        port(4222),
+        port(8222),
         quoted(folder),
         quoted(&folder.join("jetstream")),
     );
@@ -221,11 +233,11 @@ fn settings(folder: &Path) -> std::io::Result<File> {
         .open(folder.join("nats.log"))
 }
 
-/// The usual port if it is free, else the server's word for any.
+/// The usual port if it is free, else any.
 fn usual_or_any(port: u16) -> i32 {
     match TcpListener::bind(("127.0.0.1", port)) {
         Ok(_) => port.into(),
-        Err(_) => -1,
+        Err(_) => ANY,
     }
 }
 
