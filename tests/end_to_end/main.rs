@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod connect;
 mod docs;
 mod events;

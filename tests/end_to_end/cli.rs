@@ -1,0 +1,53 @@
+//! The commands as people and scripts use them: what they print where, and how they end.
+
+mod config;
+mod dev;
+mod send;
+
+use crate::support::bridge::run;
+
+#[tokio::test]
+async fn every_command_helps_with_an_example() {
+    let all = run(&["--help"]).await;
+    assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));
+    for command in ["serve", "dev", "check", "send", "schema"] {
+        assert!(
+            all.stdout.contains(&format!("  {command} ")),
+            "{}",
+            all.stdout
+        );
+        let help = run(&[command, "--help"]).await;
+        assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
+        assert!(help.stdout.contains("Example"), "{}", help.stdout);
+        assert!(
+            help.stdout.matches(&format!("hookbus {command}")).count() >= 2,
+            "{}",
+            help.stdout
+        );
+    }
+    let version = run(&["--version"]).await;
+    let expected = format!("hookbus {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.code, version.stdout), (Some(0), expected));
+}
+
+#[tokio::test]
+async fn a_wrong_command_line_is_a_2() {
+    for arguments in [
+        &[][..],
+        &["sevre"],
+        &["serve", "--confg", "x"],
+        &["check", "--config"],
+        &["send"],
+        &["send", "tool-calls", "--count", "many"],
+        &["dev", "--listen", "nowhere"],
+        &["schema", "x"],
+    ] {
+        let output = run(arguments).await;
+        assert_eq!(output.code, Some(2), "{arguments:?}: {}", output.stderr);
+        assert_eq!(output.stdout, "", "{arguments:?}");
+        assert!(!output.stderr.is_empty(), "{arguments:?}");
+        assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
+    }
+    let misspelt = run(&["sevre"]).await;
+    assert!(misspelt.stderr.contains("serve"), "{}", misspelt.stderr);
+}

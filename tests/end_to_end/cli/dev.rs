@@ -1,0 +1,240 @@
+//! `dev`: everything comes up, every command that it prints works as printed, and all of it ends.
+
+use crate::support::bridge::{program, run};
+use crate::support::process::{Output, Process, output};
+use crate::support::{missing, tool};
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{Consumer, StreamConsumer};
+use rdkafka::{Message, Offset, TopicPartitionList};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Dev {
+    process: Process,
+    lines: Receiver<String>,
+    /// What it said when it was ready.
+    welcome: Vec<String>,
+    folder: tempfile::TempDir,
+}
+
+impl Dev {
+    /// On free ports, in a folder of its own.
+    async fn start(arguments: &[&str]) -> Option<Dev> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = program();
+        command
+            .args(["dev", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if std::env::var_os("HOOKBUS_NATS_SERVER").is_none() {
+            let server = tool("nats-server");
+            if !server.exists() {
+                missing("nats-server (run: make tools)");
+                return None;
+            }
+            command.env("HOOKBUS_NATS_SERVER", server);
+        }
+        let mut process = Process::start(&mut command, None);
+        let (sender, lines) = channel();
+        let pipe = process.child().stderr.take().unwrap();
+        std::thread::spawn(move || {
+            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        let mut dev = Dev {
+            process,
+            lines,
+            welcome: Vec::new(),
+            folder,
+        };
+        // The last command that it prints asks for the metrics; with Kafka there is one more.
+        loop {
+            let line = dev.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|_| panic!("not ready after {:#?}", dev.welcome));
+            let is_last = line.contains(if arguments.contains(&"--kafka") {
+                "  kcat "
+            } else {
+                "  curl -s http://"
+            });
+            dev.welcome.push(line);
+            if is_last {
+                return Some(dev);
+            }
+        }
+    }
+
+    /// The commands that it wants to be tried.
+    fn commands(&self) -> Vec<String> {
+        let lines = self
+            .welcome
+            .iter()
+            .skip_while(|line| !line.starts_with("Try this"));
+        let lines = lines.skip(1).map(|line| line.trim_start());
+        let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+        commands.map(str::to_owned).collect()
+    }
+
+    /// What stands behind a word of the welcome, up to the next blank.
+    fn address(&self, word: &str) -> String {
+        let line = self
+            .welcome
+            .iter()
+            .find_map(|line| line.trim_start().strip_prefix(word));
+        let line = line.unwrap_or_else(|| panic!("no {word} in {:#?}", self.welcome));
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .trim_end_matches(',')
+            .to_owned()
+    }
+
+    /// Ctrl-C.
+    async fn end(mut self) {
+        let nats = self.address("nats");
+        self.process.signal("INT");
+        let status = self.process.wait(PATIENCE).await.expect("an end");
+        assert_eq!(
+            status.code(),
+            Some(0),
+            "{:?}",
+            self.lines.iter().collect::<Vec<_>>()
+        );
+        let nats = nats.strip_prefix("nats://").unwrap();
+        assert!(
+            std::net::TcpStream::connect(nats).is_err(),
+            "nats-server lives on"
+        );
+        let left: Vec<_> = std::fs::read_dir(self.folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+async fn shell(command: &str) -> Output {
+    let mut shell = tokio::process::Command::new("sh");
+    shell.args(["-c", command]);
+    output(shell, b"").await
+}
+
+#[tokio::test]
+async fn every_command_that_dev_prints_works_as_printed() {
+    let Some(dev) = Dev::start(&[]).await else {
+        return;
+    };
+    let commands = dev.commands();
+    assert!(commands.len() >= 10, "{commands:#?}");
+    // A part of each command, and of what it must show.
+    let expected = [
+        ("send tool-calls --to", 0, "toolCallId"),
+        ("get_weather --arguments", 0, "Oslo"),
+        ("book_appointment", 0, "result"),
+        ("slow_lookup", 0, "That takes longer than expected."),
+        ("broken_tool", 0, r#""error":"#),
+        ("tool-calls--parallel3", 0, r#""error":"#),
+        ("tool-calls--async", 0, "accepted"),
+        ("assistant-request", 0, "assistant"),
+        ("transfer-destination-request", 0, "+15555550100"),
+        ("campaign.predial", 1, r#""status":503"#),
+        ("end-of-call-report", 0, "{}"),
+        ("--count 1000", 0, "1000"),
+        ("--list", 0, "tool-calls"),
+        ("curl -i", 0, "200 OK"),
+        ("/jsz?streams=1", 0, "VAPI_EVENTS"),
+        ("/metrics", 0, "hookbus_webhooks_total"),
+    ];
+    let outcomes = expected.map(|(part, code, shown)| {
+        let found = commands.iter().filter(|command| command.contains(part));
+        let found: Vec<_> = found.collect();
+        assert_eq!(found.len(), 1, "{part} in {commands:#?}");
+        (found[0], code, shown)
+    });
+    assert_eq!(outcomes.len(), commands.len(), "{commands:#?}");
+    if shell("curl --version").await.code != Some(0) {
+        missing("curl");
+        return;
+    }
+    for (command, code, shown) in outcomes {
+        let output = shell(command).await;
+        assert_eq!(output.code, Some(code), "{command}: {}", output.stderr);
+        assert!(
+            output.stdout.contains(shown),
+            "{command}: {}",
+            output.stdout
+        );
+    }
+    dev.end().await;
+}
+
+#[tokio::test]
+async fn dev_has_a_kafka_to_try() {
+    let Some(dev) = Dev::start(&["--kafka"]).await else {
+        return;
+    };
+    let command = dev
+        .commands()
+        .into_iter()
+        .find(|command| command.contains("end-of-call-report"))
+        .unwrap();
+    let sent = shell(&command).await;
+    assert_eq!(sent.code, Some(0), "{}", sent.stderr);
+    let consumer: StreamConsumer = ClientConfig::new()
+        .set("bootstrap.servers", dev.address("kafka"))
+        .set("group.id", "test")
+        .create()
+        .unwrap();
+    let mut partitions = TopicPartitionList::new();
+    for partition in 0..4 {
+        let offset = Offset::Beginning;
+        partitions
+            .add_partition_offset("vapi.events", partition, offset)
+            .unwrap();
+    }
+    consumer.assign(&partitions).unwrap();
+    let record = tokio::time::timeout(PATIENCE, consumer.recv()).await;
+    let record = record.expect("a record").unwrap().detach();
+    let sample = crate::support::sample("end-of-call-report.json");
+    assert_eq!(record.payload(), Some(&sample.bytes[..]));
+    assert_eq!(record.key(), sample.key().as_deref().map(str::as_bytes));
+    // It would look for its cluster for a long time.
+    drop(consumer);
+    dev.end().await;
+}
+
+/// The way from trying it out to running it.
+#[tokio::test]
+async fn the_configuration_of_dev_is_a_start() {
+    for arguments in [
+        &["dev", "--print-config"][..],
+        &["dev", "--print-config", "--kafka"],
+    ] {
+        let printed = run(arguments).await;
+        assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hookbus.toml");
+        std::fs::write(&path, printed.stdout).unwrap();
+        let checked = run(&["check", "--config", path.to_str().unwrap()]).await;
+        assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn dev_says_what_to_do_about_a_taken_port() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&["dev", "--listen", &address]).await;
+    assert_eq!(output.code, Some(1));
+    assert!(
+        output.stderr.contains(&address)
+            && output.stderr.contains("hint: ")
+            && output.stderr.contains("--listen"),
+        "{}",
+        output.stderr
+    );
+}
