@@ -150,11 +150,14 @@ impl Done {
 
     fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
         metrics.webhook(endpoint, self.label, self.fate);
+        if let Err(refusal) = &self.result {
+            metrics.refused(endpoint, refusal.reason());
+        }
         if let Some(kind) = self.kind {
             metrics.webhook_took(endpoint, kind, started.elapsed());
         }
         debug!(
-            id = self.id.as_deref().unwrap_or_default(),
+            id = self.id.as_deref(),
             endpoint = &**endpoint,
             kind = self.label,
             outcome = self.outcome.map_or(self.fate, Outcome::as_str),

@@ -323,13 +323,13 @@ impl Outcome {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Answered => "done",
-            Self::Timeout => "the function did not answer in time",
-            Self::NoResponders => "nobody answers this function right now",
-            Self::WorkerError => "the function failed",
-            Self::BadReply => "the function gave an unusable answer",
+            Self::Timeout => "there was no answer in time",
+            Self::NoResponders => "nobody can answer this right now",
+            Self::WorkerError => "the answer could not be worked out",
+            Self::BadReply => "the answer could not be used",
             Self::TooLarge => "the question is too large",
-            Self::Disconnected => "the function can't be reached right now",
-            Self::Overloaded => "too many functions are running right now",
+            Self::Disconnected => "whoever answers this can't be reached right now",
+            Self::Overloaded => "too much is being asked right now",
         }
     }
 }
@@ -415,12 +415,29 @@ pub enum Refusal {
     #[error("the body did not arrive {0}")]
     Incomplete(&'static str),
     /// No destination could store it within its time.
-    #[error("the event could not be stored in time")]
-    NotStored,
+    #[error("the event could not be stored: {0}")]
+    NotStored(&'static str),
     /// A question without an answer and without a fallback.
     #[error("{}", .0.sentence())]
     Unanswered(Outcome),
     /// The bridge is stopping.
     #[error("the bridge is stopping")]
     Stopping,
+}
+
+impl Refusal {
+    /// The metric label.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Unauthorized => "unauthorized",
+            Self::Malformed(_) => "malformed",
+            Self::TooLarge { .. } => "too-large",
+            Self::Encoding => "encoding",
+            Self::Overloaded(_) => "overloaded",
+            Self::Incomplete(_) => "incomplete",
+            Self::NotStored(_) => "not-stored",
+            Self::Unanswered(outcome) => outcome.as_str(),
+            Self::Stopping => "stopping",
+        }
+    }
 }

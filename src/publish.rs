@@ -192,7 +192,10 @@ impl Destination {
         } else if self.failing.swap(true, Ordering::Relaxed) {
             debug!(destination = %self.text, id = %event.id, endpoint = %event.endpoint, %error, "an event was not stored");
         } else {
-            self.health.report(&*self.text, error.to_string());
+            if error.reason != sink::DISCONNECTED {
+                // That is what health says by itself, until the connection is back.
+                self.health.report(&*self.text, error.to_string());
+            }
             warn!(destination = %self.text, id = %event.id, endpoint = %event.endpoint, %error, "events are not stored");
         }
     }
@@ -246,7 +249,7 @@ impl Publishing {
             }
         }
         .map(|()| Receipt::Stored)
-        .map_err(|_| Refusal::NotStored)
+        .map_err(|error: sink::Error| Refusal::NotStored(error.reason))
     }
 }
 

@@ -144,6 +144,12 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         while !health.all_connected() && began.elapsed() < START {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        for broker in health.down() {
+            warn!(
+                broker,
+                "serving without this broker; still trying to connect"
+            );
+        }
         health.set_started();
     });
     background.spawn(keep_looking(parts.clone(), findings));

@@ -41,6 +41,9 @@ pub enum Class {
     Reject,
 }
 
+/// The reason while there is no connection.
+pub const DISCONNECTED: &str = "disconnected";
+
 /// Why an event isn't stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {

@@ -160,8 +160,8 @@ async fn waiting_for_a_turn_counts_against_the_budget() {
     let stuck = tokio::spawn(bench.begin("1", Some("k")).unwrap().finish());
     let behind = tokio::spawn(bench.begin("2", Some("k")).unwrap().finish());
     let (_, _never) = bench.next().await;
-    assert_eq!(stuck.await.unwrap(), Err(Refusal::NotStored));
-    assert_eq!(behind.await.unwrap(), Err(Refusal::NotStored));
+    assert_eq!(stuck.await.unwrap(), Err(Refusal::NotStored("timeout")));
+    assert_eq!(behind.await.unwrap(), Err(Refusal::NotStored("queued")));
     assert_eq!(began.elapsed().as_secs(), BUDGET.as_secs());
     assert!(
         bench.handed.try_recv().is_err(),
@@ -185,12 +185,12 @@ async fn a_blip_is_tried_again_and_a_fault_is_not() {
     let refused = bench.begin("2", None).unwrap().finish().await;
     assert_eq!(
         (refused, began.elapsed()),
-        (Err(Refusal::NotStored), Duration::ZERO)
+        (Err(Refusal::NotStored("store-failed")), Duration::ZERO)
     );
 
     *bench.sink.error.lock() = Some(sink::Error::blip("no-stream", "no stream"));
     let refused = bench.begin("3", None).unwrap().finish().await;
-    assert_eq!(refused, Err(Refusal::NotStored));
+    assert_eq!(refused, Err(Refusal::NotStored("no-stream")));
     assert_eq!(began.elapsed().as_secs(), BUDGET.as_secs());
 }
 

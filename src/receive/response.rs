@@ -53,7 +53,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Encoding => (StatusCode::UNSUPPORTED_MEDIA_TYPE, false),
         Refusal::Overloaded(_)
         | Refusal::Incomplete(_)
-        | Refusal::NotStored
+        | Refusal::NotStored(_)
         | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, true),
         Refusal::Unanswered(outcome) => match outcome {
             Outcome::Timeout | Outcome::Answered => (StatusCode::GATEWAY_TIMEOUT, false),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{Error, Sending, Sink, cloudevents};
+use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
 use crate::inbox::{Failure, Inbox, Request};
 use crate::message::Event;
 use crate::nats::header::insert;
@@ -50,7 +50,7 @@ impl Sink for JetStream {
                 Ok(message) => read(&message.payload),
                 Err(failure) => Err(match failure {
                     Failure::Disconnected | Failure::Lost => {
-                        Error::blip("disconnected", "there is no connection to NATS")
+                        Error::blip(DISCONNECTED, "there is no connection to NATS")
                     }
                     Failure::NoResponders => {
                         Error::blip("no-stream", "no stream takes this subject")

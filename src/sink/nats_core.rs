@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_nats::client::PublishErrorKind;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Error, Sending, Sink, cloudevents};
+use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
 use crate::message::Event;
 use crate::nats::Link;
 
@@ -25,7 +25,7 @@ impl NatsCore {
 impl Sink for NatsCore {
     fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
         Box::pin(async move {
-            let gone = || Error::blip("disconnected", "there is no connection to NATS");
+            let gone = || Error::blip(DISCONNECTED, "there is no connection to NATS");
             let client = self.link.client().ok_or_else(gone)?;
             let publish = client.publish_with_headers(
                 name.to_owned(),

@@ -45,6 +45,16 @@ impl Health {
             .all(|connections| connections.values().all(|up| *up))
     }
 
+    /// The brokers that lack a connection.
+    pub fn down(&self) -> Vec<&'static str> {
+        let brokers = self.brokers.lock();
+        let is_down = |connections: &BTreeMap<_, bool>| connections.values().any(|up| !*up);
+        let down = brokers
+            .iter()
+            .filter(|(_, connections)| is_down(connections));
+        down.map(|(broker, _)| *broker).collect()
+    }
+
     /// Some answers can be given without any broker.
     pub fn set_can_fall_back(&self, can: bool) {
         self.can_fall_back.store(can, Ordering::Relaxed);

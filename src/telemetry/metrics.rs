@@ -46,6 +46,7 @@ labels! {
     PublishErrorLabels { destination: Shared, reason: &'static str }
     AskLabels { endpoint: Shared, function_or_type: Shared, outcome: &'static str }
     EndpointLabels { endpoint: Shared }
+    RefusalLabels { endpoint: Shared, reason: &'static str }
     KindLabels { kind: &'static str }
     BrokerLabels { broker: &'static str }
 }
@@ -61,6 +62,7 @@ fn histograms<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
 pub struct Metrics {
     registry: Registry,
     webhooks: Family<WebhookLabels, Counter>,
+    refusals: Family<RefusalLabels, Counter>,
     webhook_seconds: Histograms<WalkLabels>,
     publish_seconds: Histograms<DestinationLabels>,
     publish_errors: Family<PublishErrorLabels, Counter>,
@@ -76,6 +78,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("hookbus"),
             webhooks: Family::default(),
+            refusals: Family::default(),
             webhook_seconds: histograms(),
             publish_seconds: histograms(),
             publish_errors: Family::default(),
@@ -90,6 +93,11 @@ impl Default for Metrics {
             "webhooks",
             "Webhooks by what became of them",
             metrics.webhooks.clone(),
+        );
+        registry.register(
+            "refusals",
+            "Webhooks that got no 2xx, by reason",
+            metrics.refusals.clone(),
         );
         registry.register(
             "webhook_seconds",
@@ -154,6 +162,15 @@ impl Metrics {
             outcome,
         };
         self.webhooks.get_or_create(&labels).inc();
+    }
+
+    /// A webhook got another answer than the sender wants; `reason` says which.
+    pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str) {
+        let labels = RefusalLabels {
+            endpoint: Shared(endpoint.clone()),
+            reason,
+        };
+        self.refusals.get_or_create(&labels).inc();
     }
 
     /// How long a webhook took; `kind` is `event` or `question`.
