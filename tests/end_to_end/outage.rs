@@ -470,7 +470,8 @@ async fn what_is_never_answered_leaves_nothing_behind() {
         assert!(round < 60, "{count}");
     }
     let (warm, after) = (warm.unwrap(), bridge.rss_bytes());
-    assert!(after < warm + (30 << 20), "{warm} bytes grew to {after}");
+    // One place of the inbox that isn't given back takes some 300 bytes: 80,000 of them would be 24 MB.
+    assert!(after < warm + (10 << 20), "{warm} bytes grew to {after}");
     stop.store(true, Ordering::Relaxed);
     for sender in senders {
         sender.await.unwrap();
