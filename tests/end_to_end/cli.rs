@@ -35,7 +35,7 @@ async fn a_wrong_command_line_is_a_2() {
     for arguments in [
         &[][..],
         &["sevre"],
-        &["serve", "--confg", "x"],
+        &["serve", "--file", "x"],
         &["check", "--config"],
         &["send"],
         &["send", "tool-calls", "--count", "many"],

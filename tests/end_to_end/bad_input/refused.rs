@@ -114,7 +114,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
     let broken = |bytes: &[u8]| [br#"{"message":{"type":"a","b":""#, bytes, br#""}}"#].concat();
     bodies.extend([
         ("a bare byte", broken(b"\xff")),
-        ("Latin-1", broken(b"caf\xe9")),
+        ("Latin-1", broken(b"Z\xfcrich")),
         ("an overlong slash", broken(b"\xc0\xaf")),
         ("a surrogate in UTF-8", broken(b"\xed\xa0\x80")),
         ("above the last character", broken(b"\xf4\x90\x80\x80")),
