@@ -131,9 +131,7 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     let event = webhook(Body::event("status-update", size));
     let question = webhook(Body::question(size));
     let (calls, members) = match Vapi.classify(&question).unwrap().demand {
-        Demand::Questions {
-            questions, members, ..
-        } => (questions, members),
+        Demand::Questions(questions) => (questions.all, questions.members),
         Demand::Event => panic!("tool calls are questions"),
     };
     let Payload::Call(call) = calls[0].payload.clone() else {
@@ -172,8 +170,8 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
         Box::new(move || {
             black_box(subject.render_subject(&Vars {
                 endpoint: "vapi",
-                kind: black_box(&class.kind),
-                key: class.key.as_deref(),
+                kind: black_box(&class.about.kind),
+                key: class.about.key.as_deref(),
                 function: None,
             }));
         }),

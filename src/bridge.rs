@@ -3,6 +3,7 @@
 //! receive → authenticate → classify → route → publish | ask → reply
 
 mod event;
+mod finish;
 mod questions;
 
 use std::sync::Arc;

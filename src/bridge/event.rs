@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::finish::Finish;
 use super::{Bridge, Done, Endpoint};
 use crate::config::Dedupe;
 use crate::limit::Charge;
@@ -21,9 +22,7 @@ pub(super) async fn store(
 ) -> Done {
     let id = webhook.id.clone();
     let result = match begin(bridge, endpoint, webhook, &about, charge) {
-        Ok(storing) => tokio::spawn(storing)
-            .await
-            .unwrap_or(Err(Refusal::Stopping)),
+        Ok(storing) => Finish::new(storing).await,
         Err(refusal) => Err(refusal),
     };
     let fate = match &result {

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use tracing::debug;
 
+use super::finish::Finish;
 use super::{Bridge, Done, Endpoint, event};
 use crate::ask::{self, Ask, Failed, fall_back};
 use crate::limit::{Charge, Permit};
@@ -39,17 +40,11 @@ pub(super) async fn ask(
         has_place: permit.is_some(),
     };
     walk.copy(&questions);
-    let stopping = |_| Answered {
-        outcome: Outcome::Disconnected,
-        fell_back: false,
-        result: Err(Refusal::Stopping),
-    };
-    let answered = tokio::spawn(walk.answer(questions, permit, charge)).await;
     let Answered {
         outcome,
         fell_back,
         result,
-    } = answered.unwrap_or_else(stopping);
+    } = Finish::new(walk.answer(questions, permit, charge)).await;
     let fate = match (&result, fell_back) {
         (Ok(_), true) => "fallback",
         _ => outcome.as_str(),
