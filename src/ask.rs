@@ -195,6 +195,8 @@ fn parts(first: Message, replies: Replies) -> Body {
                     Ok(Ok(message)) => (message, replies),
                     Ok(Err(_)) | Err(_) => {
                         debug!("a streamed answer ended before its end");
+                        // An error ends the connection at once: first let what came go out.
+                        tokio::task::yield_now().await;
                         return Some((
                             Err(std::io::Error::other("the worker did not finish")),
                             State::End,
