@@ -21,10 +21,8 @@ const RUNS: usize = 15;
 const RUN: Duration = Duration::from_millis(20);
 
 fn main() {
-    let wanted = std::env::args()
-        .skip(1)
-        .find(|argument| !argument.starts_with('-'))
-        .unwrap_or_default();
+    let wanted =
+        std::env::args().skip(1).find(|argument| !argument.starts_with('-')).unwrap_or_default();
     println!(
         "{:28} {:>7} {:>10} {:>10} {:>10} {:>10} {:>10}",
         "body", "bytes", "document", "skip", "fields", "IgnoredAny", "RawValue"

@@ -62,14 +62,9 @@ secrets = ["a-secret-of-this-bench"]
 "#;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|argument| argument != "--bench")
-        .collect();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     if let [once, name, size] = &arguments[..]
         && once == "--once"
     {
@@ -87,15 +82,8 @@ fn main() {
         print!(" {size:>9} B");
     }
     println!();
-    let mut all: Vec<_> = sizes
-        .iter()
-        .map(|size| steps(&runtime, *size).into_iter())
-        .collect();
-    while let Some(row) = all
-        .iter_mut()
-        .map(Iterator::next)
-        .collect::<Option<Vec<_>>>()
-    {
+    let mut all: Vec<_> = sizes.iter().map(|size| steps(&runtime, *size).into_iter()).collect();
+    while let Some(row) = all.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>() {
         let name = row[0].0;
         if !name.contains(wanted) {
             continue;
@@ -200,9 +188,7 @@ fn payload(call: &ToolCall, members: &Members) -> Bytes {
 fn merge(questions: &[Question]) {
     let answer = Answer {
         outcome: Outcome::Answered,
-        content: Content::Reply(Bytes::from_static(
-            br#"{"temperature": -3.5, "sky": "clear"}"#,
-        )),
+        content: Content::Reply(Bytes::from_static(br#"{"temperature": -3.5, "sky": "clear"}"#)),
     };
     let reply = Vapi.reply(Form::ToolCalls, questions, vec![answer]);
     black_box(reply.unwrap());
@@ -240,10 +226,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
     let config: Config = toml::from_str(CONFIG).unwrap();
     let metrics = Arc::new(Metrics::default());
     let sinks = Sinks {
-        jetstream: Some(Timed {
-            sink: Arc::new(AtOnce),
-            ack_timeout: Duration::from_secs(5),
-        }),
+        jetstream: Some(Timed { sink: Arc::new(AtOnce), ack_timeout: Duration::from_secs(5) }),
         ..Sinks::default()
     };
     let mut destinations = Destinations::new(
@@ -267,12 +250,8 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         routes: routes.unwrap(),
         dedupe: Dedupe::DeliveryId,
     };
-    let bridge = Bridge {
-        limits: Limits::new(&config.http),
-        http: config.http,
-        questions: None,
-        metrics,
-    };
+    let bridge =
+        Bridge { limits: Limits::new(&config.http), http: config.http, questions: None, metrics };
     (Arc::new(bridge), Arc::new(built))
 }
 

@@ -17,11 +17,7 @@ const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-
 pub fn router(bridge: Arc<Bridge>, health: Arc<Health>) -> Router {
     let ready = move || async move {
         let (is_ready, text) = health.readiness();
-        let status = if is_ready {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
-        };
+        let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
     let metrics = move || async move {

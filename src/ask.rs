@@ -60,18 +60,15 @@ impl Ask<'_> {
     /// Ask for one reply.
     pub async fn once(self, inbox: Option<&Arc<Inbox>>) -> Result<Bytes, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
-        let message = self
-            .persist(|request, deadline| inbox.request(request, deadline))
-            .await?;
+        let message = self.persist(|request, deadline| inbox.request(request, deadline)).await?;
         reply(message)
     }
 
     /// Ask for a reply that may come in parts.
     pub async fn stream(self, inbox: Option<&Arc<Inbox>>) -> Result<Body, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
-        let (first, replies) = self
-            .persist(|request, deadline| inbox.stream(request, deadline))
-            .await?;
+        let (first, replies) =
+            self.persist(|request, deadline| inbox.stream(request, deadline)).await?;
         let first = served(first)?;
         if is_followed(&first) {
             Ok(parts(first, replies))
@@ -121,11 +118,8 @@ impl Ask<'_> {
         let mut insert =
             |name, value: &str| insert(&mut headers, name, value.parse().unwrap_or_default());
         let left_ms = left.as_millis();
-        let deadline = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default()
-            .as_millis()
-            + left_ms;
+        let deadline =
+            SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() + left_ms;
         insert("Hookbus-Id", &self.webhook.id);
         insert("Hookbus-Endpoint", &self.webhook.endpoint);
         insert("Hookbus-Type", &attribute(self.kind));
@@ -159,9 +153,7 @@ fn served(message: Message) -> Result<Message, Failed> {
         return Ok(message);
     };
     let error = headers.get(NATS_SERVICE_ERROR).map(|text| text.as_str());
-    let code = headers
-        .get(NATS_SERVICE_ERROR_CODE)
-        .map(|code| code.as_str());
+    let code = headers.get(NATS_SERVICE_ERROR_CODE).map(|code| code.as_str());
     match error.or(code) {
         None => Ok(message),
         Some(_) => {
@@ -173,10 +165,7 @@ fn served(message: Message) -> Result<Message, Failed> {
 }
 
 fn is_followed(message: &Message) -> bool {
-    let more = message
-        .headers
-        .as_ref()
-        .and_then(|headers| headers.get(MORE));
+    let more = message.headers.as_ref().and_then(|headers| headers.get(MORE));
     more.is_some_and(|more| more.as_str().eq_ignore_ascii_case("true"))
 }
 
@@ -206,11 +195,7 @@ fn parts(first: Message, replies: Replies) -> Body {
             }
             State::End => return None,
         };
-        let next = if is_followed(&message) {
-            State::Wait(replies)
-        } else {
-            State::End
-        };
+        let next = if is_followed(&message) { State::Wait(replies) } else { State::End };
         Some((Ok(message.payload), next))
     });
     Body::Stream(Box::pin(chunks))
@@ -225,19 +210,14 @@ pub fn payload(call: &ToolCall, members: &Members, context: &Context) -> Bytes {
         };
         is_wanted && !OWN.contains(&key)
     });
-    let size: usize = context
-        .iter()
-        .map(|(key, value)| key.len() + value.len() + 4)
-        .sum();
+    let size: usize = context.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
     let own = [
         ("id", call.id.as_ref()),
         ("name", call.name.as_ref()),
         ("arguments", Some(&call.arguments)),
     ];
-    let own_size: usize = own
-        .iter()
-        .map(|(name, value)| name.len() + 4 + value.map_or(0, |value| value.len()))
-        .sum();
+    let own_size: usize =
+        own.iter().map(|(name, value)| name.len() + 4 + value.map_or(0, |value| value.len())).sum();
     let mut body = BytesMut::with_capacity(2 + own_size + size);
     let mut member = |name: &[u8], value: &[u8]| {
         body.put_u8(if body.is_empty() { b'{' } else { b',' });

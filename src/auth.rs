@@ -30,9 +30,7 @@ impl Auth {
             }
             config::Auth::None {} => Kind::None,
         });
-        Self {
-            kinds: kinds.collect(),
-        }
+        Self { kinds: kinds.collect() }
     }
 
     /// Decide by the headers alone, before the body is read.
@@ -42,14 +40,7 @@ impl Auth {
             Kind::None => true,
         };
         // Every kind is looked at, so that the time doesn't tell which one accepted.
-        let accepted = self
-            .kinds
-            .iter()
-            .fold(false, |accepted, kind| accepted | accepts(kind));
-        if accepted {
-            Ok(())
-        } else {
-            Err(Refusal::Unauthorized)
-        }
+        let accepted = self.kinds.iter().fold(false, |accepted, kind| accepted | accepts(kind));
+        if accepted { Ok(()) } else { Err(Refusal::Unauthorized) }
     }
 }

@@ -56,9 +56,7 @@ where
         }
         Ok(first.unwrap_or_else(|| whole.freeze()))
     };
-    timeout(time, read)
-        .await
-        .map_err(|_| Refusal::Incomplete("in time"))?
+    timeout(time, read).await.map_err(|_| Refusal::Incomplete("in time"))?
 }
 
 /// Read the rest of a body that was refused, and forget it. Whoever is still sending would

@@ -117,13 +117,9 @@ impl Bridge {
         }
         let _reading = self.limits.reading()?;
         let mut charge = self.limits.charge();
-        let body = body::read(
-            body,
-            self.http.max_body.get(),
-            self.http.body_timeout.get(),
-            &mut charge,
-        )
-        .await?;
+        let body =
+            body::read(body, self.http.max_body.get(), self.http.body_timeout.get(), &mut charge)
+                .await?;
         let webhook = Webhook {
             id: id(endpoint.dedupe, &body),
             endpoint: endpoint.name.clone(),
@@ -139,14 +135,7 @@ impl Bridge {
 
 impl Done {
     fn refused(id: Option<Arc<str>>, label: &'static str, refusal: Refusal) -> Self {
-        Self {
-            id,
-            outcome: None,
-            result: Err(refusal),
-            label,
-            kind: None,
-            fate: "refused",
-        }
+        Self { id, outcome: None, result: Err(refusal), label, kind: None, fate: "refused" }
     }
 
     fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
@@ -195,11 +184,7 @@ fn content_type(headers: &HeaderMap) -> Arc<str> {
 
 /// The value of a header, if it is visible ASCII.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    headers
-        .get(name)?
-        .to_str()
-        .ok()
-        .filter(|text| !text.is_empty())
+    headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
 }
 
 /// The trace context that the sender is in (W3C Trace Context, §3.2). A malformed one is as good as none.
@@ -209,9 +194,7 @@ fn trace(headers: &HeaderMap) -> Trace {
     };
     Trace {
         parent: Some(parent.into()),
-        state: text(headers, "tracestate")
-            .filter(|state| state.len() <= 512)
-            .map(Into::into),
+        state: text(headers, "tracestate").filter(|state| state.len() <= 512).map(Into::into),
     }
 }
 
@@ -224,9 +207,7 @@ fn is_trace_parent(parent: &str) -> bool {
     let mut is_hex = |length: usize| {
         let part = parts.next().unwrap_or_default();
         let is_hex = part.len() == length
-            && part
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         (is_hex, part.bytes().all(|byte| byte == b'0'), part == "ff")
     };
     let (version, id, span, flags) = (is_hex(2), is_hex(32), is_hex(16), is_hex(2));
@@ -241,9 +222,7 @@ mod tests {
 
     #[test]
     fn a_trace_parent_is_taken_only_well_formed() {
-        assert!(is_trace_parent(
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01"
-        ));
+        assert!(is_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01"));
         for wrong in [
             "",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7",

@@ -152,10 +152,7 @@ impl Failure {
     }
 
     fn new(code: u8, what: impl Display) -> Self {
-        Self {
-            code,
-            text: format!("error: {what}"),
-        }
+        Self { code, text: format!("error: {what}") }
     }
 
     /// Add what to do next.
@@ -188,9 +185,9 @@ fn print(text: &str) -> Outcome {
 fn write(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(
-            format_args!("can't write to standard output: {error}"),
-        )),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format_args!("can't write to standard output: {error}")))
+        }
         // `| head` has seen enough.
         _ => Ok(()),
     }
@@ -223,10 +220,7 @@ mod tests {
         use clap::CommandFactory as _;
         for command in Cli::command().get_subcommands_mut() {
             let help = command.render_help().to_string();
-            assert!(
-                help.contains("Example") && help.contains("  hookbus "),
-                "{help}"
-            );
+            assert!(help.contains("Example") && help.contains("  hookbus "), "{help}");
         }
     }
 

@@ -117,9 +117,7 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 9180)),
-        }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)) }
     }
 }
 
@@ -507,20 +505,12 @@ pub const TOOL_SUBJECT: &str = "{endpoint}.tool.{function}";
 impl Config {
     /// The destination of events that no rule matches.
     pub fn event_destination(&self) -> &'static str {
-        if self.nats.is_some() {
-            EVENT_SUBJECT
-        } else {
-            EVENT_TOPIC
-        }
+        if self.nats.is_some() { EVENT_SUBJECT } else { EVENT_TOPIC }
     }
 
     /// The destination of jobs.
     pub fn job_destination(&self) -> &'static str {
-        if self.nats.is_some() {
-            JOB_SUBJECT
-        } else {
-            JOB_TOPIC
-        }
+        if self.nats.is_some() { JOB_SUBJECT } else { JOB_TOPIC }
     }
 }
 

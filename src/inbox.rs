@@ -84,10 +84,7 @@ struct Slot {
 
 enum Waiter {
     One(oneshot::Sender<Result<Message, Failure>>),
-    Many {
-        sender: mpsc::Sender<Message>,
-        unread: Arc<AtomicUsize>,
-    },
+    Many { sender: mpsc::Sender<Message>, unread: Arc<AtomicUsize> },
 }
 
 impl Inbox {
@@ -119,10 +116,7 @@ impl Inbox {
 
     /// Hand a message to whoever waits for it.
     pub fn deliver(&self, message: Message) {
-        let Some(token) = message
-            .subject
-            .strip_prefix(self.prefix.as_str())
-            .and_then(Token::parse)
+        let Some(token) = message.subject.strip_prefix(self.prefix.as_str()).and_then(Token::parse)
         else {
             return;
         };
@@ -196,16 +190,9 @@ impl Inbox {
     ) -> Result<(Message, Replies), Failure> {
         let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
         let unread = Arc::new(AtomicUsize::new(0));
-        let waiter = Waiter::Many {
-            sender,
-            unread: unread.clone(),
-        };
+        let waiter = Waiter::Many { sender, unread: unread.clone() };
         let seat = self.send(request, waiter, deadline).await?;
-        let mut replies = Replies {
-            receiver,
-            unread,
-            seat,
-        };
+        let mut replies = Replies { receiver, unread, seat };
         let first = replies.next(deadline).await?;
         check(first).map(|message| (message, replies))
     }
@@ -240,27 +227,13 @@ impl Inbox {
         let generation = slots.generation;
         let slot = slots.slab.insert(Slot { generation, waiter });
         drop(slots);
-        let token = Token {
-            slot,
-            generation,
-            tag,
-        };
-        (
-            Seat {
-                inbox: self.clone(),
-                token,
-            },
-            token.subject(&self.prefix),
-        )
+        let token = Token { slot, generation, tag };
+        (Seat { inbox: self.clone(), token }, token.subject(&self.prefix))
     }
 
     fn stand_up(&self, token: Token) {
         let mut slots = self.slots.lock();
-        if slots
-            .slab
-            .get(token.slot)
-            .is_some_and(|slot| slot.generation == token.generation)
-        {
+        if slots.slab.get(token.slot).is_some_and(|slot| slot.generation == token.generation) {
             slots.slab.remove(token.slot);
         }
     }
@@ -287,11 +260,7 @@ impl Token {
         let mut subject = String::with_capacity(prefix.len() + 24);
         subject.push_str(prefix);
         // Writing to a String can't fail.
-        let _ = write!(
-            subject,
-            "{:x}-{:x}-{:x}",
-            self.slot, self.generation, self.tag
-        );
+        let _ = write!(subject, "{:x}-{:x}-{:x}", self.slot, self.generation, self.tag);
         subject
     }
 
@@ -331,8 +300,7 @@ impl Replies {
     pub async fn next(&mut self, deadline: Instant) -> Result<Message, Failure> {
         match timeout_at(deadline, self.receiver.recv()).await {
             Ok(Some(message)) => {
-                self.unread
-                    .fetch_sub(message.payload.len(), Ordering::Relaxed);
+                self.unread.fetch_sub(message.payload.len(), Ordering::Relaxed);
                 Ok(message)
             }
             Ok(None) => Err(Failure::Lost),

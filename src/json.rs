@@ -62,15 +62,10 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Starts on a document as it was received. Refuses what isn't UTF-8, and a byte order mark.
     pub fn new(input: &'a [u8]) -> Result<Self, Error> {
-        let text = std::str::from_utf8(input).map_err(|error| Error {
-            at: error.valid_up_to(),
-            what: "not UTF-8",
-        })?;
+        let text = std::str::from_utf8(input)
+            .map_err(|error| Error { at: error.valid_up_to(), what: "not UTF-8" })?;
         if text.starts_with('\u{feff}') {
-            return Err(Error {
-                at: 0,
-                what: "a byte order mark",
-            });
+            return Err(Error { at: 0, what: "a byte order mark" });
         }
         Ok(Self::over(text))
     }
@@ -213,10 +208,6 @@ impl<'a> Reader<'a> {
 /// What is wrong at a position, unless it is that the input ends there.
 #[cold]
 fn wrong<T>(bytes: &[u8], at: usize, what: &'static str) -> Result<T, Error> {
-    let what = if at < bytes.len() {
-        what
-    } else {
-        "the document ends too early"
-    };
+    let what = if at < bytes.len() { what } else { "the document ends too early" };
     Err(Error { at, what })
 }

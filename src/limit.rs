@@ -31,18 +31,11 @@ struct Pool {
 impl Pool {
     fn new(name: &'static str, size: usize) -> Self {
         let size = size.min(Semaphore::MAX_PERMITS);
-        Self {
-            name,
-            size,
-            free: Arc::new(Semaphore::new(size)),
-        }
+        Self { name, size, free: Arc::new(Semaphore::new(size)) }
     }
 
     fn take(&self) -> Result<Permit, Refusal> {
-        self.free
-            .clone()
-            .try_acquire_owned()
-            .map_err(|_| Refusal::Overloaded(self.name))
+        self.free.clone().try_acquire_owned().map_err(|_| Refusal::Overloaded(self.name))
     }
 
     fn taken(&self) -> usize {
@@ -87,10 +80,7 @@ impl Limits {
 
     /// An empty charge, to be grown as bytes arrive.
     pub fn charge(&self) -> Charge {
-        Charge {
-            pool: self.bytes.clone(),
-            bytes: 0,
-        }
+        Charge { pool: self.bytes.clone(), bytes: 0 }
     }
 
     /// Webhooks that are being handled now.
@@ -141,11 +131,7 @@ mod tests {
 
     #[test]
     fn each_pool_has_its_own_places() {
-        let limits = Limits::new(&Http {
-            max_events: 1,
-            max_questions: 1,
-            ..Http::default()
-        });
+        let limits = Limits::new(&Http { max_events: 1, max_questions: 1, ..Http::default() });
         let first = limits.event().unwrap();
         assert_eq!(limits.event().unwrap_err(), Refusal::Overloaded("events"));
         let _question = limits.question().unwrap();
@@ -156,10 +142,7 @@ mod tests {
 
     #[test]
     fn bytes_are_given_back() {
-        let limits = Limits::new(&Http {
-            max_in_flight_bytes: Size::mib(1),
-            ..Http::default()
-        });
+        let limits = Limits::new(&Http { max_in_flight_bytes: Size::mib(1), ..Http::default() });
         let mut charge = limits.charge();
         charge.grow(1 << 20).unwrap();
         let mut other = limits.charge();

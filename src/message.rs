@@ -97,20 +97,14 @@ impl Members {
         let slice = |text: &str| body.slice_ref(text.as_bytes());
         Self {
             body: body.clone(),
-            members: members
-                .iter()
-                .map(|(key, value)| (slice(key.raw()), slice(value)))
-                .collect(),
+            members: members.iter().map(|(key, value)| (slice(key.raw()), slice(value))).collect(),
         }
     }
 
     /// The value of a member; the last one counts.
     pub fn get(&self, name: &str) -> Option<&str> {
-        let mut found = self
-            .members
-            .iter()
-            .rev()
-            .filter(|(key, _)| Text::over(as_text(key)) == *name);
+        let mut found =
+            self.members.iter().rev().filter(|(key, _)| Text::over(as_text(key)) == *name);
         found.next().map(|(_, value)| as_text(value))
     }
 
@@ -190,14 +184,7 @@ pub struct Question {
 impl Question {
     /// A question without a function, a call or a limit of its own.
     pub fn whole(payload: Payload) -> Self {
-        Self {
-            function: None,
-            call_id: None,
-            payload,
-            limit: None,
-            is_async: false,
-            excess: false,
-        }
+        Self { function: None, call_id: None, payload, limit: None, is_async: false, excess: false }
     }
 }
 
@@ -257,13 +244,7 @@ pub fn attribute(text: &Arc<str>) -> Arc<str> {
     }
     let mut clean: String = text
         .chars()
-        .map(|c| {
-            if c.is_control() {
-                char::REPLACEMENT_CHARACTER
-            } else {
-                c
-            }
-        })
+        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
         .collect();
     if clean.len() > ATTRIBUTE {
         let hash = format!("~{:x}", Sha256::digest(text.as_bytes()));
@@ -375,18 +356,12 @@ pub enum Body {
 impl Reply {
     /// A reply that is bytes for the sender alone.
     pub fn bytes(body: Body) -> Self {
-        Self {
-            content_type: "application/octet-stream",
-            body,
-        }
+        Self { content_type: "application/octet-stream", body }
     }
 
     /// A reply that is JSON.
     pub fn json(body: Bytes) -> Self {
-        Self {
-            content_type: "application/json",
-            body: Body::Whole(body),
-        }
+        Self { content_type: "application/json", body: Body::Whole(body) }
     }
 }
 

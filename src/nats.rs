@@ -82,10 +82,7 @@ impl Link {
     async fn wait(&self, until: impl Fn(State) -> bool) -> State {
         let mut states = self.state.subscribe();
         // The sender lives as long as `self`, so that the wait can't fail.
-        states
-            .wait_for(|state| until(*state))
-            .await
-            .map_or(State::Down, |state| *state)
+        states.wait_for(|state| until(*state)).await.map_or(State::Down, |state| *state)
     }
 
     /// Send what the client still holds, within `limit`.
@@ -126,10 +123,7 @@ impl Link {
                     if complained {
                         debug!(connection = self.role, error, "still not connected to NATS");
                     } else {
-                        warn!(
-                            connection = self.role,
-                            error, "not connected to NATS; trying on"
-                        );
+                        warn!(connection = self.role, error, "not connected to NATS; trying on");
                         complained = true;
                     }
                     self.state.send_replace(State::Down);
@@ -167,10 +161,7 @@ impl Link {
             self.state.send_replace(State::Down);
             say(false);
             lost();
-            warn!(
-                connection = self.role,
-                "the connection to NATS is gone; connecting again"
-            );
+            warn!(connection = self.role, "the connection to NATS is gone; connecting again");
         }
     }
 }

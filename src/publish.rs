@@ -55,14 +55,7 @@ pub struct Destinations {
 impl Destinations {
     /// No destinations yet. `most` events are in flight at the most, over all of them.
     pub fn new(sinks: Sinks, most: usize, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
-        Self {
-            sinks,
-            most,
-            share: Arc::default(),
-            by_text: BTreeMap::new(),
-            metrics,
-            health,
-        }
+        Self { sinks, most, share: Arc::default(), by_text: BTreeMap::new(), metrics, health }
     }
 
     /// The destination of this text.
@@ -95,8 +88,7 @@ impl Destinations {
         });
         self.by_text.insert(text.to_owned(), destination.clone());
         // Equal parts, so that however many destinations are dead, there is room for those that live.
-        self.share
-            .store(self.most.div_ceil(self.by_text.len()), Ordering::Relaxed);
+        self.share.store(self.most.div_ceil(self.by_text.len()), Ordering::Relaxed);
         Ok(destination)
     }
 }
@@ -134,11 +126,7 @@ impl Destination {
     /// Take a turn. What is called first is stored first.
     fn enter(self: &Arc<Self>, key: Option<&Arc<str>>) -> Result<Turn, Refusal> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let mut turn = Turn {
-            destination: self.clone(),
-            key: None,
-            wait: None,
-        };
+        let mut turn = Turn { destination: self.clone(), key: None, wait: None };
         if before >= self.share.load(Ordering::Relaxed) {
             self.metrics.publish_failed(&self.text, "overloaded");
             return Err(Refusal::Overloaded("events for one destination"));
@@ -217,21 +205,13 @@ pub fn begin(
         .into_iter()
         .map(|(destination, name)| Ok((destination.enter(event.key.as_ref())?, name)))
         .collect::<Result<_, Refusal>>()?;
-    Ok(Publishing {
-        event,
-        parts,
-        began: Instant::now(),
-    })
+    Ok(Publishing { event, parts, began: Instant::now() })
 }
 
 impl Publishing {
     /// Wait until every destination has stored the event, or one can't.
     pub async fn finish(self) -> Result<Receipt, Refusal> {
-        let Self {
-            event,
-            mut parts,
-            began,
-        } = self;
+        let Self { event, mut parts, began } = self;
         let store = async |(turn, name): (Turn, String)| {
             let destination = turn.destination.clone();
             let deadline = began + destination.ack_timeout;
@@ -242,10 +222,7 @@ impl Publishing {
             (Some(only), true) => store(only).await,
             (Some(last), false) => {
                 parts.push(last);
-                join_all(parts.into_iter().map(store))
-                    .await
-                    .into_iter()
-                    .collect()
+                join_all(parts.into_iter().map(store)).await.into_iter().collect()
             }
         }
         .map(|()| Receipt::Stored)
@@ -315,13 +292,8 @@ impl Turn {
             }
         }
         let destination = &self.destination;
-        destination
-            .metrics
-            .publish_failed(&destination.text, "queued");
-        Err(sink::Error::retry(
-            "queued",
-            "an earlier event of this key was not stored in time",
-        ))
+        destination.metrics.publish_failed(&destination.text, "queued");
+        Err(sink::Error::retry("queued", "an earlier event of this key was not stored in time"))
     }
 }
 

@@ -23,12 +23,10 @@ use crate::message::Refusal;
 
 /// The routes of the public listener, by path.
 pub fn router(bridge: Arc<Bridge>, endpoints: BTreeMap<String, Arc<Endpoint>>) -> Router {
-    let router = endpoints
-        .into_iter()
-        .fold(Router::new(), |router, (path, endpoint)| {
-            let state = (bridge.clone(), endpoint);
-            router.route(&path, any(webhook).with_state(state))
-        });
+    let router = endpoints.into_iter().fold(Router::new(), |router, (path, endpoint)| {
+        let state = (bridge.clone(), endpoint);
+        router.route(&path, any(webhook).with_state(state))
+    });
     router.fallback(async |request: Request| {
         refuse_unread(request.into_body());
         response::not_found()

@@ -65,12 +65,7 @@ impl Routes {
         let events = endpoint
             .events
             .iter()
-            .map(|rule| {
-                Ok(EventRule {
-                    types: rule.types.clone(),
-                    to: all(&rule.to)?,
-                })
-            })
+            .map(|rule| Ok(EventRule { types: rule.types.clone(), to: all(&rule.to)? }))
             .collect::<Result<_, Error>>()?;
         let questions = endpoint
             .questions
@@ -129,11 +124,10 @@ impl Routes {
 
     /// The destinations of an event type; none means that it is dropped on purpose.
     pub fn event(&self, kind: &str) -> &[Arc<Destination>] {
-        let rule = self.events.iter().find(|rule| {
-            rule.types
-                .iter()
-                .any(|pattern| glob::matches(pattern, kind))
-        });
+        let rule = self
+            .events
+            .iter()
+            .find(|rule| rule.types.iter().any(|pattern| glob::matches(pattern, kind)));
         rule.map_or(std::slice::from_ref(&self.default_event), |rule| &rule.to)
     }
 
@@ -161,19 +155,14 @@ impl Routes {
 
     /// Whether some rule gives an answer without a worker.
     pub fn has_fallback(&self) -> bool {
-        self.questions
-            .iter()
-            .chain(&self.tools)
-            .any(|rule| rule.fallback.is_some())
+        self.questions.iter().chain(&self.tools).any(|rule| rule.fallback.is_some())
     }
 }
 
 impl AskRule {
     /// Which of the patterns fits.
     fn place(&self, name: &str) -> Option<usize> {
-        self.patterns
-            .iter()
-            .position(|pattern| glob::matches(pattern, name))
+        self.patterns.iter().position(|pattern| glob::matches(pattern, name))
     }
 
     /// The subject of a question.
@@ -189,17 +178,11 @@ impl AskRule {
 }
 
 fn find(destinations: &mut Destinations, text: &str) -> Result<Arc<Destination>, Error> {
-    destinations.get(text).map_err(|error| Error {
-        text: text.to_owned(),
-        error,
-    })
+    destinations.get(text).map_err(|error| Error { text: text.to_owned(), error })
 }
 
 fn subject(text: &str) -> Result<Template, Error> {
-    Template::subject(text).map_err(|error| Error {
-        text: text.to_owned(),
-        error,
-    })
+    Template::subject(text).map_err(|error| Error { text: text.to_owned(), error })
 }
 
 fn json(value: &serde_json::Value) -> Bytes {

@@ -88,18 +88,11 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listen = |address, key| {
-        connection::bind(address).map_err(|source| Error::Listen {
-            address,
-            key,
-            source,
-        })
+        connection::bind(address).map_err(|source| Error::Listen { address, key, source })
     };
     let http = listen(config.http.listen, "http.listen")?;
     let admin = listen(config.admin.listen, "admin.listen")?;
-    let addresses = Addresses {
-        http: http.local_addr()?,
-        admin: admin.local_addr()?,
-    };
+    let addresses = Addresses { http: http.local_addr()?, admin: admin.local_addr()? };
 
     let mut background = JoinSet::new();
     let parts = Parts::build(&config, &mut background)?;
@@ -110,14 +103,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     let admin_router = admin::router(parts.bridge.clone(), parts.health.clone());
     background.spawn(async move {
         // It answers until the very end.
-        connection::serve(
-            admin,
-            admin_router,
-            clock,
-            ADMIN_CONNECTIONS,
-            std::future::pending(),
-        )
-        .await;
+        connection::serve(admin, admin_router, clock, ADMIN_CONNECTIONS, std::future::pending())
+            .await;
     });
 
     let began = Instant::now();
@@ -145,10 +132,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         for broker in health.down() {
-            warn!(
-                broker,
-                "serving without this broker; still trying to connect"
-            );
+            warn!(broker, "serving without this broker; still trying to connect");
         }
         health.set_started();
     });
@@ -229,12 +213,8 @@ impl Parts {
         for text in &findings.uncovered {
             warn!("{text}; trying on");
         }
-        let problems: Vec<_> = findings
-            .refused
-            .iter()
-            .chain(&findings.uncovered)
-            .map(ToString::to_string)
-            .collect();
+        let problems: Vec<_> =
+            findings.refused.iter().chain(&findings.uncovered).map(ToString::to_string).collect();
         for text in &findings.refused {
             tracing::error!("{text}");
         }
@@ -247,10 +227,7 @@ impl Parts {
 
     /// Look at the streams once, before anything is served, if there is a connection.
     async fn first_look(&self, deadline: Instant) -> Option<Findings> {
-        if !timeout_at(deadline, self.events_attempted())
-            .await
-            .unwrap_or(false)
-        {
+        if !timeout_at(deadline, self.events_attempted()).await.unwrap_or(false) {
             return None;
         }
         let findings = self.look().await?;

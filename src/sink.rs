@@ -58,29 +58,17 @@ pub struct Error {
 impl Error {
     /// A fault of the destination that may be over in a moment.
     pub fn blip(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            class: Class::Blip,
-            reason,
-            detail: detail.into(),
-        }
+        Self { class: Class::Blip, reason, detail: detail.into() }
     }
 
     /// A fault of the destination.
     pub fn retry(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            class: Class::Retry,
-            reason,
-            detail: detail.into(),
-        }
+        Self { class: Class::Retry, reason, detail: detail.into() }
     }
 
     /// A fault of the event.
     pub fn reject(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            class: Class::Reject,
-            reason,
-            detail: detail.into(),
-        }
+        Self { class: Class::Reject, reason, detail: detail.into() }
     }
 
     /// No acknowledgement came in time.

@@ -32,9 +32,7 @@ pub fn init(log: &Log) {
         .with_target(false);
     // The only error is that a logger is already in place.
     let _ = match log.format {
-        LogFormat::Text => builder
-            .with_ansi(std::io::stderr().is_terminal())
-            .try_init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
     };
 }

@@ -106,11 +106,7 @@ pub struct Error {
 
 impl Error {
     fn new(offset: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            offset,
-            message: message.into(),
-            hint: Some(hint.into()),
-        }
+        Self { offset, message: message.into(), hint: Some(hint.into()) }
     }
 }
 
@@ -236,11 +232,7 @@ impl Template {
                     }
                     for byte in value.bytes() {
                         let character = char::from(byte);
-                        out.push(if stays_in_topic(character) {
-                            character
-                        } else {
-                            '-'
-                        });
+                        out.push(if stays_in_topic(character) { character } else { '-' });
                         if out.len() > TOPIC_LIMIT {
                             break 'parts;
                         }
@@ -333,11 +325,7 @@ impl Template {
             }
             _ => "subjects hold visible ASCII characters without spaces",
         };
-        Err(Error::new(
-            offset,
-            format!("{} can't stand in a subject", quoted(character)),
-            hint,
-        ))
+        Err(Error::new(offset, format!("{} can't stand in a subject", quoted(character)), hint))
     }
 
     fn check_subject_tokens(&self, text: &str) -> Result<(), Error> {
@@ -412,12 +400,7 @@ pub(crate) fn nearest<'a>(
     let word = word.to_lowercase();
     candidates
         .into_iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&word, &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::jaro_winkler(&word, &candidate.to_lowercase()), candidate))
         .filter(|(similarity, _)| *similarity > 0.8)
         .max_by(|(left, _), (right, _)| left.total_cmp(right))
         .map(|(_, candidate)| candidate)
@@ -492,18 +475,11 @@ fn push_hash(hash: Sha256, out: &mut String) {
 }
 
 fn hex(nibble: u8, letters: u8) -> char {
-    char::from(if nibble < 10 {
-        b'0' + nibble
-    } else {
-        letters + nibble - 10
-    })
+    char::from(if nibble < 10 { b'0' + nibble } else { letters + nibble - 10 })
 }
 
 fn floor_char_boundary(text: &str, limit: usize) -> usize {
-    (0..=limit)
-        .rev()
-        .find(|at| text.is_char_boundary(*at))
-        .unwrap_or(0)
+    (0..=limit).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -513,18 +489,11 @@ mod tests {
     use super::*;
 
     fn vars<'a>(kind: &'a str, value: &'a str) -> Vars<'a> {
-        Vars {
-            endpoint: "vapi",
-            kind,
-            key: Some(value),
-            function: Some(value),
-        }
+        Vars { endpoint: "vapi", kind, key: Some(value), function: Some(value) }
     }
 
     fn subject(template: &str, kind: &str, value: &str) -> String {
-        Template::subject(template)
-            .unwrap()
-            .render_subject(&vars(kind, value))
+        Template::subject(template).unwrap().render_subject(&vars(kind, value))
     }
 
     fn error(template: &str) -> (usize, String, String) {
@@ -542,10 +511,7 @@ mod tests {
             subject("{endpoint}.tool.{function}", "", "get_Weather-2"),
             "vapi.tool.get_Weather-2"
         );
-        assert_eq!(
-            subject("a.{type}.{key}", "chat.created", "0f-1"),
-            "a.chat.created.0f-1"
-        );
+        assert_eq!(subject("a.{type}.{key}", "chat.created", "0f-1"), "a.chat.created.0f-1");
     }
 
     #[test]
@@ -566,20 +532,11 @@ mod tests {
 
     #[test]
     fn foreign_characters_are_escaped() {
-        assert_eq!(
-            subject("x.{key}", "", "* >\r\n%\u{0}\u{e9}"),
-            "x.%2A%20%3E%0D%0A%25%00%C3%A9"
-        );
+        assert_eq!(subject("x.{key}", "", "* >\r\n%\u{0}\u{e9}"), "x.%2A%20%3E%0D%0A%25%00%C3%A9");
         assert_eq!(subject("x.{type}", "", ""), "x.%");
-        let absent = Vars {
-            key: None,
-            function: None,
-            ..vars("t", "")
-        };
+        let absent = Vars { key: None, function: None, ..vars("t", "") };
         assert_eq!(
-            Template::subject("x.{key}.{function}")
-                .unwrap()
-                .render_subject(&absent),
+            Template::subject("x.{key}.{function}").unwrap().render_subject(&absent),
             "x.%.%"
         );
     }
@@ -601,10 +558,7 @@ mod tests {
                 let (kept, hash) = value.split_once("%-").unwrap();
                 assert_eq!(hash.len(), 32);
                 // No escape is cut in half.
-                assert!(
-                    kept.split('%').skip(1).all(|escape| escape.len() >= 2),
-                    "{kept}"
-                );
+                assert!(kept.split('%').skip(1).all(|escape| escape.len() >= 2), "{kept}");
                 // A value that looks like the cut one is something else.
                 assert_ne!(subject(template, value, value), rendered);
             }
@@ -649,9 +603,7 @@ mod tests {
                 0 => self.below(400),
                 _ => self.below(6),
             };
-            (0..length)
-                .map(|_| LETTERS[self.below(LETTERS.len())])
-                .collect()
+            (0..length).map(|_| LETTERS[self.below(LETTERS.len())]).collect()
         }
     }
 
@@ -676,14 +628,9 @@ mod tests {
                     function: Some(&function),
                 };
                 let subject = template.render_subject(&vars);
+                assert!(subject.split('.').all(|token| !token.is_empty()), "{subject}");
                 assert!(
-                    subject.split('.').all(|token| !token.is_empty()),
-                    "{subject}"
-                );
-                assert!(
-                    subject
-                        .bytes()
-                        .all(|b| b.is_ascii_graphic() && b != b'*' && b != b'>'),
+                    subject.bytes().all(|b| b.is_ascii_graphic() && b != b'*' && b != b'>'),
                     "{subject}"
                 );
                 assert!(covers(&pattern, &subject), "{pattern} {subject}");
@@ -698,31 +645,20 @@ mod tests {
         let mut seen = std::collections::HashMap::new();
         for _ in 0..20_000 {
             let (kind, key) = (random.text(), random.text());
-            let subject = template.render_subject(&Vars {
-                kind: &kind,
-                ..vars("", &key)
-            });
+            let subject = template.render_subject(&Vars { kind: &kind, ..vars("", &key) });
             let before = seen.insert(subject.clone(), (kind.clone(), key.clone()));
-            assert!(
-                before.is_none_or(|before| before == (kind, key)),
-                "{subject}"
-            );
+            assert!(before.is_none_or(|before| before == (kind, key)), "{subject}");
         }
     }
 
     fn topic(template: &str, kind: &str, value: &str) -> String {
-        Template::topic(template)
-            .unwrap()
-            .render_topic(&vars(kind, value))
+        Template::topic(template).unwrap().render_topic(&vars(kind, value))
     }
 
     #[test]
     fn topics_are_legal() {
         assert_eq!(topic("{endpoint}.events", "", ""), "vapi.events");
-        assert_eq!(
-            topic("calls.{type}", "chat.created", ""),
-            "calls.chat.created"
-        );
+        assert_eq!(topic("calls.{type}", "chat.created", ""), "calls.chat.created");
         assert_eq!(topic("calls.{key}", "", "a b*\u{e9}"), "calls.a-b---");
         assert_eq!(topic("calls.{key}", "", ""), "calls.-");
         assert_eq!(topic(".{key}", "", "."), "--");
@@ -736,10 +672,7 @@ mod tests {
 
     #[test]
     fn long_topics_are_cut() {
-        let (one, other) = (
-            format!("{}1", "a".repeat(300)),
-            format!("{}2", "a".repeat(300)),
-        );
+        let (one, other) = (format!("{}1", "a".repeat(300)), format!("{}2", "a".repeat(300)));
         let name = topic("calls.{key}", "", &one);
         assert_eq!(name.len(), 249);
         assert_ne!(name, topic("calls.{key}", "", &other));
@@ -780,11 +713,7 @@ mod tests {
         assert!(error("_INBOX.x").1.contains("`_INBOX`"));
         assert!(error("_IN{key}.x").1.contains("`_INBOX`"));
         assert!(Template::subject("_mine.{key}").is_ok());
-        assert!(
-            error(&format!("a{}", "{key}".repeat(20)))
-                .1
-                .contains("2561 bytes")
-        );
+        assert!(error(&format!("a{}", "{key}".repeat(20))).1.contains("2561 bytes"));
         assert_eq!(
             Template::topic("a/b").unwrap_err().message,
             "`/` can't stand in a topic's name"

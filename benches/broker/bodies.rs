@@ -14,22 +14,13 @@ pub(crate) struct Body {
 
 /// What people say: with the escapes and the letters beyond ASCII that a transcript holds.
 const TURNS: [(&str, &str); 4] = [
-    (
-        "bot",
-        r"Hello, this is the front desk of Example Dental. How can I help you today?",
-    ),
-    (
-        "user",
-        r#"Hi, I'd like to move my appointment, please. It's \"the one on Thursday\"."#,
-    ),
+    ("bot", r"Hello, this is the front desk of Example Dental. How can I help you today?"),
+    ("user", r#"Hi, I'd like to move my appointment, please. It's \"the one on Thursday\"."#),
     (
         "bot",
         r"Of course, I'm glad to help with that. Could you tell me your name and your date of birth?\nTake your time.",
     ),
-    (
-        "user",
-        "Sure: it's Zoë Müller, and I was born on the fourth of May, nineteen eighty-seven.",
-    ),
+    ("user", "Sure: it's Zoë Müller, and I was born on the fourth of May, nineteen eighty-seven."),
 ];
 
 impl Body {
@@ -44,10 +35,7 @@ impl Body {
     /// A question of `size` bytes: `tool-calls` with one call of `get_weather`.
     pub(crate) fn question(size: usize) -> Self {
         let call = r#"{"id":"call_1","type":"function","function":{"name":"get_weather","arguments":{"city":"Oslo"}}}"#;
-        Self::new(
-            &format!(r#""type":"tool-calls","toolCallList":[{call}]"#),
-            size,
-        )
+        Self::new(&format!(r#""type":"tool-calls","toolCallList":[{call}]"#), size)
     }
 
     /// Members of the message, then as much conversation as it takes, then the call.
@@ -89,10 +77,7 @@ impl Body {
         text.push_str(&format!(r#","pad":"{}""#, "x".repeat(missing)));
         let key = text.len() + key;
         text.push_str(&end);
-        Self {
-            bytes: text.into(),
-            key: key..key + KEY.len(),
-        }
+        Self { bytes: text.into(), key: key..key + KEY.len() }
     }
 
     /// Where the key is.

@@ -79,10 +79,7 @@ impl Load {
         }
         let elapsed = began.elapsed();
         all.sort_unstable();
-        Seen {
-            elapsed,
-            latencies: all,
-        }
+        Seen { elapsed, latencies: all }
     }
 }
 
@@ -95,11 +92,7 @@ struct Pace {
 
 impl Pace {
     fn new(began: Instant, rate: f64) -> Self {
-        Self {
-            began,
-            interval: Duration::from_secs_f64(1.0 / rate),
-            turns: AtomicU64::new(0),
-        }
+        Self { began, interval: Duration::from_secs_f64(1.0 / rate), turns: AtomicU64::new(0) }
     }
 
     /// Waits for the next turn. By looking at the clock again and again: timers tick in milliseconds, and would
@@ -154,9 +147,7 @@ fn is_complete(response: &[u8]) -> bool {
     };
     const LENGTH: &[u8] = b"content-length: ";
     let at = find(&response[..head], LENGTH).expect("a response that says its length");
-    let digits = response[at + LENGTH.len()..]
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit());
+    let digits = response[at + LENGTH.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     let length = digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
     response.len() >= head + 4 + length
 }

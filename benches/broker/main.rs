@@ -23,11 +23,7 @@
 mod bodies;
 mod load;
 mod server;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "made for the tests, which use all of it"
-)]
+#[allow(dead_code, unused_imports, reason = "made for the tests, which use all of it")]
 mod support;
 
 use std::time::Duration;
@@ -145,11 +141,7 @@ async fn measure(arguments: &Arguments) {
             }
         }
         if let (Some(_), [target]) = (arguments.case, &mut targets[..]) {
-            println!(
-                "process {}: {:?}, {size} bytes",
-                target.server.id(),
-                target.case
-            );
+            println!("process {}: {:?}, {size} bytes", target.server.id(), target.case);
             let Round { rate, cpu, .. } = target.round(round, arguments.rate).await;
             println!("{rate:.0} requests/s, {cpu:.1} µs of CPU each");
             continue;
@@ -170,10 +162,7 @@ async fn measure(arguments: &Arguments) {
             println!("{}", target.row(size));
         }
     }
-    println!(
-        "\nIdle, connected to both brokers: {:.1} MiB RSS.",
-        mebibytes(idle)
-    );
+    println!("\nIdle, connected to both brokers: {:.1} MiB RSS.", mebibytes(idle));
 }
 
 /// The stream and the topic. Both keep a bounded amount, as far as their broker looks in time.
@@ -192,10 +181,7 @@ async fn prepare(nats: &Nats, kafka: &Kafka) {
         .create_topic_with(
             TOPIC,
             6,
-            &[
-                ("retention.bytes", "134217728"),
-                ("segment.bytes", "67108864"),
-            ],
+            &[("retention.bytes", "134217728"), ("segment.bytes", "67108864")],
         )
         .await;
 }
@@ -229,12 +215,7 @@ impl Target {
         };
         let mut load = Load::connect(&server.address(), PATH, SECRET, &case.body(size)).await;
         load.run(WARM_UP, None).await;
-        Self {
-            case,
-            server,
-            load,
-            rounds: Vec::new(),
-        }
+        Self { case, server, load, rounds: Vec::new() }
     }
 
     async fn round(&mut self, time: Duration, rate: Option<f64>) -> Round {
@@ -313,12 +294,7 @@ async fn machine(arguments: &Arguments, nats: &Nats) -> String {
 fn kafka_version() -> String {
     let jars = std::fs::read_dir(support::tool("kafka/libs")).unwrap();
     let names = jars.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let version = |name: String| {
-        Some(
-            name.strip_prefix("kafka_2.13-")?
-                .strip_suffix(".jar")?
-                .to_owned(),
-        )
-    };
+    let version =
+        |name: String| Some(name.strip_prefix("kafka_2.13-")?.strip_suffix(".jar")?.to_owned());
     names.filter_map(version).next().unwrap_or_default()
 }

@@ -76,12 +76,8 @@ impl Server {
     pub(crate) fn cpu(&self) -> Duration {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
         // The name in parentheses may hold blanks: fields are counted from behind it.
-        let fields: Vec<&str> = text
-            .rsplit_once(')')
-            .expect("a name")
-            .1
-            .split_whitespace()
-            .collect();
+        let fields: Vec<&str> =
+            text.rsplit_once(')').expect("a name").1.split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
         // Linux counts in hundredths of a second wherever it talks to programs.
         Duration::from_millis(10 * ticks)
@@ -120,19 +116,13 @@ impl Helper {
 
     fn start(arguments: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut process = Process::start(&mut command, None);
         let mut output = BufReader::new(process.child().stdout.take().expect("a pipe"));
         let mut said = String::new();
         output.read_line(&mut said).unwrap();
         assert!(!said.is_empty(), "{arguments:?} ended at once");
-        Self {
-            process,
-            said: said.trim().to_owned(),
-        }
+        Self { process, said: said.trim().to_owned() }
     }
 }
 

@@ -27,9 +27,7 @@ pub(crate) fn missing(part: &str) {
 
 /// A path below `.tools`, where `make tools` puts what is downloaded.
 pub(crate) fn tool(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join(".tools")
-        .join(path)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools").join(path)
 }
 
 /// Waits until `probe` gives a value.

@@ -17,10 +17,7 @@ impl Secret {
         Self {
             // A name that is none was a problem of the configuration; it accepts nobody.
             header: header.parse().ok(),
-            digests: secrets
-                .iter()
-                .map(|secret| digest(secret.expose().as_bytes()))
-                .collect(),
+            digests: secrets.iter().map(|secret| digest(secret.expose().as_bytes())).collect(),
         }
     }
 
@@ -34,9 +31,7 @@ impl Secret {
             return false;
         };
         let given = digest(value.as_bytes());
-        self.digests
-            .iter()
-            .fold(false, |accepted, digest| accepted | same(digest, &given))
+        self.digests.iter().fold(false, |accepted, digest| accepted | same(digest, &given))
     }
 }
 
@@ -46,10 +41,7 @@ fn digest(secret: &[u8]) -> [u8; 32] {
 }
 
 fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    a.iter()
-        .zip(b)
-        .fold(0, |difference, (a, b)| difference | (a ^ b))
-        == 0
+    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -61,10 +53,7 @@ mod tests {
     fn one_header_with_one_of_the_secrets_is_let_in() {
         let secret = Secret::new(
             "X-Vapi-Secret",
-            &[
-                config::secret::Secret::new("old"),
-                config::secret::Secret::new("new"),
-            ],
+            &[config::secret::Secret::new("old"), config::secret::Secret::new("new")],
         );
         let headers = |values: &[&str]| {
             let mut headers = HeaderMap::new();
@@ -75,14 +64,7 @@ mod tests {
         };
         assert!(secret.accepts(&headers(&["old"])));
         assert!(secret.accepts(&headers(&["new"])));
-        for wrong in [
-            &[][..],
-            &[""],
-            &["ol"],
-            &["oldx"],
-            &["old", "old"],
-            &["x", "old"],
-        ] {
+        for wrong in [&[][..], &[""], &["ol"], &["oldx"], &["old", "old"], &["x", "old"]] {
             assert!(!secret.accepts(&headers(wrong)), "{wrong:?}");
         }
     }

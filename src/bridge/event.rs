@@ -63,14 +63,7 @@ fn begin(
 /// A webhook as the event that it is.
 pub(super) fn whole(endpoint: &Endpoint, webhook: &Webhook, about: &About) -> Event {
     let (id, content_type) = (webhook.id.clone(), webhook.content_type.clone());
-    event(
-        endpoint,
-        webhook,
-        about,
-        id,
-        content_type,
-        webhook.body.clone(),
-    )
+    event(endpoint, webhook, about, id, content_type, webhook.body.clone())
 }
 
 /// An event that comes of a webhook.
@@ -82,9 +75,7 @@ pub(super) fn event(
     content_type: Arc<str>,
     payload: Bytes,
 ) -> Event {
-    let kind: Arc<str> = [endpoint.source.event_prefix(), &about.kind]
-        .concat()
-        .into();
+    let kind: Arc<str> = [endpoint.source.event_prefix(), &about.kind].concat().into();
     Event {
         id,
         endpoint: webhook.endpoint.clone(),
@@ -105,10 +96,5 @@ pub(super) fn vars<'a>(
     about: &'a About,
     function: Option<&'a str>,
 ) -> Vars<'a> {
-    Vars {
-        endpoint: &endpoint.name,
-        kind: &about.kind,
-        key: about.key.as_deref(),
-        function,
-    }
+    Vars { endpoint: &endpoint.name, kind: &about.kind, key: about.key.as_deref(), function }
 }

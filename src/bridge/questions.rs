@@ -40,23 +40,13 @@ pub(super) async fn ask(
         has_place: permit.is_some(),
     };
     walk.copy(&questions);
-    let Answered {
-        outcome,
-        fell_back,
-        result,
-    } = Finish::new(walk.answer(questions, permit, charge)).await;
+    let Answered { outcome, fell_back, result } =
+        Finish::new(walk.answer(questions, permit, charge)).await;
     let fate = match (&result, fell_back) {
         (Ok(_), true) => "fallback",
         _ => outcome.as_str(),
     };
-    Done {
-        id: Some(id),
-        outcome: Some(outcome),
-        result,
-        label,
-        kind: Some("question"),
-        fate,
-    }
+    Done { id: Some(id), outcome: Some(outcome), result, label, kind: Some("question"), fate }
 }
 
 /// One webhook with questions.
@@ -93,31 +83,18 @@ impl Walk {
             .iter()
             .enumerate()
             .map(|(place, question)| {
-                (
-                    place,
-                    question,
-                    self.payload(question, members, &mut charge),
-                )
+                (place, question, self.payload(question, members, &mut charge))
             })
             .collect();
         let asking = prepared
             .into_iter()
             .map(|(place, question, payload)| self.one(place, question, payload, *form));
         let answers = join_all(asking).await;
-        let outcome = answers
-            .iter()
-            .map(|answer| answer.outcome)
-            .max()
-            .unwrap_or(Outcome::Answered);
-        let fell_back = answers
-            .iter()
-            .any(|answer| matches!(answer.content, Content::Fallback(_)));
+        let outcome =
+            answers.iter().map(|answer| answer.outcome).max().unwrap_or(Outcome::Answered);
+        let fell_back = answers.iter().any(|answer| matches!(answer.content, Content::Fallback(_)));
         let result = self.endpoint.source.reply(*form, all, answers);
-        Answered {
-            outcome,
-            fell_back,
-            result,
-        }
+        Answered { outcome, fell_back, result }
     }
 
     /// What the worker gets; its bytes are held as long as the webhook's.
@@ -178,10 +155,7 @@ impl Walk {
             },
         };
         let answer = match answered {
-            Ok(reply) => Answer {
-                outcome: Outcome::Answered,
-                content: Content::Reply(reply),
-            },
+            Ok(reply) => Answer { outcome: Outcome::Answered, content: Content::Reply(reply) },
             // A job that isn't stored has no result that could be made up.
             Err(failed) if question.is_async => fall_back(failed, None),
             Err(failed) => fall_back(failed, self.fallback(rule)),
@@ -250,12 +224,7 @@ impl Walk {
             payload,
         );
         let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
-        let refused = || {
-            (
-                Outcome::Disconnected,
-                Some("the job could not be stored".to_owned()),
-            )
-        };
+        let refused = || (Outcome::Disconnected, Some("the job could not be stored".to_owned()));
         let to = self.endpoint.routes.job();
         let to = [(to.clone(), to.name(&vars))];
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
@@ -271,31 +240,17 @@ impl Walk {
             (Some(question), Some(permit)) => {
                 let ask = self.prepare(question, rule, self.webhook.body.clone());
                 let body = ask.stream(self.bridge.questions.as_ref()).await;
-                body.map(|body| hold(body, permit))
-                    .map_err(|(outcome, _)| outcome)
+                body.map(|body| hold(body, permit)).map_err(|(outcome, _)| outcome)
             }
             _ => Err(Outcome::Overloaded),
         };
         let outcome = asked.as_ref().err().copied().unwrap_or(Outcome::Answered);
         let label = self.about.label.into();
-        self.bridge.metrics.asked(
-            &self.endpoint.name,
-            &label,
-            outcome.as_str(),
-            began.elapsed(),
-        );
-        let fallback = || {
-            self.fallback(rule)
-                .map(Reply::json)
-                .ok_or(Refusal::Unanswered(outcome))
-        };
+        self.bridge.metrics.asked(&self.endpoint.name, &label, outcome.as_str(), began.elapsed());
+        let fallback = || self.fallback(rule).map(Reply::json).ok_or(Refusal::Unanswered(outcome));
         let fell_back = asked.is_err() && rule.fallback.is_some();
         let result = asked.map(Reply::bytes).or_else(|_| fallback());
-        Answered {
-            outcome,
-            fell_back,
-            result,
-        }
+        Answered { outcome, fell_back, result }
     }
 
     /// Store the webhook as an event too, where a rule says so; beside the answer, and never in its way.
@@ -305,10 +260,7 @@ impl Walk {
             let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
             for destination in &self.rule(question).0.copy_to {
                 let name = destination.name(&vars);
-                if !to
-                    .iter()
-                    .any(|(known, at)| known.text() == destination.text() && *at == name)
-                {
+                if !to.iter().any(|(known, at)| known.text() == destination.text() && *at == name) {
                     to.push((destination.clone(), name));
                 }
             }

@@ -29,11 +29,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
     let config = load(&arguments.config)?;
-    let reached = if arguments.connect {
-        block_on(connect::run(&config))?
-    } else {
-        Vec::new()
-    };
+    let reached = if arguments.connect { block_on(connect::run(&config))? } else { Vec::new() };
     let mut text = format!("ok: {}: {}", arguments.config.display(), summary(&config));
     for line in reached {
         text.push('\n');
@@ -97,11 +93,7 @@ fn number(count: usize, word: &str) -> String {
 }
 
 fn list(items: &[String]) -> String {
-    if items.is_empty() {
-        "none".to_owned()
-    } else {
-        items.join(", ")
-    }
+    if items.is_empty() { "none".to_owned() } else { items.join(", ") }
 }
 
 #[cfg(test)]
@@ -128,9 +120,6 @@ mod tests {
             summary(&config),
             "1 endpoint (vapi at /vapi); 2 destinations (kafka:reports, nats:vapi.events.{type})"
         );
-        assert_eq!(
-            summary(&Config::default()),
-            "0 endpoints (none); 0 destinations (none)"
-        );
+        assert_eq!(summary(&Config::default()), "0 endpoints (none); 0 destinations (none)");
     }
 }

@@ -59,14 +59,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         return print(text.trim_end());
     }
     if let Err(error) = TcpListener::bind(arguments.listen) {
-        return Err(Failure::failed(format_args!(
-            "can't listen on {}: {error}",
-            arguments.listen
-        ))
-        .hint(format_args!(
-            "`{} dev --listen 127.0.0.1:0` takes a free port",
-            program()
-        )));
+        return Err(Failure::failed(format_args!("can't listen on {}: {error}", arguments.listen))
+            .hint(format_args!("`{} dev --listen 127.0.0.1:0` takes a free port", program())));
     }
     block_on(all(arguments.listen, arguments.kafka))?;
     Ok(ExitCode::SUCCESS)
@@ -82,11 +76,8 @@ async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
         .map_err(|error| Failure::failed(format_args!("can't start the demo worker: {error}")))?;
 
     // As late as possible, so that it is still free when it is listened on.
-    let admin = if TcpListener::bind(ADMIN).is_ok() {
-        ADMIN
-    } else {
-        SocketAddr::new(ADMIN.ip(), 0)
-    };
+    let admin =
+        if TcpListener::bind(ADMIN).is_ok() { ADMIN } else { SocketAddr::new(ADMIN.ip(), 0) };
     let text = settings(listen, admin, nats.url(), brokers.as_deref());
     let config = settle(load::parse("hookbus dev", &text, |_| None))?;
     telemetry::init(&config.log);
@@ -210,39 +201,17 @@ hookbus dev is ready; Ctrl-C stops all of it.
 Try this in another terminal:
 "#
     );
-    let to = if url == send::DEFAULT_TARGET {
-        String::new()
-    } else {
-        format!(" --to {url}")
-    };
+    let to = if url == send::DEFAULT_TARGET { String::new() } else { format!(" --to {url}") };
     for (what, comment) in [
         ("tool-calls", "a tool call, answered by the demo worker"),
-        (
-            r#"tool-calls --function get_weather --arguments '{"city": "Oslo"}'"#,
-            "another function",
-        ),
-        (
-            "tool-calls --function book_appointment",
-            "an answer that is JSON",
-        ),
-        (
-            "tool-calls --function slow_lookup",
-            "too slow: after 3 s the fallback",
-        ),
-        (
-            "tool-calls --function broken_tool",
-            "the worker fails: an error",
-        ),
-        (
-            "tool-calls--parallel3",
-            "three at once; nobody answers one of them",
-        ),
+        (r#"tool-calls --function get_weather --arguments '{"city": "Oslo"}'"#, "another function"),
+        ("tool-calls --function book_appointment", "an answer that is JSON"),
+        ("tool-calls --function slow_lookup", "too slow: after 3 s the fallback"),
+        ("tool-calls --function broken_tool", "the worker fails: an error"),
+        ("tool-calls--parallel3", "three at once; nobody answers one of them"),
         ("tool-calls--async", "a job: stored, and not waited for"),
         ("assistant-request", "which assistant takes the call"),
-        (
-            "transfer-destination-request",
-            "nobody answers: the fallback",
-        ),
+        ("transfer-destination-request", "nobody answers: the fallback"),
         ("campaign.predial", "nobody answers, no fallback: 503"),
         ("end-of-call-report", "an event: stored before the 200"),
         (
@@ -335,16 +304,8 @@ mod tests {
     fn the_commands_name_the_address_when_it_is_another() {
         let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let text = |port| {
-            let addresses = serve::Addresses {
-                http: address(port),
-                admin: ADMIN,
-            };
-            welcome(
-                &addresses,
-                "nats://127.0.0.1:4222",
-                "http://127.0.0.1:8222",
-                None,
-            )
+            let addresses = serve::Addresses { http: address(port), admin: ADMIN };
+            welcome(&addresses, "nats://127.0.0.1:4222", "http://127.0.0.1:8222", None)
         };
         assert!(!text(8080).contains("--to"));
         assert!(text(8081).contains("send tool-calls --to http://127.0.0.1:8081/vapi\n"));

@@ -99,10 +99,7 @@ fn secret(text: &str) -> Result<Secret, Infallible> {
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| format!("`{name}` is not a header name"))?;
+    let name = name.trim().parse().map_err(|_| format!("`{name}` is not a header name"))?;
     let value =
         HeaderValue::from_str(value.trim()).map_err(|_| "a header can't hold this value")?;
     Ok((name, value))
@@ -115,11 +112,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let body = body(&arguments)?;
     let many = arguments.count > 1;
     let post = Post::new(arguments)?;
-    if many {
-        block_on(post_many(post, body))
-    } else {
-        block_on(post_one(post, body))
-    }
+    if many { block_on(post_many(post, body)) } else { block_on(post_one(post, body)) }
 }
 
 fn list() -> Outcome {
@@ -161,11 +154,7 @@ fn body(arguments: &Arguments) -> Result<Body, Failure> {
         edits = call_edits(&original, arguments)?;
     }
     edits.extend(arguments.edits.iter().cloned());
-    let mut body = Body {
-        original,
-        numbered: edits.iter().any(Edit::is_numbered),
-        edits,
-    };
+    let mut body = Body { original, numbered: edits.iter().any(Edit::is_numbered), edits };
     // Every mistake shows here, before anything is sent.
     let first = body.render(1)?;
     if !body.numbered {
@@ -183,9 +172,7 @@ fn read(what: &str) -> Result<Bytes, Failure> {
         let mut bytes = Vec::new();
         return match io::stdin().lock().read_to_end(&mut bytes) {
             Ok(_) => Ok(Bytes::from(bytes)),
-            Err(error) => Err(Failure::failed(format_args!(
-                "can't read standard input: {error}"
-            ))),
+            Err(error) => Err(Failure::failed(format_args!("can't read standard input: {error}"))),
         };
     }
     let path = Path::new(what);
@@ -205,9 +192,8 @@ fn unknown(what: &str) -> Failure {
         .map(|sample| sample.name)
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
-        Some(name) if likeness(name) > 0.8 => failure.hint(format_args!(
-            "did you mean `{name}`? `hookbus send --list` shows all samples"
-        )),
+        Some(name) if likeness(name) > 0.8 => failure
+            .hint(format_args!("did you mean `{name}`? `hookbus send --list` shows all samples")),
         _ => failure.hint("`hookbus send --list` shows all samples"),
     }
 }
@@ -291,24 +277,12 @@ impl Post {
 
     async fn send(&self, body: Bytes) -> Result<Answer, reqwest::Error> {
         let started = Instant::now();
-        let request = self
-            .client
-            .post(self.to.clone())
-            .headers(self.headers.clone());
+        let request = self.client.post(self.to.clone()).headers(self.headers.clone());
         let response = request.body(body).send().await?;
-        let (version, status, headers) = (
-            response.version(),
-            response.status(),
-            response.headers().clone(),
-        );
+        let (version, status, headers) =
+            (response.version(), response.status(), response.headers().clone());
         let body = response.bytes().await?;
-        Ok(Answer {
-            version,
-            status,
-            headers,
-            body,
-            latency: started.elapsed(),
-        })
+        Ok(Answer { version, status, headers, body, latency: started.elapsed() })
     }
 
     /// Why there was no answer, without the parts of the address that may be secret.
@@ -344,10 +318,7 @@ fn client(to: &Url, timeout: Time) -> Result<Client, reqwest::Error> {
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost"
-        || address
-            .parse()
-            .is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    host == "localhost" || address.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 fn root_cause(error: &dyn std::error::Error) -> String {
@@ -436,11 +407,7 @@ async fn post_many(post: Post, body: Body) -> Outcome {
     if let Some(reason) = tally.first_error() {
         return Err(Failure::failed(reason).hint(NOBODY_THERE));
     }
-    Ok(if tally.all_fine() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if tally.all_fine() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 #[cfg(test)]
@@ -476,13 +443,8 @@ mod tests {
 
     #[test]
     fn the_number_of_the_request_goes_into_values() {
-        let words = [
-            "transcript",
-            "--set",
-            "message.call.id=call-{n}",
-            "--set",
-            "message.turn={n}",
-        ];
+        let words =
+            ["transcript", "--set", "message.call.id=call-{n}", "--set", "message.turn={n}"];
         let body = rendered(&words, 7);
         assert_eq!(body["message"]["call"]["id"], "call-7");
         assert_eq!(body["message"]["turn"], 7);
@@ -494,36 +456,17 @@ mod tests {
             sample.name.starts_with("tool-calls") || sample.name.starts_with("function-call")
         });
         for sample in samples {
-            let words = [
-                sample.name,
-                "--function",
-                "get_weather",
-                "--arguments",
-                r#"{"city": "Oslo"}"#,
-            ];
+            let words =
+                [sample.name, "--function", "get_weather", "--arguments", r#"{"city": "Oslo"}"#];
             let text = rendered(&words, 1)["message"].to_string();
-            assert!(
-                text.contains("get_weather") && text.contains("Oslo"),
-                "{}",
-                sample.name
-            );
+            assert!(text.contains("get_weather") && text.contains("Oslo"), "{}", sample.name);
             if !sample.name.contains("parallel") && !sample.name.contains("mixed") {
                 let first = rendered(&words, 1)["message"]["toolCallList"].to_string();
-                assert!(
-                    !first.contains("lookup_appointment"),
-                    "{}: {first}",
-                    sample.name
-                );
+                assert!(!first.contains("lookup_appointment"), "{}: {first}", sample.name);
             }
         }
-        let refused = body(&arguments(&["hang", "--function", "x"]).unwrap())
-            .err()
-            .unwrap();
-        assert!(
-            refused.text.contains("holds a tool call"),
-            "{}",
-            refused.text
-        );
+        let refused = body(&arguments(&["hang", "--function", "x"]).unwrap()).err().unwrap();
+        assert!(refused.text.contains("holds a tool call"), "{}", refused.text);
     }
 
     #[test]

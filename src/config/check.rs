@@ -26,11 +26,7 @@ const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
 
 /// Report what is wrong with settings whose shape is right.
 pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
-    let mut checks = Checks {
-        config,
-        root,
-        report,
-    };
+    let mut checks = Checks { config, root, report };
     checks.http();
     checks.brokers();
     if let Some(nats) = &config.nats {
@@ -101,10 +97,7 @@ impl Checks<'_, '_, '_> {
             let path = shown(node, &path.display().to_string());
             self.error(
                 node,
-                format!(
-                    "`{key}`: the file `{path}` can't be opened: {}",
-                    error.kind()
-                ),
+                format!("`{key}`: the file `{path}` can't be opened: {}", error.kind()),
                 "paths are relative to the directory that hookbus is started in",
             );
         }
@@ -129,11 +122,7 @@ impl Checks<'_, '_, '_> {
                 "write a size such as \"8MiB\"",
             );
         } else if http.max_in_flight_bytes < http.max_body && !body.is_broken() {
-            let node = if in_flight.is_written() {
-                in_flight
-            } else {
-                body
-            };
+            let node = if in_flight.is_written() { in_flight } else { body };
             let (all, one): (Size, Size) = (http.max_in_flight_bytes, http.max_body);
             self.error(
                 node,
@@ -144,12 +133,7 @@ impl Checks<'_, '_, '_> {
 
         for (node, key, size, limit) in [
             (body, "max_body", http.max_body, LARGEST_BODY),
-            (
-                in_flight,
-                "max_in_flight_bytes",
-                http.max_in_flight_bytes,
-                LARGEST_IN_FLIGHT,
-            ),
+            (in_flight, "max_in_flight_bytes", http.max_in_flight_bytes, LARGEST_IN_FLIGHT),
         ] {
             if size > limit {
                 self.error(
@@ -174,10 +158,7 @@ impl Checks<'_, '_, '_> {
             let node = if admin.is_written() { admin } else { listen };
             self.error(
                 node,
-                format!(
-                    "`[http]` and `[admin]` both listen on port {}",
-                    public.port()
-                ),
+                format!("`[http]` and `[admin]` both listen on port {}", public.port()),
                 "give them different ports",
             );
         }
@@ -210,16 +191,12 @@ impl Checks<'_, '_, '_> {
                 return;
             }
         }
-        let rules = config
-            .endpoints
-            .iter()
-            .enumerate()
-            .find_map(|(at, endpoint)| {
-                let node = endpoints.at(at);
-                let first = |key, is_empty: bool| (!is_empty).then(|| node.get(key).at(0));
-                first("question", endpoint.questions.is_empty())
-                    .or(first("tool", endpoint.tools.is_empty()))
-            });
+        let rules = config.endpoints.iter().enumerate().find_map(|(at, endpoint)| {
+            let node = endpoints.at(at);
+            let first = |key, is_empty: bool| (!is_empty).then(|| node.get(key).at(0));
+            first("question", endpoint.questions.is_empty())
+                .or(first("tool", endpoint.tools.is_empty()))
+        });
         self.warning(
             rules.unwrap_or(endpoints.at(0)),
             "without `[nats]` nobody can be asked: every question ends as `no-responders`, with its fallback if it has one",

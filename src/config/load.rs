@@ -76,24 +76,14 @@ pub fn parse(name: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Lo
         }
     };
     let config = config.filter(|_| !report.has_errors());
-    Loaded {
-        config,
-        problems: report.into_problems(),
-    }
+    Loaded { config, problems: report.into_problems() }
 }
 
 fn not_text(name: &str, bytes: &[u8], error: &std::str::Utf8Error) -> Loaded {
     let text = String::from_utf8_lossy(bytes);
     let mut report = Report::new(name, &text);
-    report.error(
-        error.valid_up_to(),
-        "the file is not UTF-8 text",
-        "save it as UTF-8",
-    );
-    Loaded {
-        config: None,
-        problems: report.into_problems(),
-    }
+    report.error(error.valid_up_to(), "the file is not UTF-8 text", "save it as UTF-8");
+    Loaded { config: None, problems: report.into_problems() }
 }
 
 /// The parser's words in our form.
@@ -103,10 +93,7 @@ fn sentence(message: &str) -> String {
 
 fn syntax_hint(message: &str) -> &'static str {
     let hints = [
-        (
-            "string values must be quoted",
-            "texts stand in quotes: `key = \"text\"`",
-        ),
+        ("string values must be quoted", "texts stand in quotes: `key = \"text\"`"),
         (
             "duplicate key",
             "a key or a table stands once; take one out, or write `[[...]]` for a list of tables",
@@ -115,23 +102,11 @@ fn syntax_hint(message: &str) -> &'static str {
             "basic string",
             "texts begin and end with `\"` and stand on one line; write `\\\\` for a backslash",
         ),
-        (
-            "literal string",
-            "texts begin and end with `'` and stand on one line",
-        ),
-        (
-            "unclosed table",
-            "headers of tables look like `[http]` or `[[endpoint]]`",
-        ),
+        ("literal string", "texts begin and end with `'` and stand on one line"),
+        ("unclosed table", "headers of tables look like `[http]` or `[[endpoint]]`"),
         ("unclosed array", "lists look like `[\"a\", \"b\"]`"),
-        (
-            "inline table",
-            "tables on one line look like `{ a = 1, b = 2 }`",
-        ),
+        ("inline table", "tables on one line look like `{ a = 1, b = 2 }`"),
     ];
     let found = hints.iter().find(|(part, _)| message.contains(part));
-    found.map_or(
-        "lines look like `key = value`, with texts in quotes",
-        |(_, hint)| hint,
-    )
+    found.map_or("lines look like `key = value`, with texts in quotes", |(_, hint)| hint)
 }

@@ -55,11 +55,7 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        Self {
-            file,
-            text,
-            problems: Vec::new(),
-        }
+        Self { file, text, problems: Vec::new() }
     }
 
     pub(super) fn text(&self) -> &'a str {
@@ -92,15 +88,12 @@ impl<'a> Report<'a> {
     }
 
     pub(super) fn has_errors(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+        self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
     /// All of them, from the top of the file to its end.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
-        self.problems
-            .sort_by_key(|problem| (problem.line, problem.column, problem.severity));
+        self.problems.sort_by_key(|problem| (problem.line, problem.column, problem.severity));
         self.problems.dedup();
         self.problems
     }
@@ -118,22 +111,11 @@ impl<'a> Report<'a> {
     }
 
     fn position(&self, offset: usize) -> (usize, usize) {
-        let before = self
-            .text
-            .as_bytes()
-            .get(..offset)
-            .unwrap_or(self.text.as_bytes());
-        let line_start = before
-            .iter()
-            .rposition(|byte| *byte == b'\n')
-            .map_or(0, |at| at + 1);
+        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
+        let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         // Characters, not bytes: the first byte of each is the one that isn't a continuation.
-        let column = before[line_start..]
-            .iter()
-            .filter(|byte| **byte & 0xc0 != 0x80)
-            .count()
-            + 1;
+        let column = before[line_start..].iter().filter(|byte| **byte & 0xc0 != 0x80).count() + 1;
         (line, column)
     }
 }
@@ -157,11 +139,7 @@ mod tests {
         let mut report = Report::new("hookbus.toml", "[http]\nlisen = 1\n");
         report.error(7, "unknown key `lisen`", "did you mean `listen`?");
         report.warning(0, "something else", "");
-        let shown: Vec<_> = report
-            .into_problems()
-            .iter()
-            .map(Problem::to_string)
-            .collect();
+        let shown: Vec<_> = report.into_problems().iter().map(Problem::to_string).collect();
         assert_eq!(
             shown,
             [

@@ -60,19 +60,12 @@ fn table(root: &Json, name: &str, keys: &[&str]) -> String {
     let mut out = "\n| Key | Type | Default | |\n|---|---|---|---|\n".to_owned();
     for key in keys {
         // Of a table that is one of several: from the first that has the key.
-        let options = definition["oneOf"]
-            .as_array()
-            .map_or(std::slice::from_ref(definition), Vec::as_slice);
-        let table = options
-            .iter()
-            .find(|table| schema::property(table, key).is_some())
-            .unwrap();
+        let options =
+            definition["oneOf"].as_array().map_or(std::slice::from_ref(definition), Vec::as_slice);
+        let table = options.iter().find(|table| schema::property(table, key).is_some()).unwrap();
         let property = schema::property(table, key).unwrap();
         let is_tag = property.get("const").is_some();
-        let default = match property
-            .get("default")
-            .filter(|default| !schema::is_nothing(default))
-        {
+        let default = match property.get("default").filter(|default| !schema::is_nothing(default)) {
             Some(default) => format!("`{}`", schema::written(default)),
             None if schema::required(table).any(|needed| needed == *key) => "required".to_owned(),
             None => "none".to_owned(),
@@ -84,17 +77,9 @@ fn table(root: &Json, name: &str, keys: &[&str]) -> String {
             });
             ("word".to_owned(), options.collect::<Vec<_>>().join(" "))
         } else {
-            (
-                type_of(root, property),
-                sentence(&property["description"]) + &choices(root, property),
-            )
+            (type_of(root, property), sentence(&property["description"]) + &choices(root, property))
         };
-        writeln!(
-            out,
-            "| `{key}` | {kind} | {default} | {} |",
-            text.replace('|', "\\|")
-        )
-        .unwrap();
+        writeln!(out, "| `{key}` | {kind} | {default} | {} |", text.replace('|', "\\|")).unwrap();
     }
     out.push('\n');
     out
@@ -131,9 +116,7 @@ fn type_of(root: &Json, schema: &Json) -> String {
 
 /// What each word of a choice means.
 fn choices(root: &Json, schema: &Json) -> String {
-    let name = schema["$ref"]
-        .as_str()
-        .and_then(|name| name.strip_prefix('#'));
+    let name = schema["$ref"].as_str().and_then(|name| name.strip_prefix('#'));
     let definition = name.and_then(|name| root.pointer(name)).unwrap_or(schema);
     let mut out = String::new();
     for option in definition["oneOf"].as_array().into_iter().flatten() {

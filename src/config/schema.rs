@@ -103,9 +103,7 @@ impl<'a> Shape<'a> {
             },
             Self::Texts | Self::Table(_) | Self::Tagged { .. } => "a table".to_owned(),
             Self::Either(options) => {
-                let options = options
-                    .iter()
-                    .map(|option| Shape::new(root, option).describe(root));
+                let options = options.iter().map(|option| Shape::new(root, option).describe(root));
                 options.collect::<Vec<_>>().join(" or ")
             }
         }
@@ -136,12 +134,12 @@ impl<'a> Shape<'a> {
                 };
                 Json::Object(required(schema).filter_map(fill).collect())
             }
-            Self::Tagged { tables, .. } => tables.first().map_or(Json::Null, |(_, table)| {
-                Shape::Table(table).placeholder(root)
-            }),
-            Self::Either(options) => options.first().map_or(Json::Null, |option| {
-                Shape::new(root, option).placeholder(root)
-            }),
+            Self::Tagged { tables, .. } => tables
+                .first()
+                .map_or(Json::Null, |(_, table)| Shape::Table(table).placeholder(root)),
+            Self::Either(options) => options
+                .first()
+                .map_or(Json::Null, |option| Shape::new(root, option).placeholder(root)),
         }
     }
 }
@@ -153,15 +151,10 @@ fn resolve<'a>(root: &'a Json, mut schema: &'a Json) -> &'a Json {
             .get("$ref")
             .and_then(Json::as_str)
             .and_then(|target| root.pointer(target.strip_prefix('#')?));
-        let optional = schema
-            .get("anyOf")
-            .and_then(Json::as_array)
-            .and_then(|options| {
-                let mut real = options
-                    .iter()
-                    .filter(|option| type_name(option) != Some("null"));
-                real.next().filter(|_| real.next().is_none())
-            });
+        let optional = schema.get("anyOf").and_then(Json::as_array).and_then(|options| {
+            let mut real = options.iter().filter(|option| type_name(option) != Some("null"));
+            real.next().filter(|_| real.next().is_none())
+        });
         match target.or(optional) {
             Some(next) => schema = next,
             None => return schema,
@@ -172,19 +165,13 @@ fn resolve<'a>(root: &'a Json, mut schema: &'a Json) -> &'a Json {
 fn type_name(schema: &Json) -> Option<&str> {
     match schema.get("type")? {
         Json::String(name) => Some(name),
-        Json::Array(names) => names
-            .iter()
-            .filter_map(Json::as_str)
-            .find(|name| *name != "null"),
+        Json::Array(names) => names.iter().filter_map(Json::as_str).find(|name| *name != "null"),
         _ => None,
     }
 }
 
 fn one_of(options: &[Json]) -> Shape<'_> {
-    let words: Vec<_> = options
-        .iter()
-        .filter_map(|option| option.get("const")?.as_str())
-        .collect();
+    let words: Vec<_> = options.iter().filter_map(|option| option.get("const")?.as_str()).collect();
     if words.len() == options.len() {
         return Shape::Choice(words);
     }
@@ -204,10 +191,7 @@ fn one_of(options: &[Json]) -> Shape<'_> {
 /// The keys of a table.
 pub(super) fn properties(schema: &Json) -> impl Iterator<Item = (&str, &Json)> {
     let properties = schema.get("properties").and_then(Json::as_object);
-    properties
-        .into_iter()
-        .flatten()
-        .map(|(key, schema)| (key.as_str(), schema))
+    properties.into_iter().flatten().map(|(key, schema)| (key.as_str(), schema))
 }
 
 /// One key of a table.
@@ -228,15 +212,15 @@ pub(super) fn example(root: &Json, schema: &Json) -> String {
         let default = schema.get("default").filter(|default| !is_nothing(default));
         default.or(examples).map(written)
     };
-    own(schema)
-        .or_else(|| own(resolve(root, schema)))
-        .unwrap_or_else(|| match Shape::new(root, schema) {
+    own(schema).or_else(|| own(resolve(root, schema))).unwrap_or_else(|| {
+        match Shape::new(root, schema) {
             Shape::Choice(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
             Shape::Integer { .. } => "1".to_owned(),
             Shape::Boolean => "true".to_owned(),
             Shape::List(_) => "[\"...\"]".to_owned(),
             _ => "\"...\"".to_owned(),
-        })
+        }
+    })
 }
 
 /// Whether a default says nothing by itself.
@@ -253,10 +237,7 @@ pub(super) fn is_nothing(json: &Json) -> bool {
 pub(super) fn written(json: &Json) -> String {
     match json {
         Json::Array(list) => {
-            format!(
-                "[{}]",
-                list.iter().map(written).collect::<Vec<_>>().join(", ")
-            )
+            format!("[{}]", list.iter().map(written).collect::<Vec<_>>().join(", "))
         }
         _ => json.to_string(),
     }

@@ -28,17 +28,7 @@ const LATER: [(&str, &str); 8] = [
 /// Values that later versions will have.
 const LATER_VALUES: [(&str, &[&str]); 2] = [
     ("kind", &["signature", "hmac", "jwt", "basic"]),
-    (
-        "source",
-        &[
-            "github",
-            "stripe",
-            "slack",
-            "twilio",
-            "standard-webhooks",
-            "generic",
-        ],
-    ),
+    ("source", &["github", "stripe", "slack", "twilio", "standard-webhooks", "generic"]),
 ];
 const NOT_YET: &str = "take it out; this version does without it";
 
@@ -46,11 +36,7 @@ const NOT_YET: &str = "take it out; this version does without it";
 ///
 /// With `is_partial` a part of the file could not be read, and nothing is said to be missing.
 pub(super) fn check(root: &Json, tree: &mut Tree, is_partial: bool, report: &mut Report<'_>) {
-    let mut walk = Walk {
-        root,
-        is_partial,
-        report,
-    };
+    let mut walk = Walk { root, is_partial, report };
     walk.table(root, tree, "");
 }
 
@@ -115,10 +101,7 @@ impl<'a> Walk<'a, '_, '_> {
             }
             (Shape::List(items), Value::List(list)) => {
                 for item in list {
-                    let place = Place {
-                        is_item: true,
-                        ..place
-                    };
+                    let place = Place { is_item: true, ..place };
                     self.value(items, item, place, true);
                 }
                 None
@@ -155,16 +138,8 @@ impl<'a> Walk<'a, '_, '_> {
         let mut stand_ins = Vec::new();
         for (key, child) in table.iter_mut() {
             if let Some(schema) = schema::property(schema, key) {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                let place = Place {
-                    key,
-                    path: &path,
-                    is_item: false,
-                };
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let place = Place { key, path: &path, is_item: false };
                 self.value(schema, child, place, needed.contains(&key.as_str()));
             } else {
                 let meant = self.unknown(schema, key, child, title);
@@ -192,9 +167,7 @@ impl<'a> Walk<'a, '_, '_> {
         for key in stand_ins {
             let is_needed = schema::required(schema).any(|needed| needed == key);
             let shape = schema::property(schema, key).map(|schema| Shape::new(self.root, schema));
-            let placeholder = shape
-                .filter(|_| is_needed)
-                .map(|shape| shape.placeholder(self.root));
+            let placeholder = shape.filter(|_| is_needed).map(|shape| shape.placeholder(self.root));
             let missing = || Tree::missing(span.clone(), placeholder);
             table.entry(key.to_owned()).or_insert_with(missing);
         }
@@ -210,8 +183,7 @@ impl<'a> Walk<'a, '_, '_> {
     ) -> Option<&'a str> {
         let at = tree.key.unwrap_or(tree.span.start);
         if LATER.contains(&(title, key)) {
-            self.report
-                .error(at, format!("`{key}` is not supported yet"), NOT_YET);
+            self.report.error(at, format!("`{key}` is not supported yet"), NOT_YET);
             return None;
         }
         let known: Vec<&str> = schema::properties(schema).map(|(key, _)| key).collect();
@@ -269,10 +241,7 @@ impl<'a> Walk<'a, '_, '_> {
                     continue;
                 }
             };
-            tree.value = Value::Text {
-                text,
-                written: None,
-            };
+            tree.value = Value::Text { text, written: None };
         }
         *table = flat;
     }
@@ -288,32 +257,18 @@ impl<'a> Walk<'a, '_, '_> {
         let title = title(place.path, place.is_item);
         let words: Vec<&str> = tables.iter().map(|(word, _)| *word).collect();
         let span = tree.span.clone();
-        let stand_in = Shape::Tagged {
-            tag: "",
-            tables: tables.to_vec(),
-        }
-        .placeholder(self.root);
+        let stand_in = Shape::Tagged { tag: "", tables: tables.to_vec() }.placeholder(self.root);
         let Value::Table(table) = &mut tree.value else {
             return;
         };
         let wrong = match table.get(tag) {
-            Some(Tree {
-                is_broken: true, ..
-            }) => None,
-            Some(Tree {
-                value: Value::Text { text, written },
-                span,
-                ..
-            }) => {
+            Some(Tree { is_broken: true, .. }) => None,
+            Some(Tree { value: Value::Text { text, written }, span, .. }) => {
                 if let Some((_, schema)) = tables.iter().find(|(word, _)| word == text) {
                     self.table(schema, tree, &title);
                     return;
                 }
-                let place = Place {
-                    key: tag,
-                    path: place.path,
-                    is_item: false,
-                };
+                let place = Place { key: tag, path: place.path, is_item: false };
                 wrong_choice(&words, text, written.as_deref(), place)
                     .map(|(message, hint)| (span.start, message, hint))
             }
@@ -325,9 +280,7 @@ impl<'a> Walk<'a, '_, '_> {
             None if self.is_partial => None,
             None => {
                 let near = table.keys().find(|key| nearest(key, [tag]).is_some());
-                let at = near
-                    .and_then(|key| table.get(key)?.key)
-                    .unwrap_or(span.start);
+                let at = near.and_then(|key| table.get(key)?.key).unwrap_or(span.start);
                 Some(match near {
                     Some(key) => (
                         at,
@@ -337,10 +290,7 @@ impl<'a> Walk<'a, '_, '_> {
                     None => (
                         at,
                         format!("`{tag}` is missing in `{title}`"),
-                        format!(
-                            "add `{tag} = {:?}`",
-                            words.first().copied().unwrap_or_default()
-                        ),
+                        format!("add `{tag} = {:?}`", words.first().copied().unwrap_or_default()),
                     ),
                 })
             }
@@ -367,27 +317,17 @@ impl<'a> Walk<'a, '_, '_> {
         );
         let hint = match (shape, value) {
             (Shape::List(items), Value::Table(_)) if has_tables(self.root, items) => {
-                format!(
-                    "write `[[{}]]`, with two brackets, for each of them",
-                    place.path
-                )
+                format!("write `[[{}]]`, with two brackets, for each of them", place.path)
             }
             (Shape::Table(_), Value::List(_)) => {
-                format!(
-                    "write `[{}]`, with one bracket; there is one of them",
-                    place.path
-                )
+                format!("write `[{}]`, with one bracket; there is one of them", place.path)
             }
             (Shape::Table(_) | Shape::Texts, _) => {
                 format!("write `[{}]` and its keys below", place.path)
             }
-            (
-                Shape::List(items),
-                Value::Text {
-                    text,
-                    written: None,
-                },
-            ) if !is_secret(self.root, items) => {
+            (Shape::List(items), Value::Text { text, written: None })
+                if !is_secret(self.root, items) =>
+            {
                 format!("write `{key} = [{text:?}]`")
             }
             (Shape::Text(Format::Time), Value::Integer(Some(number))) if *number >= 0 => {
@@ -403,21 +343,14 @@ impl<'a> Walk<'a, '_, '_> {
             (Shape::Text(Format::Plain), Value::Integer(Some(number))) => {
                 format!("put it in quotes: `\"{number}\"`")
             }
-            (
-                Shape::Integer { .. },
-                Value::Text {
-                    text,
-                    written: None,
-                },
-            ) if text.parse::<i64>().is_ok() => {
+            (Shape::Integer { .. }, Value::Text { text, written: None })
+                if text.parse::<i64>().is_ok() =>
+            {
                 format!("write `{key} = {text}`, without quotes")
             }
             (Shape::Boolean, _) => format!("write `{key} = true` or `{key} = false`"),
             _ if place.is_item => "put each item in quotes".to_owned(),
-            _ => format!(
-                "write it like `{key} = {}`",
-                schema::example(self.root, schema)
-            ),
+            _ => format!("write it like `{key} = {}`", schema::example(self.root, schema)),
         };
         (message, hint)
     }
@@ -425,19 +358,13 @@ impl<'a> Walk<'a, '_, '_> {
 
 /// A number or a boolean can come from the environment too, although it stands in quotes then.
 fn take_from_text(shape: &Shape<'_>, tree: &mut Tree) {
-    let Value::Text {
-        text,
-        written: Some(_),
-    } = &tree.value
-    else {
+    let Value::Text { text, written: Some(_) } = &tree.value else {
         return;
     };
     let taken = match shape {
-        Shape::Integer { .. } => text
-            .trim()
-            .parse()
-            .ok()
-            .map(|number| Value::Integer(Some(number))),
+        Shape::Integer { .. } => {
+            text.trim().parse().ok().map(|number| Value::Integer(Some(number)))
+        }
         Shape::Boolean => text.trim().parse().ok().map(Value::Boolean),
         _ => None,
     };
@@ -455,10 +382,7 @@ fn fits(shape: &Shape<'_>, value: &Value) -> bool {
             | (Shape::Integer { .. }, Value::Integer(_))
             | (Shape::Boolean, Value::Boolean(_))
             | (Shape::List(_), Value::List(_))
-            | (
-                Shape::Texts | Shape::Table(_) | Shape::Tagged { .. },
-                Value::Table(_)
-            )
+            | (Shape::Texts | Shape::Table(_) | Shape::Tagged { .. }, Value::Table(_))
     )
 }
 
@@ -485,10 +409,7 @@ fn wrong_text(
         None => (format!("{}: {message}", place.subject()), hint.to_owned()),
         // The value may be a secret in the wrong place.
         Some(written) => (
-            format!(
-                "{}: the value of `{written}` is not {what}",
-                place.subject()
-            ),
+            format!("{}: the value of `{written}` is not {what}", place.subject()),
             hint.to_owned(),
         ),
     })
@@ -508,19 +429,12 @@ fn wrong_choice(
         _ => format!("write {}", schema::listed(words, '"', "or")),
     };
     if let Some(written) = written {
-        return Some((
-            format!("`{}` can't be the value of `{written}`", place.key),
-            all,
-        ));
+        return Some((format!("`{}` can't be the value of `{written}`", place.key), all));
     }
-    let is_later = LATER_VALUES
-        .iter()
-        .any(|(key, later)| *key == place.key && later.contains(&text));
+    let is_later =
+        LATER_VALUES.iter().any(|(key, later)| *key == place.key && later.contains(&text));
     if is_later {
-        return Some((
-            format!("`{} = {text:?}` is not supported yet", place.key),
-            all,
-        ));
+        return Some((format!("`{} = {text:?}` is not supported yet", place.key), all));
     }
     let hint = match nearest(text, words.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),
@@ -568,11 +482,7 @@ fn wrong_anything(value: &Value) -> Option<&'static str> {
 
 fn flatten(prefix: String, table: BTreeMap<String, Tree>, flat: &mut BTreeMap<String, Tree>) {
     for (key, tree) in table {
-        let name = if prefix.is_empty() {
-            key
-        } else {
-            format!("{prefix}.{key}")
-        };
+        let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
         match tree.value {
             Value::Table(table) => flatten(name, table, flat),
             value => {
@@ -604,18 +514,11 @@ fn shown(key: &str) -> String {
 }
 
 fn title(path: &str, is_item: bool) -> String {
-    if is_item {
-        format!("[[{path}]]")
-    } else {
-        format!("[{path}]")
-    }
+    if is_item { format!("[[{path}]]") } else { format!("[{path}]") }
 }
 
 fn has_tables(root: &Json, items: &Json) -> bool {
-    matches!(
-        Shape::new(root, items),
-        Shape::Table(_) | Shape::Tagged { .. }
-    )
+    matches!(Shape::new(root, items), Shape::Table(_) | Shape::Tagged { .. })
 }
 
 fn is_secret(root: &Json, items: &Json) -> bool {
@@ -642,20 +545,9 @@ fn collect_tables(
 ) {
     match Shape::new(root, schema) {
         Shape::Table(table) => {
-            found(
-                if path.is_empty() {
-                    String::new()
-                } else {
-                    title(path, is_item)
-                },
-                table,
-            );
+            found(if path.is_empty() { String::new() } else { title(path, is_item) }, table);
             for (key, schema) in schema::properties(table) {
-                let path = if path.is_empty() {
-                    key.to_owned()
-                } else {
-                    format!("{path}.{key}")
-                };
+                let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
                 collect_tables(root, schema, &path, false, found);
             }
         }

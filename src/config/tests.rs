@@ -29,25 +29,15 @@ fn file(tables: &str, endpoint: &str) -> String {
 
 fn problems(text: &str) -> Vec<String> {
     let loaded = load::parse("f", text, env);
-    let has_errors = loaded
-        .problems
-        .iter()
-        .any(|problem| problem.severity == Severity::Error);
+    let has_errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
     assert_eq!(loaded.config.is_none(), has_errors);
-    loaded
-        .problems
-        .iter()
-        .map(|problem| problem.to_string().replace("f:", ""))
-        .collect()
+    loaded.problems.iter().map(|problem| problem.to_string().replace("f:", "")).collect()
 }
 
 #[track_caller]
 fn assert_problem(text: &str, part: &str) {
     let found = problems(text);
-    assert!(
-        matches!(&found[..], [only] if only.contains(part)),
-        "not only {part:?}: {found:#?}"
-    );
+    assert!(matches!(&found[..], [only] if only.contains(part)), "not only {part:?}: {found:#?}");
 }
 
 #[test]
@@ -71,11 +61,8 @@ source = "vapi"
 types = ["status-update"]
 to = ["nats:{endpoint}.events.{typ}"]
 "#;
-    let shown: Vec<_> = load::parse("hookbus.toml", text, env)
-        .problems
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+    let shown: Vec<_> =
+        load::parse("hookbus.toml", text, env).problems.iter().map(ToString::to_string).collect();
     let expected = r#"hookbus.toml:2:1: error: unknown key `lisen` in `[http]`
   hint: did you mean `listen`?
 hookbus.toml:3:12: error: `max_body` must be a size, not a number
@@ -104,9 +91,7 @@ fn the_examples_have_no_problems() {
         let mut loaded = load::parse(&name, &text, env);
         if name == "kafka.toml" {
             loaded.problems.retain(|problem| {
-                !problem
-                    .message
-                    .starts_with("without `[nats]` nobody can be asked")
+                !problem.message.starts_with("without `[nats]` nobody can be asked")
             });
         }
         assert!(loaded.problems.is_empty(), "{:#?}", loaded.problems);
@@ -155,10 +140,7 @@ fn values_arrive() {
     let loaded = load::parse("f", &text, env);
     assert!(loaded.problems.is_empty(), "{:#?}", loaded.problems);
     let config = loaded.config.unwrap();
-    assert_eq!(
-        (config.http.max_events, config.http.max_body.get()),
-        (17, 1 << 20)
-    );
+    assert_eq!((config.http.max_events, config.http.max_body.get()), (17, 1 << 20));
     assert!(config.nats.unwrap().streams[0].update);
     let properties: Vec<_> = config
         .kafka
@@ -199,10 +181,7 @@ fn nothing_of_the_environment_shows() {
          [[endpoint.auth]]\nkind = \"secret\"\nheader = \"${LEAK}\"\nsecrets = [\"${LEAK} \"]\n[[endpoint.auth]]\nkind = \"${LEAK}\"\n",
     );
     let found = problems(&text).join("\n");
-    assert!(
-        !found.contains("leaked") && !found.contains("typ}"),
-        "{found}"
-    );
+    assert!(!found.contains("leaked") && !found.contains("typ}"), "{found}");
     assert!(found.matches("error:").count() > 20, "{found}");
 }
 
@@ -225,35 +204,20 @@ fn shapes() {
             "[nast]\n[[endpoint]]\nname=\"a\"\npath=\"/a\"\nsource=\"vapi\"\n[[endpoint.auth]]\nkind=\"none\"\n",
             "did you mean `nats`?",
         ),
-        (
-            "[endpoint]\nname = \"a\"",
-            "write `[[endpoint]]`, with two brackets",
-        ),
+        ("[endpoint]\nname = \"a\"", "write `[[endpoint]]`, with two brackets"),
     ] {
         assert_problem(text, part);
     }
     for (tables, part) in [
         ("[nats]\n[[http]]", "write `[http]`, with one bracket"),
         ("[nats]\n[http]\nmax_events = 0", "`max_events` can't be 0"),
-        (
-            "[nats]\n[http]\nmax_events = 99999999999999999999",
-            "beyond all bounds",
-        ),
+        ("[nats]\n[http]\nmax_events = 99999999999999999999", "beyond all bounds"),
         ("[nats]\n[http]\nmax_events = \"5\"", "without quotes"),
-        (
-            "[nats]\n[http]\nlisten = 8080",
-            "write `listen = \"127.0.0.1:8080\"`",
-        ),
+        ("[nats]\n[http]\nlisten = 8080", "write `listen = \"127.0.0.1:8080\"`"),
         ("[nats]\n[http]\nkeep_alive = 75", "such as `\"75s\"`"),
-        (
-            "[nats]\n[http]\nkeep_alive = \"300y\"",
-            "longer than 100 years",
-        ),
+        ("[nats]\n[http]\nkeep_alive = \"300y\"", "longer than 100 years"),
         ("[nats]\n[http]\ntls = {}", "`tls` is not supported yet"),
-        (
-            "[nats]\n[spool]\ndir = \"x\"",
-            "`spool` is not supported yet",
-        ),
+        ("[nats]\n[spool]\ndir = \"x\"", "`spool` is not supported yet"),
         ("servers = []\n[nats]", "it belongs into `[nats]`"),
         ("zzz = 1\n[nats]", "the tables are"),
         (
@@ -261,63 +225,30 @@ fn shapes() {
             "write \"error\", \"warn\", \"info\", \"debug\" or \"trace\"",
         ),
         ("[nats]\nservers = \"x\"", "write `servers = [\"x\"]`"),
-        (
-            "[nats]\nservers = [1]",
-            "each item of `servers` must be a text",
-        ),
+        ("[nats]\nservers = [1]", "each item of `servers` must be a text"),
         (
             "[nats]\n[[nats.stream]]\nname = \"A\"",
             "add `subjects = [\"vapi.events.>\", \"vapi.jobs.>\"]`",
         ),
-        (
-            "[nats]\nuser = \"${NOPE}\"\npassword = \"x\"",
-            "`NOPE` is not set",
-        ),
-        (
-            "[nats]\nuser = \"${NO PE}\"\npassword = \"x\"",
-            "only letters, digits and `_`",
-        ),
+        ("[nats]\nuser = \"${NOPE}\"\npassword = \"x\"", "`NOPE` is not set"),
+        ("[nats]\nuser = \"${NO PE}\"\npassword = \"x\"", "only letters, digits and `_`"),
     ] {
         assert_problem(&file(tables, ""), part);
     }
     for (endpoint, part) in [
         ("[[endpoint.event]]\ntypes = [\"x\"]", "`to` is missing"),
-        (
-            "[[endpoint.event]]\ntype = [\"x\"]\nto = []",
-            "did you mean `types`?",
-        ),
-        (
-            "[[endpoint.auth]]\nkind = \"jwt\"",
-            "`kind = \"jwt\"` is not supported yet",
-        ),
-        (
-            "[[endpoint.auth]]\nkind = \"sekret\"",
-            "did you mean \"secret\"?",
-        ),
+        ("[[endpoint.event]]\ntype = [\"x\"]\nto = []", "did you mean `types`?"),
+        ("[[endpoint.auth]]\nkind = \"jwt\"", "`kind = \"jwt\"` is not supported yet"),
+        ("[[endpoint.auth]]\nkind = \"sekret\"", "did you mean \"secret\"?"),
         ("[[endpoint.auth]]\nkid = \"none\"", "did you mean `kind`?"),
         ("[[endpoint.auth]]\nkind = 1", "`kind` must be a text"),
-        (
-            "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = \"al\"",
-            "did you mean \"all\"?",
-        ),
-        (
-            "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = 1",
-            "a list of texts or \"all\"",
-        ),
-        (
-            "[[endpoint.tool]]\nnames = [\"a\"]\nfallback = nan",
-            "which JSON can't",
-        ),
-        (
-            "[endpoint.tool]\nnames = [\"a\"]",
-            "write `[[endpoint.tool]]`",
-        ),
+        ("[[endpoint.tool]]\nnames = [\"a\"]\ncontext = \"al\"", "did you mean \"all\"?"),
+        ("[[endpoint.tool]]\nnames = [\"a\"]\ncontext = 1", "a list of texts or \"all\""),
+        ("[[endpoint.tool]]\nnames = [\"a\"]\nfallback = nan", "which JSON can't"),
+        ("[endpoint.tool]\nnames = [\"a\"]", "write `[[endpoint.tool]]`"),
     ] {
         let found = problems(&file("[nats]", endpoint));
-        let errors: Vec<_> = found
-            .iter()
-            .filter(|problem| problem.contains("error:"))
-            .collect();
+        let errors: Vec<_> = found.iter().filter(|problem| problem.contains("error:")).collect();
         assert!(
             matches!(errors[..], [only] if only.contains(part)),
             "not only {part:?}: {found:#?}"
@@ -330,20 +261,10 @@ fn syntax() {
     let found = problems(
         "[http]\nlisten = \"127.0.0.1:1\nmax_body = 5\nmax_body = 6\n[[endpoint]]\nname = vapi\npth = \"/x\"\n[endpoint.x",
     );
-    let starts: Vec<_> = found
-        .iter()
-        .map(|problem| problem.split(": ").next().unwrap())
-        .collect();
+    let starts: Vec<_> = found.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     // What is missing isn't said: it may stand where the file can't be read.
-    assert_eq!(
-        starts,
-        ["2:22", "3:12", "4:1", "6:8", "7:1", "8:11", "8:12"],
-        "{found:#?}"
-    );
-    assert!(
-        found[3].ends_with("hint: texts stand in quotes: `key = \"text\"`"),
-        "{found:#?}"
-    );
+    assert_eq!(starts, ["2:22", "3:12", "4:1", "6:8", "7:1", "8:11", "8:12"], "{found:#?}");
+    assert!(found[3].ends_with("hint: texts stand in quotes: `key = \"text\"`"), "{found:#?}");
 }
 
 #[test]
@@ -357,36 +278,18 @@ fn files_that_are_no_text() {
     assert_eq!((found[0].line, found[0].column, found.len()), (2, 6, 1));
     std::fs::write(&path, "\u{feff}zzz = 1\n").unwrap();
     assert!(
-        load::read(&path)
-            .problems
-            .iter()
-            .any(|problem| problem.message == "unknown key `zzz`")
+        load::read(&path).problems.iter().any(|problem| problem.message == "unknown key `zzz`")
     );
 }
 
 #[test]
 fn general() {
     for (tables, part) in [
-        (
-            "[http]\nlisten = \"0.0.0.0:9180\"\n[nats]",
-            "both listen on port 9180",
-        ),
-        (
-            "[http]\nmax_in_flight_bytes = \"1MiB\"\n[nats]",
-            "is less than `max_body`",
-        ),
-        (
-            "[http]\nmax_body = \"0B\"\n[nats]",
-            "`max_body` can't be zero",
-        ),
-        (
-            "[http]\nmax_in_flight_bytes = \"9EiB\"\n[nats]",
-            "can't be more than",
-        ),
-        (
-            "[http]\nbody_timeout = \"0s\"\n[nats]",
-            "`body_timeout` can't be zero",
-        ),
+        ("[http]\nlisten = \"0.0.0.0:9180\"\n[nats]", "both listen on port 9180"),
+        ("[http]\nmax_in_flight_bytes = \"1MiB\"\n[nats]", "is less than `max_body`"),
+        ("[http]\nmax_body = \"0B\"\n[nats]", "`max_body` can't be zero"),
+        ("[http]\nmax_in_flight_bytes = \"9EiB\"\n[nats]", "can't be more than"),
+        ("[http]\nbody_timeout = \"0s\"\n[nats]", "`body_timeout` can't be zero"),
         (
             "[http]\ndrain = \"5s\"\n[nats]",
             "warning: `drain` (5s) is shorter than a question may take (18s)",
@@ -421,18 +324,9 @@ fn endpoints() {
             "[[endpoint]]\nname = \"vapi\"\npath = \"/b\"\nsource = \"vapi\"\n",
             "line 3 has the name `vapi` already",
         ),
-        (
-            "[[endpoint]]\nname = \"B\"\npath = \"/b\"\nsource = \"vapi\"\n",
-            "`B` can't be the name",
-        ),
-        (
-            "[[endpoint]]\nname = \"b\"\npath = \"/b/{x}\"\nsource = \"vapi\"\n",
-            "can't hold '{'",
-        ),
-        (
-            "[[endpoint]]\nname = \"b\"\npath = \"/b//c\"\nsource = \"vapi\"\n",
-            "holds `//`",
-        ),
+        ("[[endpoint]]\nname = \"B\"\npath = \"/b\"\nsource = \"vapi\"\n", "`B` can't be the name"),
+        ("[[endpoint]]\nname = \"b\"\npath = \"/b/{x}\"\nsource = \"vapi\"\n", "can't hold '{'"),
+        ("[[endpoint]]\nname = \"b\"\npath = \"/b//c\"\nsource = \"vapi\"\n", "holds `//`"),
         (
             "[[endpoint]]\nname = \"b\"\npath = \"https://x/b\"\nsource = \"vapi\"\n",
             "write the path alone",
@@ -470,14 +364,8 @@ fn endpoints() {
 #[test]
 fn rules() {
     for (rule, part) in [
-        (
-            "[[endpoint.event]]\ntypes = []\nto = []",
-            "`types` is empty",
-        ),
-        (
-            "[[endpoint.event]]\ntypes = [\"\"]\nto = []",
-            "an item of `types` is empty",
-        ),
+        ("[[endpoint.event]]\ntypes = []\nto = []", "`types` is empty"),
+        ("[[endpoint.event]]\ntypes = [\"\"]\nto = []", "an item of `types` is empty"),
         (
             "[[endpoint.event]]\ntypes = [\"chat.*\"]\nto = []\n[[endpoint.event]]\ntypes = [\"chat.created\"]\nto = []",
             "warning: `chat.created` never gets here: the rule on line 9",
@@ -502,10 +390,7 @@ fn rules() {
             "[[endpoint.question]]\ntypes = [\"transcript\"]",
             "warning: `transcript` is not a question",
         ),
-        (
-            "[[endpoint.question]]\ntypes = [\"tool-calls\"]",
-            "use `[[endpoint.tool]]`",
-        ),
+        ("[[endpoint.question]]\ntypes = [\"tool-calls\"]", "use `[[endpoint.tool]]`"),
         (
             "[[endpoint.question]]\ntypes = [\"assistant-request\"]\ntimeout = \"8s\"",
             "Vapi doesn't wait 8s",
@@ -534,11 +419,8 @@ fn rules() {
         assert_problem(&file("[nats]", rule), part);
     }
     assert!(
-        problems(&file(
-            "[nats]",
-            "[[endpoint.event]]\ntypes = [\"brand-new\"]\nto = []"
-        ))
-        .is_empty()
+        problems(&file("[nats]", "[[endpoint.event]]\ntypes = [\"brand-new\"]\nto = []"))
+            .is_empty()
     );
 }
 
@@ -548,14 +430,8 @@ fn destinations() {
         ("kafak:x", "did you mean `kafka:x`?"),
         ("vapi.events", "doesn't say which broker"),
         ("kafka:x", "needs a `[kafka]` table"),
-        (
-            "nats:x.{function}",
-            "`{function}` is known for tool calls only",
-        ),
-        (
-            "nats:x..{type}",
-            "10:15: error: a part between the dots is empty",
-        ),
+        ("nats:x.{function}", "`{function}` is known for tool calls only"),
+        ("nats:x..{type}", "10:15: error: a part between the dots is empty"),
         ("nats:x.*", "`*` can't stand in a subject"),
         ("nats:{endpoint}.{type}", "would answer the questions"),
         ("nats-core:vapi.ask.{type}", "workers would get events"),
@@ -577,27 +453,15 @@ fn destinations() {
 fn nats() {
     for (nats, part) in [
         ("servers = []", "`servers` is empty"),
-        (
-            "servers = [\"nat://x\"]",
-            "not the address of a NATS server",
-        ),
+        ("servers = [\"nat://x\"]", "not the address of a NATS server"),
         ("user = \"x\"", "`user` without `password`"),
         ("password = \"x\"", "`password` without `user`"),
         ("tls_ca = \"/does/not/exist\"", "can't be opened"),
         ("nkey = \"SUx\"", "not the seed"),
-        (
-            "inbox_prefix = \"a.*\"",
-            "can't be the beginning of a subject",
-        ),
+        ("inbox_prefix = \"a.*\"", "can't be the beginning of a subject"),
         ("ack_timeout = \"0s\"", "`ack_timeout` can't be zero"),
-        (
-            "[[nats.stream]]\nname = \"a.b\"\nsubjects = [\"s\"]",
-            "can't be the name of a stream",
-        ),
-        (
-            "[[nats.stream]]\nname = \"a\"\nsubjects = []",
-            "`subjects` is empty",
-        ),
+        ("[[nats.stream]]\nname = \"a.b\"\nsubjects = [\"s\"]", "can't be the name of a stream"),
+        ("[[nats.stream]]\nname = \"a\"\nsubjects = []", "`subjects` is empty"),
         (
             "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a.>.b\"]",
             "`>` can only be the whole last part",
@@ -606,26 +470,17 @@ fn nats() {
             "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\n[[nats.stream]]\nname = \"a\"\nsubjects = [\"b\"]",
             "line 3 has the name `a` already",
         ),
-        (
-            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a.>\", \"a.b\"]",
-            "`a.b` overlaps `a.>`",
-        ),
+        ("[[nats.stream]]\nname = \"a\"\nsubjects = [\"a.>\", \"a.b\"]", "`a.b` overlaps `a.>`"),
         (
             "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\nmax_age = \"1m\"",
             "`duplicate_window` (2m) is longer",
         ),
-        (
-            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\nreplicas = 7",
-            "a number from 1 to 5",
-        ),
+        ("[[nats.stream]]\nname = \"a\"\nsubjects = [\"a\"]\nreplicas = 7", "a number from 1 to 5"),
         (
             "[[nats.stream]]\nname = \"a\"\nsubjects = [\"vapi.>\"]",
             "would store the questions on `{endpoint}.ask.{type}`",
         ),
-        (
-            "[[nats.stream]]\nname = \"a\"\nsubjects = [\"_INBOX.*.x\"]",
-            "would store the replies",
-        ),
+        ("[[nats.stream]]\nname = \"a\"\nsubjects = [\"_INBOX.*.x\"]", "would store the replies"),
     ] {
         assert_problem(&file(&format!("[nats]\n{nats}"), ""), part);
     }
@@ -639,53 +494,29 @@ fn kafka() {
         ("brokers = [\"a:1,b:2\"]", "not the address of a broker"),
         ("ack_timeout = \"500ms\"", "warning: `ack_timeout` (500ms)"),
         ("[kafka.properties]\nacks = 1", "`acks` can't be set"),
-        (
-            "[kafka.properties]\nsecurity.protocl = \"ssl\"",
-            "did you mean `security.protocol`?",
-        ),
+        ("[kafka.properties]\nsecurity.protocl = \"ssl\"", "did you mean `security.protocol`?"),
         (
             "[kafka.properties]\nsecurity.protocol = \"SASL\"",
             "can't use this value of `security.protocol`",
         ),
-        (
-            "[kafka.properties]\npartitioner = \"random\"",
-            "would lose their order",
-        ),
-        (
-            "[kafka.properties]\nlinger.ms = [1]",
-            "must be a text, not a list",
-        ),
-        (
-            "[[kafka.topic]]\nname = \"a/b\"",
-            "can't stand in a topic's name",
-        ),
-        (
-            "[[kafka.topic]]\nname = \"{endpoint}\"",
-            "can't have variables",
-        ),
+        ("[kafka.properties]\npartitioner = \"random\"", "would lose their order"),
+        ("[kafka.properties]\nlinger.ms = [1]", "must be a text, not a list"),
+        ("[[kafka.topic]]\nname = \"a/b\"", "can't stand in a topic's name"),
+        ("[[kafka.topic]]\nname = \"{endpoint}\"", "can't have variables"),
         (
             "[[kafka.topic]]\nname = \"a\"\n[[kafka.topic]]\nname = \"a\"",
             "line 4 has the name `a` already",
         ),
-        (
-            "[[kafka.topic]]\nname = \"a\"\npartitions = 0",
-            "`partitions` can't be 0",
-        ),
+        ("[[kafka.topic]]\nname = \"a\"\npartitions = 0", "`partitions` can't be 0"),
     ] {
         assert_problem(
-            &file(
-                &format!("[nats]\n[kafka]\n{kafka}").replace("[kafka]\n[kafka.", "[kafka."),
-                "",
-            ),
+            &file(&format!("[nats]\n[kafka]\n{kafka}").replace("[kafka]\n[kafka.", "[kafka."), ""),
             part,
         );
     }
     assert!(
-        problems(&file(
-            "[nats]\n[kafka]\nbrokers = [\"[::1]:9092\", \"SSL://a:1\"]",
-            ""
-        ))
-        .is_empty()
+        problems(&file("[nats]\n[kafka]\nbrokers = [\"[::1]:9092\", \"SSL://a:1\"]", ""))
+            .is_empty()
     );
 }
 
@@ -696,16 +527,12 @@ fn no_text_panics() {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/config/both.toml"),
     )
     .unwrap();
-    let lines: Vec<_> = text
-        .lines()
-        .filter(|line| !line.is_empty() && !line.starts_with('#'))
-        .collect();
+    let lines: Vec<_> =
+        text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let text = lines.join("\n");
     for at in (0..text.len()).step_by(3) {
         let _ = load::parse("f", &text[..at], env);
-        for piece in [
-            "\"", "[", "=", "\u{e9}", "\0", "${", "}", "\n[x]\n", "{", "1",
-        ] {
+        for piece in ["\"", "[", "=", "\u{e9}", "\0", "${", "}", "\n[x]\n", "{", "1"] {
             if at % 5 == 0 {
                 let _ = load::parse("f", &format!("{}{piece}{}", &text[..at], &text[at..]), env);
             }

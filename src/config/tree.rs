@@ -54,24 +54,17 @@ impl Tree {
         let mut is_broken = false;
         let value = match value {
             DeValue::String(text) => match variables::expand(text, env) {
-                Ok(Some(replaced)) => Value::Text {
-                    text: replaced,
-                    written: Some(text.to_string()),
-                },
-                Ok(None) => Value::Text {
-                    text: text.to_string(),
-                    written: None,
-                },
+                Ok(Some(replaced)) => {
+                    Value::Text { text: replaced, written: Some(text.to_string()) }
+                }
+                Ok(None) => Value::Text { text: text.to_string(), written: None },
                 Err(errors) => {
                     is_broken = true;
                     for error in errors {
                         let offset = inside(report.text(), &span, text, error.offset);
                         report.error(offset, error.message, error.hint);
                     }
-                    Value::Text {
-                        text: text.to_string(),
-                        written: None,
-                    }
+                    Value::Text { text: text.to_string(), written: None }
                 }
             },
             DeValue::Integer(number) => {
@@ -96,22 +89,12 @@ impl Tree {
                     .collect(),
             ),
         };
-        Self {
-            span,
-            key: None,
-            value,
-            is_broken,
-        }
+        Self { span, key: None, value, is_broken }
     }
 
     /// Something that was said to be missing in the table at this place.
     pub(super) fn missing(span: Range<usize>, placeholder: Option<Json>) -> Self {
-        Self {
-            span,
-            key: None,
-            value: Value::Placeholder(placeholder),
-            is_broken: true,
-        }
+        Self { span, key: None, value: Value::Placeholder(placeholder), is_broken: true }
     }
 
     /// Put a placeholder in the place of something wrong.
@@ -123,10 +106,7 @@ impl Tree {
     /// Where a character of this text stands, if it stands in the file as it is.
     pub(super) fn inside(&self, file: &str, offset: usize) -> usize {
         match &self.value {
-            Value::Text {
-                text,
-                written: None,
-            } => inside(file, &self.span, text, offset),
+            Value::Text { text, written: None } => inside(file, &self.span, text, offset),
             _ => self.span.start,
         }
     }
@@ -172,11 +152,7 @@ pub(super) struct Node<'a> {
 
 impl<'a> Node<'a> {
     pub(super) fn new(tree: &'a Tree) -> Self {
-        Self {
-            tree: Some(tree),
-            around: tree.span.start,
-            is_broken: tree.is_broken,
-        }
+        Self { tree: Some(tree), around: tree.span.start, is_broken: tree.is_broken }
     }
 
     /// The value of a key.
@@ -207,8 +183,7 @@ impl<'a> Node<'a> {
 
     /// Where a character of its text stands.
     pub(super) fn inside(&self, file: &str, offset: usize) -> usize {
-        self.tree
-            .map_or(self.around, |tree| tree.inside(file, offset))
+        self.tree.map_or(self.around, |tree| tree.inside(file, offset))
     }
 
     /// Whether something about it has been said already.

@@ -48,18 +48,9 @@ impl std::str::FromStr for Time {
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis();
-        let units = [
-            (86_400_000, "d"),
-            (3_600_000, "h"),
-            (60_000, "m"),
-            (1_000, "s"),
-            (1, "ms"),
-        ];
+        let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"), (1, "ms")];
         let is_whole = self.0.subsec_nanos().is_multiple_of(1_000_000);
-        match units
-            .into_iter()
-            .find(|(unit, _)| milliseconds.is_multiple_of(*unit))
-        {
+        match units.into_iter().find(|(unit, _)| milliseconds.is_multiple_of(*unit)) {
             _ if self.0.is_zero() => f.write_str("0s"),
             Some((unit, name)) if is_whole => write!(f, "{}{name}", milliseconds / unit),
             _ => humantime::format_duration(self.0).fmt(f),

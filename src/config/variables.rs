@@ -52,11 +52,7 @@ fn replace(
         };
         match value(&inner[..end], env, depth) {
             Ok(value) => out.push_str(&value),
-            Err((message, hint)) => errors.push(Error {
-                offset: start,
-                message,
-                hint,
-            }),
+            Err((message, hint)) => errors.push(Error { offset: start, message, hint }),
         }
         at = start + 2 + end + 1;
     }
@@ -100,9 +96,7 @@ fn value(
             Ok(replaced) => Ok(replaced.unwrap_or_else(|| default.to_owned())),
             Err(errors) => {
                 let first = errors.into_iter().next();
-                Err(first
-                    .map(|error| (error.message, error.hint))
-                    .unwrap_or_default())
+                Err(first.map(|error| (error.message, error.hint)).unwrap_or_default())
             }
         },
         (None, None) => Err((

@@ -53,12 +53,7 @@ fn accepted_by_serde(input: &[u8]) -> bool {
 
 #[track_caller]
 fn agree(input: &[u8]) {
-    assert_eq!(
-        accepted(input),
-        accepted_by_serde(input),
-        "{:?}",
-        String::from_utf8_lossy(input)
-    );
+    assert_eq!(accepted(input), accepted_by_serde(input), "{:?}", String::from_utf8_lossy(input));
     let Ok(text) = std::str::from_utf8(input) else {
         return;
     };
@@ -67,10 +62,7 @@ fn agree(input: &[u8]) {
         assert!(accepted(compacted.as_bytes()), "{compacted}");
         assert_eq!(compact(&compacted), compacted);
         if let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
-            assert_eq!(
-                serde_json::from_str::<serde_json::Value>(&compacted).unwrap(),
-                value
-            );
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&compacted).unwrap(), value);
         }
     }
     // Where serde_json takes a string, it is the same string.
@@ -218,9 +210,7 @@ fn agrees_with_serde_on_damaged_samples() {
     // Documents made of nothing but telling bytes.
     for _ in 0..30_000 {
         let length = generator.below(24);
-        let noise: Vec<u8> = (0..length)
-            .map(|_| TELLING[generator.below(TELLING.len())])
-            .collect();
+        let noise: Vec<u8> = (0..length).map(|_| TELLING[generator.below(TELLING.len())]).collect();
         agree(&noise);
         agree(&[b"\"", noise.as_slice(), b"\""].concat());
     }
@@ -257,13 +247,7 @@ fn invalid_utf8_is_found_where_it_stands() {
         (b"\"\xf0\x9f\x98\"", 1),
     ] {
         assert!(!accepted(input));
-        assert_eq!(
-            skip_all(input).unwrap_err(),
-            Error {
-                at,
-                what: "not UTF-8"
-            }
-        );
+        assert_eq!(skip_all(input).unwrap_err(), Error { at, what: "not UTF-8" });
     }
 }
 
@@ -281,18 +265,12 @@ fn errors_say_what_and_where() {
         ("[1, ", "the document ends too early at byte 4"),
         ("[1.]", "expected a digit at byte 3"),
         ("[\"\\x\"]", "no such escape at byte 3"),
-        (
-            "[\"\\u12g4\"]",
-            "expected four hexadecimal digits after `\\u` at byte 6",
-        ),
+        ("[\"\\u12g4\"]", "expected four hexadecimal digits after `\\u` at byte 6"),
         ("[\"\n\"]", "a control character in a string at byte 2"),
         ("\"abc", "the document ends too early at byte 4"),
     ] {
         assert_eq!(skip_all(input.as_bytes()).unwrap_err().to_string(), message);
-        assert_eq!(
-            visit_all(input.as_bytes()).unwrap_err().to_string(),
-            message
-        );
+        assert_eq!(visit_all(input.as_bytes()).unwrap_err().to_string(), message);
     }
 }
 
@@ -314,9 +292,7 @@ fn any_depth() {
             (0..depth).for_each(|level| nested += if object(level) { "{\"a\":" } else { "[" });
             nested += "1";
             let middle = nested.len();
-            (0..depth)
-                .rev()
-                .for_each(|level| nested += if object(level) { "}" } else { "]" });
+            (0..depth).rev().for_each(|level| nested += if object(level) { "}" } else { "]" });
             agree(nested.as_bytes());
             for wrong in middle..nested.len() {
                 let mut damaged = nested.clone().into_bytes();
@@ -396,23 +372,14 @@ fn arrays_element_by_element() {
 #[test]
 fn the_wrong_kind_is_an_error_in_place() {
     assert_eq!(
-        Reader::over(" 1")
-            .object(|_, _| Ok(()))
-            .unwrap_err()
-            .to_string(),
+        Reader::over(" 1").object(|_, _| Ok(())).unwrap_err().to_string(),
         "expected an object at byte 1"
     );
     assert_eq!(
-        Reader::over("{}")
-            .array(|_| Ok(()))
-            .unwrap_err()
-            .to_string(),
+        Reader::over("{}").array(|_| Ok(())).unwrap_err().to_string(),
         "expected an array at byte 0"
     );
-    assert_eq!(
-        Reader::over("{}").string().unwrap_err().to_string(),
-        "expected a string at byte 0"
-    );
+    assert_eq!(Reader::over("{}").string().unwrap_err().to_string(), "expected a string at byte 0");
 }
 
 #[test]

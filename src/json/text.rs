@@ -37,21 +37,13 @@ impl<'a> Text<'a> {
     /// What the string means. The escaped halves of a surrogate pair become one character, a half that stands alone
     /// becomes U+FFFD.
     pub fn unescape(&self) -> Cow<'a, str> {
-        if self.escaped {
-            Cow::Owned(unescape(self.raw))
-        } else {
-            Cow::Borrowed(self.raw)
-        }
+        if self.escaped { Cow::Owned(unescape(self.raw)) } else { Cow::Borrowed(self.raw) }
     }
 }
 
 impl PartialEq<str> for Text<'_> {
     fn eq(&self, other: &str) -> bool {
-        if self.escaped {
-            unescape(self.raw) == other
-        } else {
-            self.raw == other
-        }
+        if self.escaped { unescape(self.raw) == other } else { self.raw == other }
     }
 }
 
@@ -156,15 +148,9 @@ fn unicode(digits: &str) -> (char, &str) {
         && let (low @ 0xdc00..0xe000, rest) = code_unit(digits)
     {
         let code = 0x1_0000 + ((unit - 0xd800) << 10) + (low - 0xdc00);
-        return (
-            char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER),
-            rest,
-        );
+        return (char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), rest);
     }
-    (
-        char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER),
-        rest,
-    )
+    (char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER), rest)
 }
 
 /// Four hexadecimal digits, which the grammar has promised.

@@ -108,11 +108,7 @@ impl Settings {
             reason: "the list is empty".to_owned(),
         };
         for server in &self.servers {
-            match self
-                .options(server, gone.clone())
-                .connect(server.clone())
-                .await
-            {
+            match self.options(server, gone.clone()).connect(server.clone()).await {
                 Ok(client) => return Ok(client),
                 Err(error) => {
                     last = Error::Connect {
@@ -159,9 +155,7 @@ impl Settings {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
         if let Some((cert, key)) = &self.tls_client {
-            options = options
-                .add_client_certificate(cert.clone(), key.clone())
-                .require_tls(true);
+            options = options.add_client_certificate(cert.clone(), key.clone()).require_tls(true);
         }
         options
     }
@@ -212,9 +206,7 @@ impl Credentials {
 /// The line between `BEGIN name` and `END name` of a credentials file.
 fn part<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     let mut lines = text.lines();
-    lines
-        .by_ref()
-        .find(|line| line.contains("BEGIN") && line.contains(name))?;
+    lines.by_ref().find(|line| line.contains("BEGIN") && line.contains(name))?;
     lines.map(str::trim).find(|line| !line.is_empty())
 }
 

@@ -99,14 +99,9 @@ impl Needs {
             };
             let asked = endpoint.questions.iter().map(|rule| rule.subject.as_str());
             let tools = endpoint.tools.iter().map(|rule| rule.subject.as_str());
-            for subject in asked
-                .chain(tools)
-                .chain([config::ASK_SUBJECT, config::TOOL_SUBJECT])
-            {
+            for subject in asked.chain(tools).chain([config::ASK_SUBJECT, config::TOOL_SUBJECT]) {
                 let name = format!("questions of endpoint `{}`", endpoint.name);
-                needs
-                    .free
-                    .extend(pattern(subject).map(|pattern| (pattern, name)));
+                needs.free.extend(pattern(subject).map(|pattern| (pattern, name)));
             }
             let takes_all = |rule: &config::EventRule| rule.types.iter().any(|types| types == "*");
             let by_default =
@@ -114,11 +109,7 @@ impl Needs {
             let events = endpoint.events.iter().flat_map(|rule| &rule.to);
             let copies = endpoint.questions.iter().flat_map(|rule| &rule.copy_to);
             let tool_copies = endpoint.tools.iter().flat_map(|rule| &rule.copy_to);
-            let all = events
-                .chain(copies)
-                .chain(tool_copies)
-                .map(String::as_str)
-                .chain(by_default);
+            let all = events.chain(copies).chain(tool_copies).map(String::as_str).chain(by_default);
             needs.stored.extend(all.filter_map(stored));
             needs.jobs.extend(stored(config.job_destination()));
         }
@@ -146,14 +137,9 @@ impl Needs {
         let mut findings = Findings::default();
         for declared in &self.declared {
             let wanted = stream(declared);
-            match streams
-                .iter()
-                .find(|info| info.config.name == declared.name)
-            {
+            match streams.iter().find(|info| info.config.name == declared.name) {
                 None if create => match context.create_stream(wanted).await {
-                    Ok(_) => findings
-                        .done
-                        .push(format!("created stream `{}`", declared.name)),
+                    Ok(_) => findings.done.push(format!("created stream `{}`", declared.name)),
                     Err(error) => findings.refused.push(Finding::new(
                         format!("stream `{}` can't be created: {error}", declared.name),
                         "mend what the server says, or create the stream by hand",
@@ -200,19 +186,11 @@ impl Needs {
             let is_missing = |declared: &&config::Stream| {
                 !judged.iter().any(|stream| stream.name == declared.name)
             };
-            let missing: Vec<_> = self
-                .declared
-                .iter()
-                .filter(is_missing)
-                .map(stream)
-                .collect();
+            let missing: Vec<_> = self.declared.iter().filter(is_missing).map(stream).collect();
             findings.done = missing
                 .iter()
                 .map(|stream| {
-                    format!(
-                        "stream `{}` is missing; `serve` will create it",
-                        stream.name
-                    )
+                    format!("stream `{}` is missing; `serve` will create it", stream.name)
                 })
                 .collect();
             judged.extend(missing);
@@ -257,10 +235,7 @@ impl Needs {
         let used = self.stored.iter().chain(&self.jobs);
         for stream in streams {
             let is_used = used.clone().any(|(pattern, _)| {
-                stream
-                    .subjects
-                    .iter()
-                    .any(|subject| overlaps(subject, pattern))
+                stream.subjects.iter().any(|subject| overlaps(subject, pattern))
             });
             if !is_used {
                 continue;
@@ -285,10 +260,7 @@ impl Needs {
                 );
             }
             if stream.storage == StorageType::Memory {
-                warn(
-                    "is kept in memory, and is gone with its server",
-                    "use file storage",
-                );
+                warn("is kept in memory, and is gone with its server", "use file storage");
             }
             let is_less = |limit| usize::try_from(limit).is_ok_and(|limit| limit < self.max_body);
             if stream.max_message_size > 0 && is_less(stream.max_message_size) {
@@ -313,10 +285,7 @@ async fn all(context: &Context) -> Result<Vec<Info>, Error> {
 }
 
 fn stream(declared: &config::Stream) -> Stream {
-    let max_age = declared
-        .max_age
-        .map(config::units::Time::get)
-        .unwrap_or_default();
+    let max_age = declared.max_age.map(config::units::Time::get).unwrap_or_default();
     let window = declared.duplicate_window.get();
     Stream {
         name: declared.name.clone(),
@@ -341,11 +310,7 @@ fn stream(declared: &config::Stream) -> Stream {
             Discard::Old => DiscardPolicy::Old,
         },
         // The server takes no window that is longer than messages live.
-        duplicate_window: if max_age.is_zero() {
-            window
-        } else {
-            window.min(max_age)
-        },
+        duplicate_window: if max_age.is_zero() { window } else { window.min(max_age) },
         ..Stream::default()
     }
 }
@@ -367,43 +332,15 @@ fn differences(wanted: &Stream, found: &Stream) -> Vec<String> {
         }
     };
     let bytes = |bytes: i64| {
-        if bytes <= 0 {
-            "unlimited".to_owned()
-        } else {
-            bytes.to_string()
-        }
+        if bytes <= 0 { "unlimited".to_owned() } else { bytes.to_string() }
     };
-    compare(
-        "subjects",
-        format!("{:?}", subjects(wanted)),
-        format!("{:?}", subjects(found)),
-    );
+    compare("subjects", format!("{:?}", subjects(wanted)), format!("{:?}", subjects(found)));
     compare("max_age", age(wanted.max_age), age(found.max_age));
     compare("max_bytes", bytes(wanted.max_bytes), bytes(found.max_bytes));
-    compare(
-        "replicas",
-        wanted.num_replicas.to_string(),
-        found.num_replicas.to_string(),
-    );
-    compare(
-        "storage",
-        format!("{:?}", wanted.storage),
-        format!("{:?}", found.storage),
-    );
-    compare(
-        "retention",
-        format!("{:?}", wanted.retention),
-        format!("{:?}", found.retention),
-    );
-    compare(
-        "discard",
-        format!("{:?}", wanted.discard),
-        format!("{:?}", found.discard),
-    );
-    compare(
-        "duplicate_window",
-        age(wanted.duplicate_window),
-        age(found.duplicate_window),
-    );
+    compare("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string());
+    compare("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage));
+    compare("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention));
+    compare("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard));
+    compare("duplicate_window", age(wanted.duplicate_window), age(found.duplicate_window));
     differences
 }

@@ -47,25 +47,12 @@ struct Bench {
 impl Bench {
     fn new(most: usize) -> Self {
         let (sender, handed) = mpsc::channel(100);
-        let sink = Arc::new(Manual {
-            handed: sender,
-            error: Mutex::new(None),
-        });
-        let timed = Timed {
-            sink: sink.clone(),
-            ack_timeout: BUDGET,
-        };
-        let sinks = Sinks {
-            jetstream: Some(timed),
-            ..Sinks::default()
-        };
+        let sink = Arc::new(Manual { handed: sender, error: Mutex::new(None) });
+        let timed = Timed { sink: sink.clone(), ack_timeout: BUDGET };
+        let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
         let mut all = Destinations::new(sinks, most, Arc::default(), Arc::default());
         let destination = all.get("nats:events").unwrap();
-        Self {
-            sink,
-            destination,
-            handed,
-        }
+        Self { sink, destination, handed }
     }
 
     fn begin(&self, id: &str, key: Option<&str>) -> Result<Publishing, Refusal> {
@@ -92,16 +79,10 @@ impl Bench {
 #[tokio::test(start_paused = true)]
 async fn one_key_is_stored_one_by_one_in_the_order_of_the_turns() {
     let mut bench = Bench::new(100);
-    let turns: Vec<_> = ["1", "2", "3"]
-        .map(|id| bench.begin(id, Some("k")).unwrap())
-        .into();
+    let turns: Vec<_> = ["1", "2", "3"].map(|id| bench.begin(id, Some("k")).unwrap()).into();
     let other = bench.begin("other", Some("l")).unwrap();
     // Later turns are waited for first: the order is that of the turns all the same.
-    let waiting: Vec<_> = turns
-        .into_iter()
-        .rev()
-        .map(|turn| tokio::spawn(turn.finish()))
-        .collect();
+    let waiting: Vec<_> = turns.into_iter().rev().map(|turn| tokio::spawn(turn.finish())).collect();
     let (first, acknowledge) = bench.next().await;
     assert_eq!(first, "1");
     let other = tokio::spawn(other.finish());
@@ -119,14 +100,7 @@ async fn one_key_is_stored_one_by_one_in_the_order_of_the_turns() {
     for task in waiting {
         assert_eq!(task.await.unwrap(), Ok(Receipt::Stored));
     }
-    assert!(
-        bench
-            .destination
-            .lanes
-            .shards
-            .iter()
-            .all(|lines| lines.lock().is_empty())
-    );
+    assert!(bench.destination.lanes.shards.iter().all(|lines| lines.lock().is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,10 +137,7 @@ async fn waiting_for_a_turn_counts_against_the_budget() {
     assert_eq!(stuck.await.unwrap(), Err(Refusal::NotStored("timeout")));
     assert_eq!(behind.await.unwrap(), Err(Refusal::NotStored("queued")));
     assert_eq!(began.elapsed().as_secs(), BUDGET.as_secs());
-    assert!(
-        bench.handed.try_recv().is_err(),
-        "nothing is handed over after its budget"
-    );
+    assert!(bench.handed.try_recv().is_err(), "nothing is handed over after its budget");
 }
 
 #[tokio::test(start_paused = true)]
@@ -199,10 +170,7 @@ async fn a_destination_takes_no_more_than_its_share() {
     let bench = Bench::new(2);
     let first = bench.begin("1", None).unwrap();
     let _second = bench.begin("2", None).unwrap();
-    assert!(matches!(
-        bench.begin("3", None),
-        Err(Refusal::Overloaded(_))
-    ));
+    assert!(matches!(bench.begin("3", None), Err(Refusal::Overloaded(_))));
     drop(first);
     assert!(bench.begin("4", None).is_ok());
 }
@@ -210,14 +178,8 @@ async fn a_destination_takes_no_more_than_its_share() {
 #[test]
 fn equal_texts_share_a_destination_and_all_share_the_room() {
     let bench = Bench::new(10);
-    let timed = Timed {
-        sink: bench.sink.clone(),
-        ack_timeout: BUDGET,
-    };
-    let sinks = Sinks {
-        jetstream: Some(timed),
-        ..Sinks::default()
-    };
+    let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
+    let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
     let mut all = Destinations::new(sinks, 10, Arc::default(), Arc::default());
     let one = all.get("nats:a").unwrap();
     assert_eq!(one.share.load(Ordering::Relaxed), 10);

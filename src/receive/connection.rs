@@ -54,11 +54,7 @@ pub struct Clock {
 
 /// A socket that listens on `address`.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for connections of the last run to be forgotten.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
@@ -78,11 +74,7 @@ pub async fn serve(
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(None)
-        .max_buf_size(HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -138,10 +130,7 @@ pub async fn serve(
 /// Errors of a connection that ended before it was accepted.
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(
-        error.kind(),
-        ConnectionAborted | ConnectionRefused | ConnectionReset
-    )
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
 /// The requests of one connection.
@@ -259,9 +248,7 @@ impl AsyncRead for Watched {
         if *this.seen != begun {
             *this.seen = begun;
             *this.phase = Phase::Idle;
-            this.limit
-                .as_mut()
-                .reset(Instant::now() + this.clock.keep_alive);
+            this.limit.as_mut().reset(Instant::now() + this.clock.keep_alive);
         }
         let before = buffer.filled().len();
         match this.stream.poll_read(cx, buffer) {
@@ -272,9 +259,7 @@ impl AsyncRead for Watched {
                         // The preface of HTTP/2 is not a request: its frames keep no time of their own.
                         *this.is_http2 = true;
                         *this.phase = Phase::Idle;
-                        this.limit
-                            .as_mut()
-                            .reset(Instant::now() + this.clock.keep_alive);
+                        this.limit.as_mut().reset(Instant::now() + this.clock.keep_alive);
                     }
                     Phase::First | Phase::Idle if !*this.is_http2 && !read.is_empty() => {
                         *this.phase = Phase::Head;

@@ -24,19 +24,15 @@ pub(super) fn of(done: Done) -> Response {
                 message::Body::Stream(stream) => Body::from_stream(stream),
             };
             let mut response = Response::new(body);
-            response.headers_mut().insert(
-                header::CONTENT_TYPE,
-                HeaderValue::from_static(reply.content_type),
-            );
+            response
+                .headers_mut()
+                .insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
             response
         }
         Err(refusal) => refused(&refusal),
     };
     let headers = response.headers_mut();
-    if let Some(id) = done
-        .id
-        .and_then(|id: Arc<str>| HeaderValue::from_str(&id).ok())
-    {
+    if let Some(id) = done.id.and_then(|id: Arc<str>| HeaderValue::from_str(&id).ok()) {
         headers.insert(ID, id);
     }
     if let Some(outcome) = done.outcome {
@@ -67,9 +63,7 @@ fn refused(refusal: &Refusal) -> Response {
     };
     let mut response = problem(status, &refusal.to_string());
     if retry {
-        response
-            .headers_mut()
-            .insert(header::RETRY_AFTER, RETRY_AFTER);
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     response
 }
@@ -82,9 +76,7 @@ pub(super) fn not_found() -> Response {
 /// Webhooks are posted.
 pub(super) fn method_not_allowed() -> Response {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks are posted");
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static("POST"));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
     response
 }
 
@@ -98,9 +90,8 @@ fn problem(status: StatusCode, detail: &str) -> Response {
     });
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }

@@ -41,11 +41,8 @@ impl Parts {
     pub(super) fn build(config: &Config, background: &mut JoinSet<()>) -> Result<Arc<Self>, Error> {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
-        let names: Vec<Arc<str>> = config
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.name.as_str().into())
-            .collect();
+        let names: Vec<Arc<str>> =
+            config.endpoints.iter().map(|endpoint| endpoint.name.as_str().into()).collect();
 
         let mut sinks = Sinks::default();
         let mut questions = None;
@@ -59,23 +56,14 @@ impl Parts {
                     }
                 }
             };
-            let connect = Connect {
-                settings,
-                health: &health,
-                metrics: &metrics,
-            };
+            let connect = Connect { settings, health: &health, metrics: &metrics };
             questions = Some(connect.inbox("questions", OnLoss::Wait, late, background)?);
             let acks = connect.inbox("events", OnLoss::Fail, |_| {}, background)?;
             let link = acks.link().clone();
             let ack_timeout = settings.ack_timeout.get();
-            sinks.jetstream = Some(Timed {
-                sink: Arc::new(JetStream::new(acks)),
-                ack_timeout,
-            });
-            sinks.nats_core = Some(Timed {
-                sink: Arc::new(NatsCore::new(link.clone())),
-                ack_timeout,
-            });
+            sinks.jetstream = Some(Timed { sink: Arc::new(JetStream::new(acks)), ack_timeout });
+            sinks.nats_core =
+                Some(Timed { sink: Arc::new(NatsCore::new(link.clone())), ack_timeout });
             events = Some(link);
         }
         let mut kafka = None;
@@ -90,20 +78,14 @@ impl Parts {
             )
             .map_err(|error| Error::Config(format!("[kafka] can't be used: {error}")))?;
             let sink = Arc::new(sink);
-            sinks.kafka = Some(Timed {
-                sink: sink.clone(),
-                ack_timeout: settings.ack_timeout.get(),
-            });
+            sinks.kafka =
+                Some(Timed { sink: sink.clone(), ack_timeout: settings.ack_timeout.get() });
             kafka = Some(sink);
             background.spawn(create_topics(settings.clone(), health.clone()));
         }
 
-        let mut destinations = Destinations::new(
-            sinks,
-            config.http.max_events,
-            metrics.clone(),
-            health.clone(),
-        );
+        let mut destinations =
+            Destinations::new(sinks, config.http.max_events, metrics.clone(), health.clone());
         let mut endpoints = BTreeMap::new();
         for (tag, (endpoint, name)) in (0..).zip(config.endpoints.iter().zip(&names)) {
             let routes = Routes::new(
@@ -132,14 +114,7 @@ impl Parts {
             questions,
             metrics,
         });
-        Ok(Arc::new(Self {
-            bridge,
-            endpoints,
-            health,
-            needs: Needs::new(config),
-            events,
-            kafka,
-        }))
+        Ok(Arc::new(Self { bridge, endpoints, health, needs: Needs::new(config), events, kafka }))
     }
 
     /// Wait until there was an attempt to connect for events. Returns whether it succeeded.
@@ -168,18 +143,9 @@ impl Parts {
 
     /// Let the brokers' clients send what they still hold.
     pub(super) async fn flush(&self, deadline: Instant) {
-        let left = || {
-            deadline
-                .saturating_duration_since(Instant::now())
-                .max(Duration::from_millis(500))
-        };
-        for link in self
-            .bridge
-            .questions
-            .iter()
-            .map(|inbox| inbox.link())
-            .chain(&self.events)
-        {
+        let left =
+            || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(500));
+        for link in self.bridge.questions.iter().map(|inbox| inbox.link()).chain(&self.events) {
             link.flush(left()).await;
         }
         if let Some(kafka) = self.kafka.clone() {
@@ -210,12 +176,7 @@ impl Connect<'_> {
             .map_err(|error| Error::Config(format!("nats.servers: {error}")))?;
         let link = Link::new(role);
         self.health.expect(nats::BROKER, role);
-        let inbox = Arc::new(Inbox::new(
-            link.clone(),
-            &self.settings.inbox_prefix,
-            on_loss,
-            late,
-        ));
+        let inbox = Arc::new(Inbox::new(link.clone(), &self.settings.inbox_prefix, on_loss, late));
         let (deliver, lost) = (inbox.clone(), inbox.clone());
         background.spawn(link.maintain(
             settings,

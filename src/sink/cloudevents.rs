@@ -47,10 +47,9 @@ pub(super) fn kafka(event: &Event) -> OwnedHeaders {
         ("tracestate", event.trace.state.as_deref()),
     ];
     let present = headers.iter().filter(|(_, value)| value.is_some());
-    present.fold(
-        OwnedHeaders::new_with_capacity(headers.len()),
-        |headers, &(key, value)| headers.insert(Header { key, value }),
-    )
+    present.fold(OwnedHeaders::new_with_capacity(headers.len()), |headers, &(key, value)| {
+        headers.insert(Header { key, value })
+    })
 }
 
 fn source(event: &Event) -> String {

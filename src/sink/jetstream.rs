@@ -97,29 +97,15 @@ struct Refused {
 
 fn read(payload: &Bytes) -> Result<(), Error> {
     match serde_json::from_slice::<PubAck<'_>>(payload) {
-        Ok(PubAck {
-            stream: Some(_),
-            seq: Some(_),
-            error: None,
-        }) => Ok(()),
-        Ok(PubAck {
-            error: Some(refused),
-            ..
-        }) => Err(sort(refused)),
-        _ => Err(Error::retry(
-            "bad-ack",
-            "somebody who is not JetStream answered the publish",
-        )),
+        Ok(PubAck { stream: Some(_), seq: Some(_), error: None }) => Ok(()),
+        Ok(PubAck { error: Some(refused), .. }) => Err(sort(refused)),
+        _ => Err(Error::retry("bad-ack", "somebody who is not JetStream answered the publish")),
     }
 }
 
 /// The server's error codes (`errors.json` of nats-server), sorted by whose fault they are.
 fn sort(refused: Refused) -> Error {
-    let Refused {
-        code,
-        err_code,
-        description,
-    } = refused;
+    let Refused { code, err_code, description } = refused;
     match err_code {
         10_054 => Error::reject("too-large", description),
         10_097 => Error::reject("headers-too-large", description),
@@ -143,24 +129,15 @@ mod tests {
             read(&Bytes::from_static(text.as_bytes())).map_err(|error| error.class)
         };
         assert_eq!(class(r#"{"stream":"S","seq":7}"#), Ok(()));
-        assert_eq!(
-            class(r#"{"stream":"S","seq":7,"duplicate":true,"domain":"d"}"#),
-            Ok(())
-        );
+        assert_eq!(class(r#"{"stream":"S","seq":7,"duplicate":true,"domain":"d"}"#), Ok(()));
         assert_eq!(
             class(
                 r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#
             ),
             Err(Class::Retry)
         );
-        assert_eq!(
-            class(r#"{"error":{"code":503,"err_code":10008}}"#),
-            Err(Class::Blip)
-        );
-        assert_eq!(
-            class(r#"{"error":{"code":400,"err_code":10054}}"#),
-            Err(Class::Reject)
-        );
+        assert_eq!(class(r#"{"error":{"code":503,"err_code":10008}}"#), Err(Class::Blip));
+        assert_eq!(class(r#"{"error":{"code":400,"err_code":10054}}"#), Err(Class::Reject));
         assert_eq!(class(r#"{"ok":true}"#), Err(Class::Retry));
         assert_eq!(class("thanks"), Err(Class::Retry));
         assert_eq!(class(""), Err(Class::Retry));

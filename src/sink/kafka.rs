@@ -61,13 +61,8 @@ struct Context(Arc<Shared>);
 
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
-        let up = statistics
-            .brokers
-            .values()
-            .any(|broker| broker.state == "UP");
-        self.0
-            .metrics
-            .set_connected(BROKER, self.0.health.set_connected(BROKER, "producer", up));
+        let up = statistics.brokers.values().any(|broker| broker.state == "UP");
+        self.0.metrics.set_connected(BROKER, self.0.health.set_connected(BROKER, "producer", up));
         if self.0.up.swap(up, Ordering::Relaxed) != up {
             if up {
                 info!("connected to Kafka");
@@ -133,11 +128,7 @@ impl Kafka {
         default("socket.nagle.disable", "true".to_owned());
         health.expect(BROKER, "producer");
         metrics.set_connected(BROKER, false);
-        let context = Arc::new(Shared {
-            health,
-            metrics,
-            up: AtomicBool::new(false),
-        });
+        let context = Arc::new(Shared { health, metrics, up: AtomicBool::new(false) });
         let producer = config.create_with_context(Context(context.clone()))?;
         Ok(Self {
             config,
@@ -197,10 +188,7 @@ impl Kafka {
             return;
         }
         warn!(%code, reason, "the Kafka producer met a fatal error; making a new one");
-        match self
-            .config
-            .create_with_context(Context(self.context.clone()))
-        {
+        match self.config.create_with_context(Context(self.context.clone())) {
             Ok(producer) => {
                 self.producer.store(Arc::new(producer));
                 let rebuilding = self.rebuilding.clone();
@@ -264,9 +252,7 @@ pub async fn ensure(settings: &config::Kafka, limit: Duration) -> Result<Vec<Str
     }
     let admin: AdminClient<DefaultClientContext> = client_config(settings).create()?;
     let topics: Vec<NewTopic<'_>> = settings.topics.iter().map(declared).collect();
-    let options = AdminOptions::new()
-        .operation_timeout(Some(limit))
-        .request_timeout(Some(limit));
+    let options = AdminOptions::new().operation_timeout(Some(limit)).request_timeout(Some(limit));
     let results = admin.create_topics(&topics, &options).await?;
     let mut failed = Vec::new();
     for result in results {
@@ -286,7 +272,5 @@ fn declared(topic: &Topic) -> NewTopic<'_> {
     let replication = TopicReplication::Fixed(topic.replication_factor.unwrap_or(-1));
     let new = NewTopic::new(&topic.name, topic.partitions.unwrap_or(-1), replication);
     let settings: &BTreeMap<String, String> = &topic.config;
-    settings
-        .iter()
-        .fold(new, |new, (name, value)| new.set(name, value))
+    settings.iter().fold(new, |new, (name, value)| new.set(name, value))
 }

@@ -34,12 +34,9 @@ impl Sink for NatsCore {
             );
             match timeout_at(deadline, publish).await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                    Err(Error::reject(
-                        "too-large",
-                        "it is larger than max_payload of the NATS server",
-                    ))
-                }
+                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Err(
+                    Error::reject("too-large", "it is larger than max_payload of the NATS server"),
+                ),
                 Ok(Err(_)) => Err(gone()),
                 Err(_) => Err(Error::timeout()),
             }

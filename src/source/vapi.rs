@@ -39,18 +39,14 @@ impl Source for Vapi {
     fn classify(&self, webhook: &Webhook) -> Result<Classified, Refusal> {
         let message =
             read(&webhook.body).map_err(|error| Refusal::Malformed(error.to_string().into()))?;
-        let kind = message.kind.ok_or(Refusal::Malformed(
-            "message.type is not a non-empty string".into(),
-        ))?;
+        let kind = message
+            .kind
+            .ok_or(Refusal::Malformed("message.type is not a non-empty string".into()))?;
         let kind: Arc<str> = kind.unescape().into();
         let question = QUESTIONS.iter().find(|(name, _)| **name == *kind);
         let label = match question {
             Some((name, _)) => name,
-            None => facts::EVENTS
-                .iter()
-                .find(|name| ***name == *kind)
-                .copied()
-                .unwrap_or("other"),
+            None => facts::EVENTS.iter().find(|name| ***name == *kind).copied().unwrap_or("other"),
         };
         let demand = match question {
             None => Demand::Event,
@@ -61,23 +57,12 @@ impl Source for Vapi {
                     Form::FunctionCall => vec![tool_calls::legacy(&members)],
                     _ => vec![Question::whole(Payload::Body)],
                 };
-                Demand::Questions(Questions {
-                    all,
-                    form: *form,
-                    members,
-                })
+                Demand::Questions(Questions { all, form: *form, members })
             }
         };
         let [call, chat, session, contact] = message.ids;
-        let key = call
-            .or(chat)
-            .or(session)
-            .or(contact)
-            .map(|id| id.unescape().into());
-        Ok(Classified {
-            about: About { kind, label, key },
-            demand,
-        })
+        let key = call.or(chat).or(session).or(contact).map(|id| id.unescape().into());
+        Ok(Classified { about: About { kind, label, key }, demand })
     }
 
     fn event_prefix(&self) -> &'static str {
@@ -145,10 +130,7 @@ fn read(body: &[u8]) -> Result<Message<'_>, json::Error> {
 }
 
 fn message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, json::Error> {
-    let mut message = Message {
-        members: Vec::with_capacity(24),
-        ..Message::default()
-    };
+    let mut message = Message { members: Vec::with_capacity(24), ..Message::default() };
     reader.object(|reader, key| {
         let value = reader.slice(|reader| {
             if key == "type" {

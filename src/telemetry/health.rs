@@ -21,12 +21,7 @@ pub struct Health {
 impl Health {
     /// A connection that this process wants, down until it is up.
     pub fn expect(&self, broker: &'static str, connection: &'static str) {
-        self.brokers
-            .lock()
-            .entry(broker)
-            .or_default()
-            .entry(connection)
-            .or_insert(false);
+        self.brokers.lock().entry(broker).or_default().entry(connection).or_insert(false);
     }
 
     /// A connection came or went. Returns whether all connections to this broker are up.
@@ -39,19 +34,14 @@ impl Health {
 
     /// Whether every expected broker is connected.
     pub fn all_connected(&self) -> bool {
-        self.brokers
-            .lock()
-            .values()
-            .all(|connections| connections.values().all(|up| *up))
+        self.brokers.lock().values().all(|connections| connections.values().all(|up| *up))
     }
 
     /// The brokers that lack a connection.
     pub fn down(&self) -> Vec<&'static str> {
         let brokers = self.brokers.lock();
         let is_down = |connections: &BTreeMap<_, bool>| connections.values().any(|up| !*up);
-        let down = brokers
-            .iter()
-            .filter(|(_, connections)| is_down(connections));
+        let down = brokers.iter().filter(|(_, connections)| is_down(connections));
         down.map(|(broker, _)| *broker).collect()
     }
 
@@ -83,9 +73,7 @@ impl Health {
     /// Whether to send traffic here, and the text that says why.
     pub fn readiness(&self) -> (bool, String) {
         let brokers = self.brokers.lock();
-        let any_up = brokers
-            .values()
-            .any(|connections| connections.values().any(|up| *up));
+        let any_up = brokers.values().any(|connections| connections.values().any(|up| *up));
         let refused = if self.draining.load(Ordering::Relaxed) {
             Some("stopping")
         } else if !self.started.load(Ordering::Relaxed) {
@@ -101,11 +89,8 @@ impl Health {
             Some(why) => writeln!(text, "not ready: {why}"),
         };
         for (broker, connections) in brokers.iter() {
-            let down: Vec<_> = connections
-                .iter()
-                .filter(|(_, up)| !**up)
-                .map(|(name, _)| *name)
-                .collect();
+            let down: Vec<_> =
+                connections.iter().filter(|(_, up)| !**up).map(|(name, _)| *name).collect();
             let _ = if down.is_empty() {
                 writeln!(text, "{broker}: connected")
             } else {

@@ -89,11 +89,7 @@ impl Default for Metrics {
             broker_connected: Family::default(),
         };
         let registry = &mut metrics.registry;
-        registry.register(
-            "webhooks",
-            "Webhooks by what became of them",
-            metrics.webhooks.clone(),
-        );
+        registry.register("webhooks", "Webhooks by what became of them", metrics.webhooks.clone());
         registry.register(
             "refusals",
             "Webhooks that got no 2xx, by reason",
@@ -156,50 +152,31 @@ impl Metrics {
 
     /// A webhook ended: `outcome` is `stored`, `dropped`, `answered`, `fallback`, `refused` or an outcome of a question.
     pub fn webhook(&self, endpoint: &Arc<str>, label: &'static str, outcome: &'static str) {
-        let labels = WebhookLabels {
-            endpoint: Shared(endpoint.clone()),
-            r#type: label,
-            outcome,
-        };
+        let labels = WebhookLabels { endpoint: Shared(endpoint.clone()), r#type: label, outcome };
         self.webhooks.get_or_create(&labels).inc();
     }
 
     /// A webhook got another answer than the sender wants; `reason` says which.
     pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str) {
-        let labels = RefusalLabels {
-            endpoint: Shared(endpoint.clone()),
-            reason,
-        };
+        let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
         self.refusals.get_or_create(&labels).inc();
     }
 
     /// How long a webhook took; `kind` is `event` or `question`.
     pub fn webhook_took(&self, endpoint: &Arc<str>, kind: &'static str, took: Duration) {
-        let labels = WalkLabels {
-            endpoint: Shared(endpoint.clone()),
-            kind,
-        };
-        self.webhook_seconds
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        let labels = WalkLabels { endpoint: Shared(endpoint.clone()), kind };
+        self.webhook_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// An event was acknowledged.
     pub fn published(&self, destination: &Arc<str>, took: Duration) {
-        let labels = DestinationLabels {
-            destination: Shared(destination.clone()),
-        };
-        self.publish_seconds
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        let labels = DestinationLabels { destination: Shared(destination.clone()) };
+        self.publish_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// An attempt to store an event failed.
     pub fn publish_failed(&self, destination: &Arc<str>, reason: &'static str) {
-        let labels = PublishErrorLabels {
-            destination: Shared(destination.clone()),
-            reason,
-        };
+        let labels = PublishErrorLabels { destination: Shared(destination.clone()), reason };
         self.publish_errors.get_or_create(&labels).inc();
     }
 
@@ -216,25 +193,19 @@ impl Metrics {
             function_or_type: Shared(function_or_type.clone()),
             outcome,
         };
-        self.ask_seconds
-            .get_or_create(&labels)
-            .observe(took.as_secs_f64());
+        self.ask_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// A reply came after its question had ended.
     pub fn late_reply(&self, endpoint: &Arc<str>) {
-        let labels = EndpointLabels {
-            endpoint: Shared(endpoint.clone()),
-        };
+        let labels = EndpointLabels { endpoint: Shared(endpoint.clone()) };
         self.late_replies.get_or_create(&labels).inc();
     }
 
     /// How many webhooks of a kind are held now.
     pub fn set_in_flight(&self, kind: &'static str, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        self.in_flight
-            .get_or_create(&KindLabels { kind })
-            .set(count);
+        self.in_flight.get_or_create(&KindLabels { kind }).set(count);
     }
 
     /// How many bytes are held now.
@@ -244,8 +215,6 @@ impl Metrics {
 
     /// Whether a broker is connected.
     pub fn set_connected(&self, broker: &'static str, connected: bool) {
-        self.broker_connected
-            .get_or_create(&BrokerLabels { broker })
-            .set(connected.into());
+        self.broker_connected.get_or_create(&BrokerLabels { broker }).set(connected.into());
     }
 }

@@ -41,10 +41,7 @@ impl Destination {
                 ));
             }
         };
-        parsed.map_err(|error| Error {
-            offset: error.offset + scheme.len() + 1,
-            ..error
-        })
+        parsed.map_err(|error| Error { offset: error.offset + scheme.len() + 1, ..error })
     }
 
     /// The template of its topic or subject.
@@ -63,18 +60,9 @@ mod tests {
 
     #[test]
     fn destinations() {
-        assert!(matches!(
-            Destination::parse("kafka:calls"),
-            Ok(Destination::Kafka(_))
-        ));
-        assert!(matches!(
-            Destination::parse("nats:a.{type}"),
-            Ok(Destination::Nats(_))
-        ));
-        assert!(matches!(
-            Destination::parse("nats-core:a.{type}"),
-            Ok(Destination::NatsCore(_))
-        ));
+        assert!(matches!(Destination::parse("kafka:calls"), Ok(Destination::Kafka(_))));
+        assert!(matches!(Destination::parse("nats:a.{type}"), Ok(Destination::Nats(_))));
+        assert!(matches!(Destination::parse("nats-core:a.{type}"), Ok(Destination::NatsCore(_))));
     }
 
     #[test]

@@ -54,11 +54,7 @@ mod tests {
             ("*-*-*", "a-b", false),
             ("a*b*c", "a-b-b-c", true),
             ("a*b*c", "a-c-b", false),
-            (
-                "transcript[transcriptType=\"final\"]",
-                "transcript[transcriptType=\"final\"]",
-                true,
-            ),
+            ("transcript[transcriptType=\"final\"]", "transcript[transcriptType=\"final\"]", true),
             ("**a**", "bab", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");

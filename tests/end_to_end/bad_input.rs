@@ -12,8 +12,7 @@ use percent_encoding::percent_decode_str;
 
 /// A bridge with the endpoint `name` and a stream for its events.
 async fn start(nats: &Nats, name: &str) -> Bridge {
-    nats.create_stream(name, &[&format!("{name}.events.>")])
-        .await;
+    nats.create_stream(name, &[&format!("{name}.events.>")]).await;
     Bridge::config(&open(name)).nats(nats).start_ready().await
 }
 
@@ -27,10 +26,7 @@ fn assert_calm(bridge: &Bridge) {
 
 /// A header's value as it is meant (CloudEvents' HTTP binding, §3.1.3.2).
 fn decoded(value: &str) -> String {
-    percent_decode_str(value)
-        .decode_utf8()
-        .unwrap()
-        .into_owned()
+    percent_decode_str(value).decode_utf8().unwrap().into_owned()
 }
 
 /// A list within a list, and so on.

@@ -11,19 +11,11 @@ async fn every_command_helps_with_an_example() {
     let all = run(&["--help"]).await;
     assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));
     for command in ["serve", "dev", "check", "send", "schema"] {
-        assert!(
-            all.stdout.contains(&format!("  {command} ")),
-            "{}",
-            all.stdout
-        );
+        assert!(all.stdout.contains(&format!("  {command} ")), "{}", all.stdout);
         let help = run(&[command, "--help"]).await;
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
         assert!(help.stdout.contains("Example"), "{}", help.stdout);
-        assert!(
-            help.stdout.matches(&format!("hookbus {command}")).count() >= 2,
-            "{}",
-            help.stdout
-        );
+        assert!(help.stdout.matches(&format!("hookbus {command}")).count() >= 2, "{}", help.stdout);
     }
     let version = run(&["--version"]).await;
     let expected = format!("hookbus {}\n", env!("CARGO_PKG_VERSION"));

@@ -75,11 +75,7 @@ async fn everything_that_is_wrong_is_said_in_one_run() {
         "warning: kafka: topic `connect-small` has a single copy (replication factor 1)",
         "warning: kafka: topic `connect-small` takes no record over 2000 bytes",
     ] {
-        assert!(
-            output.stderr.contains(text),
-            "{text}\nin\n{}",
-            output.stderr
-        );
+        assert!(output.stderr.contains(text), "{text}\nin\n{}", output.stderr);
     }
     let lines: Vec<&str> = output.stderr.lines().collect();
     for pair in lines.windows(2) {
@@ -121,9 +117,7 @@ async fn what_was_reached_is_named() {
     .await;
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(
-        output
-            .stderr
-            .contains("note: nats: stream `HOOK` is missing; `serve` will create it"),
+        output.stderr.contains("note: nats: stream `HOOK` is missing; `serve` will create it"),
         "{}",
         output.stderr
     );
@@ -157,11 +151,7 @@ async fn brokers_that_are_not_there_are_named() {
         format!("error: nats: 127.0.0.1:{nats}: Connection refused"),
         format!("error: kafka: 127.0.0.1:{kafka}/bootstrap: Connect to "),
     ] {
-        assert!(
-            output.stderr.contains(&text),
-            "{text}\nin\n{}",
-            output.stderr
-        );
+        assert!(output.stderr.contains(&text), "{text}\nin\n{}", output.stderr);
     }
     assert_eq!(output.stdout, "");
 }

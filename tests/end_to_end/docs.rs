@@ -43,10 +43,7 @@ fn block(page: &str, language: &str, with: &str) -> String {
 /// A page without its fenced blocks.
 fn prose(path: &Path) -> String {
     let text = read(path);
-    text.split("\n```")
-        .step_by(2)
-        .collect::<Vec<_>>()
-        .join("\n\n")
+    text.split("\n```").step_by(2).collect::<Vec<_>>().join("\n\n")
 }
 
 /// The anchors of a page, as GitHub makes them of its headings.
@@ -55,17 +52,13 @@ fn anchors(path: &Path) -> Vec<String> {
         let kept = heading.trim().chars().filter_map(|char| match char {
             ' ' => Some('-'),
             '-' | '_' => Some(char),
-            _ => char
-                .is_alphanumeric()
-                .then(|| char.to_lowercase().next().unwrap()),
+            _ => char.is_alphanumeric().then(|| char.to_lowercase().next().unwrap()),
         });
         kept.collect()
     };
     let text = prose(path);
     let headings = text.lines().filter(|line| line.starts_with('#'));
-    headings
-        .map(|line| anchor(line.trim_start_matches('#')))
-        .collect()
+    headings.map(|line| anchor(line.trim_start_matches('#'))).collect()
 }
 
 #[test]
@@ -158,11 +151,7 @@ async fn the_workers_answer() {
     };
     let bridge = bridge_of_the_readme(&nats).await;
     for (page, function, answer) in [
-        (
-            "README.md",
-            "get_opening_hours",
-            "On monday we are open from 9 to 17.",
-        ),
+        ("README.md", "get_opening_hours", "On monday we are open from 9 to 17."),
         ("docs/workers.md", "get_report", "Done with get_report."),
         ("docs/workers.md", "get_forecast", "It is always sunny."),
     ] {
@@ -197,10 +186,7 @@ async fn the_jetstream_consumers_read_events() {
     let id = stored.header("hookbus-id").unwrap();
     let size = body.len();
     for (page, expected) in [
-        (
-            "README.md",
-            format!("ai.vapi.end-of-call-report call-7 {size} bytes\n"),
-        ),
+        ("README.md", format!("ai.vapi.end-of-call-report call-7 {size} bytes\n")),
         ("docs/events.md", format!("{id} {size} bytes\n")),
     ] {
         let code = block(page, "python", "pull_subscribe");
@@ -222,10 +208,7 @@ async fn the_kafka_consumer_reads_events() {
     let body = r#"{"message":{"type":"hang","call":{"id":"call-7"}}}"#;
     assert_eq!(bridge.post("/docs", body, &[]).await.status, 200);
     let code = block("docs/events.md", "python", "confluent_kafka");
-    let changes = [
-        ("127.0.0.1:9092", &*kafka.bootstrap()),
-        ("vapi.events", "docs.events"),
-    ];
+    let changes = [("127.0.0.1:9092", &*kafka.bootstrap()), ("vapi.events", "docs.events")];
     let Some(mut reader) = run(&code, &changes) else {
         return;
     };
@@ -249,17 +232,11 @@ async fn every_metric_is_explained() {
     }
     let text = read(&project().join("docs/operations.md"));
     let metrics = bridge.admin("/metrics").await;
-    let names = metrics
-        .text()
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE "));
+    let names = metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut count = 0;
     for name in names.map(|line| line.split(' ').next().unwrap()) {
         let is_there = text.contains(&format!("| `{name}` |"));
-        assert!(
-            is_there || text.contains(&format!("| `{name}_total` |")),
-            "{name}"
-        );
+        assert!(is_there || text.contains(&format!("| `{name}_total` |")), "{name}");
         count += 1;
     }
     assert!(count >= 6, "{count}");

@@ -106,9 +106,7 @@ async fn the_first_rule_that_matches_decides() {
                 assert_eq!(message.payload, body);
                 assert_eq!(message.header("ce-id"), Some(&*id));
             }
-            new.into_iter()
-                .map(|message| message.subject)
-                .collect::<Vec<_>>()
+            new.into_iter().map(|message| message.subject).collect::<Vec<_>>()
         }
     };
     assert!(subjects("speech-update", "k").await.is_empty());
@@ -118,10 +116,7 @@ async fn the_first_rule_that_matches_decides() {
         ["to.first.transcript%5BtranscriptType%3D%22final%22%5D"]
     );
     assert_eq!(subjects("hang", "k").await, ["to.first.hang"]);
-    assert_eq!(
-        subjects("assistant.started", "k").await,
-        ["hook.events.assistant.started"]
-    );
+    assert_eq!(subjects("assistant.started", "k").await, ["hook.events.assistant.started"]);
     let mut two = subjects("status-update", "a.b *>\u{e9}").await;
     two.sort();
     assert_eq!(two, ["to.second.hook-a%2Eb%20%2A%3E%C3%A9.x", "to.third"]);
@@ -223,14 +218,10 @@ async fn a_stream_that_would_answer_in_place_of_a_worker_is_refused() {
     nats.create_stream("GREEDY", &["hook.ask.*"]).await;
     nats.restart().await;
     let text = "stream `GREEDY` stores `hook.ask.*`, which takes in `hook.ask.>`";
-    eventually(
-        "the stream in /readyz",
-        Duration::from_secs(10),
-        async || {
-            let ready = bridge.admin("/readyz").await;
-            (ready.text().contains(text)).then_some(())
-        },
-    )
+    eventually("the stream in /readyz", Duration::from_secs(10), async || {
+        let ready = bridge.admin("/readyz").await;
+        (ready.text().contains(text)).then_some(())
+    })
     .await;
     let log = bridge.log();
     let line = log.lines().find(|line| line.contains(text)).unwrap();
@@ -324,11 +315,7 @@ async fn repetitions_are_told_by_what_the_endpoint_says() {
     let Some(nats) = Nats::start().await else {
         return;
     };
-    nats.create_stream(
-        "ALL",
-        &["delivery-id.events.>", "body.events.>", "off.events.>"],
-    )
-    .await;
+    nats.create_stream("ALL", &["delivery-id.events.>", "body.events.>", "off.events.>"]).await;
     let endpoint = |dedupe: &str| {
         let text = ENDPOINT.replace("hook", dedupe);
         text.replace("source", &format!("dedupe = \"{dedupe}\"\n    source"))
@@ -387,12 +374,11 @@ async fn what_a_server_or_a_stream_does_not_take_is_refused_at_once() {
         ..Default::default()
     })
     .await;
-    let bridge = Bridge::config(&config(
-        "[[endpoint.event]]\ntypes = [\"hang\"]\nto = [\"nats:full\"]",
-    ))
-    .nats(&nats)
-    .start_ready()
-    .await;
+    let bridge =
+        Bridge::config(&config("[[endpoint.event]]\ntypes = [\"hang\"]\nto = [\"nats:full\"]"))
+            .nats(&nats)
+            .start_ready()
+            .await;
     let large = json!({"message": {"type": "transcript", "text": "x".repeat(40_000)}}).to_string();
     let answer = bridge.post("/hook", large, &[]).await;
     assert_not_stored(&answer, Duration::from_secs(1));
@@ -471,11 +457,7 @@ async fn the_order_of_a_key_outlives_a_restart_of_the_server() {
     .await;
     assert!(bridge.metric(stored).await < all, "killed too late");
     nats.restart().await;
-    let refused: usize = join_all(senders)
-        .await
-        .into_iter()
-        .map(Result::unwrap)
-        .sum();
+    let refused: usize = join_all(senders).await.into_iter().map(Result::unwrap).sum();
     assert!(refused > 0);
     assert_in_order(&nats, KEYS, EVENTS).await;
 }
@@ -506,9 +488,7 @@ async fn events_that_wait_together_are_stored_as_they_came() {
         for key in 0..KEYS {
             let (client, url) = (client.clone(), url.clone());
             let body = event("hang", &format!("key-{key:02}"), number);
-            waiting.push(tokio::spawn(
-                async move { client.post(&url, body, &[]).await },
-            ));
+            waiting.push(tokio::spawn(async move { client.post(&url, body, &[]).await }));
             let count = waiting.len() as f64;
             eventually("the event in flight", Duration::from_secs(5), async || {
                 let in_flight = bridge.metric(r#"hookbus_in_flight{kind="event"}"#).await;
@@ -559,9 +539,8 @@ async fn pipelined_events_are_stored_in_their_order() {
 
 async fn assert_in_order(nats: &Nats, keys: usize, events: usize) {
     let messages = nats.messages("EVENTS", (keys * events) as u64).await;
-    let stored = messages
-        .iter()
-        .map(|message| (message.header("ce-subject").unwrap(), &*message.payload));
+    let stored =
+        messages.iter().map(|message| (message.header("ce-subject").unwrap(), &*message.payload));
     let by_key = by_key(stored);
     assert_eq!(by_key.len(), keys);
     let expected: Vec<u64> = (0..events as u64).collect();

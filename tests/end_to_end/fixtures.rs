@@ -58,11 +58,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
     nats.create_stream("FIXTURES", &["fixtures.events.>"]).await;
     nats.create_stream("JOBS", &["fixtures.jobs.>"]).await;
     kafka.create_topic("fixtures-events", 3).await;
-    let bridge = Bridge::config(CONFIG)
-        .nats(&nats)
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(CONFIG).nats(&nats).kafka(kafka).start_ready().await;
     let program = crate::support::project().join("tests/end_to_end/fixtures/worker.py");
     let mut worker = worker
         .arg(program)
@@ -84,12 +80,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
         let outcome = answer.header("hookbus-outcome");
         assert_eq!(answer.status, 200, "{}: {}", sample.file, answer.text());
         let is_question = sample.reply_expected || sample.kind == "tool-calls";
-        assert_eq!(
-            outcome,
-            is_question.then_some("answered"),
-            "{}",
-            sample.file
-        );
+        assert_eq!(outcome, is_question.then_some("answered"), "{}", sample.file);
         if is_question {
             replies.push(json!({
                 "request": sample.path(),
@@ -105,10 +96,8 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
     nats.messages("FIXTURES", 57).await;
     let input = serde_json::to_vec(&replies).unwrap();
     let (url, bootstrap) = (nats.url(), kafka.bootstrap());
-    let (from_nats, from_kafka) = (
-        [url.as_str(), "FIXTURES"],
-        [bootstrap.as_str(), "fixtures-events", "57"],
-    );
+    let (from_nats, from_kafka) =
+        ([url.as_str(), "FIXTURES"], [bootstrap.as_str(), "fixtures-events", "57"]);
     let (checked, in_nats, in_kafka) = tokio::join!(
         script::<Option<String>>("fixtures/check_replies.py", &[], &input),
         script::<Event>("fixtures/read_nats.py", &from_nats, b""),
@@ -125,12 +114,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
         let subject = format!("fixtures.events.{}", encoded(&sample.kind));
         assert_eq!(event.place, subject, "{}", sample.file);
         let message_id = format!("fixtures/{id}/{subject}");
-        assert_eq!(
-            event.message_id.as_ref(),
-            Some(&message_id),
-            "{}",
-            sample.file
-        );
+        assert_eq!(event.message_id.as_ref(), Some(&message_id), "{}", sample.file);
 
         let event = &in_kafka[id];
         same(sample, event, began..=ended);
@@ -144,11 +128,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
 
 fn same(sample: &Sample, event: &Event, while_sent: std::ops::RangeInclusive<f64>) {
     let file = &sample.file;
-    assert_eq!(
-        event.sha256,
-        format!("{:x}", Sha256::digest(&sample.bytes)),
-        "{file}"
-    );
+    assert_eq!(event.sha256, format!("{:x}", Sha256::digest(&sample.bytes)), "{file}");
     assert_eq!(event.specversion, "1.0", "{file}");
     assert_eq!(event.source, "/hookbus/fixtures", "{file}");
     assert_eq!(event.kind, format!("ai.vapi.{}", sample.kind), "{file}");
@@ -172,10 +152,8 @@ async fn script<T: for<'a> Deserialize<'a>>(
 
 fn by_id(events: Vec<Event>) -> BTreeMap<String, Event> {
     let count = events.len();
-    let events: BTreeMap<_, _> = events
-        .into_iter()
-        .map(|event| (event.id.clone(), event))
-        .collect();
+    let events: BTreeMap<_, _> =
+        events.into_iter().map(|event| (event.id.clone(), event)).collect();
     assert_eq!(events.len(), count, "an id is there twice");
     events
 }

@@ -23,9 +23,7 @@ fn config(rules: &str) -> String {
 }
 
 fn to(topic: &str) -> String {
-    config(&format!(
-        "[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:{topic}\"]\n"
-    ))
+    config(&format!("[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:{topic}\"]\n"))
 }
 
 fn event(key: Option<&str>) -> String {
@@ -46,10 +44,7 @@ async fn a_record_is_the_body_with_its_attributes() {
         return;
     };
     kafka.create_topic("kafka-record", 1).await;
-    let bridge = Bridge::config(&to("kafka-record"))
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&to("kafka-record")).kafka(kafka).start_ready().await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let headers = [
         ("content-type", "application/json; charset=utf-8"),
@@ -83,15 +78,9 @@ async fn a_record_is_the_body_with_its_attributes() {
         assert_eq!(record.header("tracestate"), Some("a=b"));
         assert!(record.header("ce_time").unwrap().ends_with('Z'));
     }
-    assert_eq!(
-        records[0].key.as_deref(),
-        Some("\u{e9} \u{e9}\n%".as_bytes())
-    );
+    assert_eq!(records[0].key.as_deref(), Some("\u{e9} \u{e9}\n%".as_bytes()));
     let subject = records[0].header("ce_subject").unwrap();
-    assert_eq!(
-        subject, "\u{e9} \u{e9}\u{fffd}%",
-        "control characters are replaced"
-    );
+    assert_eq!(subject, "\u{e9} \u{e9}\u{fffd}%", "control characters are replaced");
     assert_eq!(records[0].headers.len(), 9);
     for keyless in &records[1..] {
         assert_eq!(keyless.key, None);
@@ -106,10 +95,7 @@ async fn templates_make_legal_topics() {
         return;
     };
     kafka.create_topic("kafka-hook.transcript-final", 1).await;
-    let bridge = Bridge::config(&to("kafka-{endpoint}.{type}"))
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&to("kafka-{endpoint}.{type}")).kafka(kafka).start_ready().await;
     let body = json!({"message": {"type": "transcript/final"}}).to_string();
     let answer = bridge.post("/hook", body, &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -137,17 +123,12 @@ async fn declared_topics_are_created() {
     assert_eq!(kafka.records("kafka-declared", 1).await.len(), 1);
     let admin: AdminClient<DefaultClientContext> = kafka.settings().create().unwrap();
     let topic = ResourceSpecifier::Topic("kafka-declared");
-    let described = admin
-        .describe_configs([&topic], &AdminOptions::new())
-        .await
-        .unwrap();
+    let described = admin.describe_configs([&topic], &AdminOptions::new()).await.unwrap();
     let settings = described[0].as_ref().unwrap();
     let retention = settings.get("retention.ms").unwrap().value.as_deref();
     assert_eq!(retention, Some("3600000"));
-    let metadata = admin
-        .inner()
-        .fetch_metadata(Some("kafka-declared"), Duration::from_secs(5))
-        .unwrap();
+    let metadata =
+        admin.inner().fetch_metadata(Some("kafka-declared"), Duration::from_secs(5)).unwrap();
     assert_eq!(metadata.topics()[0].partitions().len(), 4);
     drop(bridge);
 
@@ -165,20 +146,13 @@ async fn events_for_a_topic_that_is_not_there_are_refused_until_it_is() {
         return;
     };
     let rules = "[kafka]\nbrokers = [\"{kafka}\"]\nack_timeout = \"2s\"\n";
-    let bridge = Bridge::config(&(to("kafka-later") + rules))
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(to("kafka-later") + rules)).kafka(kafka).start_ready().await;
     let answer = bridge.post("/hook", event(Some("k")), &[]).await;
     assert_not_stored(&answer, Duration::from_secs(2));
     let errors = r#"hookbus_publish_errors_total{destination="kafka:kafka-later""#;
     assert_eq!(bridge.metric(errors).await, 1.0);
     let ready = bridge.admin("/readyz").await;
-    assert!(
-        ready.text().contains("problem: kafka:kafka-later"),
-        "{}",
-        ready.text()
-    );
+    assert!(ready.text().contains("problem: kafka:kafka-later"), "{}", ready.text());
 
     kafka.create_topic("kafka-later", 1).await;
     eventually("200", Duration::from_secs(15), async || {
@@ -197,13 +171,8 @@ async fn a_record_that_a_topic_does_not_take_is_refused_at_once() {
     let Some(kafka) = kafka::shared().await else {
         return;
     };
-    kafka
-        .create_topic_with("kafka-small", 1, &[("max.message.bytes", "2000")])
-        .await;
-    let bridge = Bridge::config(&to("kafka-small"))
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    kafka.create_topic_with("kafka-small", 1, &[("max.message.bytes", "2000")]).await;
+    let bridge = Bridge::config(&to("kafka-small")).kafka(kafka).start_ready().await;
     let large = json!({"message": {"type": "hang", "text": "x".repeat(3_000)}}).to_string();
     let answer = bridge.post("/hook", large, &[]).await;
     assert_not_stored(&answer, Duration::from_secs(2));
@@ -241,10 +210,7 @@ assert producer.flush(20) == 0
         return;
     };
     assert_eq!(output.code, Some(0), "{}", output.stderr);
-    let bridge = Bridge::config(&to("kafka-ours"))
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&to("kafka-ours")).kafka(kafka).start_ready().await;
     for key in &keys {
         let answer = bridge.post("/hook", event(Some(key)), &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -257,10 +223,7 @@ assert producer.flush(20) == 0
             .map(|record| (record.key.unwrap(), record.partition))
             .collect::<BTreeMap<_, _>>()
     };
-    let (ours, theirs) = (
-        partitions("kafka-ours").await,
-        partitions("kafka-theirs").await,
-    );
+    let (ours, theirs) = (partitions("kafka-ours").await, partitions("kafka-theirs").await);
     assert_eq!(ours, theirs);
     let used: std::collections::BTreeSet<_> = ours.values().collect();
     assert_eq!(used.len(), 7, "all partitions");
@@ -273,10 +236,7 @@ async fn the_producer_is_idempotent() {
         return;
     };
     kafka.create_topic("kafka-idempotent", 1).await;
-    let bridge = Bridge::config(&to("kafka-idempotent"))
-        .kafka(kafka)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&to("kafka-idempotent")).kafka(kafka).start_ready().await;
     let answer = bridge.post("/hook", event(Some("k")), &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let batch = kafka.segment("kafka-idempotent", 0);

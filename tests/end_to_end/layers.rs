@@ -8,11 +8,7 @@ use std::path::Path;
 #[test]
 fn no_import_points_up() {
     let found = violations(&project().join("src"));
-    assert!(
-        found.is_empty(),
-        "imports against the order of src/lib.rs:\n{}",
-        found.join("\n")
-    );
+    assert!(found.is_empty(), "imports against the order of src/lib.rs:\n{}", found.join("\n"));
 }
 
 #[test]
@@ -23,10 +19,7 @@ fn an_import_that_points_up_is_found() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
     };
-    write(
-        "main.rs",
-        "fn main() { hookbus::cli::run(); hookbus::middle::shortcut(); }",
-    );
+    write("main.rs", "fn main() { hookbus::cli::run(); hookbus::middle::shortcut(); }");
     write(
         "lib.rs",
         "//! mod not_one;\npub mod cli;\n#[cfg(unix)]\npub(crate) mod middle;\nmod low;\n",
@@ -65,20 +58,12 @@ fn violations(source: &Path) -> Vec<String> {
     };
     let order = declared(&tokens(&read(&source.join("lib.rs"))));
     assert!(!order.is_empty(), "src/lib.rs declares no module");
-    let rank: HashMap<&str, usize> = order
-        .iter()
-        .enumerate()
-        .map(|(index, name)| (name.as_str(), index))
-        .collect();
+    let rank: HashMap<&str, usize> =
+        order.iter().enumerate().map(|(index, name)| (name.as_str(), index)).collect();
 
     let mut found = Vec::new();
     for path in files(source) {
-        let name = path
-            .strip_prefix(source)
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .replace('\\', "/");
+        let name = path.strip_prefix(source).unwrap().to_str().unwrap().replace('\\', "/");
         let tokens = tokens(&read(&path));
         let parts: Vec<&str> = name.trim_end_matches(".rs").split('/').collect();
         let mut say = |line, user: &str, used: &str| {
@@ -87,9 +72,8 @@ fn violations(source: &Path) -> Vec<String> {
         match parts.as_slice() {
             ["lib"] => {}
             ["main"] => {
-                for (line, used) in after(&tokens, "hookbus")
-                    .into_iter()
-                    .filter(|(_, used)| used != "cli")
+                for (line, used) in
+                    after(&tokens, "hookbus").into_iter().filter(|(_, used)| used != "cli")
                 {
                     say(line, "main", &used);
                 }
@@ -110,10 +94,7 @@ fn violations(source: &Path) -> Vec<String> {
         }
     }
     found.sort();
-    found
-        .into_iter()
-        .map(|(name, line, text)| format!("{name}:{line}: {text}"))
-        .collect()
+    found.into_iter().map(|(name, line, text)| format!("{name}:{line}: {text}")).collect()
 }
 
 fn files(folder: &Path) -> Vec<std::path::PathBuf> {
@@ -191,19 +172,13 @@ fn string(text: &str) -> usize {
 /// `r"…"`, `r#"…"#`, `br"…"` and the like.
 fn raw_string(text: &str) -> Option<usize> {
     let opening = text.find('"')?;
-    let hashes = text[..opening]
-        .trim_start_matches(['b', 'c'])
-        .strip_prefix('r')?;
+    let hashes = text[..opening].trim_start_matches(['b', 'c']).strip_prefix('r')?;
     if !hashes.chars().all(|hash| hash == '#') {
         return None;
     }
     let closing = format!("\"{hashes}");
     let body = opening + 1;
-    Some(
-        text[body..]
-            .find(&closing)
-            .map_or(text.len(), |end| body + end + closing.len()),
-    )
+    Some(text[body..].find(&closing).map_or(text.len(), |end| body + end + closing.len()))
 }
 
 /// A character, or only the mark of a lifetime.
@@ -212,9 +187,7 @@ fn quote(text: &str) -> usize {
     match rest.next() {
         Some((_, '\\')) => {
             rest.next();
-            text[3.min(text.len())..]
-                .find('\'')
-                .map_or(text.len(), |end| 3 + end + 1)
+            text[3.min(text.len())..].find('\'').map_or(text.len(), |end| 3 + end + 1)
         }
         Some(_) => match rest.next() {
             Some((index, '\'')) => index + 1,
@@ -227,11 +200,7 @@ fn quote(text: &str) -> usize {
 /// The names of `mod name;` in their order.
 fn declared(tokens: &[Token]) -> Vec<String> {
     let words = |window: &[Token]| window[0].1 == "mod" && window[2].1 == ";";
-    tokens
-        .windows(3)
-        .filter(|window| words(window))
-        .map(|window| window[1].1.clone())
-        .collect()
+    tokens.windows(3).filter(|window| words(window)).map(|window| window[1].1.clone()).collect()
 }
 
 fn is(tokens: &[Token], index: usize, text: &str) -> bool {

@@ -17,11 +17,7 @@ mod kafka;
 mod layers;
 mod outage;
 mod start;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "what one test file needs stands ready for the next"
-)]
+#[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]
 mod support;
 mod tools;
 mod vapi;

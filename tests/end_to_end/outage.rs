@@ -58,11 +58,7 @@ async fn worker(nats: &Nats, subject: &str) -> Worker {
 }
 
 fn is_past_its_deadline(question: &Question) -> bool {
-    let deadline: u128 = question
-        .header("Hookbus-Deadline")
-        .unwrap()
-        .parse()
-        .unwrap();
+    let deadline: u128 = question.header("Hookbus-Deadline").unwrap().parse().unwrap();
     let arrived = question.arrived.duration_since(UNIX_EPOCH).unwrap();
     arrived.as_millis() >= deadline
 }
@@ -109,26 +105,12 @@ async fn no_question_outlives_the_connection() {
     readiness(&bridge, "nats: down (events, questions)").await;
     for number in 1..=20 {
         let answer = bridge.post("/hook", question(number), &[]).await;
-        assert_eq!(
-            (answer.status, answer.header("hookbus-outcome")),
-            (503, Some("disconnected"))
-        );
-        assert!(
-            answer.elapsed < Duration::from_millis(200),
-            "{:?}",
-            answer.elapsed
-        );
+        assert_eq!((answer.status, answer.header("hookbus-outcome")), (503, Some("disconnected")));
+        assert!(answer.elapsed < Duration::from_millis(200), "{:?}", answer.elapsed);
         let answer = bridge.post("/hook", tool_call(number), &[]).await;
-        assert_eq!(
-            (answer.status, answer.header("hookbus-outcome")),
-            (200, Some("disconnected"))
-        );
+        assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some("disconnected")));
         assert!(answer.json()["results"][0]["error"].is_string());
-        assert!(
-            answer.elapsed < Duration::from_millis(200),
-            "{:?}",
-            answer.elapsed
-        );
+        assert!(answer.elapsed < Duration::from_millis(200), "{:?}", answer.elapsed);
     }
 
     nats.restart().await;
@@ -138,10 +120,7 @@ async fn no_question_outlives_the_connection() {
     let number = |question: &Question| {
         let json = question.json();
         let number = json.pointer("/message/number");
-        number
-            .or(json.pointer("/arguments/number"))
-            .unwrap()
-            .as_u64()
+        number.or(json.pointer("/arguments/number")).unwrap().as_u64()
     };
     for worker in [&asked, &called] {
         let questions = worker.questions();
@@ -169,10 +148,7 @@ async fn a_frozen_server_stores_and_answers_nothing_in_time() {
         servers = ["{nats}"]
         ack_timeout = "1s"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
-        .nats(&nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
     stored(&bridge, "/hook", &event("k", 0)).await;
     answered(&bridge, &question(0)).await;
     assert_eq!(worker.questions().len(), 1);
@@ -186,9 +162,7 @@ async fn a_frozen_server_stores_and_answers_nothing_in_time() {
         number += 1;
         for body in [event(&format!("k{number}"), number), question(number)] {
             let (client, url) = (bridge.client().clone(), bridge.url("/hook"));
-            waiting.push(tokio::spawn(
-                async move { client.post(&url, body, &[]).await },
-            ));
+            waiting.push(tokio::spawn(async move { client.post(&url, body, &[]).await }));
         }
         sleep(Duration::from_millis(100)).await;
     }
@@ -197,29 +171,19 @@ async fn a_frozen_server_stores_and_answers_nothing_in_time() {
         let answer = answer.unwrap();
         assert!([503, 504].contains(&answer.status), "{}", answer.status);
         let limit = LIMIT + Duration::from_millis(200);
-        assert!(
-            answer.elapsed < limit,
-            "{:?}: {}",
-            answer.elapsed,
-            answer.text()
-        );
+        assert!(answer.elapsed < limit, "{:?}: {}", answer.elapsed, answer.text());
         let outcome = answer.header("hookbus-outcome").unwrap_or("event");
         *outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
     // First it is not known yet, then it is.
-    assert!(
-        outcomes["timeout"] > 5 && outcomes["disconnected"] > 5,
-        "{outcomes:?}"
-    );
+    assert!(outcomes["timeout"] > 5 && outcomes["disconnected"] > 5, "{outcomes:?}");
 
     nats.cont_signal();
     stored(&bridge, "/hook", &event("k", 1_000)).await;
     answered(&bridge, &question(1_000)).await;
     let questions = worker.questions();
-    let (late, fresh): (Vec<_>, Vec<_>) = questions
-        .iter()
-        .skip(1)
-        .partition(|question| number_of(question) < 1_000);
+    let (late, fresh): (Vec<_>, Vec<_>) =
+        questions.iter().skip(1).partition(|question| number_of(question) < 1_000);
     assert!(!late.is_empty(), "the socket held some");
     assert!(late.iter().all(|question| is_past_its_deadline(question)));
     assert!(fresh.iter().all(|question| !is_past_its_deadline(question)));
@@ -255,11 +219,8 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
         brokers = ["{kafka}"]
         ack_timeout = "2s"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
-        .nats(&nats)
-        .kafka(&kafka)
-        .start_ready()
-        .await;
+    let bridge =
+        Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).kafka(&kafka).start_ready().await;
     let refused = async || {
         let answers = (0..20).map(|number| {
             let body = event(&format!("refused-{number}"), number);
@@ -273,11 +234,7 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
     };
     // NATS all the while, and one key to Kafka.
     let stop = Arc::new(AtomicBool::new(false));
-    let fast = tokio::spawn(keep_fast(
-        bridge.client().clone(),
-        bridge.url("/fast"),
-        stop.clone(),
-    ));
+    let fast = tokio::spawn(keep_fast(bridge.client().clone(), bridge.url("/fast"), stop.clone()));
     let sent = Arc::new(AtomicUsize::new(0));
     let ordered = tokio::spawn(send_in_order(
         bridge.client().clone(),
@@ -314,11 +271,7 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
     let count = ordered.await.unwrap();
     took.sort();
     let p99 = took[took.len() * 99 / 100];
-    assert!(
-        took.len() > 200 && p99 < Duration::from_millis(250),
-        "{} {p99:?}",
-        took.len()
-    );
+    assert!(took.len() > 200 && p99 < Duration::from_millis(250), "{} {p99:?}", took.len());
 
     let records = kafka.records("outage", count).await;
     let mut numbers: Vec<usize> = Vec::new();
@@ -352,11 +305,7 @@ async fn send_in_order(
 ) -> usize {
     let mut number = 0;
     while !stop.load(Ordering::Relaxed) {
-        match client
-            .post(&url, event("ordered", number), &[])
-            .await
-            .status
-        {
+        match client.post(&url, event("ordered", number), &[]).await.status {
             200 => {
                 number += 1;
                 sent.store(number, Ordering::Relaxed);
@@ -377,46 +326,21 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     nats.kill();
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"500ms\"\n";
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
-        .nats(&nats)
-        .start()
-        .await;
+    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start().await;
     let ready = readiness(&bridge, "not ready: nothing can be served").await;
     assert_eq!(ready.status, 503);
-    assert!(
-        ready.text().contains("nats: down (events, questions)"),
-        "{}",
-        ready.text()
-    );
-    assert_eq!(
-        bridge
-            .metric(r#"hookbus_broker_connected{broker="nats"}"#)
-            .await,
-        0.0
-    );
-    assert!(
-        bridge.log().contains("not connected to NATS; trying on"),
-        "{}",
-        bridge.log()
-    );
+    assert!(ready.text().contains("nats: down (events, questions)"), "{}", ready.text());
+    assert_eq!(bridge.metric(r#"hookbus_broker_connected{broker="nats"}"#).await, 0.0);
+    assert!(bridge.log().contains("not connected to NATS; trying on"), "{}", bridge.log());
     let answer = bridge.post("/hook", event("k", 0), &[]).await;
     assert_eq!(answer.status, 503);
-    assert!(
-        answer.elapsed < Duration::from_millis(700),
-        "{:?}",
-        answer.elapsed
-    );
+    assert!(answer.elapsed < Duration::from_millis(700), "{:?}", answer.elapsed);
 
     nats.restart().await;
     let ready = readiness(&bridge, "nats: connected").await;
     assert_eq!(ready.status, 200);
     stored(&bridge, "/hook", &event("k", 1)).await;
-    assert_eq!(
-        bridge
-            .metric(r#"hookbus_broker_connected{broker="nats"}"#)
-            .await,
-        1.0
-    );
+    assert_eq!(bridge.metric(r#"hookbus_broker_connected{broker="nats"}"#).await, 1.0);
 }
 
 /// Memory is what is in flight, not what was ever asked: a server that answers nothing leaves nothing behind.
@@ -436,10 +360,7 @@ async fn what_is_never_answered_leaves_nothing_behind() {
         servers = ["{nats}"]
         ack_timeout = "50ms"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
-        .nats(&nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..128)
         .map(|key| tokio::spawn(send_in_vain(bridge.address(), key, stop.clone())))
@@ -516,9 +437,8 @@ async fn what_was_called_stored_is_stored_when_the_bridge_is_stopped() {
                 let mut stored = Vec::new();
                 let mut connection = Connection::open(&address).await.unwrap();
                 // Until the bridge closes the connection.
-                while let Ok(answer) = connection
-                    .post("/hook", &event(&format!("k{sender}"), stored.len()))
-                    .await
+                while let Ok(answer) =
+                    connection.post("/hook", &event(&format!("k{sender}"), stored.len())).await
                 {
                     match answer.status {
                         200 => stored.push(answer.header("hookbus-id").unwrap().to_owned()),
@@ -545,16 +465,10 @@ async fn what_was_called_stored_is_stored_when_the_bridge_is_stopped() {
     nats.cont_signal();
     let status = bridge.wait().await;
     assert_eq!(status.code(), Some(0), "{}", bridge.log());
-    let told: Vec<String> = join_all(senders)
-        .await
-        .into_iter()
-        .flat_map(Result::unwrap)
-        .collect();
+    let told: Vec<String> = join_all(senders).await.into_iter().flat_map(Result::unwrap).collect();
     let messages = nats.messages("EVENTS", told.len() as u64).await;
-    let there: BTreeSet<&str> = messages
-        .iter()
-        .map(|message| message.header("ce-id").unwrap())
-        .collect();
+    let there: BTreeSet<&str> =
+        messages.iter().map(|message| message.header("ce-id").unwrap()).collect();
     for id in &told {
         assert!(there.contains(&**id), "{id} was called stored");
     }

@@ -26,10 +26,7 @@ use tokio::time::Instant;
 
 /// Says that a test is skipped and why. Panics with `CI=true`: there, every part has to be.
 pub(crate) fn missing(part: &str) {
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "missing: {part}"
-    );
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "missing: {part}");
     println!("skipped: {part}");
 }
 

@@ -23,10 +23,7 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn new(broker: &'static str) -> Self {
-        Self {
-            broker,
-            ..Self::default()
-        }
+        Self { broker, ..Self::default() }
     }
 
     /// It answers, and is this.
@@ -96,12 +93,7 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
         for (problem, hint) in report.wrong.iter().chain(&report.unreachable) {
             line("error", broker, problem, Some(hint));
         }
-        reached.extend(
-            report
-                .reached
-                .iter()
-                .map(|what| format!("{broker}: reached {what}")),
-        );
+        reached.extend(report.reached.iter().map(|what| format!("{broker}: reached {what}")));
     }
     let text = text.trim_end().to_owned();
     if !is_wrong && !is_unreachable {
@@ -110,10 +102,7 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
         }
         return Ok(reached);
     }
-    Err(Failure {
-        code: if is_wrong { WRONG } else { FAILED },
-        text,
-    })
+    Err(Failure { code: if is_wrong { WRONG } else { FAILED }, text })
 }
 
 #[cfg(test)]

@@ -71,12 +71,7 @@ async fn look(
             ),
         }
     }
-    let judge = Judge {
-        config,
-        declared: &kafka.topics,
-        cluster: &cluster,
-        settings: &settings,
-    };
+    let judge = Judge { config, declared: &kafka.topics, cluster: &cluster, settings: &settings };
     judge.all(&wanted, report);
     // Its end waits for a thread.
     tokio::task::spawn_blocking(move || drop(admin)).await?;
@@ -93,10 +88,7 @@ struct Wanted {
 
 impl Wanted {
     fn new(config: &Config) -> Self {
-        let mut wanted = Self {
-            topics: BTreeMap::new(),
-            has_more: false,
-        };
+        let mut wanted = Self { topics: BTreeMap::new(), has_more: false };
         for endpoint in &config.endpoints {
             wanted.add(&endpoint.name, config.job_destination(), true);
             for text in event_destinations(config, endpoint) {
@@ -115,16 +107,8 @@ impl Wanted {
             self.has_more = true;
             return;
         }
-        let vars = Vars {
-            endpoint,
-            kind: "",
-            key: None,
-            function: None,
-        };
-        let only_jobs = self
-            .topics
-            .entry(template.render_topic(&vars))
-            .or_insert(true);
+        let vars = Vars { endpoint, kind: "", key: None, function: None };
+        let only_jobs = self.topics.entry(template.render_topic(&vars)).or_insert(true);
         *only_jobs &= is_for_jobs;
     }
 }
@@ -191,10 +175,7 @@ struct Cluster {
 impl Cluster {
     fn new(metadata: &Metadata, id: Option<String>) -> Self {
         let brokers = metadata.brokers().iter();
-        let topics = metadata
-            .topics()
-            .iter()
-            .filter(|topic| topic.error().is_none());
+        let topics = metadata.topics().iter().filter(|topic| topic.error().is_none());
         Self {
             id,
             brokers: brokers
@@ -202,10 +183,8 @@ impl Cluster {
                 .collect(),
             copies: topics
                 .map(|topic| {
-                    let copies = topic
-                        .partitions()
-                        .iter()
-                        .map(|partition| partition.replicas().len());
+                    let copies =
+                        topic.partitions().iter().map(|partition| partition.replicas().len());
                     (topic.name().to_owned(), copies.min().unwrap_or_default())
                 })
                 .collect(),
@@ -214,11 +193,7 @@ impl Cluster {
 
     fn name(&self) -> String {
         let addresses: Vec<&str> = self.brokers.iter().map(|(_, address)| &**address).collect();
-        format!(
-            "cluster `{}` ({})",
-            self.id.as_deref().unwrap_or("unknown"),
-            addresses.join(", ")
-        )
+        format!("cluster `{}` ({})", self.id.as_deref().unwrap_or("unknown"), addresses.join(", "))
     }
 }
 
@@ -270,9 +245,7 @@ impl Judge<'_> {
     fn missing(&self, topic: &str, only_jobs: bool, report: &mut Report) {
         const CREATE: &str = "create it, or declare it with [[kafka.topic]]";
         if let Some(declared) = self.declared.iter().find(|declared| declared.name == topic) {
-            report.note(format!(
-                "topic `{topic}` is missing; `serve` will create it"
-            ));
+            report.note(format!("topic `{topic}` is missing; `serve` will create it"));
             let by_default = || self.settings.broker("default.replication.factor");
             if declared.replication_factor.or_else(by_default) == Some(1) {
                 single(topic, report);
@@ -290,10 +263,8 @@ impl Judge<'_> {
                 CREATE,
             );
         } else {
-            report.wrong(
-                format!("topic `{topic}` is missing, or this user may not see it"),
-                CREATE,
-            );
+            report
+                .wrong(format!("topic `{topic}` is missing, or this user may not see it"), CREATE);
         }
     }
 

@@ -114,10 +114,7 @@ impl NatsServer {
             watchdog,
             lifeline,
             log,
-            addresses: Addresses {
-                nats: Vec::new(),
-                monitoring: Vec::new(),
-            },
+            addresses: Addresses { nats: Vec::new(), monitoring: Vec::new() },
         };
         let started = Instant::now();
         while started.elapsed() < START_TIME {
@@ -141,18 +138,12 @@ impl NatsServer {
 
     /// Address for clients.
     pub(super) fn url(&self) -> &str {
-        self.addresses
-            .nats
-            .first()
-            .map_or("nats://127.0.0.1:4222", String::as_str)
+        self.addresses.nats.first().map_or("nats://127.0.0.1:4222", String::as_str)
     }
 
     /// Address of the monitoring pages.
     pub(super) fn monitor(&self) -> &str {
-        self.addresses
-            .monitoring
-            .first()
-            .map_or("http://127.0.0.1:8222", String::as_str)
+        self.addresses.monitoring.first().map_or("http://127.0.0.1:8222", String::as_str)
     }
 
     /// Wait until it ends without having been told to.
@@ -171,19 +162,13 @@ impl NatsServer {
     }
 
     fn stopped(&mut self, status: ExitStatus) -> Failure {
-        Failure::failed(format_args!(
-            "nats-server stopped ({status}){}",
-            self.last_words()
-        ))
+        Failure::failed(format_args!("nats-server stopped ({status}){}", self.last_words()))
     }
 
     /// The end of the server's log, for an error text.
     fn last_words(&mut self) -> String {
         let mut log = Vec::new();
-        let read = self
-            .log
-            .rewind()
-            .and_then(|()| self.log.read_to_end(&mut log));
+        let read = self.log.rewind().and_then(|()| self.log.read_to_end(&mut log));
         let text = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = text.lines().rev().take(5).collect();
         if read.is_err() || lines.is_empty() {
@@ -205,12 +190,9 @@ fn addresses(folder: &Path) -> Option<Addresses> {
 /// A new folder that only this user reads.
 fn folder() -> Result<PathBuf, Failure> {
     let folder = env::temp_dir().join(format!("hookbus-dev-{}", uuid::Uuid::now_v7()));
-    DirBuilder::new()
-        .mode(0o700)
-        .create(&folder)
-        .map_err(|error| {
-            Failure::failed(format_args!("can't create {}: {error}", folder.display()))
-        })?;
+    DirBuilder::new().mode(0o700).create(&folder).map_err(|error| {
+        Failure::failed(format_args!("can't create {}: {error}", folder.display()))
+    })?;
     Ok(folder)
 }
 
@@ -226,11 +208,7 @@ fn settings(folder: &Path, port: impl Fn(u16) -> i32) -> std::io::Result<File> {
         quoted(&folder.join("jetstream")),
     );
     std::fs::write(folder.join("nats.conf"), text)?;
-    OpenOptions::new()
-        .create_new(true)
-        .read(true)
-        .append(true)
-        .open(folder.join("nats.log"))
+    OpenOptions::new().create_new(true).read(true).append(true).open(folder.join("nats.log"))
 }
 
 /// The usual port if it is free, else any.
@@ -291,11 +269,8 @@ fn candidates() -> Vec<PathBuf> {
 
 /// What the program says about itself.
 async fn version(path: &Path) -> Result<Version, String> {
-    let asked = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output();
+    let asked =
+        Command::new(path).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output();
     match timeout(START_TIME, asked).await {
         Ok(Ok(output)) => Version::read(&String::from_utf8_lossy(&output.stdout))
             .ok_or_else(|| "it does not say its version".to_owned()),
@@ -316,14 +291,8 @@ impl Version {
             .next()?
             .rsplit(['v', ' '])
             .find(|part| part.starts_with(|char: char| char.is_ascii_digit()))?;
-        let mut parts = numbers
-            .split(['.', '-', '+'])
-            .map_while(|part| part.trim().parse().ok());
-        Some(Self(
-            parts.next()?,
-            parts.next()?,
-            parts.next().unwrap_or(0),
-        ))
+        let mut parts = numbers.split(['.', '-', '+']).map_while(|part| part.trim().parse().ok());
+        Some(Self(parts.next()?, parts.next()?, parts.next().unwrap_or(0)))
     }
 }
 

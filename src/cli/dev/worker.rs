@@ -47,17 +47,10 @@ pub(super) struct Worker {
 impl Worker {
     /// Connect and start to answer.
     pub(super) async fn start(url: &str) -> Result<Self, async_nats::Error> {
-        let client = ConnectOptions::new()
-            .name("hookbus demo worker")
-            .connect(url)
-            .await?;
-        let builder = client
-            .service_builder()
-            .description("answers a few functions, to try hookbus");
-        let service = builder
-            .queue_group(GROUP)
-            .start("demo", env!("CARGO_PKG_VERSION"))
-            .await?;
+        let client = ConnectOptions::new().name("hookbus demo worker").connect(url).await?;
+        let builder =
+            client.service_builder().description("answers a few functions, to try hookbus");
+        let service = builder.queue_group(GROUP).start("demo", env!("CARGO_PKG_VERSION")).await?;
         let mut tasks = JoinSet::new();
         for &(name, subject) in ANSWERED {
             let mut requests = service.endpoint_builder().name(name).add(subject).await?;
@@ -71,11 +64,7 @@ impl Worker {
         tasks.spawn(follow(client.clone()));
         // The server knows of all subscriptions before the first question comes.
         client.flush().await?;
-        Ok(Self {
-            client,
-            service,
-            tasks,
-        })
+        Ok(Self { client, service, tasks })
     }
 
     /// Stop answering.
@@ -90,9 +79,7 @@ impl Worker {
 /// Answer one question, unless nobody waits any more.
 async fn respond(name: &'static str, request: Request) {
     if is_past(&request) {
-        say(format_args!(
-            "demo worker: {name}: dropped, it is past its deadline"
-        ));
+        say(format_args!("demo worker: {name}: dropped, it is past its deadline"));
         return;
     }
     let question = serde_json::from_slice(&request.message.payload).unwrap_or(Value::Null);
@@ -112,9 +99,7 @@ fn is_past(request: &Request) -> bool {
     let headers = request.message.headers.as_ref();
     let deadline = headers.and_then(|headers| headers.get("Hookbus-Deadline"));
     let deadline: Option<u128> = deadline.and_then(|value| value.as_str().parse().ok());
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     deadline.is_some_and(|deadline| deadline < now.as_millis())
 }
 
@@ -173,10 +158,9 @@ async fn follow(client: Client) {
             sleep(Duration::from_millis(200)).await;
         }
     }
-    let (Ok(events), Ok(jobs)) = (
-        client.subscribe("vapi.events.>").await,
-        client.subscribe("vapi.jobs.>").await,
-    ) else {
+    let (Ok(events), Ok(jobs)) =
+        (client.subscribe("vapi.events.>").await, client.subscribe("vapi.jobs.>").await)
+    else {
         return;
     };
     let mut messages = futures_util::stream::select(events, jobs);
@@ -241,11 +225,7 @@ mod tests {
             said("get_weather", json!({ "city": "Oslo" })).await,
             "It is 14 degrees and sunny in Oslo."
         );
-        assert!(
-            said("get_weather", json!("no object"))
-                .await
-                .contains("the demo city")
-        );
+        assert!(said("get_weather", json!("no object")).await.contains("the demo city"));
         let booked: Value =
             serde_json::from_str(&said("book_appointment", json!({ "date": "2026-09-01" })).await)
                 .unwrap();

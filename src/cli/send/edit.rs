@@ -50,10 +50,7 @@ pub(super) struct Edit {
 impl Edit {
     /// A change at each of these paths that the text has.
     pub(super) fn wherever(text: &str, paths: &[&str], value: &str) -> Vec<Self> {
-        let edits = paths.iter().map(|path| Self {
-            path: steps(path),
-            value: value.to_owned(),
-        });
+        let edits = paths.iter().map(|path| Self { path: steps(path), value: value.to_owned() });
         edits.filter(|edit| has(text, &edit.path)).collect()
     }
 
@@ -77,10 +74,9 @@ impl FromStr for Edit {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((path, value)) if path.split('.').all(|step| !step.is_empty()) => Ok(Self {
-                path: steps(path),
-                value: value.to_owned(),
-            }),
+            Some((path, value)) if path.split('.').all(|step| !step.is_empty()) => {
+                Ok(Self { path: steps(path), value: value.to_owned() })
+            }
             _ => Err("write it as path=value, such as message.call.id=call-1".to_owned()),
         }
     }
@@ -146,9 +142,7 @@ fn set(text: &str, path: &[String], value: &str) -> Result<String, String> {
             Ok(format!("[{}]", items.join(",")))
         }
         Level::Leaf if text.trim() == "null" => set("{}", path, value),
-        Level::Leaf => Err(format!(
-            "`{step}` would be inside of something that is no object"
-        )),
+        Level::Leaf => Err(format!("`{step}` would be inside of something that is no object")),
     }
 }
 
@@ -165,18 +159,11 @@ impl<'a> Level<'a> {
             Some(b'{') => serde_json::from_str::<Members<'a>>(text).map(|Members(members)| {
                 let members = members.into_iter();
                 Self::Object(
-                    members
-                        .map(|(name, value)| (name, Cow::Borrowed(value.get())))
-                        .collect(),
+                    members.map(|(name, value)| (name, Cow::Borrowed(value.get()))).collect(),
                 )
             }),
             Some(b'[') => serde_json::from_str::<Vec<&'a RawValue>>(text).map(|items| {
-                Self::Array(
-                    items
-                        .into_iter()
-                        .map(|item| Cow::Borrowed(item.get()))
-                        .collect(),
-                )
+                Self::Array(items.into_iter().map(|item| Cow::Borrowed(item.get())).collect())
             }),
             _ => serde_json::from_str::<&'a RawValue>(text).map(|_| Self::Leaf),
         };
@@ -270,10 +257,7 @@ mod tests {
     use super::*;
 
     fn changed(text: &str, changes: &[&str]) -> Result<String, String> {
-        let edits: Vec<Edit> = changes
-            .iter()
-            .map(|change| change.parse().unwrap())
-            .collect();
+        let edits: Vec<Edit> = changes.iter().map(|change| change.parse().unwrap()).collect();
         apply(text, &edits, 7)
     }
 
@@ -307,14 +291,8 @@ mod tests {
 
     #[test]
     fn missing_objects_are_made_and_lists_grow_by_one() {
-        assert_eq!(
-            changed("{}", &["a.b.c=1"]).unwrap(),
-            r#"{"a":{"b":{"c":1}}}"#
-        );
-        assert_eq!(
-            changed(r#"{"a":null}"#, &["a.b=1"]).unwrap(),
-            r#"{"a":{"b":1}}"#
-        );
+        assert_eq!(changed("{}", &["a.b.c=1"]).unwrap(), r#"{"a":{"b":{"c":1}}}"#);
+        assert_eq!(changed(r#"{"a":null}"#, &["a.b=1"]).unwrap(), r#"{"a":{"b":1}}"#);
         assert_eq!(
             changed(r#"{"a":[1]}"#, &["a.1=2", "a.2.b=3"]).unwrap(),
             r#"{"a":[1,2,{"b":3}]}"#
@@ -323,30 +301,15 @@ mod tests {
 
     #[test]
     fn of_repeated_keys_the_last_changes() {
-        assert_eq!(
-            changed(r#"{"a":1,"a":2}"#, &["a=3"]).unwrap(),
-            r#"{"a":1,"a":3}"#
-        );
+        assert_eq!(changed(r#"{"a":1,"a":2}"#, &["a=3"]).unwrap(), r#"{"a":1,"a":3}"#);
     }
 
     #[test]
     fn what_cannot_be_changed_is_said() {
         for (text, change, problem) in [
-            (
-                r#"{"a":[1]}"#,
-                "a.5=1",
-                "a.5: `5` is no position in a list of 1",
-            ),
-            (
-                r#"{"a":[1]}"#,
-                "a.x=1",
-                "a.x: `x` is no position in a list of 1",
-            ),
-            (
-                r#"{"a":"text"}"#,
-                "a.b=1",
-                "a.b: `b` would be inside of something that is no object",
-            ),
+            (r#"{"a":[1]}"#, "a.5=1", "a.5: `5` is no position in a list of 1"),
+            (r#"{"a":[1]}"#, "a.x=1", "a.x: `x` is no position in a list of 1"),
+            (r#"{"a":"text"}"#, "a.b=1", "a.b: `b` would be inside of something that is no object"),
         ] {
             assert_eq!(changed(text, &[change]).unwrap_err(), problem);
         }

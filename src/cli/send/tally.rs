@@ -72,10 +72,7 @@ impl Tally {
             took.as_secs_f64()
         );
         let unanswered = (self.unanswered > 0).then_some(("no answer", self.unanswered));
-        let counts = self
-            .counts
-            .iter()
-            .map(|(label, count)| (label.as_str(), *count));
+        let counts = self.counts.iter().map(|(label, count)| (label.as_str(), *count));
         for (label, count) in counts.chain(unanswered) {
             // Writing to a String can't fail.
             let _ = writeln!(text, "{count:>10}  {label}");

@@ -32,17 +32,12 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
     let (questions, events) = collect(checks);
     let mut said = HashSet::new();
     for question in &questions {
-        let Some(event) = events
-            .iter()
-            .find(|event| overlaps(&event.pattern, &question.pattern))
+        let Some(event) = events.iter().find(|event| overlaps(&event.pattern, &question.pattern))
         else {
             continue;
         };
-        let (place, other) = if question.is_written {
-            (question, event)
-        } else {
-            (event, question)
-        };
+        let (place, other) =
+            if question.is_written { (question, event) } else { (event, question) };
         if !said.insert(place.node.start()) {
             continue;
         }
@@ -71,9 +66,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
             if pattern_error(subject).is_some() {
                 continue;
             }
-            let captured = questions
-                .iter()
-                .find(|question| overlaps(&question.pattern, subject));
+            let captured = questions.iter().find(|question| overlaps(&question.pattern, subject));
             let what = match captured {
                 Some(question) => format!(
                     "the questions on `{}` of endpoint `{}`",
@@ -97,11 +90,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
 
 impl Used<'_> {
     fn text_shown(&self) -> String {
-        if self.is_written {
-            shown(self.node, self.text)
-        } else {
-            self.text.to_owned()
-        }
+        if self.is_written { shown(self.node, self.text) } else { self.text.to_owned() }
     }
 }
 
@@ -130,10 +119,7 @@ fn collect<'a>(checks: &Checks<'a, '_, '_>) -> (Vec<Used<'a>>, Vec<Used<'a>>) {
                 Destination::Nats(_) | Destination::NatsCore(_) => text.split_once(':')?.1,
             };
             let is_core = text.starts_with("nats-core:");
-            Some(Used {
-                is_core,
-                ..used(text, name, node, is_written)?
-            })
+            Some(Used { is_core, ..used(text, name, node, is_written)? })
         };
 
         for (at, rule) in endpoint.questions.iter().enumerate() {
@@ -154,17 +140,10 @@ fn collect<'a>(checks: &Checks<'a, '_, '_>) -> (Vec<Used<'a>>, Vec<Used<'a>>) {
         for (at, rule) in endpoint.events.iter().enumerate() {
             let node = node.get("event").at(at).get("to");
             events.extend(
-                rule.to
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(at, text)| stored(text, node.at(at), true)),
+                rule.to.iter().enumerate().filter_map(|(at, text)| stored(text, node.at(at), true)),
             );
         }
-        let question_copies = endpoint
-            .questions
-            .iter()
-            .map(|rule| &rule.copy_to)
-            .enumerate();
+        let question_copies = endpoint.questions.iter().map(|rule| &rule.copy_to).enumerate();
         let tool_copies = endpoint.tools.iter().map(|rule| &rule.copy_to).enumerate();
         let copies = question_copies
             .map(|copy| ("question", copy))
@@ -172,10 +151,7 @@ fn collect<'a>(checks: &Checks<'a, '_, '_>) -> (Vec<Used<'a>>, Vec<Used<'a>>) {
         for (key, (at, texts)) in copies {
             let node = node.get(key).at(at).get("copy_to");
             events.extend(
-                texts
-                    .iter()
-                    .enumerate()
-                    .filter_map(|(at, text)| stored(text, node.at(at), true)),
+                texts.iter().enumerate().filter_map(|(at, text)| stored(text, node.at(at), true)),
             );
         }
         if leaves_some(endpoint.events.iter().flat_map(|rule| &rule.types)) {

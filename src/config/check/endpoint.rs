@@ -10,10 +10,8 @@ use crate::config::{Auth, Context, Endpoint, vapi};
 use crate::template::{Destination, Template, Variable, glob};
 
 /// How long Vapi waits, where it is known and shorter than what may be configured.
-const SENDER_LIMITS: [(&str, u64); 2] = [
-    ("assistant-request", 7_500),
-    ("knowledge-base-request", 10_000),
-];
+const SENDER_LIMITS: [(&str, u64); 2] =
+    [("assistant-request", 7_500), ("knowledge-base-request", 10_000)];
 /// Members of a tool call's own payload.
 const OWN_MEMBERS: [&str; 3] = ["id", "name", "arguments"];
 
@@ -36,11 +34,8 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
 
 /// Whether no event of this endpoint is stored anywhere, on purpose.
 pub(super) fn drops_everything(endpoint: &Endpoint) -> bool {
-    let covers_all = endpoint
-        .events
-        .iter()
-        .flat_map(|rule| &rule.types)
-        .any(|kind| glob::covers(kind, "*"));
+    let covers_all =
+        endpoint.events.iter().flat_map(|rule| &rule.types).any(|kind| glob::covers(kind, "*"));
     covers_all && endpoint.events.iter().all(|rule| rule.to.is_empty())
 }
 
@@ -67,11 +62,7 @@ fn path(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
         } else {
             "write the path alone, such as `path = \"/vapi\"`".to_owned()
         };
-        checks.error(
-            node,
-            format!("the path `{text}` doesn't begin with `/`"),
-            hint,
-        );
+        checks.error(node, format!("the path `{text}` doesn't begin with `/`"), hint);
     } else if let Some(found) = path.chars().find(|c| wrong(*c)) {
         let found = if node.written().is_some() {
             "such a character".to_owned()
@@ -84,11 +75,7 @@ fn path(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
             "paths are taken as they are, without variables, queries or spaces",
         );
     } else if path.contains("//") {
-        checks.error(
-            node,
-            format!("the path `{text}` holds `//`"),
-            "write one `/`",
-        );
+        checks.error(node, format!("the path `{text}` holds `//`"), "write one `/`");
     }
 }
 
@@ -187,10 +174,7 @@ fn events(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) 
         .events
         .iter()
         .enumerate()
-        .map(|(at, rule)| Patterns {
-            patterns: &rule.types,
-            node: list.at(at).get("types"),
-        })
+        .map(|(at, rule)| Patterns { patterns: &rule.types, node: list.at(at).get("types") })
         .collect();
     rules::check(checks, &rules, Subject::Events);
     for (at, rule) in endpoint.events.iter().enumerate() {
@@ -204,10 +188,7 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
         .questions
         .iter()
         .enumerate()
-        .map(|(at, rule)| Patterns {
-            patterns: &rule.types,
-            node: list.at(at).get("types"),
-        })
+        .map(|(at, rule)| Patterns { patterns: &rule.types, node: list.at(at).get("types") })
         .collect();
     rules::check(checks, &rules, Subject::Questions);
     for (at, rule) in endpoint.questions.iter().enumerate() {
@@ -216,26 +197,13 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
         let defaults = vapi::QUESTIONS
             .into_iter()
             .filter(|kind| rule.types.iter().any(|p| glob::matches(p, kind)));
-        let default = defaults
-            .map(vapi::default_timeout)
-            .max()
-            .unwrap_or(Time::seconds(18));
-        timeouts(
-            checks,
-            node,
-            rule.timeout,
-            default,
-            rule.no_responders_grace,
-        );
+        let default = defaults.map(vapi::default_timeout).max().unwrap_or(Time::seconds(18));
+        timeouts(checks, node, rule.timeout, default, rule.no_responders_grace);
         destinations(checks, node.get("copy_to"), &rule.copy_to, false);
     }
     for (kind, limit) in SENDER_LIMITS {
         let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
-        let Some(at) = endpoint
-            .questions
-            .iter()
-            .position(|rule| decides(&rule.types))
-        else {
+        let Some(at) = endpoint.questions.iter().position(|rule| decides(&rule.types)) else {
             continue;
         };
         let timeout = endpoint.questions.get(at).and_then(|rule| rule.timeout);
@@ -261,10 +229,7 @@ fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
         .tools
         .iter()
         .enumerate()
-        .map(|(at, rule)| Patterns {
-            patterns: &rule.names,
-            node: list.at(at).get("names"),
-        })
+        .map(|(at, rule)| Patterns { patterns: &rule.names, node: list.at(at).get("names") })
         .collect();
     rules::check(checks, &rules, Subject::Functions);
     for (at, rule) in endpoint.tools.iter().enumerate() {
@@ -370,16 +335,10 @@ fn function(
 fn broker(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, text: &str, destination: &Destination) {
     let config = checks.config;
     let (is_there, table, address) = match destination {
-        Destination::Kafka(_) => (
-            config.kafka.is_some(),
-            "kafka",
-            "brokers = [\"127.0.0.1:9092\"]",
-        ),
-        _ => (
-            config.nats.is_some(),
-            "nats",
-            "servers = [\"nats://127.0.0.1:4222\"]",
-        ),
+        Destination::Kafka(_) => {
+            (config.kafka.is_some(), "kafka", "brokers = [\"127.0.0.1:9092\"]")
+        }
+        _ => (config.nats.is_some(), "nats", "servers = [\"nats://127.0.0.1:4222\"]"),
     };
     if !is_there && !checks.root.get(table).is_broken() {
         checks.error(

@@ -12,16 +12,8 @@ use crate::template::{Template, nearest};
 
 /// Properties that the bridge sets itself, and why they are not to be changed.
 const OWN: [(&str, &str, &str); 8] = [
-    (
-        "bootstrap.servers",
-        "it is the same as `brokers`",
-        "write `brokers` in `[kafka]`",
-    ),
-    (
-        "metadata.broker.list",
-        "it is the same as `brokers`",
-        "write `brokers` in `[kafka]`",
-    ),
+    ("bootstrap.servers", "it is the same as `brokers`", "write `brokers` in `[kafka]`"),
+    ("metadata.broker.list", "it is the same as `brokers`", "write `brokers` in `[kafka]`"),
     (
         "message.timeout.ms",
         "an event that was refused must not be sent afterwards",
@@ -47,11 +39,7 @@ const OWN: [(&str, &str, &str); 8] = [
         "events of one key stay in order and come once",
         "take it out; it is always on",
     ),
-    (
-        "transactional.id",
-        "the bridge uses no transactions",
-        "take it out",
-    ),
+    ("transactional.id", "the bridge uses no transactions", "take it out"),
 ];
 
 /// Properties that people set, to find the one that was meant.
@@ -121,9 +109,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'
 }
 
 fn is_address(broker: &str) -> bool {
-    let address = broker
-        .split_once("://")
-        .map_or(broker, |(_, address)| address);
+    let address = broker.split_once("://").map_or(broker, |(_, address)| address);
     let Some((host, port)) = address.rsplit_once(':') else {
         return false;
     };
@@ -138,9 +124,7 @@ fn property(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, key: &str, value: &
         return;
     }
     if let Some((_, reason, hint)) = OWN.iter().find(|(own, ..)| *own == key) {
-        checks
-            .report
-            .error(node.key(), format!("`{key}` can't be set: {reason}"), *hint);
+        checks.report.error(node.key(), format!("`{key}` can't be set: {reason}"), *hint);
         return;
     }
     if key == "partitioner" && value == "random" {
@@ -186,9 +170,7 @@ fn topics(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, list: Node<'_>) {
             ),
             Err(error) => checks.template_error(node, error),
         }
-        let earlier = kafka.topics[..at]
-            .iter()
-            .position(|earlier| earlier.name == topic.name);
+        let earlier = kafka.topics[..at].iter().position(|earlier| earlier.name == topic.name);
         if let Some(earlier) = earlier.filter(|earlier| !list.at(*earlier).get("name").is_broken())
         {
             let line = checks.report.line(list.at(earlier).get("name").start());

@@ -28,18 +28,8 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
             );
         }
     }
-    pair(
-        checks,
-        node,
-        ("user", nats.user.is_some()),
-        ("password", nats.password.is_some()),
-    );
-    pair(
-        checks,
-        node,
-        ("tls_cert", nats.tls_cert.is_some()),
-        ("tls_key", nats.tls_key.is_some()),
-    );
+    pair(checks, node, ("user", nats.user.is_some()), ("password", nats.password.is_some()));
+    pair(checks, node, ("tls_cert", nats.tls_cert.is_some()), ("tls_key", nats.tls_key.is_some()));
     for (key, path) in [
         ("credentials", &nats.credentials),
         ("tls_ca", &nats.tls_ca),
@@ -48,11 +38,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
     ] {
         checks.file(node, key, path.as_deref());
     }
-    if nats
-        .nkey
-        .as_ref()
-        .is_some_and(|seed| nkeys::KeyPair::from_seed(seed.expose()).is_err())
-    {
+    if nats.nkey.as_ref().is_some_and(|seed| nkeys::KeyPair::from_seed(seed.expose()).is_err()) {
         checks.error(
             node.get("nkey"),
             "`nkey` is not the seed of an nkey",
@@ -63,10 +49,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
         let at = node.get("inbox_prefix");
         checks.error(
             at,
-            format!(
-                "`{}` can't be the beginning of a subject",
-                shown(at, &nats.inbox_prefix)
-            ),
+            format!("`{}` can't be the beginning of a subject", shown(at, &nats.inbox_prefix)),
             "write words with dots between them, such as `_INBOX_hookbus`",
         );
     }
@@ -98,16 +81,11 @@ fn streams(checks: &mut Checks<'_, '_, '_>, nats: &Nats, list: Node<'_>) {
         if stream.name.is_empty() || stream.name.len() > 255 || stream.name.contains(is_wrong) {
             checks.error(
                 name,
-                format!(
-                    "`{}` can't be the name of a stream",
-                    shown(name, &stream.name)
-                ),
+                format!("`{}` can't be the name of a stream", shown(name, &stream.name)),
                 "names hold visible ASCII characters other than `.`, `*`, `>`, `/` and `\\`",
             );
         }
-        let earlier = nats.streams[..at]
-            .iter()
-            .position(|earlier| earlier.name == stream.name);
+        let earlier = nats.streams[..at].iter().position(|earlier| earlier.name == stream.name);
         if let Some(earlier) = earlier.filter(|earlier| !list.at(*earlier).get("name").is_broken())
         {
             let line = checks.report.line(list.at(earlier).get("name").start());
@@ -122,16 +100,11 @@ fn streams(checks: &mut Checks<'_, '_, '_>, nats: &Nats, list: Node<'_>) {
         }
         subjects(checks, stream, node.get("subjects"));
         others(checks, nats, at, list);
-        if let Some(age) = stream
-            .max_age
-            .filter(|age| !age.get().is_zero() && *age < stream.duplicate_window)
+        if let Some(age) =
+            stream.max_age.filter(|age| !age.get().is_zero() && *age < stream.duplicate_window)
         {
             let window = node.get("duplicate_window");
-            let place = if window.is_written() {
-                window
-            } else {
-                node.get("max_age")
-            };
+            let place = if window.is_written() { window } else { node.get("max_age") };
             if !node.get("max_age").is_broken() {
                 checks.error(
                     place,
@@ -170,25 +143,18 @@ fn others(checks: &mut Checks<'_, '_, '_>, nats: &Nats, at: usize, list: Node<'_
     };
     for (index, subject) in stream.subjects.iter().enumerate() {
         let node = list.at(at).get("subjects").at(index);
-        let before = nats.streams[..=at]
-            .iter()
-            .enumerate()
-            .flat_map(|(at, stream)| {
-                stream
-                    .subjects
-                    .iter()
-                    .enumerate()
-                    .map(move |(index, subject)| (at, index, subject))
-            });
-        let clash = before
-            .take_while(|place| (place.0, place.1) != (at, index))
-            .find(|(at, index, other)| {
+        let before = nats.streams[..=at].iter().enumerate().flat_map(|(at, stream)| {
+            stream.subjects.iter().enumerate().map(move |(index, subject)| (at, index, subject))
+        });
+        let clash = before.take_while(|place| (place.0, place.1) != (at, index)).find(
+            |(at, index, other)| {
                 let other_node = list.at(*at).get("subjects").at(*index);
                 !other_node.is_broken()
                     && pattern_error(other).is_none()
                     && pattern_error(subject).is_none()
                     && overlaps(subject, other)
-            });
+            },
+        );
         if let Some((other_at, other_index, other)) = clash {
             let other_node = list.at(other_at).get("subjects").at(other_index);
             let line = checks.report.line(other_node.start());
@@ -218,10 +184,7 @@ pub(super) fn pattern_error(pattern: &str) -> Option<&'static str> {
     if first.iter().any(|token| token.contains('>')) || (last.contains('>') && *last != ">") {
         return Some("`>` can only be the whole last part");
     }
-    if tokens
-        .iter()
-        .any(|token| token.contains('*') && *token != "*")
-    {
+    if tokens.iter().any(|token| token.contains('*') && *token != "*") {
         return Some("`*` can only be a whole part");
     }
     None

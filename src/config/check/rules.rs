@@ -21,11 +21,7 @@ pub(super) enum Subject {
 }
 
 pub(super) fn check(checks: &mut Checks<'_, '_, '_>, rules: &[Patterns<'_>], subject: Subject) {
-    let word = if subject == Subject::Functions {
-        "names"
-    } else {
-        "types"
-    };
+    let word = if subject == Subject::Functions { "names" } else { "types" };
     for (at, rule) in rules.iter().enumerate() {
         if rule.patterns.is_empty() {
             checks.error(
@@ -46,10 +42,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, rules: &[Patterns<'_>], sub
             }
             let earlier = rules[..at].iter().find(|earlier| {
                 !earlier.node.is_broken()
-                    && earlier
-                        .patterns
-                        .iter()
-                        .any(|wide| glob::covers(wide, pattern))
+                    && earlier.patterns.iter().any(|wide| glob::covers(wide, pattern))
             });
             if let Some(earlier) = earlier {
                 let line = checks.report.line(earlier.node.start());
@@ -123,11 +116,7 @@ fn question(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, pattern: &str) {
                 vapi::QUESTIONS.map(|kind| format!("`{kind}`")).join(", ")
             ),
         };
-        checks.warning(
-            node,
-            format!("Vapi asks no question of the type `{text}`"),
-            hint,
-        );
+        checks.warning(node, format!("Vapi asks no question of the type `{text}`"), hint);
     }
 }
 

@@ -11,10 +11,9 @@ use crate::message::{Answer, Content, Form, Refusal, Reply, Shape};
 /// The reply to one question: the worker's, or the fallback.
 pub(super) fn single(answers: Vec<Answer>) -> Result<Reply, Refusal> {
     match answers.into_iter().next() {
-        Some(Answer {
-            content: Content::Reply(bytes) | Content::Fallback(bytes),
-            ..
-        }) => Ok(Reply::json(bytes)),
+        Some(Answer { content: Content::Reply(bytes) | Content::Fallback(bytes), .. }) => {
+            Ok(Reply::json(bytes))
+        }
         Some(Answer { outcome, .. }) => Err(Refusal::Unanswered(outcome)),
         None => Err(Refusal::Malformed("nothing is asked".into())),
     }
@@ -105,10 +104,9 @@ pub(super) fn check(form: Form, reply: &[u8]) -> Result<(), &'static str> {
             Some(seconds) if (0.0..=15.0).contains(&seconds) => Ok(()),
             _ => Err("timeoutSeconds is not a number between 0 and 15"),
         },
-        Shape::Predial => reply["eligible"]
-            .is_boolean()
-            .then_some(())
-            .ok_or("eligible is not true or false"),
+        Shape::Predial => {
+            reply["eligible"].is_boolean().then_some(()).ok_or("eligible is not true or false")
+        }
     }
 }
 
@@ -139,7 +137,5 @@ fn destination(value: &Value, types: &[&str]) -> Result<(), &'static str> {
         "assistant" => any_of(&["assistantName", "assistantId", "assistant"]),
         _ => any_of(&["squadId", "squad"]),
     };
-    complete
-        .then_some(())
-        .ok_or("destination does not say where to")
+    complete.then_some(()).ok_or("destination does not say where to")
 }

@@ -26,105 +26,45 @@ macro_rules! sample {
 
 /// All samples, questions first.
 pub const ALL: &[Sample] = &[
-    sample!(
-        "assistant-request",
-        "question: which assistant takes this inbound call"
-    ),
+    sample!("assistant-request", "question: which assistant takes this inbound call"),
     sample!("tool-calls", "question: one tool call, lookup_appointment"),
-    sample!(
-        "tool-calls--string-arguments",
-        "the same, its arguments as JSON in a string"
-    ),
+    sample!("tool-calls--string-arguments", "the same, its arguments as JSON in a string"),
     sample!("tool-calls--parallel3", "three tool calls in one webhook"),
     sample!("tool-calls--async", "a tool call nobody waits for: a job"),
-    sample!(
-        "tool-calls--mixed-async",
-        "one call that is waited for and one that is not"
-    ),
-    sample!(
-        "tool-calls--chat",
-        "a tool call of a text chat: chat.id is the key"
-    ),
-    sample!(
-        "tool-calls--flat-parameters",
-        "a call written as id, name, parameters"
-    ),
-    sample!(
-        "tool-calls--flat-arguments",
-        "a call written as id, name, arguments"
-    ),
-    sample!(
-        "tool-calls--wire-2024",
-        "a tool call as it was sent in 2024"
-    ),
-    sample!(
-        "function-call",
-        "question: the legacy form of a tool call, without an id"
-    ),
-    sample!(
-        "function-call--string-parameters",
-        "the same, its parameters as JSON in a string"
-    ),
-    sample!(
-        "transfer-destination-request",
-        "question: where to transfer this call"
-    ),
-    sample!(
-        "handoff-destination-request",
-        "question: which assistant takes over"
-    ),
-    sample!(
-        "knowledge-base-request",
-        "question: documents for the next turn"
-    ),
+    sample!("tool-calls--mixed-async", "one call that is waited for and one that is not"),
+    sample!("tool-calls--chat", "a tool call of a text chat: chat.id is the key"),
+    sample!("tool-calls--flat-parameters", "a call written as id, name, parameters"),
+    sample!("tool-calls--flat-arguments", "a call written as id, name, arguments"),
+    sample!("tool-calls--wire-2024", "a tool call as it was sent in 2024"),
+    sample!("function-call", "question: the legacy form of a tool call, without an id"),
+    sample!("function-call--string-parameters", "the same, its parameters as JSON in a string"),
+    sample!("transfer-destination-request", "question: where to transfer this call"),
+    sample!("handoff-destination-request", "question: which assistant takes over"),
+    sample!("knowledge-base-request", "question: documents for the next turn"),
     sample!(
         "knowledge-base-request--openai-messages",
         "the same, with messages as role and content"
     ),
-    sample!(
-        "voice-request",
-        "question: audio for a text, answered with PCM"
-    ),
-    sample!(
-        "call.endpointing.request",
-        "question: how long to wait before speaking"
-    ),
-    sample!(
-        "campaign.predial",
-        "question: whether this contact may be called"
-    ),
+    sample!("voice-request", "question: audio for a text, answered with PCM"),
+    sample!("call.endpointing.request", "question: how long to wait before speaking"),
+    sample!("campaign.predial", "question: whether this contact may be called"),
     sample!("assistant.started", "event: an assistant starts"),
     sample!("assistant.speechStarted", "event: audio plays"),
-    sample!(
-        "assistant.speechStarted--text-only",
-        "the same, without timing"
-    ),
-    sample!(
-        "assistant.speechStarted--word-progress",
-        "the same, with the words so far"
-    ),
+    sample!("assistant.speechStarted--text-only", "the same, without timing"),
+    sample!("assistant.speechStarted--word-progress", "the same, with the words so far"),
     sample!("conversation-update", "event: the history has changed"),
     sample!("end-of-call-report", "event: the report after a call"),
     sample!("hang", "event: the assistant is slow"),
-    sample!(
-        "language-change-detected",
-        "event: the transcriber switched its language"
-    ),
+    sample!("language-change-detected", "event: the transcriber switched its language"),
     sample!("language-changed", "event: the same under its other name"),
     sample!("model-output--token", "event: one token of the model"),
     sample!("model-output", "event: the model calls a tool"),
     sample!("phone-call-control", "event: carry out a transfer"),
     sample!("phone-call-control--hang-up", "event: carry out a hang-up"),
     sample!("speech-update", "event: somebody starts to speak"),
-    sample!(
-        "speech-update--user-stopped",
-        "event: the caller stops speaking"
-    ),
+    sample!("speech-update--user-stopped", "event: the caller stops speaking"),
     sample!("status-update", "event: the call changes its status"),
-    sample!(
-        "status-update--backoff-plan",
-        "the same, with a backoff plan in the assistant"
-    ),
+    sample!("status-update--backoff-plan", "the same, with a backoff plan in the assistant"),
     sample!("status-update--forwarding", "the call is forwarded"),
     sample!("status-update--ended", "the call has ended"),
     sample!(
@@ -138,10 +78,7 @@ pub const ALL: &[Sample] = &[
         "the same, with transcript[transcriptType=\"final\"] as its type"
     ),
     sample!("transfer-update", "event: the call was transferred"),
-    sample!(
-        "transfer-update--assistant",
-        "event: the call went to another assistant"
-    ),
+    sample!("transfer-update--assistant", "event: the call went to another assistant"),
     sample!("user-interrupted", "event: the caller interrupts"),
     sample!("voice-input", "event: text handed to the voice"),
     sample!(
@@ -155,10 +92,7 @@ pub const ALL: &[Sample] = &[
     sample!("session.deleted", "event: a session was deleted"),
     sample!("call.deleted", "event: a call was deleted"),
     sample!("call.delete.failed", "event: a call could not be deleted"),
-    sample!(
-        "call.artifact.upload",
-        "event: recordings were uploaded to your storage"
-    ),
+    sample!("call.artifact.upload", "event: recordings were uploaded to your storage"),
 ];
 
 /// The sample of this name.

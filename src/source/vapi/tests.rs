@@ -32,12 +32,7 @@ fn each_sample_is_what_the_index_says() {
         let class = classify(sample.body).unwrap();
         let kind = sample.name.split("--").next().unwrap();
         let asks = QUESTIONS.iter().any(|(name, _)| *name == kind);
-        assert_eq!(
-            matches!(class.demand, Demand::Questions(_)),
-            asks,
-            "{}",
-            sample.name
-        );
+        assert_eq!(matches!(class.demand, Demand::Questions(_)), asks, "{}", sample.name);
         assert!(class.about.key.is_some(), "{}", sample.name);
         assert_ne!(class.about.label, "other", "{}", sample.name);
     }
@@ -66,12 +61,7 @@ fn the_type_counts_wherever_it_stands_and_however_it_is_written() {
         r#"{"message":{"type":"hang","call":{"id":"decoy"},"call":{"id":"c"}}}"#,
         &last,
     ] {
-        assert_eq!(
-            about(body),
-            ("hang".to_owned(), Some("c".to_owned())),
-            "{}",
-            &body[..60]
-        );
+        assert_eq!(about(body), ("hang".to_owned(), Some("c".to_owned())), "{}", &body[..60]);
     }
 }
 
@@ -79,18 +69,9 @@ fn the_type_counts_wherever_it_stands_and_however_it_is_written() {
 fn the_key_is_the_first_id_that_is_one() {
     for (members, key) in [
         (r#""call":{"id":"a"},"chat":{"id":"b"}"#, Some("a")),
-        (
-            r#""call":null,"chat":{"id":"b"},"session":{"id":"c"}"#,
-            Some("b"),
-        ),
-        (
-            r#""call":{"id":null},"session":{"id":"c"},"contact":{"id":"d"}"#,
-            Some("c"),
-        ),
-        (
-            r#""call":{"id":""},"chat":{"id":7},"session":[],"contact":{"id":"d"}"#,
-            Some("d"),
-        ),
+        (r#""call":null,"chat":{"id":"b"},"session":{"id":"c"}"#, Some("b")),
+        (r#""call":{"id":null},"session":{"id":"c"},"contact":{"id":"d"}"#, Some("c")),
+        (r#""call":{"id":""},"chat":{"id":7},"session":[],"contact":{"id":"d"}"#, Some("d")),
         (r#""call":{"id":"a"},"call":null"#, None),
         (r#""call":"a""#, None),
     ] {
@@ -121,10 +102,7 @@ fn what_is_no_webhook_is_refused() {
         r#"{"message":{"type":"hang"}} x"#,
         "\u{feff}{\"message\":{\"type\":\"hang\"}}",
     ] {
-        assert!(
-            matches!(classify(body), Err(Refusal::Malformed(_))),
-            "{body}"
-        );
+        assert!(matches!(classify(body), Err(Refusal::Malformed(_))), "{body}");
     }
     let mut invalid = br#"{"message":{"type":"hang","x":""#.to_vec();
     invalid.push(0xff);
@@ -148,11 +126,7 @@ fn the_members_of_a_question_are_slices_of_the_body() {
         panic!("it asks");
     };
     assert_eq!(questions.members.get("phoneNumber"), Some(r#"{"n":2}"#));
-    let names: Vec<_> = questions
-        .members
-        .select(|_| true)
-        .into_iter()
-        .map(|(key, _)| key.clone())
-        .collect();
+    let names: Vec<_> =
+        questions.members.select(|_| true).into_iter().map(|(key, _)| key.clone()).collect();
     assert_eq!(names, ["type", "call", "phoneNumber"]);
 }

@@ -58,10 +58,7 @@ pub(super) fn split(message: &Members) -> Vec<Question> {
             // The id ties a call to its tool; without one its place in the list does.
             let tool = match call.id {
                 Some(id) => by_id.get(&meaning(id)).copied(),
-                None => tools
-                    .get(place)
-                    .filter(|tool| tool.call.id.is_none())
-                    .copied(),
+                None => tools.get(place).filter(|tool| tool.call.id.is_none()).copied(),
             };
             let tool = tool.unwrap_or_default();
             let name = call.name.or(tool.call.name).or(tool.name);
@@ -159,11 +156,7 @@ fn call<'a>(reader: &mut Reader<'a>) -> Result<Call<'a>, json::Error> {
     Ok(Call {
         id: flat.id,
         name: inner.name.or(flat.name),
-        arguments: inner
-            .arguments
-            .or(inner_parameters)
-            .or(flat.arguments)
-            .or(flat_parameters),
+        arguments: inner.arguments.or(inner_parameters).or(flat.arguments).or(flat_parameters),
     })
 }
 
@@ -261,11 +254,7 @@ fn entry(body: &mut BytesMut, question: &Question, answer: Answer) {
     match result(&answer) {
         Entry::Result(text) => member(body, "result", json::quote(&text).as_bytes()),
         Entry::Error(text) => member(body, "error", json::quote(&text).as_bytes()),
-        Entry::Given {
-            result,
-            error,
-            rest,
-        } => {
+        Entry::Given { result, error, rest } => {
             match (error, result) {
                 (Some(text), _) => member(body, "error", json::quote(&text).as_bytes()),
                 (None, Some(text)) => member(body, "result", json::quote(&text).as_bytes()),
@@ -362,10 +351,7 @@ fn given(text: &str) -> Option<Entry<'_>> {
     Some(Entry::Given {
         result: result.map(line),
         error: error.map(line),
-        rest: rest
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, value?)))
-            .collect(),
+        rest: rest.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
     })
 }
 
@@ -383,12 +369,8 @@ fn line(text: &str) -> String {
 /// One space for each run of line breaks: the platform drops results that hold one
 /// (docs: tools/custom-tools-troubleshooting).
 pub(super) fn single_line(text: &str) -> String {
-    let is_break = |c| {
-        matches!(
-            c,
-            '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
-        )
-    };
+    let is_break =
+        |c| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut line = String::with_capacity(text.len());
     let mut in_break = false;
     for c in text.chars() {

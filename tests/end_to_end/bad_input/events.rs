@@ -18,38 +18,18 @@ fn case(
     kind: &'static str,
     key: impl Into<Option<&'static str>>,
 ) -> Case {
-    Case {
-        name,
-        body: body.into(),
-        kind,
-        key: key.into(),
-    }
+    Case { name, body: body.into(), kind, key: key.into() }
 }
 
 fn cases() -> Vec<Case> {
     let large = "x".repeat(1 << 20);
-    let many: String = (0..50_000)
-        .map(|number| format!(r#""m{number}":{number},"#))
-        .collect();
+    let many: String = (0..50_000).map(|number| format!(r#""m{number}":{number},"#)).collect();
     vec![
-        case(
-            "blanks around",
-            "\r\n\t {\"message\" : {\"type\" : \"a\"} } \n\n",
-            "a",
-            None,
-        ),
-        case(
-            "an unknown type",
-            r#"{"message":{"type":"brand-new"}}"#,
-            "brand-new",
-            None,
-        ),
+        case("blanks around", "\r\n\t {\"message\" : {\"type\" : \"a\"} } \n\n", "a", None),
+        case("an unknown type", r#"{"message":{"type":"brand-new"}}"#, "brand-new", None),
         case(
             "nothing but brackets inside",
-            format!(
-                r#"{{"message":{{"type":"a","b":{},"call":{{"id":"c"}}}}}}"#,
-                nested(100_000)
-            ),
+            format!(r#"{{"message":{{"type":"a","b":{},"call":{{"id":"c"}}}}}}"#, nested(100_000)),
             "a",
             "c",
         ),
@@ -99,24 +79,9 @@ fn cases() -> Vec<Case> {
             "b",
             None,
         ),
-        case(
-            "a string, then a message",
-            r#"{"message":"a","message":{"type":"b"}}"#,
-            "b",
-            None,
-        ),
-        case(
-            "two types",
-            r#"{"message":{"type":"a","type":"b"}}"#,
-            "b",
-            None,
-        ),
-        case(
-            "a number, then a type",
-            r#"{"message":{"type":1,"type":"b"}}"#,
-            "b",
-            None,
-        ),
+        case("a string, then a message", r#"{"message":"a","message":{"type":"b"}}"#, "b", None),
+        case("two types", r#"{"message":{"type":"a","type":"b"}}"#, "b", None),
+        case("a number, then a type", r#"{"message":{"type":1,"type":"b"}}"#, "b", None),
         case(
             "two calls",
             r#"{"message":{"type":"a","call":{"id":"c"},"call":{"id":"d"}}}"#,
@@ -135,12 +100,7 @@ fn cases() -> Vec<Case> {
             "a",
             None,
         ),
-        case(
-            "two ids",
-            r#"{"message":{"type":"a","call":{"id":"c","id":"d"}}}"#,
-            "a",
-            "d",
-        ),
+        case("two ids", r#"{"message":{"type":"a","call":{"id":"c","id":"d"}}}"#, "a", "d"),
         case(
             "two ids, the last null",
             r#"{"message":{"type":"a","call":{"id":"c","id":null}}}"#,
@@ -177,36 +137,16 @@ fn cases() -> Vec<Case> {
             "a",
             "c",
         ),
-        case(
-            "an escaped type",
-            r#"{"message":{"type":"\u0061"}}"#,
-            "a",
-            None,
-        ),
+        case("an escaped type", r#"{"message":{"type":"\u0061"}}"#, "a", None),
         case(
             "keys with more behind",
             r#"{"message\u0000":1,"message":{"type\u0000":"x","type ":"x","types":"x","type":"a"}}"#,
             "a",
             None,
         ),
-        case(
-            "a null call",
-            r#"{"message":{"type":"a","call":null}}"#,
-            "a",
-            None,
-        ),
-        case(
-            "a call that is a string",
-            r#"{"message":{"type":"a","call":"c"}}"#,
-            "a",
-            None,
-        ),
-        case(
-            "a call that is a list",
-            r#"{"message":{"type":"a","call":[{"id":"c"}]}}"#,
-            "a",
-            None,
-        ),
+        case("a null call", r#"{"message":{"type":"a","call":null}}"#, "a", None),
+        case("a call that is a string", r#"{"message":{"type":"a","call":"c"}}"#, "a", None),
+        case("a call that is a list", r#"{"message":{"type":"a","call":[{"id":"c"}]}}"#, "a", None),
         case(
             "an id that is a number",
             r#"{"message":{"type":"a","call":{"id":7},"session":{"id":"s"}}}"#,
@@ -255,60 +195,20 @@ fn cases() -> Vec<Case> {
             "%F0%9F%A6%80",
             "\u{1f980}",
         ),
-        case(
-            "stars and points",
-            r#"{"message":{"type":"a.*.>"}}"#,
-            "a.%2A.%3E",
-            None,
-        ),
-        case(
-            "nothing but a star",
-            r#"{"message":{"type":"*"}}"#,
-            "%2A",
-            None,
-        ),
-        case(
-            "nothing but a greater-than",
-            r#"{"message":{"type":">"}}"#,
-            "%3E",
-            None,
-        ),
+        case("stars and points", r#"{"message":{"type":"a.*.>"}}"#, "a.%2A.%3E", None),
+        case("nothing but a star", r#"{"message":{"type":"*"}}"#, "%2A", None),
+        case("nothing but a greater-than", r#"{"message":{"type":">"}}"#, "%3E", None),
         case(
             "a type of several tokens",
             r#"{"message":{"type":"call.delete.failed"}}"#,
             "call.delete.failed",
             None,
         ),
-        case(
-            "points at the ends",
-            r#"{"message":{"type":".a."}}"#,
-            "%2Ea%2E",
-            None,
-        ),
-        case(
-            "points in a row",
-            r#"{"message":{"type":"a..b"}}"#,
-            "a%2E%2Eb",
-            None,
-        ),
-        case(
-            "blanks",
-            r#"{"message":{"type":" a b\t"}}"#,
-            "%20a%20b%09",
-            None,
-        ),
-        case(
-            "a system's prefix",
-            r#"{"message":{"type":"$SYS.REQ"}}"#,
-            "%24SYS.REQ",
-            None,
-        ),
-        case(
-            "an escape of ours",
-            r#"{"message":{"type":"%2A%"}}"#,
-            "%252A%25",
-            None,
-        ),
+        case("points at the ends", r#"{"message":{"type":".a."}}"#, "%2Ea%2E", None),
+        case("points in a row", r#"{"message":{"type":"a..b"}}"#, "a%2E%2Eb", None),
+        case("blanks", r#"{"message":{"type":" a b\t"}}"#, "%20a%20b%09", None),
+        case("a system's prefix", r#"{"message":{"type":"$SYS.REQ"}}"#, "%24SYS.REQ", None),
+        case("an escape of ours", r#"{"message":{"type":"%2A%"}}"#, "%252A%25", None),
         case(
             "the name for finals",
             r#"{"message":{"type":"transcript[transcriptType=\"final\"]"}}"#,
@@ -360,16 +260,8 @@ async fn unusual_webhooks_are_stored_as_they_came() {
     for ((case, id), stored) in cases.iter().zip(&ids).zip(&stored) {
         let name = case.name;
         assert!(stored.payload == case.body, "{name}: other bytes");
-        assert_eq!(
-            stored.subject,
-            format!("unusual.events.{}", case.kind),
-            "{name}"
-        );
-        assert_eq!(
-            stored.header("ce-subject").map(decoded).as_deref(),
-            case.key,
-            "{name}"
-        );
+        assert_eq!(stored.subject, format!("unusual.events.{}", case.kind), "{name}");
+        assert_eq!(stored.header("ce-subject").map(decoded).as_deref(), case.key, "{name}");
         assert_eq!(stored.header("ce-id"), Some(id.as_str()), "{name}");
         assert_eq!(
             stored.header("Nats-Msg-Id"),
@@ -399,10 +291,7 @@ async fn unusual_webhooks_are_stored_as_they_came() {
         let place = cases.iter().position(|case| case.name == name).unwrap();
         decoded(stored[place].header("ce-type").unwrap())
     };
-    assert_eq!(
-        kind("a type of several tokens"),
-        "ai.vapi.call.delete.failed"
-    );
+    assert_eq!(kind("a type of several tokens"), "ai.vapi.call.delete.failed");
     assert_eq!(kind("points in a row"), "ai.vapi.a..b");
     assert_eq!(kind("a whole pair"), "ai.vapi.\u{1f980}");
     assert_eq!(
@@ -426,10 +315,7 @@ async fn long_names_are_cut_and_stay_distinct() {
     let types: Vec<String> = [128, 129, 130, 5_000, 1 << 20]
         .into_iter()
         .flat_map(|length| {
-            [
-                format!("{}a", "x".repeat(length - 1)),
-                format!("{}b", "x".repeat(length - 1)),
-            ]
+            [format!("{}a", "x".repeat(length - 1)), format!("{}b", "x".repeat(length - 1))]
         })
         .chain([".x".repeat(2_000), "\u{1f980}".repeat(100), "*".repeat(129)])
         .collect();
@@ -492,10 +378,7 @@ async fn headers_of_the_sender_stay_in_their_place() {
     assert_eq!(bridge.post("/sent", body, &malformed).await.status, 200);
     let stored = nats.messages("sent", 0).await;
     assert_eq!(
-        stored[0]
-            .header("ce-datacontenttype")
-            .map(decoded)
-            .as_deref(),
+        stored[0].header("ce-datacontenttype").map(decoded).as_deref(),
         Some("application/vnd.x+json; charset=\"utf-8\"")
     );
     assert_eq!(stored[0].header("traceparent"), Some(trace));
@@ -504,10 +387,7 @@ async fn headers_of_the_sender_stay_in_their_place() {
     assert_eq!(stored[1].header("tracestate"), None);
     for stored in &stored {
         let text = format!("{:?}", stored.headers);
-        assert!(
-            !text.contains("forged") && !text.contains("secret"),
-            "{text}"
-        );
+        assert!(!text.contains("forged") && !text.contains("secret"), "{text}");
         assert_eq!(stored.header("cookie"), None);
     }
 }

@@ -16,10 +16,7 @@ fn names() -> Vec<(String, String)> {
         (r#""a b""#, "a%20b"),
         (r#"" ""#, "%20"),
         (r#""a\tb""#, "a%09b"),
-        (
-            r#""a\r\nNats-Service-Error: x""#,
-            "a%0D%0ANats-Service-Error%3A%20x",
-        ),
+        (r#""a\r\nNats-Service-Error: x""#, "a%0D%0ANats-Service-Error%3A%20x"),
         (r#""\u0000""#, "%00"),
         (r#""\ud83e\udd80""#, "%F0%9F%A6%80"),
         ("\"\u{1f980}\u{1f980}\"", "%F0%9F%A6%80%F0%9F%A6%80"),
@@ -33,9 +30,7 @@ fn names() -> Vec<(String, String)> {
         ("7", "%"),
         (r#"{"x":1}"#, "%"),
     ];
-    short
-        .map(|(raw, token)| (raw.to_owned(), token.to_owned()))
-        .to_vec()
+    short.map(|(raw, token)| (raw.to_owned(), token.to_owned())).to_vec()
 }
 
 #[tokio::test]
@@ -45,10 +40,8 @@ async fn no_function_name_chooses_a_subject() {
     };
     let bridge = start(nats, "names").await;
     // Everything that reaches the server below this endpoint's name is seen.
-    let worker = Worker::start(nats, "names.>", |question| {
-        Reply::text(question.payload.clone())
-    })
-    .await;
+    let worker =
+        Worker::start(nats, "names.>", |question| Reply::text(question.payload.clone())).await;
     let names = names();
     let calls: Vec<_> = (0..)
         .zip(&names)
@@ -57,10 +50,8 @@ async fn no_function_name_chooses_a_subject() {
             format!(r#"{{"id":"{id}","function":{{"name":{raw},"arguments":{{"raw":{raw}}}}}}}"#)
         })
         .collect();
-    let body = format!(
-        r#"{{"message":{{"type":"tool-calls","toolCallList":[{}]}}}}"#,
-        calls.join(",")
-    );
+    let body =
+        format!(r#"{{"message":{{"type":"tool-calls","toolCallList":[{}]}}}}"#, calls.join(","));
     let answer = bridge.post("/names", body, &[]).await;
     assert_eq!(
         (answer.status, answer.header("hookbus-outcome")),
@@ -70,11 +61,8 @@ async fn no_function_name_chooses_a_subject() {
     );
     let results = answer.json()["results"].as_array().unwrap().clone();
     assert_eq!(results.len(), names.len());
-    let mut subjects: Vec<_> = worker
-        .questions()
-        .iter()
-        .map(|asked| asked.subject.clone())
-        .collect();
+    let mut subjects: Vec<_> =
+        worker.questions().iter().map(|asked| asked.subject.clone()).collect();
     for (number, ((raw, token), result)) in names.iter().zip(&results).enumerate() {
         let subject = format!("names.tool.{token}");
         let place = subjects.iter().position(|seen| *seen == subject);
@@ -82,20 +70,13 @@ async fn no_function_name_chooses_a_subject() {
         assert_eq!(result["toolCallId"], format!("id-{number}"));
         // The worker gave its payload back: the name and the arguments as they were sent.
         let payload = result["result"].as_str().unwrap();
-        assert!(
-            payload.contains(&format!(r#""arguments":{{"raw":{raw}}}"#)),
-            "{payload}"
-        );
+        assert!(payload.contains(&format!(r#""arguments":{{"raw":{raw}}}"#)), "{payload}");
         if raw == "null" {
             assert_eq!(result["name"], "");
             assert!(!payload.contains(r#""name""#), "{payload}");
         } else {
             let entry = format!(r#"{{"name":{raw},"toolCallId":"id-{number}","#);
-            assert!(
-                answer.text().contains(&entry),
-                "{entry} is not in {}",
-                answer.text()
-            );
+            assert!(answer.text().contains(&entry), "{entry} is not in {}", answer.text());
             assert!(payload.contains(&format!(r#""name":{raw}"#)), "{payload}");
         }
     }
@@ -127,30 +108,19 @@ async fn a_long_function_name_is_cut_in_the_subject_only() {
         .collect();
     let body = json!({"message": {"type": "tool-calls", "toolCallList": calls}});
     let answer = bridge.post("/long-names", body.to_string(), &[]).await;
-    assert_eq!(
-        answer.header("hookbus-outcome"),
-        Some("answered"),
-        "{}",
-        answer.text()
-    );
+    assert_eq!(answer.header("hookbus-outcome"), Some("answered"), "{}", answer.text());
     let results = answer.json();
     for (name, result) in names.iter().zip(results["results"].as_array().unwrap()) {
         assert_eq!(result["name"], name.as_str());
     }
-    let mut subjects: Vec<_> = worker
-        .questions()
-        .iter()
-        .map(|asked| asked.subject.clone())
-        .collect();
+    let mut subjects: Vec<_> =
+        worker.questions().iter().map(|asked| asked.subject.clone()).collect();
     subjects.sort_unstable();
     subjects.dedup();
     assert_eq!(subjects.len(), names.len());
     for subject in subjects {
         let token = subject.strip_prefix("long-names.tool.").unwrap();
-        assert!(
-            token.len() < 500 && !token.contains(['.', '*', '>', ' ']),
-            "{token}"
-        );
+        assert!(token.len() < 500 && !token.contains(['.', '*', '>', ' ']), "{token}");
     }
 }
 
@@ -194,11 +164,7 @@ async fn ids_come_back_as_they_were() {
         };
         let key = key.map(|key| key.replace(char::is_control, "\u{fffd}"));
         assert_eq!(asked.header("Hookbus-Key").map(decoded), key, "{id}");
-        assert_eq!(
-            asked.header("Hookbus-Id"),
-            answer.header("hookbus-id"),
-            "{id}"
-        );
+        assert_eq!(asked.header("Hookbus-Id"), answer.header("hookbus-id"), "{id}");
         assert_eq!(asked.headers.get_all("Hookbus-Id").count(), 1);
     }
     // No id, or null: the answer can't name it.
@@ -207,10 +173,7 @@ async fn ids_come_back_as_they_were() {
             r#"{{"message":{{"type":"tool-calls","toolCallList":[{{{id}"function":{{"name":"f"}}}}]}}}}"#
         );
         let answer = bridge.post("/ids", body, &[]).await;
-        assert_eq!(
-            answer.text(),
-            r#"{"results":[{"name":"f","result":"done"}]}"#
-        );
+        assert_eq!(answer.text(), r#"{"results":[{"name":"f","result":"done"}]}"#);
     }
     assert_calm(&bridge);
 }

@@ -10,20 +10,11 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("blank", " \r\n\t"),
         ("not JSON", "message=status-update"),
         ("XML", "<message type='status-update'/>"),
-        (
-            "truncated",
-            r#"{"message":{"type":"status-update","call":{"#,
-        ),
+        ("truncated", r#"{"message":{"type":"status-update","call":{"#),
         ("truncated in a string", r#"{"message":{"type":"status-upd"#),
-        (
-            "truncated in an escape",
-            r#"{"message":{"type":"a","b":"\u12"#,
-        ),
+        ("truncated in an escape", r#"{"message":{"type":"a","b":"\u12"#),
         ("truncated in a number", r#"{"message":{"type":"a","b":-"#),
-        (
-            "two documents",
-            r#"{"message":{"type":"a"}}{"message":{"type":"a"}}"#,
-        ),
+        ("two documents", r#"{"message":{"type":"a"}}{"message":{"type":"a"}}"#),
         (
             "two documents in lines",
             "{\"message\":{\"type\":\"a\"}}\n{\"message\":{\"type\":\"a\"}}",
@@ -55,22 +46,10 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("type an array", r#"{"message":{"type":["a"]}}"#),
         ("type empty", r#"{"message":{"type":""}}"#),
         ("type in other letters", r#"{"message":{"Type":"a"}}"#),
-        (
-            "the last type null",
-            r#"{"message":{"type":"a","type":null}}"#,
-        ),
-        (
-            "the last type empty",
-            r#"{"message":{"type":"a","ty\u0070e":""}}"#,
-        ),
-        (
-            "the last message a string",
-            r#"{"message":{"type":"a"},"message":"a"}"#,
-        ),
-        (
-            "the last message empty",
-            r#"{"message":{"type":"a"},"message":{}}"#,
-        ),
+        ("the last type null", r#"{"message":{"type":"a","type":null}}"#),
+        ("the last type empty", r#"{"message":{"type":"a","ty\u0070e":""}}"#),
+        ("the last message a string", r#"{"message":{"type":"a"},"message":"a"}"#),
+        ("the last message empty", r#"{"message":{"type":"a"},"message":{}}"#),
         ("a comma too many", r#"{"message":{"type":"a",}}"#),
         ("a comma too few", r#"{"message":{"type":"a" "b":1}}"#),
         ("a colon too few", r#"{"message":{"type" "a"}}"#),
@@ -85,32 +64,15 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("a bare point", r#"{"message":{"type":"a","b":1.}}"#),
         ("a bare exponent", r#"{"message":{"type":"a","b":1e}}"#),
         ("a misspelt literal", r#"{"message":{"type":"a","b":nulL}}"#),
-        (
-            "an unknown escape",
-            r#"{"message":{"type":"a","b":"\x41"}}"#,
-        ),
+        ("an unknown escape", r#"{"message":{"type":"a","b":"\x41"}}"#),
         ("a half escape", r#"{"message":{"type":"a","b":"\u00g0"}}"#),
-        (
-            "a line break in a string",
-            "{\"message\":{\"type\":\"a\",\"b\":\"\n\"}}",
-        ),
-        (
-            "a NUL in a string",
-            "{\"message\":{\"type\":\"a\",\"b\":\"\0\"}}",
-        ),
-        (
-            "a blank that is none",
-            "{\"message\":\u{a0}{\"type\":\"a\"}}",
-        ),
-        (
-            "a mark of the byte order",
-            "\u{feff}{\"message\":{\"type\":\"a\"}}",
-        ),
+        ("a line break in a string", "{\"message\":{\"type\":\"a\",\"b\":\"\n\"}}"),
+        ("a NUL in a string", "{\"message\":{\"type\":\"a\",\"b\":\"\0\"}}"),
+        ("a blank that is none", "{\"message\":\u{a0}{\"type\":\"a\"}}"),
+        ("a mark of the byte order", "\u{feff}{\"message\":{\"type\":\"a\"}}"),
     ];
-    let mut bodies: Vec<_> = text
-        .into_iter()
-        .map(|(name, body)| (name, body.as_bytes().to_vec()))
-        .collect();
+    let mut bodies: Vec<_> =
+        text.into_iter().map(|(name, body)| (name, body.as_bytes().to_vec())).collect();
     let broken = |bytes: &[u8]| [br#"{"message":{"type":"a","b":""#, bytes, br#""}}"#].concat();
     bodies.extend([
         ("a bare byte", broken(b"\xff")),
@@ -119,14 +81,8 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("a surrogate in UTF-8", broken(b"\xed\xa0\x80")),
         ("above the last character", broken(b"\xf4\x90\x80\x80")),
         ("a character cut off", broken(b"\xe2\x82")),
-        (
-            "a bare byte in the type",
-            b"{\"message\":{\"type\":\"\xff\"}}".to_vec(),
-        ),
-        (
-            "a bare byte in a key",
-            b"{\"message\":{\"type\":\"a\",\"\xff\":1}}".to_vec(),
-        ),
+        ("a bare byte in the type", b"{\"message\":{\"type\":\"\xff\"}}".to_vec()),
+        ("a bare byte in a key", b"{\"message\":{\"type\":\"a\",\"\xff\":1}}".to_vec()),
         (
             "UTF-16",
             r#"{"message":{"type":"a"}}"#.encode_utf16().flat_map(u16::to_le_bytes).collect(),
@@ -134,10 +90,7 @@ fn bodies() -> Vec<(&'static str, Vec<u8>)> {
         ("gzip", b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03".to_vec()),
         ("100,000 brackets", nested(100_000).into_bytes()),
         ("100,000 open brackets", "[".repeat(100_000).into_bytes()),
-        (
-            "1,000,000 open objects",
-            r#"{"a":"#.repeat(1_000_000).into_bytes(),
-        ),
+        ("1,000,000 open objects", r#"{"a":"#.repeat(1_000_000).into_bytes()),
         (
             "100,000 open brackets in a message",
             (r#"{"message":{"type":"a","b":"#.to_owned() + &"[".repeat(100_000)).into_bytes(),
@@ -164,11 +117,7 @@ async fn what_is_no_webhook_is_a_400() {
     for (name, body) in bodies {
         let answer = bridge.post("/no-webhook", body, &[]).await;
         assert_eq!(answer.status, 400, "{name}: {}", answer.text());
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/problem+json"),
-            "{name}"
-        );
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{name}");
         let problem = answer.json();
         assert_eq!(problem["status"], 400, "{name}");
         let detail = problem["detail"].as_str().unwrap();
@@ -178,9 +127,6 @@ async fn what_is_no_webhook_is_a_400() {
     let refused = r#"hookbus_webhooks_total{endpoint="no-webhook",type="other",outcome="refused""#;
     assert_eq!(bridge.metric(refused).await, count);
     assert!(nats.messages("no-webhook", 0).await.is_empty());
-    assert_eq!(
-        bridge.post("/no-webhook", event("c"), &[]).await.status,
-        200
-    );
+    assert_eq!(bridge.post("/no-webhook", event("c"), &[]).await.status, 200);
     assert_calm(&bridge);
 }

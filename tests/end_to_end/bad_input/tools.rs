@@ -12,19 +12,13 @@ async fn of_65_tool_calls_64_are_asked() {
         return;
     };
     let bridge = start(nats, "many").await;
-    let worker = Worker::start(nats, "many.tool.*", |asked| {
-        Reply::text(asked.json()["id"].to_string())
-    })
-    .await;
+    let worker =
+        Worker::start(nats, "many.tool.*", |asked| Reply::text(asked.json()["id"].to_string()))
+            .await;
     let names: Vec<_> = (0..65).map(|number| format!("f{number}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let answer = bridge
-        .post("/many", crate::http::tool_calls(&names), &[])
-        .await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (200, Some("overloaded"))
-    );
+    let answer = bridge.post("/many", crate::http::tool_calls(&names), &[]).await;
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some("overloaded")));
     let results = answer.json()["results"].as_array().unwrap().clone();
     assert_eq!(results.len(), 65);
     for (number, result) in results.iter().enumerate() {
@@ -46,10 +40,7 @@ async fn of_doubled_members_the_last_counts() {
         return;
     };
     let bridge = start(nats, "doubled").await;
-    let worker = Worker::start(nats, "doubled.>", |asked| {
-        Reply::text(asked.payload.clone())
-    })
-    .await;
+    let worker = Worker::start(nats, "doubled.>", |asked| Reply::text(asked.payload.clone())).await;
     let cases = [
         // The call's own members.
         (
@@ -90,12 +81,7 @@ async fn of_doubled_members_the_last_counts() {
     for (members, payload) in cases {
         let body = format!(r#"{{"message":{{"type":"x","type":"tool-calls",{members}}}}}"#);
         let answer = bridge.post("/doubled", body, &[]).await;
-        assert_eq!(
-            answer.header("hookbus-outcome"),
-            Some("answered"),
-            "{}",
-            answer.text()
-        );
+        assert_eq!(answer.header("hookbus-outcome"), Some("answered"), "{}", answer.text());
         let asked = worker.questions().pop().unwrap();
         assert_eq!(asked.subject, "doubled.tool.f", "{members}");
         assert_eq!(std::str::from_utf8(&asked.payload).unwrap(), payload);
@@ -132,9 +118,7 @@ async fn numbers_stay_as_they_are_written() {
     let reply = r#"{ "assistantId":"a", "assistantOverrides":{"n":9007199254740993, "m":123456789012345678901234567890} }"#;
     let _asked = Worker::start(nats, "numbers.ask.*", move |_| Reply::text(reply)).await;
     drop(worker);
-    let answer = bridge
-        .post("/numbers", question("assistant-request"), &[])
-        .await;
+    let answer = bridge.post("/numbers", question("assistant-request"), &[]).await;
     assert_eq!((answer.status, answer.text()), (200, reply));
 }
 
@@ -157,18 +141,10 @@ async fn halves_of_surrogates_pass() {
         r#"{{"message":{{"type":"tool-calls","call":{{"id":"\ud800"}},"toolCallList":{calls}}}}}"#
     );
     let answer = bridge.post("/halves", body, &[]).await;
-    assert_eq!(
-        answer.header("hookbus-outcome"),
-        Some("answered"),
-        "{}",
-        answer.text()
-    );
+    assert_eq!(answer.header("hookbus-outcome"), Some("answered"), "{}", answer.text());
     let questions = worker.questions();
     let payload = |subject: &str| {
-        let found = questions
-            .iter()
-            .find(|asked| asked.subject == subject)
-            .unwrap();
+        let found = questions.iter().find(|asked| asked.subject == subject).unwrap();
         std::str::from_utf8(&found.payload).unwrap().to_owned()
     };
     assert!(
@@ -179,10 +155,7 @@ async fn halves_of_surrogates_pass() {
     let text = answer.text();
     assert!(text.contains("\"result\":\"a\u{fffd}b\""), "{text}");
     // What is only given back stays as it was.
-    assert!(
-        text.contains(r#""name":"\ud800","toolCallId":"3""#),
-        "{text}"
-    );
+    assert!(text.contains(r#""name":"\ud800","toolCallId":"3""#), "{text}");
     assert_calm(&bridge);
 }
 
@@ -225,17 +198,12 @@ async fn depth_breaks_nothing() {
         format!(r#""toolCallId":"plain","result":"{deep}"}}"#),
         format!(r#""toolCallId":"object","result":"{{\"x\":{deep}}}"}}"#),
         format!(r#""toolCallId":"entry","result":"{deep}","metadata":{deep}}}"#),
-        format!(
-            r#""toolCallId":"open","result":"{}"}}"#,
-            "[".repeat(100_000)
-        ),
+        format!(r#""toolCallId":"open","result":"{}"}}"#, "[".repeat(100_000)),
     ] {
         assert!(text.contains(&expected), "{} is missing", &expected[..60]);
     }
     // Whether this one has the right shape is looked at with a limit.
-    let answer = bridge
-        .post("/deep", question("assistant-request"), &[])
-        .await;
+    let answer = bridge.post("/deep", question("assistant-request"), &[]).await;
     assert!([200, 502].contains(&answer.status), "{}", answer.status);
     assert_calm(&bridge);
 }
@@ -248,20 +216,13 @@ async fn size_makes_nothing_slow() {
     };
     let bridge = start(nats, "slow").await;
     let _worker = Worker::start(nats, "slow.tool.*", |_| Reply::text("done")).await;
-    let members: String = (0..400_000)
-        .map(|number| format!(r#""{number}":0,"#))
-        .collect();
+    let members: String = (0..400_000).map(|number| format!(r#""{number}":0,"#)).collect();
     let with_members = format!(
         r#"{{"message":{{{members}"type":"tool-calls","toolCallList":[{{"id":"i","name":"f"}}]}}}}"#
     );
-    let calls: Vec<_> = (0..60_000)
-        .map(|id| format!(r#"{{"id":"{id}","name":"f"}}"#))
-        .collect();
-    let tools: Vec<_> = calls
-        .iter()
-        .rev()
-        .map(|call| format!(r#"{{"toolCall":{call}}}"#))
-        .collect();
+    let calls: Vec<_> = (0..60_000).map(|id| format!(r#"{{"id":"{id}","name":"f"}}"#)).collect();
+    let tools: Vec<_> =
+        calls.iter().rev().map(|call| format!(r#"{{"toolCall":{call}}}"#)).collect();
     let with_calls = format!(
         r#"{{"message":{{"type":"tool-calls","toolCallList":[{}],"toolWithToolCallList":[{}]}}}}"#,
         calls.join(","),
@@ -269,15 +230,8 @@ async fn size_makes_nothing_slow() {
     );
     for (body, outcome) in [(with_members, "answered"), (with_calls, "overloaded")] {
         let answer = bridge.post("/slow", body, &[]).await;
-        assert_eq!(
-            (answer.status, answer.header("hookbus-outcome")),
-            (200, Some(outcome))
-        );
-        assert!(
-            answer.elapsed < Duration::from_secs(10),
-            "{:?}",
-            answer.elapsed
-        );
+        assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some(outcome)));
+        assert!(answer.elapsed < Duration::from_secs(10), "{:?}", answer.elapsed);
     }
     assert_calm(&bridge);
 }
@@ -295,23 +249,14 @@ async fn odd_lists_are_read_as_far_as_they_go() {
         ("", r#"{"results":[]}"#),
         (r#","toolCallList":[]"#, r#"{"results":[]}"#),
         (r#","toolCallList":null"#, r#"{"results":[]}"#),
-        (
-            r#","toolCallList":{"id":"i","name":"f"}"#,
-            r#"{"results":[]}"#,
-        ),
+        (r#","toolCallList":{"id":"i","name":"f"}"#, r#"{"results":[]}"#),
         (r#","toolCallList":"[]""#, r#"{"results":[]}"#),
-        (
-            r#","toolCallList":[],"toolCalls":[{"id":"i","name":"f"}]"#,
-            one,
-        ),
+        (r#","toolCallList":[],"toolCalls":[{"id":"i","name":"f"}]"#, one),
         (
             r#","toolCallList":null,"toolCalls":[],"toolWithToolCallList":[{"toolCall":{"id":"i","name":"f"}}]"#,
             one,
         ),
-        (
-            r#","toolWithToolCallList":[{"name":"f","toolCall":{"id":"i"}}]"#,
-            one,
-        ),
+        (r#","toolWithToolCallList":[{"name":"f","toolCall":{"id":"i"}}]"#, one),
         (
             r#","toolWithToolCallList":[{"function":{"name":"f"},"toolCall":{"id":"i","parameters":1}}]"#,
             one,
@@ -320,10 +265,7 @@ async fn odd_lists_are_read_as_far_as_they_go() {
             r#","toolCallList":[{"id":"i"}],"toolWithToolCallList":[{"name":"f","toolCall":{"id":"\u0069"}}]"#,
             one,
         ),
-        (
-            r#","toolCallList":[{"id":"i","function":{"name":"f","parameters":null}}]"#,
-            one,
-        ),
+        (r#","toolCallList":[{"id":"i","function":{"name":"f","parameters":null}}]"#, one),
     ];
     for (members, expected) in cases {
         let body = format!(r#"{{"message":{{"type":"tool-calls"{members}}}}}"#);

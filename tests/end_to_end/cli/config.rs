@@ -51,11 +51,7 @@ async fn every_mistake_is_told_in_one_run() {
     let path = path.to_str().unwrap();
     for command in ["check", "serve"] {
         let output = run(&[command, "--config", path]).await;
-        assert_eq!(
-            (output.code, output.stdout.as_str()),
-            (Some(2), ""),
-            "{command}"
-        );
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{command}");
         let lines: Vec<&str> = output.stderr.lines().collect();
         for (mark, word) in [
             ("# misspelt", "lisen"),
@@ -65,10 +61,7 @@ async fn every_mistake_is_told_in_one_run() {
             ("# unknown variable", "typ"),
             ("# the same path", "/vapi"),
         ] {
-            let line = 1 + MISTAKES
-                .lines()
-                .position(|line| line.ends_with(mark))
-                .unwrap();
+            let line = 1 + MISTAKES.lines().position(|line| line.ends_with(mark)).unwrap();
             let place = format!("{path}:{line}:");
             let found = lines.iter().position(|told| told.starts_with(&place));
             let found = found.unwrap_or_else(|| panic!("{mark} is missing in\n{}", output.stderr));
@@ -77,19 +70,10 @@ async fn every_mistake_is_told_in_one_run() {
             // Line and column, then the next step.
             let column = told[place.len()..].split(':').next().unwrap();
             assert!(column.parse::<usize>().unwrap() >= 1, "{told}");
-            assert!(
-                lines[found + 1].trim_start().starts_with("hint: "),
-                "{}",
-                output.stderr
-            );
+            assert!(lines[found + 1].trim_start().starts_with("hint: "), "{}", output.stderr);
         }
         assert!(output.stderr.contains("listen"), "{}", output.stderr);
-        assert_eq!(
-            output.stderr.matches("error: ").count(),
-            6,
-            "{}",
-            output.stderr
-        );
+        assert_eq!(output.stderr.matches("error: ").count(), 6, "{}", output.stderr);
     }
 }
 
@@ -113,39 +97,16 @@ async fn what_is_no_configuration_is_a_2() {
     std::fs::write(&binary, b"[http]\nlisten = \"\xff\"\n").unwrap();
     for path in [&missing, &binary, &folder.path().to_owned()] {
         let output = run(&["check", "--config", path.to_str().unwrap()]).await;
-        assert_eq!(
-            (output.code, output.stdout.as_str()),
-            (Some(2), ""),
-            "{path:?}"
-        );
+        assert_eq!((output.code, output.stdout.as_str()), (Some(2), ""), "{path:?}");
         assert!(output.stderr.contains("error: "), "{}", output.stderr);
-        assert!(
-            output.stderr.contains(path.to_str().unwrap()),
-            "{}",
-            output.stderr
-        );
+        assert!(output.stderr.contains(path.to_str().unwrap()), "{}", output.stderr);
     }
-    for text in [
-        "",
-        "[http",
-        "http = 1",
-        "[http]\nlisten = 1",
-        "a b",
-        "[nats]\n[nats]\n",
-        "\u{0}",
-    ] {
+    for text in ["", "[http", "http = 1", "[http]\nlisten = 1", "a b", "[nats]\n[nats]\n", "\u{0}"]
+    {
         let output = check(text).await;
         assert_eq!(output.code, Some(2), "{text:?}: {}", output.stdout);
-        assert!(
-            output.stderr.contains("error: "),
-            "{text:?}: {}",
-            output.stderr
-        );
-        assert!(
-            !output.stderr.contains("panicked"),
-            "{text:?}: {}",
-            output.stderr
-        );
+        assert!(output.stderr.contains("error: "), "{text:?}: {}", output.stderr);
+        assert!(!output.stderr.contains("panicked"), "{text:?}: {}", output.stderr);
     }
 }
 

@@ -49,12 +49,7 @@ impl Dev {
                 let _ = sender.send(line);
             }
         });
-        let mut dev = Dev {
-            process,
-            lines,
-            welcome: Vec::new(),
-            folder,
-        };
+        let mut dev = Dev { process, lines, welcome: Vec::new(), folder };
         // The last command that it prints asks for the metrics; with Kafka there is one more.
         loop {
             let line = dev.lines.recv_timeout(PATIENCE);
@@ -73,10 +68,7 @@ impl Dev {
 
     /// The commands that it wants to be tried.
     fn commands(&self) -> Vec<String> {
-        let lines = self
-            .welcome
-            .iter()
-            .skip_while(|line| !line.starts_with("Try this"));
+        let lines = self.welcome.iter().skip_while(|line| !line.starts_with("Try this"));
         let lines = lines.skip(1).map(|line| line.trim_start());
         let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
         commands.map(str::to_owned).collect()
@@ -84,16 +76,9 @@ impl Dev {
 
     /// What stands behind a word of the welcome, up to the next blank.
     fn address(&self, word: &str) -> String {
-        let line = self
-            .welcome
-            .iter()
-            .find_map(|line| line.trim_start().strip_prefix(word));
+        let line = self.welcome.iter().find_map(|line| line.trim_start().strip_prefix(word));
         let line = line.unwrap_or_else(|| panic!("no {word} in {:#?}", self.welcome));
-        line.split_whitespace()
-            .next()
-            .unwrap()
-            .trim_end_matches(',')
-            .to_owned()
+        line.split_whitespace().next().unwrap().trim_end_matches(',').to_owned()
     }
 
     /// Ctrl-C.
@@ -101,17 +86,9 @@ impl Dev {
         let nats = self.address("nats");
         self.process.signal("INT");
         let status = self.process.wait(PATIENCE).await.expect("an end");
-        assert_eq!(
-            status.code(),
-            Some(0),
-            "{:?}",
-            self.lines.iter().collect::<Vec<_>>()
-        );
+        assert_eq!(status.code(), Some(0), "{:?}", self.lines.iter().collect::<Vec<_>>());
         let nats = nats.strip_prefix("nats://").unwrap();
-        assert!(
-            std::net::TcpStream::connect(nats).is_err(),
-            "nats-server lives on"
-        );
+        assert!(std::net::TcpStream::connect(nats).is_err(), "nats-server lives on");
         let left: Vec<_> = std::fs::read_dir(self.folder.path()).unwrap().collect();
         assert!(left.is_empty(), "{left:?}");
     }
@@ -163,11 +140,7 @@ async fn every_command_that_dev_prints_works_as_printed() {
     for (command, code, shown) in outcomes {
         let output = shell(command).await;
         assert_eq!(output.code, Some(code), "{command}: {}", output.stderr);
-        assert!(
-            output.stdout.contains(shown),
-            "{command}: {}",
-            output.stdout
-        );
+        assert!(output.stdout.contains(shown), "{command}: {}", output.stdout);
     }
     dev.end().await;
 }
@@ -177,11 +150,8 @@ async fn dev_has_a_kafka_to_try() {
     let Some(dev) = Dev::start(&["--kafka"]).await else {
         return;
     };
-    let command = dev
-        .commands()
-        .into_iter()
-        .find(|command| command.contains("end-of-call-report"))
-        .unwrap();
+    let command =
+        dev.commands().into_iter().find(|command| command.contains("end-of-call-report")).unwrap();
     let sent = shell(&command).await;
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
     let consumer: StreamConsumer = ClientConfig::new()
@@ -192,9 +162,7 @@ async fn dev_has_a_kafka_to_try() {
     let mut partitions = TopicPartitionList::new();
     for partition in 0..4 {
         let offset = Offset::Beginning;
-        partitions
-            .add_partition_offset("vapi.events", partition, offset)
-            .unwrap();
+        partitions.add_partition_offset("vapi.events", partition, offset).unwrap();
     }
     consumer.assign(&partitions).unwrap();
     let record = tokio::time::timeout(PATIENCE, consumer.recv()).await;
@@ -210,10 +178,7 @@ async fn dev_has_a_kafka_to_try() {
 /// The way from trying it out to running it.
 #[tokio::test]
 async fn the_configuration_of_dev_is_a_start() {
-    for arguments in [
-        &["dev", "--print-config"][..],
-        &["dev", "--print-config", "--kafka"],
-    ] {
+    for arguments in [&["dev", "--print-config"][..], &["dev", "--print-config", "--kafka"]] {
         let printed = run(arguments).await;
         assert_eq!((printed.code, printed.stderr.as_str()), (Some(0), ""));
         let folder = tempfile::tempdir().unwrap();

@@ -15,10 +15,7 @@ impl Held {
     /// Listens on this subject; returns when the server knows of it.
     pub(crate) async fn on(nats: &Nats, subject: &str) -> Held {
         let client = nats.client().await;
-        let questions = client
-            .queue_subscribe(subject.to_owned(), "q".to_owned())
-            .await
-            .unwrap();
+        let questions = client.queue_subscribe(subject.to_owned(), "q".to_owned()).await.unwrap();
         // The server reads a connection's commands in order.
         let inbox = client.new_inbox();
         let mut echo = client.subscribe(inbox.clone()).await.unwrap();
@@ -46,15 +43,9 @@ impl Held {
     pub(crate) async fn part(&self, question: &Message, reply: impl Into<Bytes>, more: bool) {
         let inbox = question.reply.clone().expect("a reply subject");
         let mut headers = async_nats::HeaderMap::new();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a name and a value that are known"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "a name and a value that are known")]
         headers.insert("Hookbus-More", if more { "true" } else { "false" });
-        self.client
-            .publish_with_headers(inbox, headers, reply.into())
-            .await
-            .unwrap();
+        self.client.publish_with_headers(inbox, headers, reply.into()).await.unwrap();
         self.client.flush().await.unwrap();
     }
 

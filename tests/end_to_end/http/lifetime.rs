@@ -25,8 +25,7 @@ async fn a_stop_lets_everything_finish() {
     let mut wire = Wire::open(&bridge.address()).await;
     let mut idle = Wire::open(&bridge.address()).await;
     assert_eq!(idle.ask(post("/stop", &event("before"))).await.status, 200);
-    wire.send(post("/stop", &question("assistant-request")))
-        .await;
+    wire.send(post("/stop", &question("assistant-request"))).await;
     let asked = held.next().await;
 
     bridge.signal("TERM");
@@ -51,10 +50,7 @@ async fn a_stop_lets_everything_finish() {
     .await;
     held.answer(&asked, r#"{"assistantId":"a"}"#).await;
     let response = wire.response().await;
-    assert_eq!(
-        (response.status, response.header("hookbus-outcome")),
-        (200, Some("answered"))
-    );
+    assert_eq!((response.status, response.header("hookbus-outcome")), (200, Some("answered")));
     assert_eq!(bridge.wait().await.code(), Some(0), "{}", bridge.log());
     assert_eq!(nats.messages("stop", 0).await.len(), 3);
 }
@@ -74,8 +70,7 @@ async fn a_stop_has_an_end() {
     .await;
     let mut held = Held::on(nats, "drain.ask.>").await;
     let mut wire = Wire::open(&bridge.address()).await;
-    wire.send(post("/drain", &question("assistant-request")))
-        .await;
+    wire.send(post("/drain", &question("assistant-request"))).await;
     held.next().await;
     bridge.signal("INT");
     let began = std::time::Instant::now();
@@ -92,10 +87,7 @@ async fn it_starts_without_its_brokers_and_finds_them() {
     nats.create_stream("late", &["late.events.>"]).await;
     nats.kill();
     let config = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"1s\"\n".to_owned();
-    let bridge = Bridge::config(&(config + &open("late")))
-        .nats(&nats)
-        .start()
-        .await;
+    let bridge = Bridge::config(&(config + &open("late"))).nats(&nats).start().await;
     let ready = bridge.admin("/readyz").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats"), "{}", ready.text());
@@ -105,28 +97,13 @@ async fn it_starts_without_its_brokers_and_finds_them() {
     assert_eq!(stored.status, 503, "{}", stored.text());
     assert!(stored.header("retry-after").is_some());
     assert!(stored.elapsed < Duration::from_secs(5));
-    let asked = bridge
-        .post("/late", question("assistant-request"), &[])
-        .await;
-    assert_eq!(
-        (asked.status, asked.header("hookbus-outcome")),
-        (503, Some("disconnected"))
-    );
-    assert!(
-        asked.elapsed < Duration::from_millis(500),
-        "{:?}",
-        asked.elapsed
-    );
+    let asked = bridge.post("/late", question("assistant-request"), &[]).await;
+    assert_eq!((asked.status, asked.header("hookbus-outcome")), (503, Some("disconnected")));
+    assert!(asked.elapsed < Duration::from_millis(500), "{:?}", asked.elapsed);
     let tool = bridge.post("/late", tool_calls(&["f"]), &[]).await;
-    assert_eq!(
-        (tool.status, tool.header("hookbus-outcome")),
-        (200, Some("disconnected"))
-    );
+    assert_eq!((tool.status, tool.header("hookbus-outcome")), (200, Some("disconnected")));
     eventually("the name of the broker in the log", SOON, async || {
-        bridge
-            .log()
-            .contains(&nats.port().to_string())
-            .then_some(())
+        bridge.log().contains(&nats.port().to_string()).then_some(())
     })
     .await;
 
@@ -159,15 +136,10 @@ async fn with_a_fallback_it_is_ready_without_brokers() {
     };
     nats.kill();
     let rule = "[[endpoint.question]]\ntypes = [\"assistant-request\"]\nfallback = { assistantId = \"spare\" }\n";
-    let bridge = Bridge::config(&(open("spare") + rule))
-        .nats(&nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(open("spare") + rule)).nats(&nats).start_ready().await;
     let ready = bridge.admin("/readyz").await;
     assert!(ready.text().contains("nats: down"), "{}", ready.text());
-    let answer = bridge
-        .post("/spare", question("assistant-request"), &[])
-        .await;
+    let answer = bridge.post("/spare", question("assistant-request"), &[]).await;
     assert_eq!(answer.status, 200);
     assert_eq!(answer.json(), serde_json::json!({"assistantId": "spare"}));
     assert_eq!(answer.header("hookbus-outcome"), Some("disconnected"));

@@ -10,13 +10,10 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(10);
 
 async fn start(nats: &Nats, name: &str, http: &str) -> Bridge {
-    Bridge::config(&format!(
-        "[http]\nlisten = \"{{http}}\"\n{http}\n{}",
-        open(name)
-    ))
-    .nats(nats)
-    .start_ready()
-    .await
+    Bridge::config(&format!("[http]\nlisten = \"{{http}}\"\n{http}\n{}", open(name)))
+        .nats(nats)
+        .start_ready()
+        .await
 }
 
 /// Waits until so many of this kind are in flight.
@@ -32,10 +29,7 @@ fn assert_full(answer: &Answer) {
     assert_eq!(answer.status, 503, "{}", answer.text());
     let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
     assert!(seconds >= 1);
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     assert!(answer.elapsed < Duration::from_secs(1), "it was waited for");
 }
 
@@ -83,16 +77,10 @@ async fn events_in_flight() {
     };
     let (first, ()) = tokio::join!(first, others);
     assert_eq!(first.status, 200);
-    assert_eq!(
-        bridge.post("/events", event("third"), &[]).await.status,
-        200
-    );
+    assert_eq!(bridge.post("/events", event("third"), &[]).await.status, 200);
     let bodies: Vec<_> = nats.messages("events", 2).await;
     let bodies: Vec<_> = bodies.iter().map(|message| &message.payload[..]).collect();
-    assert_eq!(
-        bodies,
-        [event("first").as_bytes(), event("third").as_bytes()]
-    );
+    assert_eq!(bodies, [event("first").as_bytes(), event("third").as_bytes()]);
 }
 
 #[tokio::test]
@@ -100,26 +88,18 @@ async fn questions_in_flight() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    nats.create_stream("questions", &["questions.events.>"])
-        .await;
+    nats.create_stream("questions", &["questions.events.>"]).await;
     let bridge = start(nats, "questions", "max_questions = 1").await;
     let mut asked = Held::on(nats, "questions.ask.>").await;
     let first = bridge.post("/questions", question("assistant-request"), &[]);
     let others = async {
         in_flight(&bridge, "question", 1.0).await;
-        let second = bridge
-            .post("/questions", question("transfer-destination-request"), &[])
-            .await;
+        let second = bridge.post("/questions", question("transfer-destination-request"), &[]).await;
         assert_full(&second);
         assert_eq!(second.header("hookbus-outcome"), Some("overloaded"));
         // Tool calls get a 200 whatever happens.
-        let tools = bridge
-            .post("/questions", tool_calls(&["f", "g"]), &[])
-            .await;
-        assert_eq!(
-            (tools.status, tools.header("hookbus-outcome")),
-            (200, Some("overloaded"))
-        );
+        let tools = bridge.post("/questions", tool_calls(&["f", "g"]), &[]).await;
+        assert_eq!((tools.status, tools.header("hookbus-outcome")), (200, Some("overloaded")));
         assert_eq!(tools.json()["results"].as_array().unwrap().len(), 2);
         // Events have a pool of their own.
         let answer = bridge.post("/questions", event("c"), &[]).await;
@@ -127,10 +107,7 @@ async fn questions_in_flight() {
         asked.answer_next(r#"{"assistantId":"a"}"#).await;
     };
     let (first, ()) = tokio::join!(first, others);
-    assert_eq!(
-        (first.status, first.text()),
-        (200, r#"{"assistantId":"a"}"#)
-    );
+    assert_eq!((first.status, first.text()), (200, r#"{"assistantId":"a"}"#));
     in_flight(&bridge, "question", 0.0).await;
 }
 
@@ -154,10 +131,7 @@ async fn bytes_in_flight() {
         let context = format!(r#","customer":"{:30000}","toolCallList""#, "");
         let tools = tool_calls(&["f", "g"]).replace(r#","toolCallList""#, &context);
         assert_eq!(
-            bridge
-                .post("/bytes", tools, &[])
-                .await
-                .header("hookbus-outcome"),
+            bridge.post("/bytes", tools, &[]).await.header("hookbus-outcome"),
             Some("overloaded")
         );
         let small = bridge.post("/bytes", event("c"), &[]).await;
@@ -166,13 +140,7 @@ async fn bytes_in_flight() {
     };
     let (first, ()) = tokio::join!(first, others);
     assert_eq!(first.status, 200);
-    assert_eq!(
-        bridge
-            .post("/bytes", large("status-update"), &[])
-            .await
-            .status,
-        200
-    );
+    assert_eq!(bridge.post("/bytes", large("status-update"), &[]).await.status, 200);
     eventually("no bytes in flight", SOON, async || {
         (bridge.metric("hookbus_in_flight_bytes").await == 0.0).then_some(())
     })
@@ -185,13 +153,10 @@ async fn connections() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    nats.create_stream("connections", &["connections.events.>"])
-        .await;
+    nats.create_stream("connections", &["connections.events.>"]).await;
     let bridge = start(nats, "connections", "max_connections = 2").await;
-    let (mut first, mut second) = (
-        Wire::open(&bridge.address()).await,
-        Wire::open(&bridge.address()).await,
-    );
+    let (mut first, mut second) =
+        (Wire::open(&bridge.address()).await, Wire::open(&bridge.address()).await);
     let request = post("/connections", &event("c"));
     assert_eq!(first.ask(&request).await.status, 200);
     assert_eq!(second.ask(&request).await.status, 200);

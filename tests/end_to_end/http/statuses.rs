@@ -16,31 +16,22 @@ fn guarded(name: &str) -> String {
 
 /// A bridge whose only endpoint is `name`, with a stream for its events, and with small bodies.
 async fn start(nats: &Nats, name: &str, endpoint: String) -> Bridge {
-    nats.create_stream(name, &[&format!("{name}.events.>")])
-        .await;
-    Bridge::config(&format!(
-        "[http]\nlisten = \"{{http}}\"\nmax_body = \"64KiB\"\n{endpoint}"
-    ))
-    .nats(nats)
-    .start_ready()
-    .await
+    nats.create_stream(name, &[&format!("{name}.events.>")]).await;
+    Bridge::config(&format!("[http]\nlisten = \"{{http}}\"\nmax_body = \"64KiB\"\n{endpoint}"))
+        .nats(nats)
+        .start_ready()
+        .await
 }
 
 /// Fails unless this is a problem (RFC 9457) with this status; returns its detail.
 fn problem(answer: &Answer, status: u16) -> String {
     assert_eq!(answer.status, status, "{}", answer.text());
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/problem+json")
-    );
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
     let problem = answer.json();
     assert_eq!(problem["status"], status);
     for member in ["type", "title", "detail"] {
         let text = problem[member].as_str();
-        assert!(
-            text.is_some_and(|text| !text.is_empty()),
-            "{member} in {problem}"
-        );
+        assert!(text.is_some_and(|text| !text.is_empty()), "{member} in {problem}");
     }
     problem["detail"].as_str().unwrap().to_owned()
 }
@@ -48,10 +39,7 @@ fn problem(answer: &Answer, status: u16) -> String {
 /// The bodies in the stream of this endpoint, once there are so many.
 async fn stored(nats: &Nats, name: &str, at_least: u64) -> Vec<String> {
     let messages = nats.messages(name, at_least).await;
-    messages
-        .iter()
-        .map(|message| String::from_utf8(message.payload.to_vec()).unwrap())
-        .collect()
+    messages.iter().map(|message| String::from_utf8(message.payload.to_vec()).unwrap()).collect()
 }
 
 #[tokio::test]
@@ -141,23 +129,13 @@ async fn whoever_may_not_post_learns_nothing() {
         assert_eq!(answer.header("hookbus-id"), None);
     }
     for secret in ["correct horse", "old"] {
-        let answer = bridge
-            .post("/guarded", event(secret), &[(SECRET, secret)])
-            .await;
+        let answer = bridge.post("/guarded", event(secret), &[(SECRET, secret)]).await;
         assert_eq!(answer.status, 200);
     }
     // These two, and nothing that came before them.
-    assert_eq!(
-        stored(nats, "guarded", 2).await,
-        [event("correct horse"), event("old")]
-    );
+    assert_eq!(stored(nats, "guarded", 2).await, [event("correct horse"), event("old")]);
     let asked = worker.questions();
-    assert!(
-        asked
-            .iter()
-            .all(|asked| asked.subject.starts_with("guarded.events.")),
-        "{asked:?}"
-    );
+    assert!(asked.iter().all(|asked| asked.subject.starts_with("guarded.events.")), "{asked:?}");
     let log = bridge.log();
     assert!(!log.contains("correct horse"), "{log}");
 }
@@ -168,14 +146,7 @@ async fn a_refusal_says_why_in_a_problem() {
         return;
     };
     let bridge = start(nats, "refused", open("refused")).await;
-    for path in [
-        "/",
-        "/refused/",
-        "/refused/x",
-        "/Refused",
-        "/refusedx",
-        "//refused",
-    ] {
+    for path in ["/", "/refused/", "/refused/x", "/Refused", "/refusedx", "//refused"] {
         problem(&bridge.post(path, event("c"), &[]).await, 404);
     }
     for method in [
@@ -191,14 +162,8 @@ async fn a_refusal_says_why_in_a_problem() {
         problem(&answer, 405);
         assert_eq!(answer.header("allow"), Some("POST"));
     }
-    let head = bridge
-        .client()
-        .request(Method::HEAD, &bridge.url("/refused"), "", &[])
-        .await;
-    assert_eq!(
-        (head.status, head.header("allow"), head.body.len()),
-        (405, Some("POST"), 0)
-    );
+    let head = bridge.client().request(Method::HEAD, &bridge.url("/refused"), "", &[]).await;
+    assert_eq!((head.status, head.header("allow"), head.body.len()), (405, Some("POST"), 0));
     for encoding in ["gzip", "br", "zstd", "deflate", "gzip, identity", "x"] {
         let headers = [("content-encoding", encoding)];
         problem(&bridge.post("/refused", event("c"), &headers).await, 415);
@@ -212,10 +177,7 @@ async fn a_refusal_says_why_in_a_problem() {
     // A query is no part of the path.
     let answer = bridge.post("/refused?x=1", event("query"), &[]).await;
     assert_eq!(answer.status, 200);
-    assert_eq!(
-        stored(nats, "refused", 2).await,
-        [event("kept"), event("query")]
-    );
+    assert_eq!(stored(nats, "refused", 2).await, [event("kept"), event("query")]);
 }
 
 #[tokio::test]
@@ -226,10 +188,7 @@ async fn a_body_over_the_limit_is_refused_so_that_its_sender_reads_why() {
     let bridge = start(nats, "large", open("large")).await;
     let sized = |length: usize| {
         let frame = event("").len() + r#","pad":"""#.len();
-        event("").replace(
-            "}}}",
-            &format!("}},\"pad\":\"{}\"}}}}", "x".repeat(length - frame)),
-        )
+        event("").replace("}}}", &format!("}},\"pad\":\"{}\"}}}}", "x".repeat(length - frame)))
     };
     let limit = 64 << 10;
     assert_eq!(sized(limit).len(), limit);
@@ -245,8 +204,7 @@ async fn a_body_over_the_limit_is_refused_so_that_its_sender_reads_why() {
 
         let mut wire = Wire::open(&bridge.address()).await;
         let body = sized(length);
-        wire.send("POST /large HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n")
-            .await;
+        wire.send("POST /large HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n").await;
         for chunk in body.as_bytes().chunks(10_000) {
             wire.send(format!("{:x}\r\n", chunk.len())).await;
             wire.send(chunk).await;
@@ -255,10 +213,7 @@ async fn a_body_over_the_limit_is_refused_so_that_its_sender_reads_why() {
         wire.send("0\r\n\r\n").await;
         let response = wire.response().await;
         assert_eq!(response.status, 413, "{length} bytes in chunks");
-        assert_eq!(
-            response.header("content-type"),
-            Some("application/problem+json")
-        );
+        assert_eq!(response.header("content-type"), Some("application/problem+json"));
     }
     // One that asks first doesn't send it at all.
     let mut wire = Wire::open(&bridge.address()).await;
@@ -281,11 +236,7 @@ async fn every_refusal_is_readable_after_a_large_body() {
     for (path, header, status) in [
         ("/unread", "x: y", 401),
         ("/elsewhere", "x: y", 404),
-        (
-            "/unread",
-            "x-vapi-secret: old\r\ncontent-encoding: gzip",
-            415,
-        ),
+        ("/unread", "x-vapi-secret: old\r\ncontent-encoding: gzip", 415),
     ] {
         let mut wire = Wire::open(&bridge.address()).await;
         let request =
@@ -319,13 +270,8 @@ async fn heads_over_the_limit_are_refused() {
         assert_eq!(wire.response().await.status, 431);
     }
     let mut wire = Wire::open(&bridge.address()).await;
-    let response = wire
-        .ask(with(&format!(
-            "x: {}\r\n{}",
-            "y".repeat(30_000),
-            "x: y\r\n".repeat(90)
-        )))
-        .await;
+    let response =
+        wire.ask(with(&format!("x: {}\r\n{}", "y".repeat(30_000), "x: y\r\n".repeat(90)))).await;
     assert_eq!(response.status, 200);
     assert_eq!(nats.messages("heads", 0).await.len(), 1);
 }

@@ -19,8 +19,7 @@ const PAUSE: Duration = Duration::from_millis(1600);
 const SLACK: Duration = Duration::from_secs(8);
 
 async fn start(nats: &Nats, name: &str) -> Bridge {
-    nats.create_stream(name, &[&format!("{name}.events.>")])
-        .await;
+    nats.create_stream(name, &[&format!("{name}.events.>")]).await;
     Bridge::config(&format!(
         "[http]\nlisten = \"{{http}}\"\nheader_timeout = \"{}ms\"\nbody_timeout = \"{}ms\"\nkeep_alive = \"{}ms\"\n{}",
         HEADER.as_millis(),
@@ -80,13 +79,8 @@ async fn whoever_sends_no_head_is_closed() {
         wire.send("POST /he").await;
         ends_at(wire, begun + HEADER).await
     };
-    let (silent, one, some, (), second) = tokio::join!(
-        silent,
-        begun("P"),
-        begun("POST / HTTP/1.1\r\n"),
-        slow,
-        second
-    );
+    let (silent, one, some, (), second) =
+        tokio::join!(silent, begun("P"), begun("POST / HTTP/1.1\r\n"), slow, second);
     for rest in [silent, one, some, second] {
         let text = String::from_utf8_lossy(&rest).into_owned();
         assert!(!text.contains(" 408") && !text.contains(" 200"), "{text}");
@@ -115,8 +109,7 @@ async fn between_requests_keep_alive_counts() {
     // The head's time is long over when this one is answered, and then there is time for another.
     let waiting = async {
         let mut wire = Wire::open(&address).await;
-        wire.send(post("/keep", &question("assistant-request")))
-            .await;
+        wire.send(post("/keep", &question("assistant-request"))).await;
         let question = held.next().await;
         sleep(PAUSE).await;
         held.answer(&question, r#"{"assistantId":"a"}"#).await;
@@ -202,10 +195,7 @@ async fn pipelined_requests_are_answered_in_order() {
     let stored: Vec<_> = stored.iter().map(|message| &message.payload[..]).collect();
     let expected = bodies.iter().map(String::as_bytes);
     let last = event("last");
-    assert_eq!(
-        stored,
-        expected.chain([last.as_bytes()]).collect::<Vec<_>>()
-    );
+    assert_eq!(stored, expected.chain([last.as_bytes()]).collect::<Vec<_>>());
 }
 
 #[tokio::test]

@@ -79,15 +79,9 @@ impl Wire {
             headers,
             body: Vec::new(),
         };
-        let length = response
-            .header("content-length")
-            .map_or(0, |length| length.parse().unwrap());
+        let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
         while self.unread.len() < length {
-            assert!(
-                self.more().await,
-                "closed in a body, after {:?}",
-                self.text()
-            );
+            assert!(self.more().await, "closed in a body, after {:?}", self.text());
         }
         let rest = self.unread.split_off(length);
         response.body = std::mem::replace(&mut self.unread, rest);

@@ -28,10 +28,7 @@ impl Connection {
     pub(super) async fn open(address: &str) -> io::Result<Connection> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Connection {
-            stream,
-            buffer: Vec::new(),
-        })
+        Ok(Connection { stream, buffer: Vec::new() })
     }
 
     pub(super) async fn post(&mut self, path: &str, body: &str) -> io::Result<Answer> {
@@ -49,10 +46,7 @@ impl Connection {
             let Some(end) = end else { continue };
             let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
             let status = head.get(9..12).and_then(|status| status.parse().ok());
-            let answer = Answer {
-                status: status.ok_or(io::ErrorKind::InvalidData)?,
-                head,
-            };
+            let answer = Answer { status: status.ok_or(io::ErrorKind::InvalidData)?, head };
             let length = answer.header("content-length");
             let length: usize = length.and_then(|length| length.parse().ok()).unwrap_or(0);
             if self.buffer.len() >= end + 4 + length {

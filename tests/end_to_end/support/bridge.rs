@@ -97,10 +97,7 @@ impl Setup {
             let Some(status) = ended else { return bridge };
             bridge.log.finish();
             let log = bridge.log();
-            assert!(
-                log.to_lowercase().contains("in use"),
-                "hookbus ended with {status}:\n{log}"
-            );
+            assert!(log.to_lowercase().contains("in use"), "hookbus ended with {status}:\n{log}");
         }
         panic!("hookbus: five ports were taken");
     }
@@ -122,14 +119,7 @@ impl Setup {
             .stderr(Stdio::piped());
         let mut process = Process::start(&mut command, Some(folder.path()));
         let log = Log::of(process.child().stderr.take().expect("a pipe"));
-        Bridge {
-            process,
-            http,
-            admin,
-            log,
-            client: Client::new(),
-            folder,
-        }
+        Bridge { process, http, admin, log, client: Client::new(), folder }
     }
 
     fn text(&self, http: u16, admin: u16) -> String {
@@ -141,16 +131,8 @@ impl Setup {
                 text.push_str(&format!("\n{section}\n").replace(place, value));
             }
         };
-        put(
-            "{http}",
-            "[http]\nlisten = \"{http}\"",
-            &format!("127.0.0.1:{http}"),
-        );
-        put(
-            "{admin}",
-            "[admin]\nlisten = \"{admin}\"",
-            &format!("127.0.0.1:{admin}"),
-        );
+        put("{http}", "[http]\nlisten = \"{http}\"", &format!("127.0.0.1:{http}"));
+        put("{admin}", "[admin]\nlisten = \"{admin}\"", &format!("127.0.0.1:{admin}"));
         if let Some(url) = &self.nats {
             put("{nats}", "[nats]\nservers = [\"{nats}\"]", url);
         }
@@ -163,12 +145,7 @@ impl Setup {
 
 impl Bridge {
     pub(crate) fn config(text: &str) -> Setup {
-        Setup {
-            config: text.to_owned(),
-            nats: None,
-            kafka: None,
-            environment: Vec::new(),
-        }
+        Setup { config: text.to_owned(), nats: None, kafka: None, environment: Vec::new() }
     }
 
     /// `host:port` of the public listener.
@@ -214,9 +191,7 @@ impl Bridge {
                 !rest.starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_')
             })
         });
-        lines
-            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
-            .sum()
+        lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
     /// Everything it has written to standard error.
@@ -241,11 +216,7 @@ impl Bridge {
     /// Waits for its end, a minute at most.
     pub(crate) async fn wait(&mut self) -> ExitStatus {
         let limit = Duration::from_secs(60);
-        let status = self
-            .process
-            .wait(limit)
-            .await
-            .expect("hookbus ends within a minute");
+        let status = self.process.wait(limit).await.expect("hookbus ends within a minute");
         self.log.finish();
         status
     }
@@ -269,10 +240,7 @@ impl Bridge {
     fn status(&self, field: &str) -> u64 {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.id()))
             .expect("a process of Linux");
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(field))
-            .expect("a size");
+        let line = text.lines().find_map(|line| line.strip_prefix(field)).expect("a size");
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
@@ -281,12 +249,8 @@ impl Bridge {
         let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id()))
             .expect("a process of Linux");
         // The name in parentheses may hold blanks: fields are counted from behind it.
-        let fields: Vec<&str> = text
-            .rsplit_once(')')
-            .expect("a name")
-            .1
-            .split_whitespace()
-            .collect();
+        let fields: Vec<&str> =
+            text.rsplit_once(')').expect("a name").1.split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 }
@@ -316,10 +280,7 @@ impl Log {
                 buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
             }
         });
-        Log {
-            text,
-            reader: Some(reader),
-        }
+        Log { text, reader: Some(reader) }
     }
 
     /// Waits for the last of it, once the bridge has ended.

@@ -60,23 +60,14 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Answer {
         let request = self.0.post(url).body(body.into());
-        let typed = headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-        let request = if typed {
-            request
-        } else {
-            request.header("content-type", "application/json")
-        };
-        send(request, headers)
-            .await
-            .unwrap_or_else(|error| panic!("POST {url}: {error:?}"))
+        let typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let request =
+            if typed { request } else { request.header("content-type", "application/json") };
+        send(request, headers).await.unwrap_or_else(|error| panic!("POST {url}: {error:?}"))
     }
 
     pub(crate) async fn get(&self, url: &str) -> Answer {
-        self.try_get(url)
-            .await
-            .unwrap_or_else(|error| panic!("GET {url}: {error:?}"))
+        self.try_get(url).await.unwrap_or_else(|error| panic!("GET {url}: {error:?}"))
     }
 
     /// For a server that may not be there.
@@ -93,9 +84,7 @@ impl Client {
         headers: &[(&str, &str)],
     ) -> Answer {
         let request = self.0.request(method, url).body(body.into());
-        send(request, headers)
-            .await
-            .unwrap_or_else(|error| panic!("{url}: {error:?}"))
+        send(request, headers).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
     }
 }
 
@@ -110,12 +99,7 @@ async fn send(
     let response = request.send().await?;
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     let body = response.bytes().await?;
-    Ok(Answer {
-        status,
-        headers,
-        body,
-        elapsed: started.elapsed(),
-    })
+    Ok(Answer { status, headers, body, elapsed: started.elapsed() })
 }
 
 /// Posts by a client of its own.

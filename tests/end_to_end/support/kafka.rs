@@ -62,11 +62,7 @@ impl Kafka {
             )
             .unwrap();
             format(folder.path()).await;
-            let mut kafka = Kafka {
-                process: spawn(folder.path()),
-                port,
-                folder,
-            };
+            let mut kafka = Kafka { process: spawn(folder.path()), port, folder };
             if kafka.ready().await {
                 return Some(kafka);
             }
@@ -93,11 +89,7 @@ impl Kafka {
     pub(crate) async fn restart(&mut self) {
         self.process.kill();
         self.process = spawn(self.folder.path());
-        assert!(
-            self.ready().await,
-            "Kafka doesn't start again:\n{}",
-            self.log()
-        );
+        assert!(self.ready().await, "Kafka doesn't start again:\n{}", self.log());
     }
 
     /// SIGSTOP: connections stay open and nothing is answered.
@@ -127,11 +119,7 @@ impl Kafka {
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
-        for result in admin
-            .create_topics([&topic], &AdminOptions::new())
-            .await
-            .unwrap()
-        {
+        for result in admin.create_topics([&topic], &AdminOptions::new()).await.unwrap() {
             result.unwrap();
         }
         let consumer: BaseConsumer = self.settings().create().unwrap();
@@ -150,11 +138,8 @@ impl Kafka {
 
     /// All records of a topic, partition by partition in order, once there are at least so many.
     pub(crate) async fn records(&self, topic: &str, at_least: usize) -> Vec<Record> {
-        let consumer: BaseConsumer = self
-            .settings()
-            .set("enable.partition.eof", "false")
-            .create()
-            .unwrap();
+        let consumer: BaseConsumer =
+            self.settings().set("enable.partition.eof", "false").create().unwrap();
         let topic = topic.to_owned();
         blocking(move || {
             let ends = until(&format!("{at_least} records in {topic}"), || {
@@ -163,8 +148,7 @@ impl Kafka {
             });
             let mut list = TopicPartitionList::new();
             for (partition, _) in &ends {
-                list.add_partition_offset(&topic, *partition, Offset::Beginning)
-                    .unwrap();
+                list.add_partition_offset(&topic, *partition, Offset::Beginning).unwrap();
             }
             consumer.assign(&list).unwrap();
             let expected = ends.iter().map(|&(_, count)| count).sum();
@@ -190,11 +174,7 @@ impl Kafka {
     /// The first bytes of a partition as they are on disk: record batches.
     pub(crate) fn segment(&self, topic: &str, partition: i32) -> Vec<u8> {
         let folder = format!("data/{topic}-{partition}");
-        let file = self
-            .folder
-            .path()
-            .join(folder)
-            .join(format!("{:020}.log", 0));
+        let file = self.folder.path().join(folder).join(format!("{:020}.log", 0));
         std::fs::read(file).unwrap()
     }
 
@@ -251,11 +231,8 @@ broker.session.timeout.ms=3000
 }
 
 fn java(folder: &Path) -> Command {
-    let log = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))
-        .unwrap();
+    let log =
+        std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
     let mut command = Command::new("java");
     command
         .args([
@@ -285,18 +262,12 @@ async fn format(folder: &Path) {
         .arg("--config")
         .arg(folder.join("server.properties"));
     let status = blocking(move || command.status().unwrap()).await;
-    assert!(
-        status.success(),
-        "{}",
-        std::fs::read_to_string(folder.join("log")).unwrap()
-    );
+    assert!(status.success(), "{}", std::fs::read_to_string(folder.join("log")).unwrap());
 }
 
 fn spawn(folder: &Path) -> Process {
     Process::start(
-        java(folder)
-            .arg("kafka.Kafka")
-            .arg(folder.join("server.properties")),
+        java(folder).arg("kafka.Kafka").arg(folder.join("server.properties")),
         Some(folder),
     )
 }
@@ -309,22 +280,14 @@ fn ends(consumer: &BaseConsumer, topic: &str) -> Option<Vec<(i32, usize)>> {
         let (low, high) = consumer.fetch_watermarks(topic, partition, STEP).ok()?;
         Some((partition, usize::try_from(high - low).ok()?))
     };
-    partitions
-        .iter()
-        .map(|partition| count(partition.id()))
-        .collect()
+    partitions.iter().map(|partition| count(partition.id())).collect()
 }
 
 fn record(message: &impl Message) -> Record {
     let headers = message.headers().map(|headers| {
         headers
             .iter()
-            .map(|header| {
-                (
-                    header.key.to_owned(),
-                    header.value.unwrap_or_default().to_vec(),
-                )
-            })
+            .map(|header| (header.key.to_owned(), header.value.unwrap_or_default().to_vec()))
             .collect()
     });
     Record {

@@ -59,11 +59,7 @@ impl Nats {
                 name(port)
             );
             std::fs::write(folder.path().join("nats.conf"), text).unwrap();
-            let mut nats = Nats {
-                process: spawn(&program, &folder),
-                port,
-                folder,
-            };
+            let mut nats = Nats { process: spawn(&program, &folder), port, folder };
             if nats.ready().await {
                 return Some(nats);
             }
@@ -95,11 +91,7 @@ impl Nats {
     pub(crate) async fn restart(&mut self) {
         self.process.kill();
         self.process = spawn(&program().expect("it was there before"), &self.folder);
-        assert!(
-            self.ready().await,
-            "nats-server doesn't start again:\n{}",
-            self.log()
-        );
+        assert!(self.ready().await, "nats-server doesn't start again:\n{}", self.log());
     }
 
     /// SIGSTOP: connections stay open and nothing is answered.
@@ -183,9 +175,7 @@ fn name(port: u16) -> String {
 
 async fn greeting(port: u16) -> std::io::Result<String> {
     let mut line = String::new();
-    BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?)
-        .read_line(&mut line)
-        .await?;
+    BufReader::new(TcpStream::connect(("127.0.0.1", port)).await?).read_line(&mut line).await?;
     Ok(line)
 }
 
@@ -216,12 +206,8 @@ fn program() -> Option<PathBuf> {
     }
     let output = Command::new("nats-server").arg("--version").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let mut parts = text
-        .trim()
-        .rsplit_once('v')?
-        .1
-        .split('.')
-        .map(|part| part.parse::<u32>().unwrap_or(0));
+    let mut parts =
+        text.trim().rsplit_once('v')?.1.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
     ((parts.next()?, parts.next()?) >= (2, 10)).then(|| "nats-server".into())
 }
 

@@ -19,9 +19,7 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it. `folder` is removed too if these tests die without dropping anything.
     pub(crate) fn start(command: &mut Command, folder: Option<&Path>) -> Process {
-        let child = command
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let watchdog = Command::new("sh")
             .args(["-c", WATCHDOG, "watchdog", &child.id().to_string()])
             .arg(folder.unwrap_or(Path::new("")))
@@ -49,10 +47,8 @@ impl Process {
     /// Sends a signal by name, such as `TERM`; nothing when it has ended.
     pub(crate) fn signal(&mut self, name: &str) {
         if self.ended().is_none() {
-            let status = Command::new("sh")
-                .arg("-c")
-                .arg(format!("kill -{name} {}", self.id()))
-                .status();
+            let status =
+                Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.id())).status();
             assert!(status.expect("sh").success(), "kill -{name}");
         }
         if name == "STOP" {
@@ -72,8 +68,7 @@ impl Process {
         };
         threads.flatten().all(|thread| {
             let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            stat.rsplit_once(") ")
-                .is_none_or(|(_, rest)| rest.starts_with('T'))
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
         })
     }
 
@@ -122,14 +117,8 @@ pub(crate) struct Output {
 
 /// Runs a command to its end, for at most a minute.
 pub(crate) async fn output(mut command: tokio::process::Command, stdin: &[u8]) -> Output {
-    command
-        .kill_on_drop(true)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut pipe = child.stdin.take().expect("a pipe");
     let feed = async move {
         // It may end without reading.

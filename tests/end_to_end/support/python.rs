@@ -22,11 +22,7 @@ pub(crate) async fn code(code: &str, arguments: &[&str], stdin: &[u8]) -> Option
 /// Asks Vapi's own models whether this answers that request; the reasons when it doesn't.
 pub(crate) async fn check_reply(sample: &Sample, reply: &[u8]) -> Option<Result<(), String>> {
     let path = sample.path();
-    let arguments = [
-        "--request",
-        path.to_str().expect("a path in UTF-8"),
-        &sample.kind,
-    ];
+    let arguments = ["--request", path.to_str().expect("a path in UTF-8"), &sample.kind];
     let output = run("vapi/check_reply.py", &arguments, reply).await?;
     Some(match output.code {
         Some(0) => Ok(()),

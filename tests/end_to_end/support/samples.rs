@@ -34,9 +34,7 @@ impl Sample {
     /// What `correlation` points to.
     pub(crate) fn key(&self) -> Option<String> {
         let json = self.json();
-        json.pointer(self.correlation.as_ref()?)?
-            .as_str()
-            .map(str::to_owned)
+        json.pointer(self.correlation.as_ref()?)?.as_str().map(str::to_owned)
     }
 }
 

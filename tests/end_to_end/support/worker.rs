@@ -65,22 +65,15 @@ impl Reply {
 
     /// An error as NATS micro services send it.
     pub(crate) fn error(code: &str, text: &str) -> Reply {
-        Reply::text("")
-            .header("Nats-Service-Error-Code", code)
-            .header("Nats-Service-Error", text)
+        Reply::text("").header("Nats-Service-Error-Code", code).header("Nats-Service-Error", text)
     }
 
     /// Adds a header to the last message.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Reply {
         let part = self.0.last_mut().expect("a message before its header");
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a name and a value that were checked"
-        )]
-        part.headers.insert(
-            HeaderName::from_str(name).unwrap(),
-            HeaderValue::from_str(value).unwrap(),
-        );
+        #[expect(clippy::disallowed_methods, reason = "a name and a value that were checked")]
+        part.headers
+            .insert(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
         self
     }
 
@@ -105,10 +98,8 @@ impl Worker {
         answer: impl Fn(&Question) -> Reply + Send + Sync + 'static,
     ) -> Worker {
         let client = nats.client().await;
-        let mut subscription = client
-            .queue_subscribe(subject.to_owned(), "q".to_owned())
-            .await
-            .unwrap();
+        let mut subscription =
+            client.queue_subscribe(subject.to_owned(), "q".to_owned()).await.unwrap();
         round_trip(&client).await;
         let questions = Arc::new(Mutex::new(Vec::new()));
         let seen = questions.clone();
@@ -145,10 +136,7 @@ impl Drop for Worker {
 async fn send(client: async_nats::Client, inbox: async_nats::Subject, reply: Reply) {
     for part in reply.0 {
         tokio::time::sleep(part.pause).await;
-        client
-            .publish_with_headers(inbox.clone(), part.headers, part.payload)
-            .await
-            .unwrap();
+        client.publish_with_headers(inbox.clone(), part.headers, part.payload).await.unwrap();
     }
 }
 

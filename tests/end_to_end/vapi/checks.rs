@@ -28,8 +28,7 @@ pub(super) struct Checks(Vec<serde_json::Value>);
 impl Checks {
     pub(super) fn add(&mut self, kind: &str, request: &str, reply: &[u8]) {
         let reply: String = reply.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.0
-            .push(json!({"type": kind, "request": request, "reply": reply}));
+        self.0.push(json!({"type": kind, "request": request, "reply": reply}));
     }
 
     /// Fails with all that is wrong in any of them.

@@ -14,10 +14,7 @@ async fn a_tools_own_limit_shortens_the_time() {
         return;
     };
     let rule = "[[endpoint.tool]]\nnames = [\"brief\"]\ntimeout = \"2s\"\n";
-    let bridge = Bridge::config(&(open("limits") + rule))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(open("limits") + rule)).nats(nats).start_ready().await;
     let worker = Worker::start(nats, "limits.tool.*", |asked| match &*asked.subject {
         "limits.tool.hangs" => Reply::none(),
         _ => Reply::text("done"),
@@ -43,28 +40,13 @@ async fn a_tools_own_limit_shortens_the_time() {
         ("brief", json!(3), 1_000),
     ] {
         let (answer, left) = left(name, seconds.clone()).await;
-        assert_eq!(
-            answer.header("hookbus-outcome"),
-            Some("answered"),
-            "{seconds}"
-        );
-        assert!(
-            left <= most && left + 1_000 > most,
-            "{seconds}: {left}, not {most}"
-        );
+        assert_eq!(answer.header("hookbus-outcome"), Some("answered"), "{seconds}");
+        assert!(left <= most && left + 1_000 > most, "{seconds}: {left}, not {most}");
     }
     let (answer, _) = left("hangs", json!(3)).await;
     assert_eq!(answer.header("hookbus-outcome"), Some("timeout"));
-    assert!(
-        answer.elapsed >= Duration::from_millis(950),
-        "{:?}",
-        answer.elapsed
-    );
-    assert!(
-        answer.elapsed < Duration::from_millis(2_900),
-        "{:?}",
-        answer.elapsed
-    );
+    assert!(answer.elapsed >= Duration::from_millis(950), "{:?}", answer.elapsed);
+    assert!(answer.elapsed < Duration::from_millis(2_900), "{:?}", answer.elapsed);
 }
 
 #[tokio::test]
@@ -77,10 +59,7 @@ async fn a_worker_may_start_while_it_is_asked() {
         "[[endpoint.question]]\ntypes = [\"campaign.predial\"]\nsubject = \"{endpoint}-nobody\"\nno_responders_grace = \"600ms\"\n",
         "[[endpoint.tool]]\nnames = [\"*\"]\nno_responders_grace = \"5s\"\n",
     );
-    let bridge = Bridge::config(&(open("grace") + rules))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(open("grace") + rules)).nats(nats).start_ready().await;
     let asking = async {
         tokio::join!(
             bridge.post("/grace", question("assistant-request"), &[]),
@@ -95,10 +74,7 @@ async fn a_worker_may_start_while_it_is_asked() {
         Worker::start(nats, "grace.>", |_| Reply::text(r#"{"assistantId":"a"}"#)).await
     };
     let ((whole, tools), worker) = tokio::join!(asking, starting);
-    assert_eq!(
-        (whole.status, whole.text()),
-        (200, r#"{"assistantId":"a"}"#)
-    );
+    assert_eq!((whole.status, whole.text()), (200, r#"{"assistantId":"a"}"#));
     assert_eq!(tools.header("hookbus-outcome"), Some("answered"));
     assert_eq!(worker.questions().len(), 2);
     for asked in worker.questions() {
@@ -107,21 +83,11 @@ async fn a_worker_may_start_while_it_is_asked() {
         assert!(left < 18_000);
     }
     // Patience has an end.
-    let answer = bridge
-        .post("/grace", question("campaign.predial"), &[])
-        .await;
+    let answer = bridge.post("/grace", question("campaign.predial"), &[]).await;
     assert_eq!(answer.header("hookbus-outcome"), Some("no-responders"));
     assert_eq!(answer.status, 503);
-    assert!(
-        answer.elapsed >= Duration::from_millis(250),
-        "{:?}",
-        answer.elapsed
-    );
-    assert!(
-        answer.elapsed < Duration::from_secs(3),
-        "{:?}",
-        answer.elapsed
-    );
+    assert!(answer.elapsed >= Duration::from_millis(250), "{:?}", answer.elapsed);
+    assert!(answer.elapsed < Duration::from_secs(3), "{:?}", answer.elapsed);
 }
 
 #[tokio::test]
@@ -130,14 +96,9 @@ async fn late_replies_are_counted_and_dropped() {
         return;
     };
     let rules = "[[endpoint.question]]\ntypes = [\"*\"]\ntimeout = \"300ms\"\n[[endpoint.tool]]\nnames = [\"*\"]\ntimeout = \"300ms\"\n";
-    let bridge = Bridge::config(&(open("tardy") + rules))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(open("tardy") + rules)).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "tardy.>").await;
-    let whole = bridge
-        .post("/tardy", question("assistant-request"), &[])
-        .await;
+    let whole = bridge.post("/tardy", question("assistant-request"), &[]).await;
     assert_eq!(whole.status, 504);
     let tools = bridge.post("/tardy", tool_calls(&["f"]), &[]).await;
     assert_eq!(tools.header("hookbus-outcome"), Some("timeout"));
@@ -145,11 +106,7 @@ async fn late_replies_are_counted_and_dropped() {
     assert_eq!(bridge.metric(late).await, 0.0);
     let (first, second) = (held.next().await, held.next().await);
     for count in [1.0, 2.0] {
-        held.answer(
-            if count == 1.0 { &first } else { &second },
-            r#"{"assistantId":"late"}"#,
-        )
-        .await;
+        held.answer(if count == 1.0 { &first } else { &second }, r#"{"assistantId":"late"}"#).await;
         eventually("a late reply", SOON, async || {
             (bridge.metric(late).await == count).then_some(())
         })
@@ -166,10 +123,7 @@ async fn late_replies_are_counted_and_dropped() {
     };
     let (answer, ()) = tokio::join!(asking, answering);
     assert_eq!(answer.text(), r#"{"assistantId":"right"}"#);
-    eventually("the others", SOON, async || {
-        (bridge.metric(late).await == 4.0).then_some(())
-    })
-    .await;
+    eventually("the others", SOON, async || (bridge.metric(late).await == 4.0).then_some(())).await;
 }
 
 /// Slow workers and full queues of events don't hold up other questions.
@@ -192,11 +146,7 @@ async fn one_slow_worker_delays_only_its_own() {
         for _ in 0..20 {
             let answer = bridge.post("/own", tool_calls(&["fast"]), &[]).await;
             assert_eq!(answer.header("hookbus-outcome"), Some("answered"));
-            assert!(
-                answer.elapsed < Duration::from_secs(1),
-                "{:?}",
-                answer.elapsed
-            );
+            assert!(answer.elapsed < Duration::from_secs(1), "{:?}", answer.elapsed);
         }
         for question in &asked {
             slow.answer(question, "at last").await;

@@ -22,10 +22,7 @@ async fn an_async_call_is_stored_and_accepted() {
 
     let alone = sample("tool-calls--async.json");
     let answer = bridge.post("/jobs", alone.bytes.clone(), &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (200, Some("answered"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some("answered")));
     let expected = json!({"results": [
         {"name": "send_followup_sms", "toolCallId": "call_D4dddddddddddddddddddddd", "result": "accepted"},
     ]});
@@ -37,10 +34,7 @@ async fn an_async_call_is_stored_and_accepted() {
     assert_eq!(job.subject, "jobs.jobs.send_followup_sms");
     let id = format!("{}.1", answer.header("hookbus-id").unwrap());
     assert_eq!(job.header("ce-id"), Some(id.as_str()));
-    assert_eq!(
-        job.header("Nats-Msg-Id"),
-        Some(format!("jobs/{id}/{}", job.subject).as_str())
-    );
+    assert_eq!(job.header("Nats-Msg-Id"), Some(format!("jobs/{id}/{}", job.subject).as_str()));
     assert_eq!(job.header("ce-type"), Some("ai.vapi.tool-calls"));
     assert_eq!(job.header("ce-source"), Some("/hookbus/jobs"));
     assert_eq!(job.header("ce-subject"), alone.key().as_deref());
@@ -91,10 +85,8 @@ async fn jobs_of_one_webhook_are_told_apart() {
     }
     // The second delivery is a repetition of the first.
     let stored = nats.messages("twins", 0).await;
-    let ids: Vec<_> = stored
-        .iter()
-        .map(|job| job.header("ce-id").unwrap().rsplit('.').next().unwrap())
-        .collect();
+    let ids: Vec<_> =
+        stored.iter().map(|job| job.header("ce-id").unwrap().rsplit('.').next().unwrap()).collect();
     assert_eq!(ids, ["1", "2", "3"]);
 }
 
@@ -105,24 +97,15 @@ async fn a_job_that_is_not_stored_is_not_accepted() {
     };
     let config = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"400ms\"\n".to_owned();
     let rule = "[[endpoint.tool]]\nnames = [\"*\"]\nfallback = \"Later.\"\n";
-    let bridge = Bridge::config(&(config + &open("lost") + rule))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(config + &open("lost") + rule)).nats(nats).start_ready().await;
     let _worker = Worker::start(nats, "lost.tool.*", |_| Reply::text("on Monday")).await;
     let mixed = sample("tool-calls--mixed-async.json");
     let answer = bridge.post("/lost", mixed.bytes.clone(), &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (200, Some("disconnected"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some("disconnected")));
     let results = answer.json()["results"].clone();
     assert_eq!(results[0]["result"], "on Monday");
     // A made-up result would be a lie here.
-    assert!(
-        results[1]["error"].is_string() && results[1].get("result").is_none(),
-        "{results}"
-    );
+    assert!(results[1]["error"].is_string() && results[1].get("result").is_none(), "{results}");
     let mut checks = Checks::default();
     checks.add("tool-calls", &text(&mixed), &answer.body);
     checks.run().await;
@@ -140,10 +123,7 @@ async fn questions_are_copied_beside_their_answers() {
         "[[endpoint.question]]\ntypes = [\"campaign.predial\"]\ncopy_to = [\"nats:{endpoint}.nowhere\"]\n",
         "[[endpoint.tool]]\nnames = [\"*\"]\ncopy_to = [\"nats:{endpoint}.log.tools\"]\n",
     );
-    let bridge = Bridge::config(&(open("copies") + rules))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(open("copies") + rules)).nats(nats).start_ready().await;
     let _worker = Worker::start(nats, "copies.ask.>", |_| {
         Reply::text(r#"{"assistantId":"a","eligible":true}"#)
     })
@@ -152,10 +132,7 @@ async fn questions_are_copied_beside_their_answers() {
     let answer = bridge.post("/copies", body.clone(), &[]).await;
     assert_eq!(answer.status, 200);
     let stored = nats.messages("copies", 2).await;
-    let mut subjects: Vec<_> = stored
-        .iter()
-        .map(|stored| stored.subject.as_str())
-        .collect();
+    let mut subjects: Vec<_> = stored.iter().map(|stored| stored.subject.as_str()).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["copies.log.all", "copies.log.assistant-request"]);
     for stored in stored {
@@ -168,27 +145,14 @@ async fn questions_are_copied_beside_their_answers() {
     let answer = bridge.post("/copies", tools.clone(), &[]).await;
     assert_eq!(answer.header("hookbus-outcome"), Some("no-responders"));
     let stored = nats.messages("copies", 3).await;
-    assert_eq!(
-        (stored.len(), &stored[2].payload[..]),
-        (3, tools.as_bytes())
-    );
+    assert_eq!((stored.len(), &stored[2].payload[..]), (3, tools.as_bytes()));
     // Never in the way.
-    let answer = bridge
-        .post("/copies", question("campaign.predial"), &[])
-        .await;
+    let answer = bridge.post("/copies", question("campaign.predial"), &[]).await;
     assert_eq!(answer.status, 200);
-    assert!(
-        answer.elapsed < Duration::from_secs(2),
-        "{:?}",
-        answer.elapsed
-    );
-    eventually(
-        "the failure in the metrics",
-        Duration::from_secs(10),
-        async || {
-            let metric = r#"hookbus_publish_errors_total{destination="nats:{endpoint}.nowhere""#;
-            (bridge.metric(metric).await >= 1.0).then_some(())
-        },
-    )
+    assert!(answer.elapsed < Duration::from_secs(2), "{:?}", answer.elapsed);
+    eventually("the failure in the metrics", Duration::from_secs(10), async || {
+        let metric = r#"hookbus_publish_errors_total{destination="nats:{endpoint}.nowhere""#;
+        (bridge.metric(metric).await >= 1.0).then_some(())
+    })
     .await;
 }

@@ -77,10 +77,7 @@ const KINDS: [Kind; 6] = [
             r#"{"destination":{"type":"squad","squadId":"s"}}"#,
             r#"{"error":" "}"#,
         ],
-        fallback: (
-            r#"{ error = "Nobody is there." }"#,
-            r#"{"error":"Nobody is there."}"#,
-        ),
+        fallback: (r#"{ error = "Nobody is there." }"#, r#"{"error":"Nobody is there."}"#),
         time: 18_000,
     },
     Kind {
@@ -100,10 +97,7 @@ const KINDS: [Kind; 6] = [
             r#"{"destination":{"type":"number","number":"+14155550100"}}"#,
             r#"{"result":"x"}"#,
         ],
-        fallback: (
-            r#"{ error = "No such desk." }"#,
-            r#"{"error":"No such desk."}"#,
-        ),
+        fallback: (r#"{ error = "No such desk." }"#, r#"{"error":"No such desk."}"#),
         time: 18_000,
     },
     Kind {
@@ -132,11 +126,7 @@ const KINDS: [Kind; 6] = [
     },
     Kind {
         name: "call.endpointing.request",
-        good: &[
-            r#"{"timeoutSeconds":0}"#,
-            r#"{"timeoutSeconds":0.5}"#,
-            r#"{"timeoutSeconds":15}"#,
-        ],
+        good: &[r#"{"timeoutSeconds":0}"#, r#"{"timeoutSeconds":0.5}"#, r#"{"timeoutSeconds":15}"#],
         bad: &[
             "",
             "{}",
@@ -186,22 +176,14 @@ impl Kind {
 
     /// The answer to a question without an answer, where nothing is configured.
     fn assert_unanswered(&self, answer: &Answer, status: u16, outcome: &str) {
-        assert_eq!(
-            answer.header("hookbus-outcome"),
-            Some(outcome),
-            "{}",
-            self.name
-        );
+        assert_eq!(answer.header("hookbus-outcome"), Some(outcome), "{}", self.name);
         assert!(answer.header("hookbus-id").is_some());
         if let Some(default) = self.default() {
             assert_eq!((answer.status, answer.text()), (200, default));
             return;
         }
         assert_eq!(answer.status, status, "{}: {}", self.name, answer.text());
-        assert_eq!(
-            answer.header("content-type"),
-            Some("application/problem+json")
-        );
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         assert_eq!(answer.json()["status"], status);
         assert_eq!(answer.header("retry-after").is_some(), status == 503);
     }
@@ -209,12 +191,7 @@ impl Kind {
     fn assert_fallen_back(&self, answer: &Answer, outcome: &str) {
         assert_eq!(answer.status, 200, "{}", self.name);
         assert_eq!(answer.header("content-type"), Some("application/json"));
-        assert_eq!(
-            answer.header("hookbus-outcome"),
-            Some(outcome),
-            "{}",
-            self.name
-        );
+        assert_eq!(answer.header("hookbus-outcome"), Some(outcome), "{}", self.name);
         let expected: Value = serde_json::from_str(self.fallback.1).unwrap();
         assert_eq!(answer.json(), expected);
     }
@@ -309,24 +286,15 @@ async fn nobody_there_is_known_at_once() {
     }
     let voice = sample("voice-request.json").bytes;
     let answer = bridge.post("/nobody", voice, &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (503, Some("no-responders"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (503, Some("no-responders")));
     at_once(&answer);
     let tools = sample("tool-calls--parallel3.json").bytes;
     let answer = bridge.post("/nobody", tools, &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (200, Some("no-responders"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some("no-responders")));
     at_once(&answer);
     let legacy = sample("function-call.json").bytes;
     let answer = bridge.post("/nobody", legacy, &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (503, Some("no-responders"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (503, Some("no-responders")));
 }
 
 /// Workers that hang, for all types at the same time.
@@ -336,10 +304,8 @@ async fn a_worker_that_says_nothing_is_a_timeout() {
         return;
     };
     let timeout = "[[endpoint.question]]\ntypes = [\"*\"]\ntimeout = \"400ms\"\n";
-    let falling: String = KINDS
-        .iter()
-        .map(|kind| kind.fallback_rule() + "timeout = \"400ms\"\n")
-        .collect();
+    let falling: String =
+        KINDS.iter().map(|kind| kind.fallback_rule() + "timeout = \"400ms\"\n").collect();
     let config = open("hangs") + timeout + &open("hangs-falls") + &falling;
     let bridge = Bridge::config(&config).nats(nats).start_ready().await;
     let hangs = Scripted::start(nats, "hangs.>").await;
@@ -363,13 +329,8 @@ async fn a_worker_that_says_nothing_is_a_timeout() {
         }
     });
     futures_util::future::join_all(each).await;
-    let voice = bridge
-        .post("/hangs", sample("voice-request.json").bytes, &[])
-        .await;
-    assert_eq!(
-        (voice.status, voice.header("hookbus-outcome")),
-        (504, Some("timeout"))
-    );
+    let voice = bridge.post("/hangs", sample("voice-request.json").bytes, &[]).await;
+    assert_eq!((voice.status, voice.header("hookbus-outcome")), (504, Some("timeout")));
     in_time(&voice);
     for asked in hangs.worker.questions() {
         let left: u64 = asked.header("Hookbus-Timeout-Ms").unwrap().parse().unwrap();
@@ -386,17 +347,8 @@ async fn a_question_carries_its_context() {
     let bridge = Bridge::config(&open("told")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "told.>").await;
     worker.says(Reply::text("?"));
-    let now = || {
-        std::time::SystemTime::UNIX_EPOCH
-            .elapsed()
-            .unwrap()
-            .as_millis() as u64
-    };
-    let others = [
-        ("tool-calls", 18_000),
-        ("function-call", 18_000),
-        ("voice-request", 18_000),
-    ];
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let others = [("tool-calls", 18_000), ("function-call", 18_000), ("voice-request", 18_000)];
     let kinds = KINDS.iter().map(|kind| (kind.name, kind.time));
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for (name, time) in kinds.chain(others) {
@@ -405,40 +357,20 @@ async fn a_question_carries_its_context() {
         let headers = [("traceparent", trace), ("tracestate", "a=1")];
         let answer = bridge.post("/told", sample.bytes.clone(), &headers).await;
         let asked = worker.asked();
-        assert_eq!(
-            asked.header("Hookbus-Id"),
-            answer.header("hookbus-id"),
-            "{name}"
-        );
+        assert_eq!(asked.header("Hookbus-Id"), answer.header("hookbus-id"), "{name}");
         assert_eq!(asked.header("Hookbus-Endpoint"), Some("told"));
         assert_eq!(asked.header("Hookbus-Type"), Some(name));
-        assert_eq!(
-            asked.header("Hookbus-Key"),
-            sample.key().as_deref(),
-            "{name}"
-        );
+        assert_eq!(asked.header("Hookbus-Key"), sample.key().as_deref(), "{name}");
         assert_eq!(asked.header("traceparent"), Some(trace));
         assert_eq!(asked.header("tracestate"), Some("a=1"));
         let number = |name| asked.header(name).unwrap().parse::<u64>().unwrap();
         let left = number("Hookbus-Timeout-Ms");
-        assert!(
-            left <= time && left + 1_000 > time,
-            "{name}: {left} of {time}"
-        );
+        assert!(left <= time && left + 1_000 > time, "{name}: {left} of {time}");
         let deadline = number("Hookbus-Deadline");
-        assert!(
-            deadline + 5 >= before + left && deadline <= now() + time,
-            "{name}: {deadline}"
-        );
+        assert!(deadline + 5 >= before + left && deadline <= now() + time, "{name}: {deadline}");
     }
     // Without a key and a trace there is nothing to say of them.
-    bridge
-        .post(
-            "/told",
-            json!({"message": {"type": "campaign.predial"}}).to_string(),
-            &[],
-        )
-        .await;
+    bridge.post("/told", json!({"message": {"type": "campaign.predial"}}).to_string(), &[]).await;
     let asked = worker.asked();
     for name in ["Hookbus-Key", "traceparent", "tracestate"] {
         assert_eq!(asked.header(name), None);
@@ -455,21 +387,14 @@ async fn a_rule_chooses_subject_and_time() {
         "[[endpoint.question]]\ntypes = [\"*\"]\nsubject = \"ruled.rest.{type}.{endpoint}\"\n",
         "[[endpoint.tool]]\nnames = [\"get_*\"]\nsubject = \"ruled.get.{function}.{key}\"\ntimeout = \"1s\"\nfallback = \"Later.\"\n",
     );
-    let bridge = Bridge::config(&(open("ruled") + rules))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(open("ruled") + rules)).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "ruled.>").await;
     worker.says(Reply::text(r#"{"assistantId":"a","eligible":true}"#));
     let ask = async |kind: &str, key: &str| {
         let body = json!({"message": {"type": kind, "call": {"id": key}}});
         bridge.post("/ruled", body.to_string(), &[]).await;
         let asked = worker.asked();
-        let left = asked
-            .header("Hookbus-Timeout-Ms")
-            .unwrap()
-            .parse::<u64>()
-            .unwrap();
+        let left = asked.header("Hookbus-Timeout-Ms").unwrap().parse::<u64>().unwrap();
         (asked.subject, left)
     };
     let (subject, left) = ask("assistant-request", "c.1 *").await;
@@ -480,24 +405,12 @@ async fn a_rule_chooses_subject_and_time() {
     assert!(left > 2_000 && left <= 18_000);
 
     worker.says(Reply::error("500", "no"));
-    let answer = bridge
-        .post(
-            "/ruled",
-            crate::http::tool_calls(&["get_weather", "set_weather"]),
-            &[],
-        )
-        .await;
+    let answer =
+        bridge.post("/ruled", crate::http::tool_calls(&["get_weather", "set_weather"]), &[]).await;
     let results = answer.json()["results"].clone();
     assert_eq!(results[0]["result"], "Later.");
     assert_eq!(results[1]["error"].as_str().map(str::is_empty), Some(false));
-    let subjects: Vec<_> = worker
-        .worker
-        .questions()
-        .into_iter()
-        .map(|asked| asked.subject)
-        .collect();
-    assert!(
-        subjects.contains(&"ruled.get.get_weather.call-1".to_owned()),
-        "{subjects:?}"
-    );
+    let subjects: Vec<_> =
+        worker.worker.questions().into_iter().map(|asked| asked.subject).collect();
+    assert!(subjects.contains(&"ruled.get.get_weather.call-1".to_owned()), "{subjects:?}");
 }

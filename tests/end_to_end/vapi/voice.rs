@@ -16,22 +16,13 @@ async fn a_plain_reply_is_the_whole_answer() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("voice"))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&open("voice")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "voice.ask.voice-request").await;
     let sound: Vec<u8> = (0..=255).cycle().take(96_000).collect();
     worker.says(Reply::text(sound.clone()));
     let answer = bridge.post("/voice", request(), &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (200, Some("answered"))
-    );
-    assert_eq!(
-        answer.header("content-type"),
-        Some("application/octet-stream")
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (200, Some("answered")));
+    assert_eq!(answer.header("content-type"), Some("application/octet-stream"));
     assert!(answer.body == sound);
     assert_eq!(worker.asked().payload, request());
     let mut checks = Checks::default();
@@ -40,22 +31,13 @@ async fn a_plain_reply_is_the_whole_answer() {
 
     worker.says(Reply::text(""));
     let answer = bridge.post("/voice", request(), &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (502, Some("bad-reply"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (502, Some("bad-reply")));
     worker.says(Reply::error("500", "no voice"));
     let answer = bridge.post("/voice", request(), &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (502, Some("worker-error"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (502, Some("worker-error")));
     worker.says(Reply::error("500", "no voice").header("Hookbus-More", "true"));
     let answer = bridge.post("/voice", request(), &[]).await;
-    assert_eq!(
-        (answer.status, answer.header("hookbus-outcome")),
-        (502, Some("worker-error"))
-    );
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (502, Some("worker-error")));
 }
 
 #[tokio::test]
@@ -63,16 +45,9 @@ async fn parts_are_passed_on_as_they_come() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("parts"))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&open("parts")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "parts.ask.voice-request").await;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .build()
-        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let send = client.post(bridge.url("/parts")).body(request()).send();
     let (response, question) = tokio::join!(async { send.await.unwrap() }, async {
         let question = held.next().await;
@@ -81,10 +56,7 @@ async fn parts_are_passed_on_as_they_come() {
     });
     let mut response = response;
     assert_eq!(response.status().as_u16(), 200);
-    assert_eq!(
-        response.headers()["content-type"],
-        "application/octet-stream"
-    );
+    assert_eq!(response.headers()["content-type"], "application/octet-stream");
     // Each part is here before the worker has sent the next one.
     assert_eq!(response.chunk().await.unwrap().unwrap(), "first ");
     held.part(&question, "second ", true).await;
@@ -102,10 +74,7 @@ async fn the_last_part_may_be_empty() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("empty-part"))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&open("empty-part")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "empty-part.ask.*").await;
     let part = |text: String| Reply::text(text).header("Hookbus-More", "true");
     let mut reply = part("0 ".to_owned());
@@ -124,16 +93,9 @@ async fn an_answer_that_breaks_off_breaks_the_response() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("breaks"))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&open("breaks")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "breaks.ask.*").await;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .build()
-        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let part = || Reply::text("half ").header("Hookbus-More", "true");
     // The one says that it failed, the other nothing any more.
     for reply in [part().then(Reply::error("500", "broken")), part()] {
@@ -155,16 +117,9 @@ async fn a_sender_that_hangs_up_frees_its_place() {
         return;
     };
     let config = "[http]\nlisten = \"{http}\"\nmax_questions = 1\n".to_owned();
-    let bridge = Bridge::config(&(config + &open("hangs-up")))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&(config + &open("hangs-up"))).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "hangs-up.ask.*").await;
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .tls_certs_only([])
-        .build()
-        .unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let send = client.post(bridge.url("/hangs-up")).body(request()).send();
     let (response, question) = tokio::join!(send, async {
         let question = held.next().await;
@@ -174,10 +129,7 @@ async fn a_sender_that_hangs_up_frees_its_place() {
     let response = response.unwrap();
     // Its place is taken as long as it streams.
     let other = bridge.post("/hangs-up", request(), &[]).await;
-    assert_eq!(
-        (other.status, other.header("hookbus-outcome")),
-        (503, Some("overloaded"))
-    );
+    assert_eq!((other.status, other.header("hookbus-outcome")), (503, Some("overloaded")));
     drop((response, client));
     crate::support::eventually("a free place", Duration::from_secs(10), async || {
         held.part(&question, "more", true).await;

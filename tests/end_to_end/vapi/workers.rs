@@ -36,10 +36,7 @@ async fn a_plain_python_worker_answers() {
     let Some(mut command) = python::command() else {
         return;
     };
-    let bridge = Bridge::config(&open("python"))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&open("python")).nats(nats).start_ready().await;
     let mut worker = command
         .args(["-c", WORKER, &nats.url()])
         .stdin(Stdio::null())
@@ -56,10 +53,7 @@ async fn a_plain_python_worker_answers() {
         (answer.header("hookbus-outcome") == Some("answered")).then_some(answer)
     })
     .await;
-    assert_eq!(
-        answer.json()["results"][0]["result"],
-        "python: sunny in Troms\u{f8}"
-    );
+    assert_eq!(answer.json()["results"][0]["result"], "python: sunny in Troms\u{f8}");
     worker.kill().await.unwrap();
 }
 
@@ -68,16 +62,9 @@ async fn a_service_of_nats_micro_answers_and_fails() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("micro"))
-        .nats(nats)
-        .start_ready()
-        .await;
+    let bridge = Bridge::config(&open("micro")).nats(nats).start_ready().await;
     let client = nats.client().await;
-    let service = client
-        .service_builder()
-        .start("weather", "1.0.0")
-        .await
-        .unwrap();
+    let service = client.service_builder().start("weather", "1.0.0").await.unwrap();
     let mut endpoint = service.endpoint("micro.tool.*").await.unwrap();
     client.flush().await.unwrap();
     let serving = tokio::spawn(async move {
@@ -85,10 +72,7 @@ async fn a_service_of_nats_micro_answers_and_fails() {
             let answer = if request.message.subject.ends_with("broken") {
                 Err(async_nats::service::error::Error {
                     status: "no satellite".to_owned(),
-                    code: async_nats::StatusCode::try_from(503)
-                        .unwrap()
-                        .as_u16()
-                        .into(),
+                    code: async_nats::StatusCode::try_from(503).unwrap().as_u16().into(),
                 })
             } else {
                 Ok(Bytes::from("sunny"))
@@ -96,15 +80,8 @@ async fn a_service_of_nats_micro_answers_and_fails() {
             request.respond(answer).await.unwrap();
         }
     });
-    let answer = bridge
-        .post("/micro", tool_calls(&["weather", "broken"]), &[])
-        .await;
-    assert_eq!(
-        answer.header("hookbus-outcome"),
-        Some("worker-error"),
-        "{}",
-        answer.text()
-    );
+    let answer = bridge.post("/micro", tool_calls(&["weather", "broken"]), &[]).await;
+    assert_eq!(answer.header("hookbus-outcome"), Some("worker-error"), "{}", answer.text());
     let results = answer.json()["results"].clone();
     assert_eq!(results[0]["result"], "sunny");
     assert_eq!(results[1]["error"], "no satellite");

@@ -24,10 +24,7 @@ fn call_of(question: &Question) -> (Option<String>, Value) {
     let Payload::Call(call) = &question.payload else {
         panic!("it is a call");
     };
-    let id = call
-        .id
-        .as_ref()
-        .map(|id| String::from_utf8(id.to_vec()).unwrap());
+    let id = call.id.as_ref().map(|id| String::from_utf8(id.to_vec()).unwrap());
     (id, serde_json::from_slice(&call.arguments).unwrap())
 }
 
@@ -51,11 +48,7 @@ fn every_printed_shape_is_read() {
             assert_eq!(questions.len(), 1, "{message}");
             assert_eq!(questions[0].function.as_deref(), Some("f"), "{message}");
             let (id, read) = call_of(&questions[0]);
-            assert_eq!(
-                (id.as_deref(), &read),
-                (Some("\"c1\""), &arguments),
-                "{message}"
-            );
+            assert_eq!((id.as_deref(), &read), (Some("\"c1\""), &arguments), "{message}");
         }
     }
 }
@@ -90,11 +83,7 @@ fn strings_are_unwrapped_only_where_they_hold_an_object() {
         (Value::Null, json!({})),
     ] {
         let message = json!({"toolCallList": [{"id": "a", "name": "f", "arguments": arguments}]});
-        assert_eq!(
-            call_of(&split(&members(&message))[0]).1,
-            read,
-            "{arguments}"
-        );
+        assert_eq!(call_of(&split(&members(&message))[0]).1, read, "{arguments}");
     }
 }
 
@@ -119,21 +108,14 @@ fn short_limits_leave_something() {
 
 #[test]
 fn the_sixty_fifth_call_is_not_asked() {
-    let calls: Vec<_> = (0..65)
-        .map(|n| json!({"id": n.to_string(), "name": "f"}))
-        .collect();
+    let calls: Vec<_> = (0..65).map(|n| json!({"id": n.to_string(), "name": "f"})).collect();
     let questions = split(&members(&json!({ "toolCallList": calls })));
-    assert_eq!(
-        questions.iter().filter(|question| question.excess).count(),
-        1
-    );
+    assert_eq!(questions.iter().filter(|question| question.excess).count(), 1);
     assert!(questions[64].excess);
 }
 
 fn merged(content: Content) -> Value {
-    let questions = split(&members(
-        &json!({"toolCallList": [{"id": "c1", "name": "f"}]}),
-    ));
+    let questions = split(&members(&json!({"toolCallList": [{"id": "c1", "name": "f"}]})));
     let outcome = match content {
         Content::Reply(_) => Outcome::Answered,
         _ => Outcome::Timeout,
@@ -149,10 +131,7 @@ fn merged(content: Content) -> Value {
 fn replies_become_entries() {
     let reply = |text: &str| {
         let entry = merged(Content::Reply(text.to_owned().into()))["results"][0].clone();
-        assert_eq!(
-            (&entry["name"], &entry["toolCallId"]),
-            (&json!("f"), &json!("c1"))
-        );
+        assert_eq!((&entry["name"], &entry["toolCallId"]), (&json!("f"), &json!("c1")));
         entry
     };
     for (text, result) in [
@@ -165,14 +144,8 @@ fn replies_become_entries() {
         ("null", "null"),
         ("[1, 2]", "[1,2]"),
         ("{\"result\":\"sunny\"}", "sunny"),
-        (
-            "{\"result\":{\"t\": 1},\"toolCallId\":\"other\",\"name\":\"other\"}",
-            "{\"t\":1}",
-        ),
-        (
-            "{\"result\":\"x\",\"extra\":1}",
-            "{\"result\":\"x\",\"extra\":1}",
-        ),
+        ("{\"result\":{\"t\": 1},\"toolCallId\":\"other\",\"name\":\"other\"}", "{\"t\":1}"),
+        ("{\"result\":\"x\",\"extra\":1}", "{\"result\":\"x\",\"extra\":1}"),
         ("{\"result\":null}", "{\"result\":null}"),
     ] {
         let entry = reply(text);
