@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::server::graceful::GracefulShutdown;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
@@ -17,6 +18,7 @@ use crate::admin;
 use crate::config::Config;
 use crate::nats::streams::{Finding, Findings};
 use crate::receive::{self, connection};
+use crate::telemetry::health::Health;
 
 /// How long the start waits for brokers before it goes on without them.
 const START: Duration = Duration::from_secs(5);
@@ -126,16 +128,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     let public = tokio::spawn(public);
     ready(addresses);
     info!(http = %addresses.http, admin = %addresses.admin, "serving");
-    let health = parts.health.clone();
-    background.spawn(async move {
-        while !health.all_connected() && began.elapsed() < START {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        for broker in health.down() {
-            warn!(broker, "serving without this broker; still trying to connect");
-        }
-        health.set_started();
-    });
+    background.spawn(start_over(parts.health.clone(), began + START));
     background.spawn(keep_looking(parts.clone(), findings));
 
     tokio::select! {
@@ -145,36 +138,15 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     parts.health.set_draining();
     let delay = config.http.shutdown_delay.get();
     info!(delay = %humantime::format_duration(delay), "stopping");
-    let again = async {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
     let drain = async {
         tokio::time::sleep(delay).await;
         stop.send_replace(true);
-        let deadline = Instant::now() + config.http.drain.get();
-        if let Ok(graceful) = public.await {
-            // Connections first, then what goes on without one: copies, and senders that hung up.
-            let ended = async {
-                graceful.shutdown().await;
-                while parts.bridge.limits.in_flight() > 0 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            };
-            if timeout_at(deadline, ended).await.is_err() {
-                warn!(
-                    in_flight = parts.bridge.limits.in_flight(),
-                    "what is still in flight is given up"
-                );
-            }
-        }
-        parts.flush(deadline).await;
+        parts.drain(public, Instant::now() + config.http.drain.get()).await;
     };
     tokio::select! {
         () = drain => info!("stopped"),
-        () = again => warn!("stopped at once, by a second signal"),
+        _ = terminate.recv() => warn!("stopped at once, by a second signal"),
+        _ = interrupt.recv() => warn!("stopped at once, by a second signal"),
     }
     background.shutdown().await;
     Ok(())
@@ -182,6 +154,17 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
 
 /// Connections that the admin listener takes.
 const ADMIN_CONNECTIONS: usize = 256;
+
+/// Call the start over when every broker is connected, or was waited for long enough.
+async fn start_over(health: Arc<Health>, deadline: Instant) {
+    while !health.all_connected() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for broker in health.down() {
+        warn!(broker, "serving without this broker; still trying to connect");
+    }
+    health.set_started();
+}
 
 /// Look at the streams again after each connect, and from time to time: they are other people's too.
 async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
@@ -202,6 +185,24 @@ async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
 }
 
 impl Parts {
+    /// Wait for what is in flight: connections first, then what goes on without one, such as copies
+    /// and the walks of senders that hung up. Then let the brokers' clients send what they hold.
+    async fn drain(&self, public: JoinHandle<GracefulShutdown>, deadline: Instant) {
+        let limits = &self.bridge.limits;
+        let ended = async {
+            if let Ok(connections) = public.await {
+                connections.shutdown().await;
+            }
+            while limits.in_flight() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if timeout_at(deadline, ended).await.is_err() {
+            warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
+        }
+        self.flush(deadline).await;
+    }
+
     /// Tell the log and `/readyz` what was found.
     fn say(&self, findings: &Findings) {
         for text in &findings.done {
