@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::finish::Finish;
@@ -144,7 +145,7 @@ impl Walk {
         let (rule, label) = self.rule(question);
         let answered = match payload {
             Err(failed) => Err(failed),
-            Ok(payload) if question.is_async => self.job(place, question, payload).await,
+            Ok(payload) if question.is_async => self.job(place, question, rule, payload).await,
             Ok(payload) => match self
                 .prepare(question, rule, payload)
                 .once(self.bridge.questions.as_ref())
@@ -189,8 +190,13 @@ impl Walk {
         }
     }
 
-    fn prepare<'a>(&'a self, question: &'a Question, rule: &AskRule, payload: Bytes) -> Ask<'a> {
+    /// When the sender must have its answer.
+    fn deadline(&self, question: &Question, rule: &AskRule) -> Instant {
         let time = rule.time(&*self.endpoint.source, self.about.label, question.limit);
+        self.webhook.started + time
+    }
+
+    fn prepare<'a>(&'a self, question: &'a Question, rule: &AskRule, payload: Bytes) -> Ask<'a> {
         Ask {
             webhook: &self.webhook,
             kind: &self.about.kind,
@@ -201,7 +207,7 @@ impl Walk {
                 question.function.as_deref(),
             )),
             payload,
-            deadline: (self.webhook.started + time).into(),
+            deadline: self.deadline(question, rule).into(),
             grace: rule.grace,
             tag: self.endpoint.tag,
         }
@@ -212,6 +218,7 @@ impl Walk {
         &self,
         place: usize,
         question: &Question,
+        rule: &AskRule,
         payload: Bytes,
     ) -> Result<Bytes, Failed> {
         let id = format!("{}.{}", self.webhook.id, place + 1).into();
@@ -228,8 +235,12 @@ impl Walk {
         let to = self.endpoint.routes.job();
         let to = [(to.clone(), to.name(&vars))];
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
-        publishing.finish().await.map_err(|_| refused())?;
-        Ok(Bytes::from_static(b"accepted"))
+        // It keeps its turn until the broker has spoken, even if the sender's limit comes first.
+        let storing = Finish::new(publishing.finish());
+        match timeout_at(self.deadline(question, rule).into(), storing).await {
+            Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted")),
+            _ => Err(refused()),
+        }
     }
 
     /// One question whose answer is passed on as it comes; its place is held until the last chunk.
@@ -256,7 +267,7 @@ impl Walk {
     /// Store the webhook as an event too, where a rule says so; beside the answer, and never in its way.
     fn copy(&self, questions: &Questions) {
         let mut to: Vec<(Arc<Destination>, String)> = Vec::new();
-        for question in &questions.all {
+        for question in questions.all.iter().filter(|question| !question.excess) {
             let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
             for destination in &self.rule(question).0.copy_to {
                 let name = destination.name(&vars);

@@ -156,3 +156,24 @@ async fn questions_are_copied_beside_their_answers() {
     })
     .await;
 }
+
+/// A job that no stream takes is given up at the sender's limit, not at the broker's.
+#[tokio::test]
+async fn a_job_is_answered_before_the_senders_limit() {
+    let Some(nats) = nats::shared().await else {
+        return;
+    };
+    let bridge = Bridge::config(&open("hasty")).nats(nats).start_ready().await;
+    let message = json!({"message": {
+        "type": "tool-calls",
+        "toolCallList": [{"id": "c", "function": {"name": "f", "arguments": {}}}],
+        "toolWithToolCallList": [{"async": true, "server": {"timeoutSeconds": 3}, "toolCall": {"id": "c"}}],
+    }});
+    let answer = bridge.post("/hasty", message.to_string(), &[]).await;
+    let error = json!({"results": [
+        {"name": "f", "toolCallId": "c", "error": "the job could not be stored"},
+    ]});
+    assert_eq!((answer.status, answer.json()), (200, error));
+    assert!(answer.elapsed >= Duration::from_millis(900), "{:?}", answer.elapsed);
+    assert!(answer.elapsed < Duration::from_millis(2_500), "{:?}", answer.elapsed);
+}
