@@ -96,7 +96,7 @@ async fn numbers_stay_as_they_are_written() {
     };
     let bridge = start(nats, "numbers").await;
     let numbers = r#"{"a":9007199254740993,"b":123456789012345678901234567890,"c":-0,"d":1.10,"e":1E400,"f":[1e5,100000.0]}"#;
-    let worker = Worker::start(nats, "numbers.>", |asked| {
+    let worker = Worker::start(nats, "numbers.tool.*", |asked| {
         let asked = std::str::from_utf8(&asked.payload).unwrap();
         let start = asked.find(r#"{"a":9"#).unwrap();
         Reply::text(asked[start..=asked.find("]}").unwrap() + 1].to_owned())
