@@ -161,11 +161,6 @@ impl Inbox {
         }
     }
 
-    /// How many wait now.
-    pub fn waiting(&self) -> usize {
-        self.slots.lock().slab.len()
-    }
-
     /// Send, and wait for one reply until `deadline`. A "no responders" reply is a failure.
     pub async fn request(
         self: &Arc<Self>,
