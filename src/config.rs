@@ -43,6 +43,8 @@ pub struct Config {
     pub admin: Admin,
     /// What is logged, and how.
     pub log: Log,
+    /// Where events wait on this machine while their destination can't store them.
+    pub spool: Spool,
     /// The NATS servers; without this table nothing is asked and nothing goes to JetStream.
     pub nats: Option<Nats>,
     /// The Kafka cluster; without this table nothing goes to Kafka.
@@ -157,6 +159,28 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
+}
+
+/// `[spool]`: the queues on disk, for events that a destination doesn't acknowledge in time.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Spool {
+    /// Directory of the queues; made when it is missing, and used by one process at a time.
+    pub dir: PathBuf,
+    /// Bytes that all queues may take together; when they are full, senders get a 503.
+    pub max_bytes: Size,
+    /// How long writing and syncing an event may take before the sender gets a 503.
+    pub sync_timeout: Time,
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("hookbus-spool"),
+            max_bytes: Size::mib(10 << 10),
+            sync_timeout: Time::seconds(3),
+        }
+    }
 }
 
 /// `[nats]`: where questions are asked and JetStream events are stored.

@@ -28,6 +28,7 @@ const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
 pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
     let mut checks = Checks { config, root, report };
     checks.http();
+    checks.spool();
     checks.brokers();
     if let Some(nats) = &config.nats {
         nats::check(&mut checks, nats, root.get("nats"));
@@ -160,6 +161,26 @@ impl Checks<'_, '_, '_> {
                 node,
                 format!("`[http]` and `[admin]` both listen on port {}", public.port()),
                 "give them different ports",
+            );
+        }
+    }
+
+    fn spool(&mut self) {
+        let spool = &self.config.spool;
+        let node = self.root.get("spool");
+        self.not_zero(node, "sync_timeout", spool.sync_timeout);
+        if spool.max_bytes.get() == 0 {
+            self.error(
+                node.get("max_bytes"),
+                "`max_bytes` can't be zero: nothing could ever be kept",
+                "write a size such as \"10GiB\"",
+            );
+        }
+        if spool.dir.as_os_str().is_empty() {
+            self.error(
+                node.get("dir"),
+                "`dir` can't be empty",
+                "write a directory such as \"hookbus-spool\", on a disk that keeps its files",
             );
         }
     }

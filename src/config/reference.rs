@@ -15,11 +15,12 @@ use serde_json::Value as Json;
 use super::schema::{self, Format, Shape};
 
 /// The tables of the file, and the keys of each in the order of the types.
-fn tables() -> [(&'static str, &'static [&'static str]); 12] {
+fn tables() -> [(&'static str, &'static [&'static str]); 13] {
     [
         ("Http", keys::<super::Http>()),
         ("Admin", keys::<super::Admin>()),
         ("Log", keys::<super::Log>()),
+        ("Spool", keys::<super::Spool>()),
         ("Nats", keys::<super::Nats>()),
         ("Stream", keys::<super::Stream>()),
         ("Kafka", keys::<super::Kafka>()),

@@ -217,7 +217,12 @@ fn shapes() {
         ("[nats]\n[http]\nkeep_alive = 75", "such as `\"75s\"`"),
         ("[nats]\n[http]\nkeep_alive = \"300y\"", "longer than 100 years"),
         ("[nats]\n[http]\ntls = {}", "`tls` is not supported yet"),
-        ("[nats]\n[spool]\ndir = \"x\"", "`spool` is not supported yet"),
+        (
+            "[nats]\n[spool]\nmax_bytes = \"0B\"",
+            "`max_bytes` can't be zero: nothing could ever be kept",
+        ),
+        ("[nats]\n[spool]\nsync_timeout = \"0s\"", "`sync_timeout` can't be zero"),
+        ("[nats]\n[spool]\ndir = \"\"", "`dir` can't be empty"),
         ("servers = []\n[nats]", "it belongs into `[nats]`"),
         ("zzz = 1\n[nats]", "the tables are"),
         (
