@@ -39,6 +39,7 @@ pub mod route;
 pub mod source;
 pub mod publish;
 pub mod sink;
+pub mod spool;
 pub mod inbox;
 pub mod nats;
 pub mod telemetry;

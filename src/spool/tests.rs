@@ -1,0 +1,563 @@
+//! The spool against a disk that fails, and after crashes.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use parking_lot::Mutex;
+use tempfile::TempDir;
+
+use super::writer::Shared;
+use super::{Damage, Error, Parked, Position, Queue, Record, Spool};
+use crate::message::{Event, Trace};
+
+/// What is wrong with the disk.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    /// Nothing can be created, and half of what is written arrives.
+    full: AtomicBool,
+    syncs_fail: AtomicBool,
+    sync_takes: Mutex<Duration>,
+}
+
+impl Faults {
+    pub(super) fn create(&self) -> io::Result<()> {
+        match self.full.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::StorageFull.into()),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        let checked = self.create();
+        if checked.is_err() {
+            file.write_all(&bytes[..bytes.len() / 2])?;
+        }
+        checked
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the writer has a thread of its own")]
+    pub(super) fn sync(&self) -> io::Result<()> {
+        let takes = *self.sync_takes.lock();
+        std::thread::sleep(takes);
+        match self.syncs_fail.load(Ordering::Relaxed) {
+            true => Err(io::Error::other("lost")),
+            false => Ok(()),
+        }
+    }
+}
+
+const MIB: u64 = 1 << 20;
+const NAME: &str = "nats:vapi.events.{type}";
+
+fn shared(limit: u64) -> Shared {
+    Shared::new(limit, 16 << 10, Duration::from_secs(30))
+}
+
+fn open(directory: &Path) -> (Spool, Vec<Damage>) {
+    Spool::open_with(directory, shared(100 * MIB)).unwrap()
+}
+
+fn record(id: usize) -> Record {
+    sized(id, 50)
+}
+
+fn sized(id: usize, payload: usize) -> Record {
+    Record {
+        name: "vapi.events.a".into(),
+        event: Event {
+            id: id.to_string().into(),
+            endpoint: "vapi".into(),
+            kind: "a".into(),
+            key: None,
+            subject: None,
+            time: SystemTime::UNIX_EPOCH,
+            content_type: "application/json".into(),
+            payload: Bytes::from(vec![b'x'; payload]),
+            trace: Trace::default(),
+            dedupe: true,
+        },
+    }
+}
+
+/// Keep records with these ids; all of them are acknowledged.
+async fn fill(queue: &Queue, ids: impl IntoIterator<Item = usize>) -> Vec<Position> {
+    let begun: Vec<_> = ids.into_iter().map(|id| queue.begin(&record(id)).unwrap()).collect();
+    let stored = join_all(begun.into_iter().map(|appending| appending.finish())).await;
+    stored.into_iter().map(Result::unwrap).collect()
+}
+
+/// The ids of all that isn't done.
+async fn ids(queue: &Queue) -> Vec<usize> {
+    all(queue).await.into_iter().map(|(_, id)| id).collect()
+}
+
+async fn all(queue: &Queue) -> Vec<(Position, usize)> {
+    let mut reader = queue.reader();
+    let mut all = Vec::new();
+    loop {
+        let records = reader.read(7, 1 << 20).await.unwrap();
+        if records.is_empty() {
+            return all;
+        }
+        let id = |record: Record| record.event.id.parse().unwrap();
+        all.extend(records.into_iter().map(|(position, record)| (position, id(record))));
+    }
+}
+
+/// What a `kill -9` at this moment leaves behind.
+fn crash(directory: &Path) -> TempDir {
+    fn copy(from: &Path, to: &Path) {
+        fs::create_dir_all(to).unwrap();
+        for entry in fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            let to = to.join(entry.file_name());
+            match entry.path().is_dir() {
+                true => copy(&entry.path(), &to),
+                false => drop(fs::copy(entry.path(), to).unwrap()),
+            }
+        }
+    }
+    let left = tempfile::tempdir().unwrap();
+    copy(directory, left.path());
+    left
+}
+
+/// All files below with this ending, sorted.
+fn files(directory: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, ending));
+        } else if path.to_string_lossy().ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+async fn until(what: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !what() {
+        assert!(start.elapsed() < Duration::from_secs(20), "it doesn't happen");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_is_what_was_appended() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, damage) = open(directory.path());
+    assert!(damage.is_empty());
+    let queue = spool.queue(NAME);
+    assert!(queue.is_empty() && queue.oldest().is_none() && queue.bytes() == 0);
+    let large = sized(1, 3 << 20);
+    let before = SystemTime::now() - Duration::from_secs(1);
+    queue.append(&large).await.unwrap();
+    queue.append(&record(2)).await.unwrap();
+    assert_eq!(queue.len(), 2);
+    assert!(queue.oldest().unwrap() > before);
+    assert_eq!(spool.bytes(), queue.bytes());
+    let read = queue.reader().read(10, usize::MAX).await.unwrap();
+    assert_eq!(read.len(), 2);
+    assert_eq!(format!("{:?}", read[0].1), format!("{large:?}"));
+    assert_eq!(format!("{:?}", read[1].1), format!("{:?}", record(2)));
+}
+
+#[tokio::test]
+async fn a_restart_goes_on_with_the_oldest_that_is_not_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    let positions = fill(&queue, 0..300).await;
+    assert!(positions.is_sorted());
+    for (id, position) in positions.iter().enumerate() {
+        if id % 3 != 2 || id < 150 {
+            queue.done(*position);
+            queue.done(*position);
+        }
+    }
+    let left: Vec<usize> = (150..300).filter(|id| id % 3 == 2).collect();
+    assert_eq!(queue.len(), 50);
+    assert_eq!(ids(&queue).await, left);
+    drop(spool);
+
+    let (spool, damage) = open(directory.path());
+    assert!(damage.is_empty());
+    let queue = spool.queue(NAME);
+    assert_eq!((queue.len(), ids(&queue).await), (50, left.clone()));
+    fill(&queue, 300..302).await;
+    assert_eq!(ids(&queue).await, [&left[..], &[300, 301]].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_order_of_the_calls_is_the_order_of_the_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let (queue, other) = (spool.queue(NAME), spool.queue("kafka:b"));
+    let count = std::sync::Arc::new(Mutex::new(0));
+    let tasks = (0..16).map(|task| {
+        let (queue, other, count) = (queue.clone(), other.clone(), count.clone());
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let appending = {
+                    let mut next = count.lock();
+                    *next += 1;
+                    queue.begin(&record(*next)).unwrap()
+                };
+                appending.finish().await.unwrap();
+                other.append(&record(task)).await.unwrap();
+            }
+        })
+    });
+    for ended in join_all(tasks).await {
+        ended.unwrap();
+    }
+    assert_eq!(ids(&queue).await, (1..=800).collect::<Vec<_>>());
+    assert_eq!(other.len(), 800);
+}
+
+#[tokio::test]
+async fn those_who_come_together_share_a_sync() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    fill(&queue, 0..1).await;
+    let before = spool.syncs();
+    *spool.shared.disk.faults.sync_takes.lock() = Duration::from_millis(50);
+    fill(&queue, 1..101).await;
+    // One for whoever was first, one for all others.
+    assert!(spool.syncs() - before <= 3, "{}", spool.syncs() - before);
+}
+
+#[tokio::test]
+async fn a_failed_sync_is_an_error_and_the_next_append_works() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    fill(&queue, 0..3).await;
+    let bytes = spool.bytes();
+    let faults = &spool.shared.disk.faults;
+    faults.syncs_fail.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let error = queue.append(&record(9)).await.unwrap_err();
+        assert_eq!(error.to_string(), "can't write to the spool: lost");
+    }
+    faults.syncs_fail.store(false, Ordering::Relaxed);
+    assert_eq!(files(directory.path(), ".segment").len(), 1);
+    assert_eq!((spool.bytes(), queue.len()), (bytes, 3));
+    fill(&queue, 3..6).await;
+    assert_eq!(files(directory.path(), ".segment").len(), 2, "not the same file");
+    assert_eq!(ids(&queue).await, [0, 1, 2, 3, 4, 5]);
+
+    let left = crash(directory.path());
+    let (spool, damage) = open(left.path());
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!(ids(&spool.queue(NAME)).await, [0, 1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_until_there_is_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let faults = &spool.shared.disk.faults;
+    faults.full.store(true, Ordering::Relaxed);
+    let queue = spool.queue(NAME);
+    for _ in 0..3 {
+        let error = queue.append(&record(9)).await.unwrap_err();
+        assert_eq!(error.reason(), "spool-error");
+    }
+    assert_eq!(spool.bytes(), 0);
+    faults.full.store(false, Ordering::Relaxed);
+    fill(&queue, 0..2).await;
+    faults.full.store(true, Ordering::Relaxed);
+    queue.append(&record(9)).await.unwrap_err();
+    queue.append(&record(9)).await.unwrap_err();
+    // What is kept can be read and called done meanwhile.
+    let first = all(&queue).await[0].0;
+    queue.done(first);
+    faults.full.store(false, Ordering::Relaxed);
+    fill(&queue, 2..4).await;
+    assert_eq!(ids(&queue).await, [1, 2, 3]);
+    drop(spool);
+    let (spool, damage) = open(directory.path());
+    assert!(damage.is_empty(), "{damage:?}");
+    assert_eq!(ids(&spool.queue(NAME)).await, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_slow_disk_is_given_up() {
+    let directory = tempfile::tempdir().unwrap();
+    let slow = Shared::new(MIB, 16 << 10, Duration::from_millis(50));
+    let (spool, _) = Spool::open_with(directory.path(), slow).unwrap();
+    let queue = spool.queue(NAME);
+    queue.append(&record(0)).await.unwrap();
+    let takes = &spool.shared.disk.faults.sync_takes;
+    *takes.lock() = Duration::from_millis(300);
+    let begun = queue.begin(&record(1)).unwrap();
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    // It waits behind the first one, and is not written once nobody waits for it.
+    let behind = queue.begin(&record(2)).unwrap();
+    let start = Instant::now();
+    assert!(matches!(begun.finish().await, Err(Error::Slow)));
+    assert!(matches!(behind.finish().await, Err(Error::Slow)));
+    assert!(start.elapsed() < Duration::from_millis(200));
+    *takes.lock() = Duration::ZERO;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    queue.append(&record(3)).await.unwrap();
+    assert_eq!(ids(&queue).await, [0, 1, 3]);
+}
+
+#[tokio::test]
+async fn a_full_spool_takes_more_when_something_is_done() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = Spool::open_with(directory.path(), shared(200 << 10)).unwrap();
+    let queue = spool.queue(NAME);
+    let mut positions = Vec::new();
+    loop {
+        match queue.append(&sized(0, 1_000)).await {
+            Ok(position) => positions.push(position),
+            Err(error) => break assert!(matches!(error, Error::Full)),
+        }
+    }
+    assert!(spool.bytes() > 190 << 10 && positions.len() > 150);
+    assert!(matches!(spool.queue("kafka:b").begin(&sized(0, 1_000)), Err(Error::Full)));
+    for position in &positions[..100] {
+        queue.done(*position);
+    }
+    until(|| spool.bytes() < 120 << 10).await;
+    queue.append(&sized(0, 1_000)).await.unwrap();
+    assert_eq!(queue.len(), positions.len() as u64 - 99);
+    for position in &positions {
+        queue.done(*position);
+    }
+    let last = all(&queue).await;
+    assert_eq!(last.len(), 1);
+    queue.done(last[0].0);
+    until(|| spool.bytes() == 0).await;
+    assert!(files(directory.path(), ".segment").is_empty());
+    // The numbers go on.
+    assert!(queue.append(&record(1)).await.unwrap() > last[0].0);
+}
+
+#[tokio::test]
+async fn a_crash_at_any_byte_loses_nothing_that_was_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    let mut lengths = Vec::new();
+    for id in 0..4 {
+        queue.append(&record(id)).await.unwrap();
+        let segment = files(directory.path(), ".segment").remove(0);
+        lengths.push(fs::metadata(segment).unwrap().len());
+    }
+    let whole = crash(directory.path());
+    drop(spool);
+    for length in lengths[2]..=lengths[3] {
+        let left = crash(whole.path());
+        let segment = files(left.path(), ".segment").remove(0);
+        File::options().write(true).open(segment).unwrap().set_len(length).unwrap();
+        let acknowledged = lengths.iter().filter(|end| **end <= length).count();
+        let is_torn = !lengths.contains(&length);
+
+        let (spool, damage) = open(left.path());
+        let queue = spool.queue(NAME);
+        assert_eq!(damage.len(), usize::from(is_torn), "{damage:?}");
+        assert_eq!(files(left.path(), ".corrupt").len(), usize::from(is_torn));
+        assert_eq!(ids(&queue).await, (0..acknowledged).collect::<Vec<_>>(), "{length}");
+        fill(&queue, 10..11).await;
+        drop(spool);
+        // What was set aside is not found again.
+        let (spool, damage) = open(left.path());
+        assert!(damage.is_empty(), "{damage:?}");
+        assert_eq!(spool.queue(NAME).len() as usize, acknowledged + 1);
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_costs_one_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    fill(&spool.queue(NAME), 0..40).await;
+    let crashed = crash(directory.path());
+    drop(spool);
+    let closed = crash(directory.path());
+    // Steps through all of the file, and all bits of a byte.
+    for (whole, step) in [(&crashed, 397), (&closed, 401)] {
+        let length = fs::metadata(&files(whole.path(), ".segment")[0]).unwrap().len() as usize;
+        for bit in (0..length * 8).step_by(step) {
+            let left = crash(whole.path());
+            let segment = files(left.path(), ".segment").remove(0);
+            let mut bytes = fs::read(&segment).unwrap();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&segment, bytes).unwrap();
+            let (spool, _) = open(left.path());
+            let queue = spool.queue(NAME);
+            let found = ids(&queue).await;
+            assert!(found.len() >= 39 && found.is_sorted(), "{bit}: {found:?}");
+            assert_eq!(queue.len() as usize, found.len());
+            let is_hit = found.len() < 40;
+            assert_eq!(files(left.path(), ".corrupt").len() as u64, spool.damaged());
+            assert!(!is_hit || spool.damaged() == 1);
+            // Reading on doesn't stumble over it again.
+            assert_eq!(ids(&queue).await, found);
+            for (position, _) in all(&queue).await {
+                queue.done(position);
+            }
+            assert!(queue.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn damaged_side_files_cost_nothing_but_repetitions() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    let positions = fill(&queue, 0..5).await;
+    queue.done(positions[0]);
+    drop(spool);
+    for name in ["cursor", "destination", "format"] {
+        let left = crash(directory.path());
+        let file = files(left.path(), name).remove(0);
+        fs::write(file, b"\xff\0garbage").unwrap();
+        let (spool, damage) = open(left.path());
+        assert_eq!(damage.len(), 1, "{damage:?}");
+        let first = usize::from(name != "cursor");
+        assert_eq!(ids(&spool.queue(NAME)).await, (first..5).collect::<Vec<_>>());
+        fill(&spool.queue(NAME), 5..6).await;
+        drop(spool);
+        let (spool, damage) = open(left.path());
+        assert!(damage.is_empty(), "{damage:?}");
+        assert_eq!(&**spool.queues()[0].destination(), NAME);
+    }
+    // A whole segment that isn't one.
+    let left = crash(directory.path());
+    let segment = files(left.path(), ".segment").remove(0);
+    fs::write(&segment, vec![0; 5_000]).unwrap();
+    let (spool, damage) = open(left.path());
+    assert_eq!(damage[0].kept.as_ref(), files(left.path(), ".corrupt").first());
+    let queue = spool.queue(NAME);
+    assert!(queue.is_empty());
+    assert!(fill(&queue, 0..1).await[0] > positions[4]);
+}
+
+#[tokio::test]
+async fn the_queue_of_a_destination_that_left_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    fill(&spool.queue(NAME), 0..3).await;
+    fill(&spool.queue("kafka:a/b"), 0..1).await;
+    fill(&spool.queue("kafka:a_b"), 0..2).await;
+    spool.queue("kafka:never-used");
+    drop(spool);
+    let (spool, _) = open(directory.path());
+    let queues = spool.queues();
+    let found: Vec<_> = queues.iter().map(|queue| (&**queue.destination(), queue.len())).collect();
+    assert_eq!(found.len(), 3);
+    for expected in [(NAME, 3), ("kafka:a/b", 1), ("kafka:a_b", 2)] {
+        assert!(found.contains(&expected), "{found:?}");
+    }
+    assert!(queues.iter().all(|queue| queue.bytes() > 0 && queue.oldest().is_some()));
+    assert_eq!(queues.iter().map(Queue::bytes).sum::<u64>(), spool.bytes());
+}
+
+#[tokio::test]
+async fn parked_records_stay_until_they_are_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let parking = spool.parked();
+    for id in 0..5 {
+        let parked = Parked {
+            destination: NAME.into(),
+            reason: "too-large".into(),
+            detail: "2 MiB are more than 1 MiB".into(),
+            record: record(id),
+        };
+        parking.park(&parked).await.unwrap();
+    }
+    let all = parking.reader().read(100, usize::MAX).await.unwrap();
+    assert_eq!(&*all[3].1.reason, "too-large");
+    parking.remove(all[1].0);
+    parking.remove(all[3].0);
+    drop(spool);
+    let (spool, damage) = open(directory.path());
+    assert!(damage.is_empty() && spool.queues().is_empty());
+    let parking = spool.parked();
+    let all = parking.reader().read(100, usize::MAX).await.unwrap();
+    let ids: Vec<_> = all.iter().map(|(_, parked)| &*parked.record.event.id).collect();
+    assert_eq!((parking.len(), ids), (3, vec!["0", "2", "4"]));
+}
+
+#[tokio::test]
+async fn a_directory_has_one_user() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let error = Spool::open_with(directory.path(), shared(MIB)).err().unwrap();
+    assert!(matches!(error, Error::InUse(_)));
+    assert!(error.to_string().contains("is used by another process\nhint: "));
+    drop(spool);
+    open(directory.path());
+    fs::write(directory.path().join("format"), "hookbus spool 2\n").unwrap();
+    let error = Spool::open_with(directory.path(), shared(MIB)).err().unwrap();
+    assert!(error.to_string().contains("has the format \"2\", and this version reads 1"));
+}
+
+#[tokio::test]
+async fn a_closed_spool_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    let begun = queue.begin(&record(0)).unwrap();
+    drop(spool);
+    begun.finish().await.unwrap();
+    assert!(matches!(queue.begin(&record(1)), Err(Error::Closed)));
+}
+
+#[tokio::test]
+async fn a_reader_is_told_of_more() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    let mut reader = queue.reader();
+    let waiting = Duration::from_millis(20);
+    assert!(tokio::time::timeout(waiting, reader.ready()).await.is_err());
+    assert!(reader.read(10, 1_000).await.unwrap().is_empty());
+    let (_, positions) = tokio::join!(reader.ready(), fill(&queue, 0..3));
+    queue.done(positions[1]);
+    let read = reader.read(10, 100_000).await.unwrap();
+    assert_eq!(
+        read.iter().map(|(position, _)| *position).collect::<Vec<_>>(),
+        [positions[0], positions[2]]
+    );
+    assert!(tokio::time::timeout(waiting, reader.ready()).await.is_err());
+    fill(&queue, 3..4).await;
+    reader.ready().await;
+    assert_eq!(reader.read(10, 1_000).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn many_records_open_quickly() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) =
+        Spool::open_with(directory.path(), Shared::new(100 * MIB, MIB, Duration::from_secs(30)))
+            .unwrap();
+    let queue = spool.queue(NAME);
+    for round in 0..20 {
+        fill(&queue, round * 1_000..(round + 1) * 1_000).await;
+    }
+    drop(spool);
+    let start = Instant::now();
+    let (spool, damage) = open(directory.path());
+    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    assert!(damage.is_empty());
+    assert_eq!(spool.queue(NAME).len(), 20_000);
+}

@@ -1,0 +1,173 @@
+//! The one thread that writes: it takes all that waits, stores it queue by queue, and answers those who wait.
+//!
+//! While it syncs, others come; they share the next sync. That is the group commit.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::oneshot;
+
+use super::disk::Disk;
+use super::log::Log;
+use super::{Error, Position};
+
+/// What may wait for the writer: more than this, and the disk is too slow for what comes.
+const WAITING: u64 = 32 << 20;
+/// How often finished segments are removed and cursors written.
+const TIDY: Duration = Duration::from_secs(1);
+
+/// A record on its way to the disk.
+pub(super) struct Entry {
+    pub(super) log: Arc<Log>,
+    pub(super) head: Vec<u8>,
+    pub(super) payload: Bytes,
+    pub(super) checksum: u32,
+    /// What it takes on disk.
+    pub(super) size: u64,
+    pub(super) time: u64,
+    pub(super) stored: oneshot::Sender<Result<Position, Error>>,
+}
+
+/// What the queues of a spool have in common.
+pub(super) struct Shared {
+    pub(super) disk: Disk,
+    /// Bytes that all queues may take.
+    pub(super) limit: u64,
+    /// A segment of this size is followed by a new one.
+    pub(super) segment: u64,
+    pub(super) sync_timeout: Duration,
+    /// Bytes that all queues take.
+    pub(super) used: AtomicU64,
+    /// How often something was set aside.
+    pub(super) damaged: AtomicU64,
+    /// Whether there is something to tidy up.
+    untidy: AtomicBool,
+    waiting: Mutex<Waiting>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: Vec<Entry>,
+    /// Of the entries, and of those that are being written.
+    bytes: u64,
+    tidy: bool,
+    stop: bool,
+}
+
+impl Shared {
+    pub(super) fn new(limit: u64, segment: u64, sync_timeout: Duration) -> Self {
+        Self {
+            disk: Disk::default(),
+            limit,
+            segment,
+            sync_timeout,
+            used: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
+            untidy: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            wake: Condvar::new(),
+        }
+    }
+
+    /// Give an entry its place: what comes first is stored first.
+    pub(super) fn enter(&self, entry: Entry) -> Result<(), Error> {
+        let size = entry.size;
+        let fits = |used: u64| used.checked_add(size).filter(|sum| *sum <= self.limit);
+        let used = &self.used;
+        if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
+            return Err(Error::Full);
+        }
+        let mut waiting = self.waiting.lock();
+        let is_too_much = waiting.bytes > 0 && waiting.bytes + size > WAITING;
+        if waiting.stop || is_too_much {
+            self.release(size);
+            return Err(if waiting.stop { Error::Closed } else { Error::Slow });
+        }
+        waiting.bytes += size;
+        waiting.entries.push(entry);
+        drop(waiting);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// Give bytes back.
+    pub(super) fn release(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// There is something to tidy up, when there is time.
+    pub(super) fn tidy_later(&self) {
+        self.untidy.store(true, Ordering::Relaxed);
+    }
+
+    /// There is something to tidy up that gives bytes back.
+    pub(super) fn tidy_soon(&self) {
+        self.tidy_later();
+        self.waiting.lock().tidy = true;
+        self.wake.notify_one();
+    }
+
+    /// Finish what waits, and end.
+    pub(super) fn stop(&self) {
+        self.waiting.lock().stop = true;
+        self.wake.notify_one();
+    }
+
+    /// The thread: until it is stopped.
+    pub(super) fn run(&self, logs: &Mutex<BTreeMap<String, Arc<Log>>>) {
+        let mut tidied = Instant::now();
+        loop {
+            let (entries, tidy, stop) = self.wait(tidied + TIDY);
+            let bytes = entries.iter().map(|entry| entry.size).sum::<u64>();
+            for (log, entries) in by_log(entries) {
+                log.store(entries);
+            }
+            self.waiting.lock().bytes -= bytes;
+            let is_time = tidy || stop || tidied.elapsed() >= TIDY;
+            if is_time && self.untidy.swap(false, Ordering::Relaxed) {
+                let logs: Vec<_> = logs.lock().values().cloned().collect();
+                for log in logs {
+                    log.tidy();
+                }
+            }
+            if is_time {
+                tidied = Instant::now();
+            }
+            if stop {
+                break;
+            }
+        }
+        for log in logs.lock().values() {
+            log.close();
+        }
+    }
+
+    fn wait(&self, until: Instant) -> (Vec<Entry>, bool, bool) {
+        let mut waiting = self.waiting.lock();
+        while waiting.entries.is_empty() && !waiting.tidy && !waiting.stop {
+            if self.wake.wait_until(&mut waiting, until).timed_out() {
+                break;
+            }
+        }
+        let entries = mem::take(&mut waiting.entries);
+        (entries, mem::take(&mut waiting.tidy), waiting.stop)
+    }
+}
+
+/// The entries of each log, in their order. There are few logs.
+fn by_log(entries: Vec<Entry>) -> Vec<(Arc<Log>, Vec<Entry>)> {
+    let mut logs: Vec<(Arc<Log>, Vec<Entry>)> = Vec::new();
+    for entry in entries {
+        match logs.iter_mut().find(|(log, _)| Arc::ptr_eq(log, &entry.log)) {
+            Some((_, entries)) => entries.push(entry),
+            None => logs.push((entry.log.clone(), vec![entry])),
+        }
+    }
+    logs
+}
