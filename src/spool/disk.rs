@@ -43,17 +43,21 @@ impl Disk {
     /// have forgotten what it couldn't write, and the next sync would say that all is well.
     pub(super) fn sync(&self, file: &File) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
-        #[cfg(test)]
-        self.faults.sync()?;
-        file.sync_data()
+        self.synced(|| file.sync_data())
     }
 
     /// Wait until the names in a directory are safe.
     pub(super) fn sync_directory(&self, path: &Path) -> io::Result<()> {
         self.syncs.fetch_add(1, Ordering::Relaxed);
+        let directory = File::open(path)?;
+        self.synced(|| directory.sync_all())
+    }
+
+    /// Tests crash processes, not machines: they need no platter, only the answer.
+    fn synced(&self, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         #[cfg(test)]
-        self.faults.sync()?;
-        File::open(path)?.sync_all()
+        let sync = || self.faults.sync(sync);
+        sync()
     }
 
     /// Write a small file as a whole: after a crash there is the old content or the new one.

@@ -1,0 +1,226 @@
+//! Adding records. All but taking a place is done by the writer's thread.
+
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crc32c::{crc32c, crc32c_append};
+use tokio::sync::oneshot;
+use tracing::debug;
+
+use super::{DESTINATION, Log, Segment, now};
+use crate::spool::disk;
+use crate::spool::ranges::Ranges;
+use crate::spool::record::Stored;
+use crate::spool::segment::{self, Header};
+use crate::spool::writer::Entry;
+use crate::spool::{Appending, Error, Position};
+
+/// How much is written at once, unless one payload is larger.
+const CHUNK: usize = 256 << 10;
+
+/// The segment that is being written.
+pub(super) struct Active {
+    file: File,
+    path: PathBuf,
+    id: u64,
+    pub(super) first: u64,
+    /// Where the last synced record ends.
+    end: u64,
+}
+
+impl Log {
+    /// Take a place for a record.
+    pub(in crate::spool) fn begin(
+        self: &Arc<Self>,
+        record: &impl Stored,
+    ) -> Result<Appending, Error> {
+        let head = record.head();
+        let payload = record.payload().clone();
+        let checksum = crc32c_append(crc32c(&head), &payload);
+        let length = head.len() + payload.len();
+        if u32::try_from(length).is_err() {
+            return Err(Error::Full);
+        }
+        let (stored, waiting) = oneshot::channel();
+        self.shared.enter(Entry {
+            log: self.clone(),
+            head,
+            payload,
+            checksum,
+            size: segment::size(length),
+            time: now(),
+            stored,
+        })?;
+        Ok(Appending::new(waiting, self.shared.sync_timeout))
+    }
+
+    /// Write entries, sync them together, and say so to those who wait.
+    pub(in crate::spool) fn store(&self, mut entries: Vec<Entry>) {
+        entries.retain(|entry| {
+            let is_wanted = !entry.stored.is_closed();
+            if !is_wanted {
+                self.shared.release(entry.size);
+            }
+            is_wanted
+        });
+        if entries.is_empty() {
+            return;
+        }
+        match self.write(&entries) {
+            Ok(first) => {
+                for (sequence, entry) in (first..).zip(entries) {
+                    let position = Position { sequence, stored: entry.time };
+                    let _ = entry.stored.send(Ok(position));
+                }
+            }
+            Err(error) => {
+                let error = Error::io("can't write to the spool", error);
+                for entry in entries {
+                    self.shared.release(entry.size);
+                    let _ = entry.stored.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// The sequence of the first entry.
+    fn write(&self, entries: &[Entry]) -> io::Result<u64> {
+        let mut active = self.active.lock();
+        if let Some(full) = active.take_if(|active| active.end >= self.shared.segment) {
+            self.seal(full);
+        }
+        // Whatever happens, these are used: what a failed write left behind can't be taken for a later record.
+        let first = {
+            let mut state = self.state.lock();
+            let first = state.next;
+            state.next += entries.len() as u64;
+            first
+        };
+        let current = match &mut *active {
+            Some(current) => current,
+            none => none.insert(self.create(first)?),
+        };
+        match self.write_frames(current, first, entries) {
+            Ok(end) => {
+                let added = end - current.end;
+                current.end = end;
+                let mut state = self.state.lock();
+                if let Some(segment) = state.segments.last_mut() {
+                    segment.next = first + entries.len() as u64;
+                    segment.end = end;
+                    segment.bytes += added;
+                }
+                if let (0, Some(entry)) = (state.records, entries.first()) {
+                    state.oldest = entry.time;
+                }
+                state.records += entries.len() as u64;
+                drop(state);
+                self.readable.send_replace(first + entries.len() as u64);
+                Ok(first)
+            }
+            Err(error) => {
+                if let Some(failed) = active.take() {
+                    self.abandon(&failed);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn write_frames(&self, active: &Active, first: u64, entries: &[Entry]) -> io::Result<u64> {
+        let disk = &self.shared.disk;
+        let mut buffer = Vec::new();
+        let mut end = active.end;
+        for (sequence, entry) in (first..).zip(entries) {
+            let length = entry.head.len() + entry.payload.len();
+            buffer.extend(segment::head(active.id, sequence, entry.time, length, entry.checksum));
+            buffer.extend(&entry.head);
+            if entry.payload.len() < CHUNK {
+                buffer.extend(&entry.payload);
+            } else {
+                disk.write(&active.file, &buffer)?;
+                disk.write(&active.file, &entry.payload)?;
+                buffer.clear();
+            }
+            if buffer.len() >= CHUNK {
+                disk.write(&active.file, &buffer)?;
+                buffer.clear();
+            }
+            end += entry.size;
+        }
+        disk.write(&active.file, &buffer)?;
+        disk.sync(&active.file)?;
+        Ok(end)
+    }
+
+    /// Begin a segment, and the directory with it.
+    fn create(&self, first: u64) -> io::Result<Active> {
+        let disk = &self.shared.disk;
+        let text = self.text();
+        if self.read_text().ok().as_deref() != Some(&text) {
+            disk.create_directory(&self.directory)?;
+            if let Some(parent) = self.directory.parent() {
+                disk.sync_directory(parent)?;
+            }
+            disk.replace(&self.directory.join(DESTINATION), text.as_bytes())?;
+        }
+        let id = uuid::Uuid::new_v4().as_u64_pair().0;
+        let header = Header { id, first, time: now() };
+        let path = self.segment_path(first);
+        let file = disk.create(&path)?;
+        let made =
+            disk.write(&file, &header.bytes()).and_then(|()| disk.sync_directory(&self.directory));
+        if let Err(error) = made {
+            let _ = disk::remove(&path);
+            return Err(error);
+        }
+        self.shared.used.fetch_add(segment::START, Ordering::Relaxed);
+        self.state.lock().segments.push(Segment {
+            id,
+            first,
+            next: first,
+            end: segment::START,
+            bytes: segment::START,
+            time: header.time,
+            is_sealed: false,
+            done: Ranges::default(),
+        });
+        Ok(Active { file, path, id, first, end: segment::START })
+    }
+
+    /// End a segment in good order.
+    pub(super) fn seal(&self, active: Active) {
+        let disk = &self.shared.disk;
+        let next = self.change(active.first, |segment| {
+            segment.is_sealed = true;
+            segment.next
+        });
+        let Some(next) = next else { return };
+        let footer = segment::footer(active.id, next);
+        let written = disk.write(&active.file, &footer).and_then(|()| disk.sync(&active.file));
+        if let Err(error) = written {
+            debug!(segment = %active.path.display(), %error, "a segment stays without its footer");
+            // Half a footer would be taken for damage.
+            let _ = active.file.set_len(active.end);
+            return;
+        }
+        self.shared.used.fetch_add(segment::END, Ordering::Relaxed);
+        self.change(active.first, |segment| segment.bytes += segment::END);
+    }
+
+    /// Leave a segment alone that couldn't be written or synced: it keeps what was synced before.
+    fn abandon(&self, failed: &Active) {
+        let is_empty = self.change(failed.first, |segment| {
+            segment.is_sealed = true;
+            segment.next == segment.first
+        });
+        if is_empty == Some(true) {
+            self.shared.tidy_soon();
+        } else if let Err(error) = failed.file.set_len(failed.end) {
+            debug!(segment = %failed.path.display(), %error, "what could not be synced stays in its segment");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the others see of a queue: append, read, done.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+use super::log::{Log, Place};
+use super::record::{Parked, Record, Stored};
+use super::{Error, Position};
+
+/// A record that has its place, and is on its way to the disk. Dropped early, it may be kept or not.
+#[must_use = "it is not stored before it is finished"]
+pub struct Appending {
+    stored: oneshot::Receiver<Result<Position, Error>>,
+    deadline: Instant,
+}
+
+impl Appending {
+    pub(super) fn new(
+        stored: oneshot::Receiver<Result<Position, Error>>,
+        timeout: Duration,
+    ) -> Self {
+        Self { stored, deadline: Instant::now() + timeout }
+    }
+
+    /// Wait until it is synced.
+    pub async fn finish(self) -> Result<Position, Error> {
+        match timeout_at(self.deadline, self.stored).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Error::Closed),
+            Err(_) => Err(Error::Slow),
+        }
+    }
+}
+
+/// The queue of one destination.
+#[derive(Clone)]
+pub struct Queue {
+    pub(super) destination: Arc<str>,
+    pub(super) log: Arc<Log>,
+}
+
+impl Queue {
+    /// The configured text of the destination.
+    pub fn destination(&self) -> &Arc<str> {
+        &self.destination
+    }
+
+    /// Take the next place for a record: the order of the calls is the order of the records.
+    pub fn begin(&self, record: &Record) -> Result<Appending, Error> {
+        self.log.begin(record)
+    }
+
+    /// Keep a record; Ok means that it is synced.
+    pub async fn append(&self, record: &Record) -> Result<Position, Error> {
+        self.begin(record)?.finish().await
+    }
+
+    /// Read from the oldest record on that isn't done.
+    pub fn reader(&self) -> Reader<Record> {
+        Reader::new(self.log.clone())
+    }
+
+    /// A record was published: it needn't be kept. Any order will do.
+    pub fn done(&self, position: Position) {
+        self.log.done(position);
+    }
+
+    /// Records that are not done.
+    pub fn len(&self) -> u64 {
+        self.log.records()
+    }
+
+    /// Whether everything is done.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes on disk; those of done records are given back by the segment.
+    pub fn bytes(&self) -> u64 {
+        self.log.bytes()
+    }
+
+    /// Since when the oldest record that isn't done has been waiting, or a little earlier.
+    pub fn oldest(&self) -> Option<SystemTime> {
+        self.log.oldest()
+    }
+}
+
+/// The records that no destination takes.
+#[derive(Clone)]
+pub struct Parking {
+    pub(super) log: Arc<Log>,
+}
+
+impl Parking {
+    /// Take a place for a record.
+    pub fn begin(&self, parked: &Parked) -> Result<Appending, Error> {
+        self.log.begin(parked)
+    }
+
+    /// Keep a record; Ok means that it is synced.
+    pub async fn park(&self, parked: &Parked) -> Result<Position, Error> {
+        self.begin(parked)?.finish().await
+    }
+
+    /// Read all of them, oldest first.
+    pub fn reader(&self) -> Reader<Parked> {
+        Reader::new(self.log.clone())
+    }
+
+    /// Keep a record no longer.
+    pub fn remove(&self, position: Position) {
+        self.log.done(position);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u64 {
+        self.log.records()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Goes through a queue from its oldest record on, once. Another one begins again with what isn't done by then.
+pub struct Reader<T> {
+    log: Arc<Log>,
+    place: Option<Place>,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T: Stored> Reader<T> {
+    fn new(log: Arc<Log>) -> Self {
+        Self { log, place: None, kind: PhantomData }
+    }
+
+    /// The next records, up to so many, or as soon as they hold so many bytes; none at the end. Nothing is missed when
+    /// this is given up halfway.
+    pub async fn read(&mut self, most: usize, bytes: usize) -> Result<Vec<(Position, T)>, Error> {
+        let (log, mut place) = (self.log.clone(), self.place);
+        let reading = tokio::task::spawn_blocking(move || {
+            let mut records = Vec::new();
+            // Only what can't be read at all may leave a part empty that isn't the last one.
+            while records.is_empty() {
+                let raw = log.read(&mut place, most.max(1), bytes)?;
+                if raw.is_empty() {
+                    break;
+                }
+                for raw in raw {
+                    match T::read(raw.body.clone()) {
+                        Some(record) => records.push((raw.position, record)),
+                        None => log.unreadable(&raw),
+                    }
+                }
+            }
+            Ok((place, records))
+        });
+        let failed = |error| Error::io("can't read the spool", error);
+        let (place, records) =
+            reading.await.map_err(|error| failed(error.into()))?.map_err(failed)?;
+        self.place = place;
+        Ok(records)
+    }
+
+    /// Wait until there is something that wasn't read.
+    pub async fn ready(&self) {
+        let mut readable = self.log.readable();
+        let is_ready = |_: &u64| self.log.has_more(self.place);
+        // The sender lives as long as the log.
+        let _ = readable.wait_for(is_ready).await;
+    }
+}
