@@ -35,6 +35,7 @@ pub mod body;
 pub mod limit;
 pub mod auth;
 pub mod ask;
+pub mod answers;
 pub mod route;
 pub mod source;
 pub mod publish;
