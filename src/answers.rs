@@ -95,6 +95,13 @@ struct Said {
     came: Instant,
 }
 
+impl Got {
+    /// What came of a call that nobody else has asked.
+    pub fn asked(answered: Answered) -> Self {
+        Self { answered, reused: false }
+    }
+}
+
 impl Default for Answers {
     fn default() -> Self {
         Self::within(ENTRIES, BYTES)
@@ -103,11 +110,7 @@ impl Default for Answers {
 
 impl Answers {
     fn within(entries: usize, bytes: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            entries,
-            bytes,
-        }
+        Self { state: Mutex::default(), entries, bytes }
     }
 
     /// The answer of an earlier call of this key, that of a running one if it comes before `deadline`, or else that
@@ -149,12 +152,7 @@ impl Answers {
         }
         let call = state.calls.entry(key).or_default();
         call.seats += 1;
-        Seat {
-            answers: self,
-            key,
-            window,
-            said: call.said.clone(),
-        }
+        Seat { answers: self, key, window, said: call.said.clone() }
     }
 
     fn stand_up(&self, seat: &Seat<'_>) {
@@ -216,10 +214,7 @@ impl Said {
             Err(failed) if failed.0 != Outcome::WorkerError => return Err(failed),
             answered => answered,
         };
-        Ok(Self {
-            answered,
-            came: Instant::now(),
-        })
+        Ok(Self { answered, came: Instant::now() })
     }
 
     fn size(&self) -> usize {

@@ -7,7 +7,7 @@ mod finish;
 mod questions;
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use tracing::debug;
 use uuid::Uuid;
 
+use crate::answers::Answers;
 use crate::auth::Auth;
 use crate::body;
 use crate::config::{Dedupe, Http};
@@ -34,6 +35,8 @@ pub struct Bridge {
     pub limits: Limits,
     /// Where questions are asked and answered, if NATS is configured.
     pub questions: Option<Arc<Inbox>>,
+    /// What workers answered, for tool calls that come again.
+    pub answers: Answers,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -52,6 +55,8 @@ pub struct Endpoint {
     pub routes: Routes,
     /// What tells a repeated delivery.
     pub dedupe: Dedupe,
+    /// How long answers to tool calls are kept; zero: not at all.
+    pub answer_window: Duration,
 }
 
 /// How a walk ended.

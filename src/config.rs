@@ -372,6 +372,10 @@ pub struct Endpoint {
     /// What tells a repeated delivery, so that it is stored once.
     #[serde(default)]
     pub dedupe: Dedupe,
+    /// How long a worker's answer to a tool call is kept: the same call, sent again, gets it, and is not executed
+    /// twice. `"0s"` turns it off.
+    #[serde(default = "two_minutes")]
+    pub answer_window: Time,
     /// Who may post here; any that accepts is enough.
     #[serde(default)]
     pub auth: Vec<Auth>,

@@ -1,8 +1,4 @@
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by a panic"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 
 use std::sync::atomic::AtomicUsize;
 
@@ -21,10 +17,7 @@ struct Bench {
 
 impl Bench {
     fn within(entries: usize, bytes: usize) -> Self {
-        Self {
-            answers: Answers::within(entries, bytes),
-            ..Self::default()
-        }
+        Self { answers: Answers::within(entries, bytes), ..Self::default() }
     }
 
     /// Ask within a second for what takes `takes` milliseconds.
@@ -65,18 +58,8 @@ fn failed(outcome: Outcome) -> Answered {
     Err((outcome, None))
 }
 
-fn asked(answered: Answered) -> Got {
-    Got {
-        answered,
-        reused: false,
-    }
-}
-
 fn reused(answered: Answered) -> Got {
-    Got {
-        answered,
-        reused: true,
-    }
+    Got { answered, reused: true }
 }
 
 #[test]
@@ -96,11 +79,11 @@ fn parts_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_call_gets_the_stored_answer_until_the_window_ends() {
     let bench = Bench::default();
-    assert_eq!(bench.ask("a", 100, reply("1")).await, asked(reply("1")));
+    assert_eq!(bench.ask("a", 100, reply("1")).await, Got::asked(reply("1")));
     sleep(WINDOW - Duration::from_millis(1)).await;
     assert_eq!(bench.ask("a", 100, reply("2")).await, reused(reply("1")));
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(bench.ask("a", 100, reply("2")).await, asked(reply("2")));
+    assert_eq!(bench.ask("a", 100, reply("2")).await, Got::asked(reply("2")));
     assert_eq!(bench.executions(), 2);
     assert_eq!(bench.size(), (1, 1, OVERHEAD + 1));
 }
@@ -109,14 +92,14 @@ async fn a_repeated_call_gets_the_stored_answer_until_the_window_ends() {
 async fn another_call_is_another_call() {
     let bench = Bench::default();
     bench.ask("a", 0, reply("1")).await;
-    assert_eq!(bench.ask("b", 0, reply("2")).await, asked(reply("2")));
+    assert_eq!(bench.ask("b", 0, reply("2")).await, Got::asked(reply("2")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_error_of_a_worker_is_an_answer_too() {
     let bench = Bench::default();
     let error = || Err((Outcome::WorkerError, Some("no such city".to_owned())));
-    assert_eq!(bench.ask("a", 0, error()).await, asked(error()));
+    assert_eq!(bench.ask("a", 0, error()).await, Got::asked(error()));
     assert_eq!(bench.ask("a", 0, reply("2")).await, reused(error()));
 }
 
@@ -131,10 +114,7 @@ async fn no_other_end_is_kept() {
         Outcome::Disconnected,
         Outcome::Overloaded,
     ] {
-        assert_eq!(
-            bench.ask("a", 0, failed(outcome)).await,
-            asked(failed(outcome))
-        );
+        assert_eq!(bench.ask("a", 0, failed(outcome)).await, Got::asked(failed(outcome)));
         assert_eq!(bench.size(), (0, 0, 0));
     }
     assert_eq!(bench.executions(), 6);
@@ -149,7 +129,7 @@ async fn a_running_call_is_joined() {
         bench.ask("a", 500, reply("2")),
         bench.ask("a", 500, reply("3")),
     );
-    assert_eq!(first, asked(reply("1")));
+    assert_eq!(first, Got::asked(reply("1")));
     assert_eq!(second, reused(reply("1")));
     assert_eq!(third, reused(reply("1")));
     assert_eq!(began.elapsed(), Duration::from_millis(500));
@@ -162,10 +142,10 @@ async fn who_joins_waits_until_its_own_deadline() {
     let began = Instant::now();
     let (first, ()) = tokio::join!(bench.ask("a", 900, reply("1")), async {
         let second = bench.ask_within(200, "a", 0, reply("2")).await;
-        assert_eq!(second, asked(failed(Outcome::Timeout)));
+        assert_eq!(second, Got::asked(failed(Outcome::Timeout)));
         assert_eq!(began.elapsed(), Duration::from_millis(200));
     });
-    assert_eq!(first, asked(reply("1")));
+    assert_eq!(first, Got::asked(reply("1")));
     assert_eq!(bench.executions(), 1);
 }
 
@@ -177,8 +157,8 @@ async fn when_the_running_one_fails_the_next_takes_over_and_the_others_wait_on()
         bench.ask("a", 100, reply("2")),
         bench.ask("a", 100, reply("3")),
     );
-    assert_eq!(first, asked(failed(Outcome::NoResponders)));
-    assert_eq!(second, asked(reply("2")));
+    assert_eq!(first, Got::asked(failed(Outcome::NoResponders)));
+    assert_eq!(second, Got::asked(reply("2")));
     assert_eq!(third, reused(reply("2")));
     assert_eq!(bench.executions(), 2);
 }
@@ -191,8 +171,8 @@ async fn who_takes_over_keeps_its_own_deadline() {
         bench.ask_within(300, "a", 5_000, reply("1")),
         bench.ask_within(700, "a", 5_000, reply("2")),
     );
-    assert_eq!(first, asked(failed(Outcome::Timeout)));
-    assert_eq!(second, asked(failed(Outcome::Timeout)));
+    assert_eq!(first, Got::asked(failed(Outcome::Timeout)));
+    assert_eq!(second, Got::asked(failed(Outcome::Timeout)));
     assert_eq!(began.elapsed(), Duration::from_millis(700));
     assert_eq!(bench.size(), (0, 0, 0));
 }
@@ -212,7 +192,7 @@ async fn a_call_that_is_dropped_or_panics_leaves_nobody_waiting() {
             first.abort();
         }
     );
-    assert_eq!(second, asked(reply("2")));
+    assert_eq!(second, Got::asked(reply("2")));
 
     let other = bench.clone();
     let first = tokio::spawn(async move {
@@ -225,7 +205,7 @@ async fn a_call_that_is_dropped_or_panics_leaves_nobody_waiting() {
         other.answers.once(key, WINDOW, deadline, panics).await
     });
     sleep(Duration::from_millis(10)).await;
-    assert_eq!(bench.ask("b", 0, reply("2")).await, asked(reply("2")));
+    assert_eq!(bench.ask("b", 0, reply("2")).await, Got::asked(reply("2")));
     assert!(first.await.unwrap_err().is_panic());
 }
 
@@ -257,7 +237,7 @@ async fn a_large_answer_is_given_to_who_waits_and_not_kept() {
     let bench = Bench::default();
     let large = || Ok(Bytes::from(vec![b'a'; LARGEST + 1]));
     let (first, second) = tokio::join!(bench.ask("a", 10, large()), bench.ask("a", 10, large()));
-    assert_eq!((first, second), (asked(large()), reused(large())));
+    assert_eq!((first, second), (Got::asked(large()), reused(large())));
     assert_eq!(bench.size(), (0, 0, 0));
     assert!(!bench.ask("a", 10, large()).await.reused);
 }

@@ -11,6 +11,7 @@ use tracing::debug;
 
 use super::finish::Finish;
 use super::{Bridge, Done, Endpoint, event};
+use crate::answers::{self, Got};
 use crate::ask::{self, Ask, Failed, fall_back};
 use crate::limit::{Charge, Permit};
 use crate::message::{
@@ -143,17 +144,9 @@ impl Walk {
     ) -> Answer {
         let began = Instant::now();
         let (rule, label) = self.rule(question);
-        let answered = match payload {
-            Err(failed) => Err(failed),
-            Ok(payload) if question.is_async => self.job(place, question, rule, payload).await,
-            Ok(payload) => match self
-                .prepare(question, rule, payload)
-                .once(self.bridge.questions.as_ref())
-                .await
-            {
-                Ok(reply) => self.checked(form, reply),
-                Err(failed) => Err(failed),
-            },
+        let Got { answered, reused } = match payload {
+            Err(failed) => Got::asked(Err(failed)),
+            Ok(payload) => self.once(place, question, rule, payload, form).await,
         };
         let answer = match answered {
             Ok(reply) => Answer { outcome: Outcome::Answered, content: Content::Reply(reply) },
@@ -161,13 +154,65 @@ impl Walk {
             Err(failed) if question.is_async => fall_back(failed, None),
             Err(failed) => fall_back(failed, self.fallback(rule)),
         };
-        self.bridge.metrics.asked(
-            &self.endpoint.name,
-            &label,
-            answer.outcome.as_str(),
-            began.elapsed(),
-        );
+        if reused {
+            self.bridge.metrics.answer_reused(&self.endpoint.name);
+            debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, function = %label, outcome = answer.outcome.as_str(), "a repeated tool call got the answer that there is");
+        } else {
+            self.bridge.metrics.asked(
+                &self.endpoint.name,
+                &label,
+                answer.outcome.as_str(),
+                began.elapsed(),
+            );
+        }
         answer
+    }
+
+    /// Ask, unless it is a call that has been asked already.
+    async fn once(
+        &self,
+        place: usize,
+        question: &Question,
+        rule: &AskRule,
+        payload: Bytes,
+        form: Form,
+    ) -> Got {
+        let ask = async || {
+            if question.is_async {
+                return self.job(place, question, rule, payload).await;
+            }
+            let ask = self.prepare(question, rule, payload);
+            let reply = ask.once(self.bridge.questions.as_ref()).await?;
+            self.checked(form, reply)
+        };
+        let Some(call) = self.call(question) else {
+            return Got::asked(ask().await);
+        };
+        let (window, deadline) = (self.endpoint.answer_window, self.deadline(question, rule));
+        self.bridge.answers.once(call, window, deadline, ask).await
+    }
+
+    /// What tells that a tool call comes again; nothing where its answer isn't to be used again.
+    fn call(&self, question: &Question) -> Option<answers::Key> {
+        let (Some(key), Some(id), Payload::Call(call)) =
+            (&self.about.key, &question.call_id, &question.payload)
+        else {
+            return None;
+        };
+        // An empty id tells nothing.
+        if self.endpoint.answer_window.is_zero() || id == r#""""# {
+            return None;
+        }
+        let function = question.function.as_deref().unwrap_or_default();
+        Some(answers::Key::new(&[
+            self.endpoint.name.as_bytes(),
+            key.as_bytes(),
+            function.as_bytes(),
+            id,
+            &call.arguments,
+            // What says that a job is stored is not the result of a call.
+            &[question.is_async.into()],
+        ]))
     }
 
     fn fallback(&self, rule: &AskRule) -> Option<Bytes> {
@@ -191,9 +236,9 @@ impl Walk {
     }
 
     /// When the sender must have its answer.
-    fn deadline(&self, question: &Question, rule: &AskRule) -> Instant {
+    fn deadline(&self, question: &Question, rule: &AskRule) -> tokio::time::Instant {
         let time = rule.time(&*self.endpoint.source, self.about.label, question.limit);
-        self.webhook.started + time
+        (self.webhook.started + time).into()
     }
 
     fn prepare<'a>(&'a self, question: &'a Question, rule: &AskRule, payload: Bytes) -> Ask<'a> {
@@ -207,7 +252,7 @@ impl Walk {
                 question.function.as_deref(),
             )),
             payload,
-            deadline: self.deadline(question, rule).into(),
+            deadline: self.deadline(question, rule),
             grace: rule.grace,
             tag: self.endpoint.tag,
         }
@@ -237,7 +282,7 @@ impl Walk {
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
         // It keeps its turn until the broker has spoken, even if the sender's limit comes first.
         let storing = Finish::new(publishing.finish());
-        match timeout_at(self.deadline(question, rule).into(), storing).await {
+        match timeout_at(self.deadline(question, rule), storing).await {
             Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted")),
             _ => Err(refused()),
         }

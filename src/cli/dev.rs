@@ -150,6 +150,8 @@ brokers = ["{brokers}"]
 name = "vapi"
 path = "/vapi"
 source = "vapi"
+# Samples have the same ids each time they are sent, and a worker that was changed should be asked again.
+answer_window = "0s"
 
 [[endpoint.auth]]
 kind = "none"

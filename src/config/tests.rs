@@ -339,6 +339,15 @@ fn endpoints() {
     ] {
         assert_problem(&format!("{}{AUTH}", file("[nats]", endpoint)), part);
     }
+    let window = |text: &str| {
+        let source = "source = \"vapi\"\n";
+        file("[nats]", "").replace(source, &format!("{source}answer_window = \"{text}\"\n"))
+    };
+    assert_problem(&window("30d"), "warning: answers are kept in memory");
+    assert_problem(&window("-1s"), "`answer_window`: `-1s` is not a time");
+    for right in ["0s", "2m", "1d"] {
+        assert!(problems(&window(right)).is_empty());
+    }
     for (auth, part) in [
         ("", "doesn't say who may post"),
         (

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Error;
+use crate::answers::Answers;
 use crate::auth::Auth;
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
@@ -105,6 +106,7 @@ impl Parts {
                 auth: Auth::new(&endpoint.auth),
                 routes,
                 dedupe: endpoint.dedupe,
+                answer_window: endpoint.answer_window.get(),
             };
             endpoints.insert(endpoint.path.clone(), Arc::new(built));
         }
@@ -112,6 +114,7 @@ impl Parts {
             http: config.http.clone(),
             limits: Limits::new(&config.http),
             questions,
+            answers: Answers::default(),
             metrics,
         });
         Ok(Arc::new(Self { bridge, endpoints, health, needs: Needs::new(config), events, kafka }))

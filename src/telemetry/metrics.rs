@@ -68,6 +68,7 @@ pub struct Metrics {
     publish_errors: Family<PublishErrorLabels, Counter>,
     ask_seconds: Histograms<AskLabels>,
     late_replies: Family<EndpointLabels, Counter>,
+    answers_reused: Family<EndpointLabels, Counter>,
     in_flight: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
     broker_connected: Family<BrokerLabels, Gauge>,
@@ -84,6 +85,7 @@ impl Default for Metrics {
             publish_errors: Family::default(),
             ask_seconds: histograms(),
             late_replies: Family::default(),
+            answers_reused: Family::default(),
             in_flight: Family::default(),
             in_flight_bytes: Gauge::default(),
             broker_connected: Family::default(),
@@ -119,6 +121,11 @@ impl Default for Metrics {
             "late_replies",
             "Replies that came after their question had ended",
             metrics.late_replies.clone(),
+        );
+        registry.register(
+            "answers_reused",
+            "Repeated tool calls that got the answer of an earlier or a running one",
+            metrics.answers_reused.clone(),
         );
         registry.register(
             "in_flight",
@@ -200,6 +207,12 @@ impl Metrics {
     pub fn late_reply(&self, endpoint: &Arc<str>) {
         let labels = EndpointLabels { endpoint: Shared(endpoint.clone()) };
         self.late_replies.get_or_create(&labels).inc();
+    }
+
+    /// A repeated tool call got the answer of an earlier or a running one.
+    pub fn answer_reused(&self, endpoint: &Arc<str>) {
+        let labels = EndpointLabels { endpoint: Shared(endpoint.clone()) };
+        self.answers_reused.get_or_create(&labels).inc();
     }
 
     /// How many webhooks of a kind are held now.

@@ -12,6 +12,8 @@ use crate::template::{Destination, Template, Variable, glob};
 /// How long Vapi waits, where it is known and shorter than what may be configured.
 const SENDER_LIMITS: [(&str, u64); 2] =
     [("assistant-request", 7_500), ("knowledge-base-request", 10_000)];
+/// Answers are kept in memory, and the oldest go when it is full.
+const LONGEST_WINDOW: Time = Time::seconds(86_400);
 /// Members of a tool call's own payload.
 const OWN_MEMBERS: [&str; 3] = ["id", "name", "arguments"];
 
@@ -29,6 +31,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
         events(checks, endpoint, node);
         questions(checks, endpoint, node);
         tools(checks, endpoint, node);
+        answer_window(checks, endpoint, node);
     }
 }
 
@@ -254,6 +257,20 @@ fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
                 }
             }
         }
+    }
+}
+
+/// Report a window that no memory will hold.
+fn answer_window(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    if endpoint.answer_window > LONGEST_WINDOW {
+        checks.warning(
+            node.get("answer_window"),
+            format!(
+                "answers are kept in memory: after `answer_window` ({}) few will still be there",
+                endpoint.answer_window
+            ),
+            "senders retry within minutes; set \"2m\"",
+        );
     }
 }
 
