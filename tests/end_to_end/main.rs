@@ -6,6 +6,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod answers;
 mod bad_input;
 mod cli;
 mod connect;
