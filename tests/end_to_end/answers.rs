@@ -47,13 +47,8 @@ struct Call {
     is_async: bool,
 }
 
-const CALL: Call = Call {
-    key: "call-1",
-    id: Some("call_1"),
-    function: "book",
-    city: "Oslo",
-    is_async: false,
-};
+const CALL: Call =
+    Call { key: "call-1", id: Some("call_1"), function: "book", city: "Oslo", is_async: false };
 
 impl Call {
     fn body(&self) -> String {
@@ -87,10 +82,7 @@ fn entry(answer: &Answer) -> Value {
 }
 
 fn result(answer: &Answer) -> String {
-    entry(answer)["result"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    entry(answer)["result"].as_str().unwrap_or_default().to_owned()
 }
 
 async fn reused(bridge: &Bridge, name: &str) -> f64 {
@@ -127,11 +119,8 @@ async fn a_running_call_is_joined() {
     let bridge = start(nats, name, "", "").await;
     let slow = |count, question: &Question| number(count, question).after(SLOW);
     let worker = counting(nats, name, slow).await;
-    let answers = tokio::join!(
-        CALL.post(&bridge, name),
-        CALL.post(&bridge, name),
-        CALL.post(&bridge, name),
-    );
+    let answers =
+        tokio::join!(CALL.post(&bridge, name), CALL.post(&bridge, name), CALL.post(&bridge, name),);
     for answer in [answers.0, answers.1, answers.2] {
         assert_eq!(result(&answer), "execution 1");
         assert_eq!(answer.header("hookbus-outcome"), Some("answered"));
@@ -150,10 +139,8 @@ async fn a_sender_that_hung_up_gets_the_answer_when_it_comes_again() {
     let slow = |count, question: &Question| number(count, question).after(SLOW);
     let worker = counting(nats, name, slow).await;
     let body = CALL.body();
-    let request = format!(
-        "POST /{name} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
+    let request =
+        format!("POST /{name} HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     let patience = Duration::from_millis(150);
     let nothing = raw_within(&bridge.address(), request.as_bytes(), patience).await;
     assert!(nothing.is_empty());
@@ -174,22 +161,10 @@ async fn whatever_differs_is_executed_for_itself() {
     let worker = counting(nats, name, number).await;
     let calls = [
         CALL,
-        Call {
-            city: "Rome",
-            ..CALL
-        },
-        Call {
-            id: Some("call_2"),
-            ..CALL
-        },
-        Call {
-            key: "call-2",
-            ..CALL
-        },
-        Call {
-            function: "cancel",
-            ..CALL
-        },
+        Call { city: "Rome", ..CALL },
+        Call { id: Some("call_2"), ..CALL },
+        Call { key: "call-2", ..CALL },
+        Call { function: "cancel", ..CALL },
     ];
     for (count, call) in (1..).zip(&calls) {
         let answer = call.post(&bridge, name).await;
@@ -213,14 +188,8 @@ async fn what_cannot_be_told_apart_is_always_executed() {
     let name = "nameless";
     let bridge = start(nats, name, "", "").await;
     let worker = counting(nats, name, number).await;
-    let calls = [
-        Call { key: "", ..CALL },
-        Call { id: None, ..CALL },
-        Call {
-            id: Some(""),
-            ..CALL
-        },
-    ];
+    let calls =
+        [Call { key: "", ..CALL }, Call { id: None, ..CALL }, Call { id: Some(""), ..CALL }];
     for (count, call) in [1, 3, 5].into_iter().zip(&calls) {
         for count in [count, count + 1] {
             let answer = call.post(&bridge, name).await;
@@ -266,10 +235,7 @@ async fn the_error_of_a_worker_is_its_answer() {
         assert_eq!(entry(&answer)["error"], "no room 1");
         assert_eq!(answer.header("hookbus-outcome"), Some("worker-error"));
     }
-    let cancel = Call {
-        function: "cancel",
-        ..CALL
-    };
+    let cancel = Call { function: "cancel", ..CALL };
     for _ in 0..2 {
         let answer = cancel.post(&bridge, name).await;
         assert_eq!(result(&answer), "Please call us.");
@@ -390,10 +356,7 @@ async fn a_job_is_stored_once() {
     };
     let name = "jobs-again";
     let bridge = start(nats, name, "", "").await;
-    let job = Call {
-        is_async: true,
-        ..CALL
-    };
+    let job = Call { is_async: true, ..CALL };
     let (first, second) = tokio::join!(job.post(&bridge, name), job.post(&bridge, name));
     let third = job.post(&bridge, name).await;
     for answer in [first, second, third] {
@@ -403,10 +366,7 @@ async fn a_job_is_stored_once() {
     assert_eq!(nats.messages(name, 0).await.len(), 1);
     assert_eq!(reused(&bridge, name).await, 2.0);
 
-    let another = Call {
-        id: Some("call_2"),
-        ..job
-    };
+    let another = Call { id: Some("call_2"), ..job };
     another.post(&bridge, name).await;
     assert_eq!(nats.messages(name, 0).await.len(), 2);
 }
@@ -422,10 +382,7 @@ async fn a_job_that_was_not_stored_is_stored_when_it_comes_again() {
         "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
     );
     let bridge = Bridge::config(&config).nats(nats).start_ready().await;
-    let job = Call {
-        is_async: true,
-        ..CALL
-    };
+    let job = Call { is_async: true, ..CALL };
     let refused = job.post(&bridge, name).await;
     assert!(entry(&refused)["error"].is_string(), "{}", refused.text());
     nats.create_stream(name, &[&format!("{name}.jobs.>")]).await;

@@ -74,8 +74,8 @@ async fn of_doubled_members_the_last_counts() {
             r#"{"id":"i","name":"f","arguments":{},"customer":1,"call":{"id":"c"}}"#,
         ),
         (
-            r#""call":{"id":"x"},"c\u0061ll":{"id":"c"},"toolCallList":[{"id":"i","name":"f"}]"#,
-            r#"{"id":"i","name":"f","arguments":{},"c\u0061ll":{"id":"c"}}"#,
+            r#""call":{"id":"x"},"c\u0061ll":{"id":"d"},"toolCallList":[{"id":"i","name":"f"}]"#,
+            r#"{"id":"i","name":"f","arguments":{},"c\u0061ll":{"id":"d"}}"#,
         ),
     ];
     for (members, payload) in cases {

@@ -135,16 +135,19 @@ async fn one_slow_worker_delays_only_its_own() {
     let bridge = Bridge::config(&open("own")).nats(nats).start_ready().await;
     let mut slow = Held::on(nats, "own.tool.slow").await;
     let _fast = Worker::start(nats, "own.tool.fast", |_| Reply::text("done")).await;
-    let waiting = futures_util::future::join_all(
-        (0..50).map(|_| bridge.post("/own", tool_calls(&["slow"]), &[])),
-    );
+    // Each of a call of its own: otherwise they would be one question.
+    let post = |number: usize, function| {
+        let body = tool_calls(&[function]).replace("call-1", &format!("call-{number}"));
+        bridge.post("/own", body, &[])
+    };
+    let waiting = futures_util::future::join_all((0..50).map(|number| post(number, "slow")));
     let others = async {
         let mut asked = Vec::new();
         for _ in 0..50 {
             asked.push(slow.next().await);
         }
-        for _ in 0..20 {
-            let answer = bridge.post("/own", tool_calls(&["fast"]), &[]).await;
+        for number in 0..20 {
+            let answer = post(number, "fast").await;
             assert_eq!(answer.header("hookbus-outcome"), Some("answered"));
             assert!(answer.elapsed < Duration::from_secs(1), "{:?}", answer.elapsed);
         }
