@@ -25,6 +25,7 @@ use http::request::Parts;
 use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
+use hookbus::answers::Answers;
 use hookbus::auth::Auth;
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
@@ -125,7 +126,7 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     let Payload::Call(call) = calls[0].payload.clone() else {
         panic!("a tool call has a payload of its own")
     };
-    let class = Vapi.classify(&event).unwrap();
+    let about = Vapi.classify(&event).unwrap().about;
     let subject = Template::subject("{endpoint}.events.{type}.{key}").unwrap();
     let (bridge, endpoint) = runtime.block_on(async { parts() });
 
@@ -158,8 +159,8 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
         Box::new(move || {
             black_box(subject.render_subject(&Vars {
                 endpoint: "vapi",
-                kind: black_box(&class.about.kind),
-                key: class.about.key.as_deref(),
+                kind: black_box(&about.kind),
+                key: about.key.as_deref(),
                 function: None,
             }));
         }),
@@ -249,9 +250,15 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         auth: Auth::new(&endpoint.auth),
         routes: routes.unwrap(),
         dedupe: Dedupe::DeliveryId,
+        answer_window: Duration::from_secs(120),
     };
-    let bridge =
-        Bridge { limits: Limits::new(&config.http), http: config.http, questions: None, metrics };
+    let bridge = Bridge {
+        limits: Limits::new(&config.http),
+        http: config.http,
+        questions: None,
+        answers: Answers::default(),
+        metrics,
+    };
     (Arc::new(bridge), Arc::new(built))
 }
 

@@ -25,6 +25,8 @@ const CONFIG: &str = r#"
 name = "vapi"
 path = "/vapi"
 source = "vapi"
+# The load sends the same calls again and again, and each is to be asked.
+answer_window = "0s"
 
 [[endpoint.auth]]
 kind = "secret"
