@@ -230,19 +230,16 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         jetstream: Some(Timed { sink: Arc::new(AtOnce), ack_timeout: Duration::from_secs(5) }),
         ..Sinks::default()
     };
-    let mut destinations = Destinations::new(
+    let destinations = Destinations::new(
         sinks,
+        None,
         config.http.max_events,
         metrics.clone(),
         Arc::new(Health::default()),
     );
     let endpoint = &config.endpoints[0];
-    let routes = Routes::new(
-        endpoint,
-        config.event_destination(),
-        config.job_destination(),
-        &mut destinations,
-    );
+    let routes =
+        Routes::new(endpoint, config.event_destination(), config.job_destination(), &destinations);
     let built = Endpoint {
         name: "vapi".into(),
         tag: 0,

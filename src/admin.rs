@@ -8,13 +8,14 @@ use axum::routing::get;
 use http::{StatusCode, header};
 
 use crate::bridge::Bridge;
+use crate::publish::Destinations;
 use crate::telemetry::health::Health;
 
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The routes of the admin listener.
-pub fn router(bridge: Arc<Bridge>, health: Arc<Health>) -> Router {
+pub fn router(bridge: Arc<Bridge>, destinations: Arc<Destinations>, health: Arc<Health>) -> Router {
     let ready = move || async move {
         let (is_ready, text) = health.readiness();
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -22,6 +23,7 @@ pub fn router(bridge: Arc<Bridge>, health: Arc<Health>) -> Router {
     };
     let metrics = move || async move {
         bridge.limits.report(&bridge.metrics);
+        destinations.report();
         ([(header::CONTENT_TYPE, METRICS)], bridge.metrics.text()).into_response()
     };
     Router::new()

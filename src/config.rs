@@ -165,7 +165,10 @@ pub enum LogLevel {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spool {
-    /// Directory of the queues; made when it is missing, and used by one process at a time.
+    /// Whether there is one. Without it, an event that isn't acknowledged in time is refused with a 503.
+    pub enabled: bool,
+    /// Directory of the queues, seen from the working directory; made when it is missing, and used by one process at a
+    /// time.
     pub dir: PathBuf,
     /// Bytes that all queues may take together; when they are full, senders get a 503.
     pub max_bytes: Size,
@@ -176,6 +179,7 @@ pub struct Spool {
 impl Default for Spool {
     fn default() -> Self {
         Self {
+            enabled: true,
             dir: PathBuf::from("hookbus-spool"),
             max_bytes: Size::mib(10 << 10),
             sync_timeout: Time::seconds(3),

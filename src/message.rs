@@ -255,13 +255,29 @@ pub fn attribute(text: &Arc<str>) -> Arc<str> {
     clean.into()
 }
 
-/// Who holds an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Who holds an event. With several destinations the last of these counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Receipt {
+    /// Nobody, on purpose: by a rule without destinations.
+    Dropped,
     /// Acknowledged by every destination's broker.
     Stored,
-    /// Dropped on purpose, by a rule without destinations.
-    Dropped,
+    /// Synced to the disk, on its way to some destination.
+    Spooled,
+    /// Synced to the disk, because some destination will never take it.
+    Parked,
+}
+
+impl Receipt {
+    /// The word in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dropped => "dropped",
+            Self::Stored => "stored",
+            Self::Spooled => "spooled",
+            Self::Parked => "parked",
+        }
+    }
 }
 
 /// How a question ended. A later one is worse.
@@ -339,6 +355,8 @@ pub enum Content {
 
 /// What the sender gets.
 pub struct Reply {
+    /// What was asked for is still to be done: an event is on its way to a broker.
+    pub is_accepted: bool,
     /// Content type of the body.
     pub content_type: &'static str,
     /// The body.
@@ -356,12 +374,18 @@ pub enum Body {
 impl Reply {
     /// A reply that is bytes for the sender alone.
     pub fn bytes(body: Body) -> Self {
-        Self { content_type: "application/octet-stream", body }
+        Self { is_accepted: false, content_type: "application/octet-stream", body }
     }
 
     /// A reply that is JSON.
     pub fn json(body: Bytes) -> Self {
-        Self { content_type: "application/json", body: Body::Whole(body) }
+        Self { is_accepted: false, content_type: "application/json", body: Body::Whole(body) }
+    }
+
+    /// What the sender of an event gets.
+    pub fn receipt(receipt: Receipt) -> Self {
+        let is_accepted = matches!(receipt, Receipt::Spooled | Receipt::Parked);
+        Self { is_accepted, ..Self::json(Bytes::from_static(b"{}")) }
     }
 }
 

@@ -1,25 +1,40 @@
 //! Storing events: in order, within a budget, each destination for itself.
 //!
-//! For one key and one destination at most one event is unacknowledged at a time, and turns
+//! There are two roads to a destination's broker. The short one is to send an event and wait for its
+//! acknowledgement ([`destination`]). What isn't acknowledged within its budget takes the long one: it queues on
+//! disk ([`backlog`]) and is published from there, in order, as soon as that works ([`drain`]). What a broker will
+//! never take is parked.
+//!
+//! For one key and one destination at most one event is unacknowledged at a time, on whichever road, and turns
 //! are taken in the order in which [`begin`] is called. Everything else is pipelined.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+mod backlog;
+mod circuit;
+mod destination;
+mod drain;
+mod lanes;
+mod shelf;
+mod window;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parking_lot::Mutex;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
-use tracing::{debug, info, warn};
+use parking_lot::RwLock;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tracing::warn;
 
+pub use self::destination::Destination;
+use self::destination::{Place, Way};
+pub use self::shelf::Shelf;
 use crate::message::{Event, Receipt, Refusal};
-use crate::sink::{self, Class, Sink};
+use crate::sink::Sink;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
-use crate::template::{self, Vars};
+use crate::template;
 
 /// A sink, and how long it may take.
 #[derive(Clone)]
@@ -41,150 +56,117 @@ pub struct Sinks {
     pub nats_core: Option<Timed>,
 }
 
+impl Sinks {
+    fn of(&self, name: &template::Destination) -> Option<&Timed> {
+        match name {
+            template::Destination::Kafka(_) => self.kafka.as_ref(),
+            template::Destination::Nats(_) => self.jetstream.as_ref(),
+            template::Destination::NatsCore(_) => self.nats_core.as_ref(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Timed> {
+        [&self.kafka, &self.jetstream, &self.nats_core].into_iter().flatten()
+    }
+}
+
 /// All destinations of a process; equal texts share one.
 pub struct Destinations {
     sinks: Sinks,
+    shelf: Option<Arc<Shelf>>,
     most: usize,
     /// How many events each destination may have in flight: its part of `http.max_events`.
     share: Arc<AtomicUsize>,
-    by_text: BTreeMap<String, Arc<Destination>>,
+    by_text: RwLock<BTreeMap<String, Arc<Destination>>>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
 }
 
 impl Destinations {
-    /// No destinations yet. `most` events are in flight at the most, over all of them.
-    pub fn new(sinks: Sinks, most: usize, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
-        Self { sinks, most, share: Arc::default(), by_text: BTreeMap::new(), metrics, health }
+    /// No destinations yet. `most` events are in flight at the most, over all of them. Without a shelf, what isn't
+    /// acknowledged in time is refused.
+    pub fn new(
+        sinks: Sinks,
+        shelf: Option<Arc<Shelf>>,
+        most: usize,
+        metrics: Arc<Metrics>,
+        health: Arc<Health>,
+    ) -> Self {
+        let by_text = RwLock::default();
+        Self { sinks, shelf, most, share: Arc::default(), by_text, metrics, health }
     }
 
     /// The destination of this text.
-    pub fn get(&mut self, text: &str) -> Result<Arc<Destination>, template::Error> {
-        if let Some(known) = self.by_text.get(text) {
+    pub fn get(&self, text: &str) -> Result<Arc<Destination>, template::Error> {
+        if let Some(known) = self.by_text.read().get(text) {
             return Ok(known.clone());
         }
         let name = template::Destination::parse(text)?;
-        let timed = match &name {
-            template::Destination::Kafka(_) => &self.sinks.kafka,
-            template::Destination::Nats(_) => &self.sinks.jetstream,
-            template::Destination::NatsCore(_) => &self.sinks.nats_core,
-        };
-        let Timed { sink, ack_timeout } = timed.clone().ok_or_else(|| template::Error {
+        let timed = self.sinks.of(&name).cloned().ok_or_else(|| template::Error {
             offset: 0,
             message: format!("`{text}` needs a broker that is not configured"),
             hint: Some("add a [nats] or a [kafka] table".to_owned()),
         })?;
-        let destination = Arc::new(Destination {
-            text: text.into(),
-            name,
-            sink,
-            ack_timeout,
-            lanes: Lanes::default(),
-            share: self.share.clone(),
-            in_flight: AtomicUsize::new(0),
-            failing: AtomicBool::new(false),
-            metrics: self.metrics.clone(),
-            health: self.health.clone(),
-        });
-        self.by_text.insert(text.to_owned(), destination.clone());
+        let destination = Arc::new(Destination::new(
+            (text, name),
+            timed,
+            self.shelf.clone(),
+            self.share.clone(),
+            self.metrics.clone(),
+            self.health.clone(),
+        ));
+        let mut by_text = self.by_text.write();
+        by_text.insert(text.to_owned(), destination.clone());
         // Equal parts, so that however many destinations are dead, there is room for those that live.
-        self.share.store(self.most.div_ceil(self.by_text.len()), Ordering::Relaxed);
+        self.share.store(self.most.div_ceil(by_text.len()), Ordering::Relaxed);
         Ok(destination)
     }
-}
 
-/// One configured destination: one queue, one share, one metric label.
-pub struct Destination {
-    text: Arc<str>,
-    name: template::Destination,
-    sink: Arc<dyn Sink>,
-    ack_timeout: Duration,
-    lanes: Lanes,
-    share: Arc<AtomicUsize>,
-    in_flight: AtomicUsize,
-    failing: AtomicBool,
-    metrics: Arc<Metrics>,
-    health: Arc<Health>,
-}
-
-impl Destination {
-    /// The configured text, which is also the metric label.
-    pub fn text(&self) -> &Arc<str> {
-        &self.text
+    /// What is kept on disk, if anything is.
+    pub fn shelf(&self) -> Option<&Arc<Shelf>> {
+        self.shelf.as_ref()
     }
 
-    /// The topic or subject for these values.
-    pub fn name(&self, vars: &Vars<'_>) -> String {
-        match &self.name {
-            template::Destination::Kafka(topic) => topic.render_topic(vars),
-            template::Destination::Nats(subject) | template::Destination::NatsCore(subject) => {
-                subject.render_subject(vars)
+    /// Publish what is queued on disk, from now on, and say which queues have no destination any more.
+    pub fn drain(&self, background: &mut JoinSet<()>) {
+        for destination in self.by_text.read().values() {
+            if let Some(draining) = drain::forever(destination) {
+                background.spawn(draining);
             }
         }
+        let Some(shelf) = &self.shelf else { return };
+        for queue in shelf.queues() {
+            let (text, records) = (queue.destination(), queue.len());
+            if records > 0 && !self.by_text.read().contains_key(&**text) {
+                warn!(destination = %text, records, "events are queued for a destination that is not configured any more; `hookbus replay --queue` publishes them");
+            }
+        }
+        background.spawn(shelf.clone().watch());
     }
 
-    /// Take a turn. What is called first is stored first.
-    fn enter(self: &Arc<Self>, key: Option<&Arc<str>>) -> Result<Turn, Refusal> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let mut turn = Turn { destination: self.clone(), key: None, wait: None };
-        if before >= self.share.load(Ordering::Relaxed) {
-            self.metrics.publish_failed(&self.text, "overloaded");
-            return Err(Refusal::Overloaded("events for one destination"));
-        }
-        if let Some(key) = key {
-            turn.wait = self.lanes.enter(key);
-            turn.key = Some(key.clone());
-        }
-        Ok(turn)
-    }
-
-    async fn store(
+    /// Publish what is queued for a destination that is not configured any more, until nothing is. Nothing to do for one
+    /// that is being drained already.
+    pub fn drain_left(
         &self,
-        mut turn: Turn,
-        name: &str,
-        event: &Event,
-        deadline: Instant,
-    ) -> Result<(), sink::Error> {
-        turn.wait(deadline).await?;
-        let began = Instant::now();
-        loop {
-            match self.sink.send(name, event, deadline).await {
-                Ok(()) => {
-                    self.metrics.published(&self.text, began.elapsed());
-                    self.works();
-                    return Ok(());
-                }
-                Err(error) => {
-                    self.metrics.publish_failed(&self.text, error.reason);
-                    let blip = error.class == Class::Blip;
-                    if !blip || timeout_at(deadline, self.sink.recovered()).await.is_err() {
-                        self.fails(event, &error);
-                        return Err(error);
-                    }
-                }
-            }
+        text: &str,
+    ) -> Result<Option<impl Future<Output = ()> + use<>>, template::Error> {
+        Ok(drain::once(&self.get(text)?))
+    }
+
+    /// Give up what waits for an acknowledgement: it goes to the disk, and so does all that comes after.
+    pub fn give_up(&self) {
+        for destination in self.by_text.read().values() {
+            destination.hold();
+        }
+        for timed in self.sinks.all() {
+            timed.sink.give_up();
         }
     }
 
-    fn works(&self) {
-        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
-            self.health.clear(&self.text);
-            info!(destination = %self.text, "stores events again");
-        }
-    }
-
-    /// The first failure is a warning, the following ones are for those who look closely.
-    fn fails(&self, event: &Event, error: &sink::Error) {
-        if error.class == Class::Reject {
-            warn!(destination = %self.text, id = %event.id, endpoint = %event.endpoint, %error, "an event can't be stored");
-        } else if self.failing.swap(true, Ordering::Relaxed) {
-            debug!(destination = %self.text, id = %event.id, endpoint = %event.endpoint, %error, "an event was not stored");
-        } else {
-            if error.reason != sink::DISCONNECTED {
-                // That is what health says by itself, until the connection is back.
-                self.health.report(&*self.text, error.to_string());
-            }
-            warn!(destination = %self.text, id = %event.id, endpoint = %event.endpoint, %error, "events are not stored");
+    /// Write what is kept on disk into the metrics.
+    pub fn report(&self) {
+        if let Some(shelf) = &self.shelf {
+            shelf.report();
         }
     }
 }
@@ -192,8 +174,15 @@ impl Destination {
 /// An event with its turn taken at each of its destinations.
 pub struct Publishing {
     event: Event,
-    parts: Vec<(Turn, String)>,
+    parts: Vec<Part>,
     began: Instant,
+}
+
+struct Part {
+    place: Place,
+    way: Way,
+    /// The topic or subject.
+    name: String,
 }
 
 /// Begin to store an event under the name that it has at each destination: take its turns, in the order of the calls.
@@ -201,113 +190,35 @@ pub fn begin(
     to: impl IntoIterator<Item = (Arc<Destination>, String)>,
     event: Event,
 ) -> Result<Publishing, Refusal> {
-    let parts = to
+    let mut parts = to
         .into_iter()
-        .map(|(destination, name)| Ok((destination.enter(event.key.as_ref())?, name)))
-        .collect::<Result<_, Refusal>>()?;
+        .map(|(destination, name)| {
+            let place = destination.enter(event.key.as_ref())?;
+            Ok(Part { place, way: Way::Waits, name })
+        })
+        .collect::<Result<Vec<_>, Refusal>>()?;
+    // Only now that there is a place at each of them: what is refused here should leave nothing on any disk.
+    for Part { place, way, name } in &mut parts {
+        *way = place.choose(name, &event);
+    }
     Ok(Publishing { event, parts, began: Instant::now() })
 }
 
 impl Publishing {
-    /// Wait until every destination has stored the event, or one can't.
+    /// Wait until every destination has stored the event or has it on disk, or one can't.
     pub async fn finish(self) -> Result<Receipt, Refusal> {
         let Self { event, mut parts, began } = self;
-        let store = async |(turn, name): (Turn, String)| {
-            let destination = turn.destination.clone();
-            let deadline = began + destination.ack_timeout;
-            destination.store(turn, &name, &event, deadline).await
-        };
+        let store = |part: Part| part.place.store(part.way, part.name, &event, began);
         match (parts.pop(), parts.is_empty()) {
-            (None, _) => return Ok(Receipt::Dropped),
+            (None, _) => Ok(Receipt::Dropped),
             (Some(only), true) => store(only).await,
             (Some(last), false) => {
                 parts.push(last);
-                join_all(parts.into_iter().map(store)).await.into_iter().collect()
-            }
-        }
-        .map(|()| Receipt::Stored)
-        .map_err(|error: sink::Error| Refusal::NotStored(error.reason))
-    }
-}
-
-/// Those who wait for their turn, by key.
-type Lines = Mutex<HashMap<Arc<str>, VecDeque<oneshot::Sender<()>>>>;
-
-/// Who is next, for every key that has an event in flight. Bounded by what is in flight.
-#[derive(Default)]
-struct Lanes {
-    shards: [Lines; 16],
-    hasher: RandomState,
-}
-
-impl Lanes {
-    fn shard(&self, key: &Arc<str>) -> &Lines {
-        let hash = self.hasher.hash_one(key);
-        &self.shards[(hash % self.shards.len() as u64) as usize]
-    }
-
-    /// Stand in line; nothing to wait for means that it is our turn.
-    fn enter(&self, key: &Arc<str>) -> Option<oneshot::Receiver<()>> {
-        let mut lanes = self.shard(key).lock();
-        if let Some(line) = lanes.get_mut(key) {
-            let (sender, receiver) = oneshot::channel();
-            line.push_back(sender);
-            return Some(receiver);
-        }
-        lanes.insert(key.clone(), VecDeque::new());
-        None
-    }
-
-    /// The turn is over: call the next one that is still waiting.
-    fn leave(&self, key: &Arc<str>) {
-        let mut lanes = self.shard(key).lock();
-        if let Some(line) = lanes.get_mut(key) {
-            while let Some(next) = line.pop_front() {
-                if next.send(()).is_ok() {
-                    return;
-                }
-            }
-            lanes.remove(key);
-        }
-    }
-}
-
-/// A place at a destination, and in the line of its key; given up when it is dropped.
-struct Turn {
-    destination: Arc<Destination>,
-    key: Option<Arc<str>>,
-    wait: Option<oneshot::Receiver<()>>,
-}
-
-impl Turn {
-    async fn wait(&mut self, deadline: Instant) -> Result<(), sink::Error> {
-        let Some(wait) = &mut self.wait else {
-            return Ok(());
-        };
-        // The one before calls us even when it fails: only the time can be an error.
-        if timeout_at(deadline, wait).await.is_ok() {
-            self.wait = None;
-            if Instant::now() < deadline {
-                return Ok(());
-            }
-        }
-        let destination = &self.destination;
-        destination.metrics.publish_failed(&destination.text, "queued");
-        Err(sink::Error::retry("queued", "an earlier event of this key was not stored in time"))
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        self.destination.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if let Some(key) = &self.key {
-            let is_our_turn = self.wait.as_mut().is_none_or(|wait| {
-                // The call may come at this very moment; then it must be passed on.
-                wait.close();
-                wait.try_recv().is_ok()
-            });
-            if is_our_turn {
-                self.destination.lanes.leave(key);
+                let receipts = join_all(parts.into_iter().map(store)).await;
+                // Whoever is told of one receipt is told of the worst.
+                receipts
+                    .into_iter()
+                    .try_fold(Receipt::Dropped, |worst, receipt| Ok(worst.max(receipt?)))
             }
         }
     }

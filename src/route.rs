@@ -57,9 +57,9 @@ impl Routes {
         endpoint: &Endpoint,
         default_event: &str,
         job: &str,
-        destinations: &mut Destinations,
+        destinations: &Destinations,
     ) -> Result<Self, Error> {
-        let mut all = |texts: &[String]| -> Result<Vec<_>, Error> {
+        let all = |texts: &[String]| -> Result<Vec<_>, Error> {
             texts.iter().map(|text| find(destinations, text)).collect()
         };
         let events = endpoint
@@ -177,7 +177,7 @@ impl AskRule {
     }
 }
 
-fn find(destinations: &mut Destinations, text: &str) -> Result<Arc<Destination>, Error> {
+fn find(destinations: &Destinations, text: &str) -> Result<Arc<Destination>, Error> {
     destinations.get(text).map_err(|error| Error { text: text.to_owned(), error })
 }
 

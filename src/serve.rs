@@ -18,10 +18,14 @@ use crate::admin;
 use crate::config::Config;
 use crate::nats::streams::{Finding, Findings};
 use crate::receive::{self, connection};
+use crate::spool;
 use crate::telemetry::health::Health;
 
 /// How long the start waits for brokers before it goes on without them.
 const START: Duration = Duration::from_secs(5);
+
+/// How long what is given up may take to reach the disk, and its senders their answers.
+const GIVING_UP: Duration = Duration::from_secs(5);
 
 /// How often the streams are looked at again.
 const LOOK: Duration = Duration::from_secs(10);
@@ -58,6 +62,9 @@ pub enum Error {
     /// Something in the configuration that only building it shows.
     #[error("{0}")]
     Config(String),
+    /// What couldn't be stored would have nowhere to go.
+    #[error(transparent)]
+    Spool(#[from] spool::Error),
     /// The streams of the server and the configuration contradict each other.
     #[error("{}", lines(.0))]
     Streams(Vec<Finding>),
@@ -71,7 +78,7 @@ impl Error {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Streams(_) => 2,
-            Self::Listen { .. } | Self::System(_) => 1,
+            Self::Listen { .. } | Self::Spool(_) | Self::System(_) => 1,
         }
     }
 }
@@ -102,7 +109,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
     };
-    let admin_router = admin::router(parts.bridge.clone(), parts.health.clone());
+    let admin_router =
+        admin::router(parts.bridge.clone(), parts.destinations.clone(), parts.health.clone());
     background.spawn(async move {
         // It answers until the very end.
         connection::serve(admin, admin_router, clock, ADMIN_CONNECTIONS, std::future::pending())
@@ -145,11 +153,17 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     };
     tokio::select! {
         () = drain => info!("stopped"),
-        _ = terminate.recv() => warn!("stopped at once, by a second signal"),
-        _ = interrupt.recv() => warn!("stopped at once, by a second signal"),
+        _ = terminate.recv() => at_once(),
+        _ = interrupt.recv() => at_once(),
     }
     background.shutdown().await;
     Ok(())
+}
+
+/// A second signal: what is in flight is nobody's any more. Ending in order could wait for a disk, or for a broker.
+fn at_once() -> ! {
+    warn!("stopped at once, by a second signal");
+    std::process::exit(1)
 }
 
 /// Connections that the admin listener takes.
@@ -186,7 +200,7 @@ async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
 
 impl Parts {
     /// Wait for what is in flight: connections first, then what goes on without one, such as copies
-    /// and the walks of senders that hung up. Then let the brokers' clients send what they hold.
+    /// and the walks of senders that hung up. What the brokers don't acknowledge by then goes to the disk.
     async fn drain(&self, public: JoinHandle<GracefulShutdown>, deadline: Instant) {
         let limits = &self.bridge.limits;
         let ended = async {
@@ -197,10 +211,22 @@ impl Parts {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if timeout_at(deadline, ended).await.is_err() {
-            warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
+        tokio::pin!(ended);
+        if timeout_at(deadline, &mut ended).await.is_err() {
+            info!(
+                in_flight = limits.in_flight(),
+                "what is not acknowledged yet is left to the disk"
+            );
+            self.destinations.give_up();
+            if timeout(GIVING_UP, ended).await.is_err() {
+                warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
+            }
         }
         self.flush(deadline).await;
+        if let Some(shelf) = self.destinations.shelf().cloned() {
+            // It waits for the disk; a panic in there would have nothing left to lose.
+            let _ = tokio::task::spawn_blocking(move || shelf.close()).await;
+        }
     }
 
     /// Tell the log and `/readyz` what was found.

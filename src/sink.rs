@@ -28,6 +28,9 @@ pub trait Sink: Send + Sync {
 
     /// Wait until it is worth trying again, after a [`Class::Blip`].
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Let everything that waits for an acknowledgement fail now, as far as that is possible.
+    fn give_up(&self) {}
 }
 
 /// Whose fault it is that an event isn't stored.

@@ -17,6 +17,7 @@
 //! ```text
 //! DIR/lock                              held while a process has the spool open
 //! DIR/format                            "hookbus spool 1"
+//! DIR/probe                             there for a moment, to see whether the disk is well again
 //! DIR/queues/NAME/                      one for each destination; NAME is its text, made readable, and its hash
 //! DIR/queues/NAME/destination           the configured text
 //! DIR/queues/NAME/SEQUENCE.segment      a segment, named after its first record: see `segment`
@@ -43,7 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -84,7 +85,7 @@ pub struct Spool {
     shared: Arc<Shared>,
     logs: Logs,
     parked: Arc<Log>,
-    writer: Option<JoinHandle<()>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
     /// Last, so that the directory is given up last.
     _lock: File,
 }
@@ -159,8 +160,14 @@ impl Spool {
             let thread = thread::Builder::new().name("spool".to_owned());
             thread.spawn(move || shared.run(&logs)).map_err(failed)?
         };
-        let spool =
-            Self { directory: queues, shared, logs, parked, writer: Some(writer), _lock: lock };
+        let spool = Self {
+            directory: queues,
+            shared,
+            logs,
+            parked,
+            writer: Mutex::new(Some(writer)),
+            _lock: lock,
+        };
         Ok((spool, damage))
     }
 
@@ -197,6 +204,32 @@ impl Spool {
         self.shared.damaged.load(Ordering::Relaxed)
     }
 
+    /// Try whether something could be kept now. Blocks its thread.
+    pub fn probe(&self) -> Result<(), Error> {
+        if self.bytes() + self.shared.segment > self.shared.limit {
+            return Err(Error::Full);
+        }
+        let (disk, path) = (&self.shared.disk, self.directory.with_file_name("probe"));
+        let began = Instant::now();
+        let tried = disk::remove(&path)
+            .and_then(|()| disk.create(&path))
+            .and_then(|file| disk.write(&file, &[0; 4_096]).and_then(|()| disk.sync(&file)));
+        let _ = disk::remove(&path);
+        match tried {
+            Ok(()) if began.elapsed() > self.shared.sync_timeout => Err(Error::Slow),
+            Ok(()) => Ok(()),
+            Err(error) => Err(Error::io("can't write to the spool", error)),
+        }
+    }
+
+    /// Finish what was begun, and take nothing more. Blocks until that is on disk.
+    pub fn close(&self) {
+        self.shared.stop();
+        if let Some(writer) = self.writer.lock().take() {
+            let _ = writer.join();
+        }
+    }
+
     /// How often something was synced since it was opened.
     pub fn syncs(&self) -> u64 {
         self.shared.disk.syncs()
@@ -205,10 +238,7 @@ impl Spool {
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        self.shared.stop();
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.close();
     }
 }
 

@@ -26,14 +26,13 @@ pub(super) async fn store(
         Err(refusal) => Err(refusal),
     };
     let fate = match &result {
-        Ok(Receipt::Stored) => "stored",
-        Ok(Receipt::Dropped) => "dropped",
+        Ok(receipt) => receipt.as_str(),
         Err(_) => "refused",
     };
     Done {
         id: Some(id),
         outcome: None,
-        result: result.map(|_| Reply::json(Bytes::from_static(b"{}"))),
+        result: result.map(Reply::receipt),
         label: about.label,
         kind: Some("event"),
         fate,

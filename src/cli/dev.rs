@@ -79,7 +79,8 @@ async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
     let admin =
         if TcpListener::bind(ADMIN).is_ok() { ADMIN } else { SocketAddr::new(ADMIN.ip(), 0) };
     let text = settings(listen, admin, nats.url(), brokers.as_deref());
-    let config = settle(load::parse("hookbus dev", &text, |_| None))?;
+    let mut config = settle(load::parse("hookbus dev", &text, |_| None))?;
+    config.spool.dir = nats.folder().join("spool");
     telemetry::init(&config.log);
 
     let monitor = nats.monitor().to_owned();

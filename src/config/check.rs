@@ -173,7 +173,7 @@ impl Checks<'_, '_, '_> {
             self.error(
                 node.get("max_bytes"),
                 "`max_bytes` can't be zero: nothing could ever be kept",
-                "write a size such as \"10GiB\"",
+                "write a size such as \"10GiB\", or `enabled = false` to do without a spool",
             );
         }
         if spool.dir.as_os_str().is_empty() {

@@ -3,11 +3,13 @@
 use std::pin::Pin;
 use std::time::SystemTime;
 
+use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::timeout_at;
 
 use super::*;
 use crate::message::Trace;
-use crate::sink::Sending;
+use crate::sink::{self, Sending};
 
 /// A sink that tells what it is handed, and acknowledges when it is told to.
 struct Manual {
@@ -50,7 +52,7 @@ impl Bench {
         let sink = Arc::new(Manual { handed: sender, error: Mutex::new(None) });
         let timed = Timed { sink: sink.clone(), ack_timeout: BUDGET };
         let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
-        let mut all = Destinations::new(sinks, most, Arc::default(), Arc::default());
+        let all = Destinations::new(sinks, None, most, Arc::default(), Arc::default());
         let destination = all.get("nats:events").unwrap();
         Self { sink, destination, handed }
     }
@@ -100,7 +102,7 @@ async fn one_key_is_stored_one_by_one_in_the_order_of_the_turns() {
     for task in waiting {
         assert_eq!(task.await.unwrap(), Ok(Receipt::Stored));
     }
-    assert!(bench.destination.lanes.shards.iter().all(|lines| lines.lock().is_empty()));
+    assert!(bench.destination.lanes.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,7 +182,7 @@ fn equal_texts_share_a_destination_and_all_share_the_room() {
     let bench = Bench::new(10);
     let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
     let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
-    let mut all = Destinations::new(sinks, 10, Arc::default(), Arc::default());
+    let all = Destinations::new(sinks, None, 10, Arc::default(), Arc::default());
     let one = all.get("nats:a").unwrap();
     assert_eq!(one.share.load(Ordering::Relaxed), 10);
     assert!(Arc::ptr_eq(&one, &all.get("nats:a").unwrap()));

@@ -24,6 +24,9 @@ pub(super) fn of(done: Done) -> Response {
                 message::Body::Stream(stream) => Body::from_stream(stream),
             };
             let mut response = Response::new(body);
+            if reply.is_accepted {
+                *response.status_mut() = StatusCode::ACCEPTED;
+            }
             response
                 .headers_mut()
                 .insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));

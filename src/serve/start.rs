@@ -17,12 +17,13 @@ use crate::inbox::{Inbox, OnLoss};
 use crate::limit::Limits;
 use crate::nats::streams::Needs;
 use crate::nats::{self, Link, Settings};
-use crate::publish::{Destinations, Sinks, Timed};
+use crate::publish::{Destinations, Shelf, Sinks, Timed};
 use crate::route::Routes;
 use crate::sink::jetstream::JetStream;
 use crate::sink::kafka::{self, Kafka};
 use crate::sink::nats_core::NatsCore;
 use crate::source;
+use crate::spool::Spool;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -30,6 +31,7 @@ use crate::telemetry::metrics::Metrics;
 pub(super) struct Parts {
     pub(super) bridge: Arc<Bridge>,
     pub(super) endpoints: BTreeMap<String, Arc<Endpoint>>,
+    pub(super) destinations: Arc<Destinations>,
     pub(super) health: Arc<Health>,
     pub(super) needs: Needs,
     /// The connection that events are stored over.
@@ -85,15 +87,21 @@ impl Parts {
             background.spawn(create_topics(settings.clone(), health.clone()));
         }
 
-        let mut destinations =
-            Destinations::new(sinks, config.http.max_events, metrics.clone(), health.clone());
+        let shelf = shelf(&config.spool, &metrics, &health)?;
+        let destinations = Arc::new(Destinations::new(
+            sinks,
+            shelf,
+            config.http.max_events,
+            metrics.clone(),
+            health.clone(),
+        ));
         let mut endpoints = BTreeMap::new();
         for (tag, (endpoint, name)) in (0..).zip(config.endpoints.iter().zip(&names)) {
             let routes = Routes::new(
                 endpoint,
                 config.event_destination(),
                 config.job_destination(),
-                &mut destinations,
+                &destinations,
             )
             .map_err(|error| Error::Config(format!("endpoint `{name}`: {error}")))?;
             if routes.has_fallback() {
@@ -117,7 +125,9 @@ impl Parts {
             answers: Answers::default(),
             metrics,
         });
-        Ok(Arc::new(Self { bridge, endpoints, health, needs: Needs::new(config), events, kafka }))
+        destinations.drain(background);
+        let needs = Needs::new(config);
+        Ok(Arc::new(Self { bridge, endpoints, destinations, health, needs, events, kafka }))
     }
 
     /// Wait until there was an attempt to connect for events. Returns whether it succeeded.
@@ -157,6 +167,22 @@ impl Parts {
             let _ = tokio::task::spawn_blocking(move || kafka.flush(left)).await;
         }
     }
+}
+
+/// Open the spool, if there is to be one.
+fn shelf(
+    settings: &config::Spool,
+    metrics: &Arc<Metrics>,
+    health: &Arc<Health>,
+) -> Result<Option<Arc<Shelf>>, Error> {
+    if !settings.enabled {
+        return Ok(None);
+    }
+    let (spool, damages) = Spool::open(settings)?;
+    for damage in damages {
+        warn!(%damage, "a part of the spool was set aside");
+    }
+    Ok(Some(Arc::new(Shelf::new(spool, metrics.clone(), health.clone()))))
 }
 
 /// What all NATS connections have in common.

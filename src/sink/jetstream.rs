@@ -74,6 +74,10 @@ impl Sink for JetStream {
             link.connected().await;
         })
     }
+
+    fn give_up(&self) {
+        self.inbox.lost();
+    }
 }
 
 /// A PubAck: where the event was stored, or why not.

@@ -17,7 +17,7 @@ use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{
-    BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer,
+    BaseRecord, DeliveryResult, Producer as _, ProducerContext, PurgeConfig, ThreadedProducer,
 };
 use rdkafka::statistics::Statistics;
 use tokio::sync::oneshot;
@@ -231,6 +231,10 @@ impl Sink for Kafka {
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         // librdkafka retries by itself and reports no blips.
         Box::pin(std::future::ready(()))
+    }
+
+    fn give_up(&self) {
+        self.producer.load().purge(PurgeConfig::default().queue().inflight());
     }
 }
 

@@ -134,6 +134,10 @@ impl Log {
         self.state.lock().records
     }
 
+    pub(super) fn next(&self) -> u64 {
+        self.state.lock().next
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         let state = self.state.lock();
         state.segments.iter().map(|segment| segment.bytes).sum()

@@ -69,6 +69,11 @@ impl Queue {
         self.log.done(position);
     }
 
+    /// The sequence of the next record; those that are there have lower ones.
+    pub fn next(&self) -> u64 {
+        self.log.next()
+    }
+
     /// Records that are not done.
     pub fn len(&self) -> u64 {
         self.log.records()

@@ -13,6 +13,8 @@ pub struct Health {
     draining: AtomicBool,
     /// There are answers that need no broker.
     can_fall_back: AtomicBool,
+    /// Events can be kept on disk.
+    can_keep: AtomicBool,
     /// By broker and by the connection to it.
     brokers: Mutex<BTreeMap<&'static str, BTreeMap<&'static str, bool>>>,
     problems: Mutex<BTreeMap<String, String>>,
@@ -50,6 +52,11 @@ impl Health {
         self.can_fall_back.store(can, Ordering::Relaxed);
     }
 
+    /// Events can be kept on disk, or not.
+    pub fn set_can_keep(&self, can: bool) {
+        self.can_keep.store(can, Ordering::Relaxed);
+    }
+
     /// The start is over: all is connected, or was waited for long enough.
     pub fn set_started(&self) {
         self.started.store(true, Ordering::Relaxed);
@@ -70,6 +77,11 @@ impl Health {
         self.problems.lock().remove(subject);
     }
 
+    /// Whether something can be served while no broker is there.
+    fn can_do_without(&self) -> bool {
+        self.can_fall_back.load(Ordering::Relaxed) || self.can_keep.load(Ordering::Relaxed)
+    }
+
     /// Whether to send traffic here, and the text that says why.
     pub fn readiness(&self) -> (bool, String) {
         let brokers = self.brokers.lock();
@@ -78,7 +90,7 @@ impl Health {
             Some("stopping")
         } else if !self.started.load(Ordering::Relaxed) {
             Some("starting")
-        } else if !any_up && !brokers.is_empty() && !self.can_fall_back.load(Ordering::Relaxed) {
+        } else if !any_up && !brokers.is_empty() && !self.can_do_without() {
             Some("nothing can be served: no broker is connected")
         } else {
             None

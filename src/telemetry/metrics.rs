@@ -72,6 +72,11 @@ pub struct Metrics {
     in_flight: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
     broker_connected: Family<BrokerLabels, Gauge>,
+    spool_records: Family<DestinationLabels, Gauge>,
+    spool_bytes: Gauge<u64, AtomicU64>,
+    spool_oldest_seconds: Gauge<f64, AtomicU64>,
+    spool_damaged: Gauge<u64, AtomicU64>,
+    parked_records: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -89,6 +94,11 @@ impl Default for Metrics {
             in_flight: Family::default(),
             in_flight_bytes: Gauge::default(),
             broker_connected: Family::default(),
+            spool_records: Family::default(),
+            spool_bytes: Gauge::default(),
+            spool_oldest_seconds: Gauge::default(),
+            spool_damaged: Gauge::default(),
+            parked_records: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("webhooks", "Webhooks by what became of them", metrics.webhooks.clone());
@@ -141,6 +151,31 @@ impl Default for Metrics {
             "broker_connected",
             "Whether there is a connection: 1 or 0",
             metrics.broker_connected.clone(),
+        );
+        registry.register(
+            "spool_records",
+            "Events that queue on disk for a destination",
+            metrics.spool_records.clone(),
+        );
+        registry.register(
+            "spool_bytes",
+            "Bytes that queued and parked events take on disk",
+            metrics.spool_bytes.clone(),
+        );
+        registry.register(
+            "spool_oldest_seconds",
+            "How long the oldest queued event has been waiting, in seconds",
+            metrics.spool_oldest_seconds.clone(),
+        );
+        registry.register(
+            "spool_damaged",
+            "Damaged parts of the spool that were set aside since the start",
+            metrics.spool_damaged.clone(),
+        );
+        registry.register(
+            "parked_records",
+            "Events on disk that their destination will never take",
+            metrics.parked_records.clone(),
         );
         metrics
     }
@@ -229,5 +264,24 @@ impl Metrics {
     /// Whether a broker is connected.
     pub fn set_connected(&self, broker: &'static str, connected: bool) {
         self.broker_connected.get_or_create(&BrokerLabels { broker }).set(connected.into());
+    }
+
+    /// How many events queue on disk for a destination.
+    pub fn set_spooled(&self, destination: &Arc<str>, records: u64) {
+        let labels = DestinationLabels { destination: Shared(destination.clone()) };
+        let records = i64::try_from(records).unwrap_or(i64::MAX);
+        self.spool_records.get_or_create(&labels).set(records);
+    }
+
+    /// What the spool takes, since when its oldest event has been waiting, and how often something of it was damaged.
+    pub fn set_spool(&self, bytes: u64, oldest: Duration, damaged: u64) {
+        self.spool_bytes.set(bytes);
+        self.spool_oldest_seconds.set(oldest.as_secs_f64());
+        self.spool_damaged.set(damaged);
+    }
+
+    /// How many events are parked.
+    pub fn set_parked(&self, records: u64) {
+        self.parked_records.set(records);
     }
 }

@@ -55,6 +55,7 @@ exit "$code"
 pub(super) struct NatsServer {
     watchdog: Child,
     lifeline: Option<ChildStdin>,
+    folder: PathBuf,
     log: File,
     addresses: Addresses,
 }
@@ -77,6 +78,11 @@ impl NatsServer {
             }
             started => started,
         }
+    }
+
+    /// Where other things may be kept that go with it.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     async fn start_at(program: &Path, port: impl Fn(u16) -> i32) -> Result<Self, Failure> {
@@ -113,6 +119,7 @@ impl NatsServer {
         let mut server = Self {
             watchdog,
             lifeline,
+            folder: folder.to_owned(),
             log,
             addresses: Addresses { nats: Vec::new(), monitoring: Vec::new() },
         };

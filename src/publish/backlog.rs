@@ -1,0 +1,165 @@
+//! The queue of a destination on disk, and which keys it holds.
+//!
+//! An event may be sent directly only while no event of its key is queued. The keys themselves would need memory
+//! without a bound, so their hashes are counted in a table of a fixed size: two keys in one place make an event take
+//! the long road without need, and never the short one too early.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::spool::{self, Appending, Position, Queue, Record};
+
+/// Places of the table; 256 KiB while something is queued.
+const PLACES: usize = 1 << 16;
+
+pub(super) struct Backlog {
+    queue: Queue,
+    /// There may be something in it.
+    is_active: AtomicBool,
+    /// The drain can't read it.
+    is_stuck: AtomicBool,
+    /// Records below this sequence are of an earlier process, so that nobody knows their keys.
+    ours: u64,
+    held: Mutex<Held>,
+    hasher: RandomState,
+}
+
+#[derive(Default)]
+struct Held {
+    /// How many queued records have a key of this place.
+    table: Option<Box<[u32]>>,
+    /// Records that took their place, and are not known to be on disk yet.
+    appending: usize,
+    /// Records of an earlier process may be left.
+    is_old: bool,
+}
+
+impl Backlog {
+    pub(super) fn new(queue: Queue) -> Self {
+        let is_old = !queue.is_empty();
+        Self {
+            is_active: AtomicBool::new(is_old),
+            is_stuck: AtomicBool::new(false),
+            ours: queue.next(),
+            held: Mutex::new(Held { is_old, ..Held::default() }),
+            hasher: RandomState::new(),
+            queue,
+        }
+    }
+
+    pub(super) fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    fn place(&self, key: &str) -> usize {
+        self.hasher.hash_one(key) as usize % PLACES
+    }
+
+    /// Whether an event of this key has to queue. Whoever asks has the turn of its key.
+    pub(super) fn holds(&self, key: Option<&Arc<str>>) -> bool {
+        // What made it active left the lane of this key before we entered it.
+        let (true, Some(key)) = (self.is_active.load(Ordering::Relaxed), key) else {
+            return false;
+        };
+        let held = self.held.lock();
+        held.is_old || held.table.as_ref().is_some_and(|table| table[self.place(key)] > 0)
+    }
+
+    /// Whether somebody tries the destination with what is queued.
+    pub(super) fn is_tried(&self) -> bool {
+        !self.queue.is_empty() && !self.is_stuck.load(Ordering::Relaxed)
+    }
+
+    /// The drain can't read it, or can again.
+    pub(super) fn set_stuck(&self, is_stuck: bool) {
+        self.is_stuck.store(is_stuck, Ordering::Relaxed);
+    }
+
+    /// Take the next place. From now on later events of its key queue behind it.
+    pub(super) fn begin(self: &Arc<Self>, record: &Record) -> Result<Keeping, spool::Error> {
+        let place = record.event.key.as_ref().map(|key| self.place(key));
+        {
+            let mut held = self.held.lock();
+            self.is_active.store(true, Ordering::Relaxed);
+            held.appending += 1;
+            if let Some(place) = place {
+                let table = held.table.get_or_insert_with(|| vec![0; PLACES].into());
+                table[place] = table[place].saturating_add(1);
+            }
+        }
+        let mut keeping = Keeping { backlog: self.clone(), place, appending: None };
+        keeping.appending = Some(self.queue.begin(record)?);
+        Ok(keeping)
+    }
+
+    /// A record is published, or parked: it needn't be kept.
+    pub(super) fn done(&self, position: Position, key: Option<&Arc<str>>) {
+        self.queue.done(position);
+        let is_ours = position.sequence() >= self.ours;
+        let place = key.filter(|_| is_ours).map(|key| self.place(key));
+        self.release(place, false);
+    }
+
+    /// Whether a record is of an earlier process.
+    pub(super) fn is_old(&self, position: Position) -> bool {
+        position.sequence() < self.ours
+    }
+
+    /// All records of earlier processes are done.
+    pub(super) fn old_is_over(&self) {
+        let mut held = self.held.lock();
+        held.is_old = false;
+        self.rest(&mut held);
+    }
+
+    fn release(&self, place: Option<usize>, is_appended: bool) {
+        let mut held = self.held.lock();
+        held.appending -= usize::from(is_appended);
+        if let (Some(table), Some(place)) = (&mut held.table, place) {
+            table[place] = table[place].saturating_sub(1);
+        }
+        self.rest(&mut held);
+    }
+
+    /// With nothing queued and nothing on its way there, nobody has to look at the table.
+    fn rest(&self, held: &mut Held) {
+        if held.appending == 0 && !held.is_old && self.queue.is_empty() {
+            held.table = None;
+            self.is_active.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A record that has its place, and is on its way to the disk.
+pub(super) struct Keeping {
+    backlog: Arc<Backlog>,
+    place: Option<usize>,
+    appending: Option<Appending>,
+}
+
+impl Keeping {
+    /// Wait until it is synced.
+    pub(super) async fn finish(mut self) -> Result<(), spool::Error> {
+        let Some(appending) = self.appending.take() else {
+            return Err(spool::Error::Closed);
+        };
+        // What is given up halfway may be on disk or not: its key counts as queued until nothing is.
+        let place = self.place.take();
+        let result = appending.finish().await;
+        // The same goes for what was too slow. What is there is called done by the drain.
+        if !matches!(result, Ok(_) | Err(spool::Error::Slow)) {
+            self.place = place;
+        }
+        result.map(|_| ())
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        let place = self.place.take_if(|_| self.appending.is_none());
+        self.backlog.release(place, true);
+    }
+}

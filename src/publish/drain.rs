@@ -1,0 +1,261 @@
+//! Publishing what is queued on disk, in order, as soon as the broker takes it.
+//!
+//! For each key one record at a time is unacknowledged, the others of the window are sent beside it. A record stays in
+//! the queue until it is acknowledged or parked, so that nothing is lost however this ends. While the destination
+//! fails, one record at a time is tried.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::destination::{Destination, OnDisk};
+use super::window::{Waiting, Window};
+use crate::sink::{self, Class};
+use crate::spool::{self, Position, Reader, Record};
+
+/// What is in flight at the same time: enough to keep a broker busy, few enough for live traffic to get through.
+const RECORDS: usize = 256;
+const BYTES: usize = 4 << 20;
+
+/// The pauses between attempts while a destination fails.
+const SHORTEST: Duration = Duration::from_millis(100);
+const LONGEST: Duration = Duration::from_secs(2);
+/// How often the log says that it still fails.
+const SAY: Duration = Duration::from_secs(60);
+/// The pause after the disk couldn't be read.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// Publish whatever is queued for a destination, now and later. Nothing for one that is not kept on disk, or that
+/// is being drained already.
+pub(super) fn forever(destination: &Arc<Destination>) -> Option<impl Future<Output = ()> + use<>> {
+    Drain::new(destination.clone()).map(|drain| drain.run(Until::Stopped))
+}
+
+/// Publish what is queued for a destination until nothing is.
+pub(super) fn once(destination: &Arc<Destination>) -> Option<impl Future<Output = ()> + use<>> {
+    Drain::new(destination.clone()).map(|drain| drain.run(Until::Empty))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    Stopped,
+    Empty,
+}
+
+type Batch = Result<Vec<(Position, Record)>, spool::Error>;
+type Reading = Pin<Box<dyn Future<Output = (Reader<Record>, Batch)> + Send>>;
+type Sent = (Waiting, Instant, Result<(), sink::Error>);
+type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+struct Drain {
+    destination: Arc<Destination>,
+    window: Window,
+    /// Bytes in flight.
+    bytes: usize,
+    /// Records of an earlier process in the window.
+    old: usize,
+    /// All of those are read.
+    is_old_read: bool,
+    pace: Pace,
+}
+
+impl Drain {
+    fn new(destination: Arc<Destination>) -> Option<Self> {
+        let disk = destination.disk.as_ref()?;
+        if disk.is_drained.swap(true, Ordering::Relaxed) {
+            return None;
+        }
+        let sink = destination.sink.clone();
+        // What was left by an earlier process waits for the first connection.
+        let pause: Pause = Box::pin(async move { sink.recovered().await });
+        let pace = Pace { most: 1, pause: Some(pause), next: SHORTEST, said: Instant::now() };
+        let window = Window::default();
+        Some(Self { destination, window, bytes: 0, old: 0, is_old_read: false, pace })
+    }
+
+    async fn run(mut self, until: Until) {
+        let destination = self.destination.clone();
+        let Some(disk) = &destination.disk else { return };
+        let queue = disk.backlog.queue();
+        let mut in_flight = FuturesUnordered::new();
+        let mut reader = Some(queue.reader());
+        let mut reading = None;
+        while until == Until::Stopped || !queue.is_empty() {
+            while self.may_send(in_flight.len())
+                && let Some(waiting) = self.window.next()
+            {
+                self.bytes += waiting.size();
+                in_flight.push(send(destination.clone(), waiting));
+            }
+            if self.window.has_room()
+                && let Some(reader) = reader.take()
+            {
+                reading = Some(read(reader, self.window.room()));
+            }
+            tokio::select! {
+                Some(sent) = in_flight.next() => self.settle(disk, sent).await,
+                (back, batch) = ready(&mut reading) => {
+                    (reader, reading) = (Some(back), None);
+                    self.take(disk, batch);
+                }
+                () = ready(&mut self.pace.pause) => self.pace.pause = None,
+            }
+        }
+    }
+
+    fn may_send(&self, in_flight: usize) -> bool {
+        in_flight < self.pace.most
+            && (self.bytes < BYTES || in_flight == 0)
+            && self.pace.pause.is_none()
+            && !self.destination.is_held()
+    }
+
+    /// Records came from the disk.
+    fn take(&mut self, disk: &OnDisk, batch: Batch) {
+        let batch = match batch {
+            Ok(batch) => batch,
+            Err(error) => {
+                warn!(destination = %self.destination.text(), %error, "events on disk can't be read; trying on");
+                disk.backlog.set_stuck(true);
+                disk.shelf.note(Some(&error));
+                return;
+            }
+        };
+        disk.backlog.set_stuck(false);
+        for (position, record) in batch {
+            let is_old = disk.backlog.is_old(position);
+            self.old += usize::from(is_old);
+            // There are no older ones behind.
+            self.is_old_read |= !is_old;
+            self.window.add(Waiting { position, record });
+        }
+        self.check_old(disk);
+    }
+
+    fn check_old(&mut self, disk: &OnDisk) {
+        if self.old == 0 && (self.is_old_read || disk.backlog.queue().is_empty()) {
+            disk.backlog.old_is_over();
+        }
+    }
+
+    /// An attempt ended.
+    async fn settle(&mut self, disk: &OnDisk, (waiting, began, result): Sent) {
+        self.bytes -= waiting.size();
+        let error = match result {
+            Ok(()) => {
+                self.destination.metrics.published(self.destination.text(), began.elapsed());
+                self.destination.works();
+                self.pace.go_on();
+                return self.done(disk, waiting);
+            }
+            Err(error) => error,
+        };
+        self.destination.metrics.publish_failed(self.destination.text(), error.reason);
+        self.destination.fails(&waiting.record.event, &error);
+        if error.class == Class::Reject {
+            let record = waiting.record.clone();
+            if disk.shelf.park(self.destination.text(), record, &error).await.is_ok() {
+                return self.done(disk, waiting);
+            }
+        }
+        self.window.again(waiting);
+        self.pace.slow_down(&self.destination, disk, error);
+    }
+
+    fn done(&mut self, disk: &OnDisk, waiting: Waiting) {
+        self.window.done(&waiting);
+        disk.backlog.done(waiting.position, waiting.key());
+        if disk.backlog.is_old(waiting.position) {
+            self.old -= 1;
+            self.check_old(disk);
+        }
+        if self.window.is_empty() && disk.backlog.queue().is_empty() {
+            info!(destination = %self.destination.text(), "all that was queued on disk is published");
+        }
+    }
+}
+
+impl Drop for Drain {
+    fn drop(&mut self) {
+        if let Some(disk) = &self.destination.disk {
+            disk.is_drained.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// How fast it goes.
+struct Pace {
+    /// How many records may be in flight.
+    most: usize,
+    pause: Option<Pause>,
+    /// The length of the next pause.
+    next: Duration,
+    /// When the log said last that it fails.
+    said: Instant,
+}
+
+impl Pace {
+    fn go_on(&mut self) {
+        self.most = RECORDS;
+        self.next = SHORTEST;
+    }
+
+    fn slow_down(&mut self, destination: &Arc<Destination>, disk: &OnDisk, error: sink::Error) {
+        if self.most > 1 {
+            self.said = Instant::now();
+        } else if self.said.elapsed() >= SAY {
+            self.said = Instant::now();
+            let queue = disk.backlog.queue();
+            let waiting =
+                queue.oldest().and_then(|time| SystemTime::now().duration_since(time).ok());
+            let seconds = waiting.unwrap_or_default().as_secs();
+            warn!(destination = %destination.text(), %error, records = queue.len(), seconds, "events still queue on disk");
+        }
+        self.most = 1;
+        if self.pause.is_some() {
+            return;
+        }
+        let (destination, time) = (destination.clone(), self.next);
+        self.next = (self.next * 2).min(LONGEST);
+        self.pause = Some(Box::pin(async move {
+            tokio::time::sleep(time).await;
+            if error.class == Class::Blip {
+                destination.sink.recovered().await;
+            }
+        }));
+    }
+}
+
+/// What comes of something that may not have begun.
+async fn ready<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn send(destination: Arc<Destination>, waiting: Waiting) -> Sent {
+    let began = Instant::now();
+    let deadline = began + destination.ack_timeout;
+    let Record { name, event } = &waiting.record;
+    let result = destination.sink.send(name, event, deadline).await;
+    (waiting, began, result)
+}
+
+/// The next records, as soon as there are some.
+fn read(mut reader: Reader<Record>, (records, bytes): (usize, usize)) -> Reading {
+    Box::pin(async move {
+        reader.ready().await;
+        let batch = reader.read(records, bytes).await;
+        if batch.is_err() {
+            tokio::time::sleep(READ_AGAIN).await;
+        }
+        (reader, batch)
+    })
+}

@@ -1,0 +1,136 @@
+//! What is kept on disk, as this process sees it: its queues, what is parked, and whether the disk is well.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{info, warn};
+
+use super::backlog::Keeping;
+use crate::message::Event;
+use crate::sink;
+use crate::spool::{self, Parked, Parking, Queue, Record, Spool};
+use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+
+/// How often a disk in trouble is tried.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The subject of the disk's problems in `/readyz`.
+const SPOOL: &str = "spool";
+
+/// The spool, and what is said of it.
+pub struct Shelf {
+    spool: Arc<Spool>,
+    parking: Parking,
+    is_troubled: AtomicBool,
+    metrics: Arc<Metrics>,
+    health: Arc<Health>,
+}
+
+impl Shelf {
+    /// A spool that is open.
+    pub fn new(spool: Spool, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
+        health.set_can_keep(true);
+        let parking = spool.parked();
+        let is_troubled = AtomicBool::new(false);
+        Self { spool: Arc::new(spool), parking, is_troubled, metrics, health }
+    }
+
+    /// The queue of a destination.
+    pub(super) fn queue(&self, destination: &str) -> Queue {
+        self.spool.queue(destination)
+    }
+
+    /// All queues, also those of destinations that are not configured any more.
+    pub fn queues(&self) -> Vec<Queue> {
+        self.spool.queues()
+    }
+
+    /// What no destination takes.
+    pub fn parking(&self) -> &Parking {
+        &self.parking
+    }
+
+    /// Wait until a record is synced.
+    pub(super) async fn keep(&self, keeping: Keeping) -> Result<(), spool::Error> {
+        let kept = keeping.finish().await;
+        self.note(kept.as_ref().err());
+        kept
+    }
+
+    /// Keep an event that `destination` will never take.
+    pub(super) async fn park(
+        &self,
+        destination: &Arc<str>,
+        record: Record,
+        error: &sink::Error,
+    ) -> Result<(), spool::Error> {
+        let Event { id, endpoint, .. } = &record.event;
+        let (id, endpoint) = (id.clone(), endpoint.clone());
+        let parked = Parked {
+            destination: destination.clone(),
+            reason: error.reason.into(),
+            detail: (*error.detail).into(),
+            record,
+        };
+        let kept = self.parking.park(&parked).await;
+        self.note(kept.as_ref().err());
+        if kept.is_ok() {
+            warn!(%destination, %id, %endpoint, %error, "an event was parked; see `hookbus replay --list`");
+        }
+        kept.map(|_| ())
+    }
+
+    /// The first trouble is said, and its end; between them, `/readyz` says it.
+    pub(super) fn note(&self, error: Option<&spool::Error>) {
+        let Some(error) = error else {
+            if self.is_troubled.load(Ordering::Relaxed)
+                && self.is_troubled.swap(false, Ordering::Relaxed)
+            {
+                self.health.clear(SPOOL);
+                self.health.set_can_keep(true);
+                info!("the spool keeps events again");
+            }
+            return;
+        };
+        self.health.report(SPOOL, error.to_string());
+        self.health.set_can_keep(false);
+        if !self.is_troubled.swap(true, Ordering::Relaxed) {
+            warn!(%error, "events can't be kept on disk");
+        }
+    }
+
+    /// Try a disk in trouble from time to time: without traffic nobody else would see that it is well again.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut time = interval(LOOK);
+        time.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            time.tick().await;
+            if self.is_troubled.load(Ordering::Relaxed) {
+                let spool = self.spool.clone();
+                if let Ok(probed) = tokio::task::spawn_blocking(move || spool.probe()).await {
+                    self.note(probed.as_ref().err());
+                }
+            }
+        }
+    }
+
+    /// Write what is kept into the metrics.
+    pub(super) fn report(&self) {
+        let queues = self.spool.queues();
+        for queue in &queues {
+            self.metrics.set_spooled(queue.destination(), queue.len());
+        }
+        let oldest = queues.iter().filter_map(Queue::oldest).min();
+        let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok());
+        self.metrics.set_spool(self.spool.bytes(), age.unwrap_or_default(), self.spool.damaged());
+        self.metrics.set_parked(self.parking.len());
+    }
+
+    /// Finish what was begun, and let others have the directory. Blocks until that is on disk.
+    pub fn close(&self) {
+        self.spool.close();
+    }
+}
