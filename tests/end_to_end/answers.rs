@@ -381,7 +381,7 @@ async fn a_job_that_was_not_stored_is_stored_when_it_comes_again() {
     let config = format!(
         "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
     );
-    let bridge = Bridge::config(&config).nats(nats).start_ready().await;
+    let bridge = Bridge::config(&config).nats(nats).without_spool().start_ready().await;
     let job = Call { is_async: true, ..CALL };
     let refused = job.post(&bridge, name).await;
     assert!(entry(&refused)["error"].is_string(), "{}", refused.text());

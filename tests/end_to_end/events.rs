@@ -142,6 +142,7 @@ async fn a_destination_that_fails_fails_the_event_and_not_the_other_destination(
         "#,
     ))
     .nats(&nats)
+    .without_spool()
     .start_ready()
     .await;
     let answer = bridge.post("/hook", event("hang", "k", 0), &[]).await;
@@ -248,6 +249,7 @@ async fn events_that_no_stream_takes_are_refused_until_one_does() {
         "#,
     ))
     .nats(&nats)
+    .without_spool()
     .start_ready()
     .await;
     let text = "no stream stores `hook.events.>`";
@@ -377,6 +379,7 @@ async fn what_a_server_or_a_stream_does_not_take_is_refused_at_once() {
     let bridge =
         Bridge::config(&config("[[endpoint.event]]\ntypes = [\"hang\"]\nto = [\"nats:full\"]"))
             .nats(&nats)
+            .without_spool()
             .start_ready()
             .await;
     let large = json!({"message": {"type": "transcript", "text": "x".repeat(40_000)}}).to_string();
@@ -416,6 +419,7 @@ async fn the_order_of_a_key_outlives_a_restart_of_the_server() {
         "#,
     ))
     .nats(&nats)
+    .without_spool()
     .start_ready()
     .await;
     let (client, url) = (bridge.client().clone(), bridge.url("/hook"));
@@ -479,6 +483,7 @@ async fn events_that_wait_together_are_stored_as_they_came() {
         "#,
     ))
     .nats(&nats)
+    .without_spool()
     .start_ready()
     .await;
     nats.kill();

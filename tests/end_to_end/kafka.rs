@@ -146,7 +146,11 @@ async fn events_for_a_topic_that_is_not_there_are_refused_until_it_is() {
         return;
     };
     let rules = "[kafka]\nbrokers = [\"{kafka}\"]\nack_timeout = \"2s\"\n";
-    let bridge = Bridge::config(&(to("kafka-later") + rules)).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(&(to("kafka-later") + rules))
+        .kafka(kafka)
+        .without_spool()
+        .start_ready()
+        .await;
     let answer = bridge.post("/hook", event(Some("k")), &[]).await;
     assert_not_stored(&answer, Duration::from_secs(2));
     let errors = r#"hookbus_publish_errors_total{destination="kafka:kafka-later""#;
@@ -172,7 +176,8 @@ async fn a_record_that_a_topic_does_not_take_is_refused_at_once() {
         return;
     };
     kafka.create_topic_with("kafka-small", 1, &[("max.message.bytes", "2000")]).await;
-    let bridge = Bridge::config(&to("kafka-small")).kafka(kafka).start_ready().await;
+    let bridge =
+        Bridge::config(&to("kafka-small")).kafka(kafka).without_spool().start_ready().await;
     let large = json!({"message": {"type": "hang", "text": "x".repeat(3_000)}}).to_string();
     let answer = bridge.post("/hook", large, &[]).await;
     assert_not_stored(&answer, Duration::from_secs(2));

@@ -148,7 +148,11 @@ async fn a_frozen_server_stores_and_answers_nothing_in_time() {
         servers = ["{nats}"]
         ack_timeout = "1s"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
+        .nats(&nats)
+        .without_spool()
+        .start_ready()
+        .await;
     stored(&bridge, "/hook", &event("k", 0)).await;
     answered(&bridge, &question(0)).await;
     assert_eq!(worker.questions().len(), 1);
@@ -219,8 +223,12 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
         brokers = ["{kafka}"]
         ack_timeout = "2s"
     "#;
-    let bridge =
-        Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).kafka(&kafka).start_ready().await;
+    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
+        .nats(&nats)
+        .kafka(&kafka)
+        .without_spool()
+        .start_ready()
+        .await;
     let refused = async || {
         let answers = (0..20).map(|number| {
             let body = event(&format!("refused-{number}"), number);
@@ -326,7 +334,8 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     nats.kill();
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"500ms\"\n";
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start().await;
+    let bridge =
+        Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start().await;
     let ready = readiness(&bridge, "not ready: nothing can be served").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats: down (events, questions)"), "{}", ready.text());
@@ -360,7 +369,11 @@ async fn what_is_never_answered_leaves_nothing_behind() {
         servers = ["{nats}"]
         ack_timeout = "50ms"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
+        .nats(&nats)
+        .without_spool()
+        .start_ready()
+        .await;
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..128)
         .map(|key| tokio::spawn(send_in_vain(bridge.address(), key, stop.clone())))

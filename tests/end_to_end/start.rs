@@ -42,7 +42,7 @@ async fn declared_streams_are_there_as_soon_as_the_server_is() {
         return;
     };
     nats.kill();
-    let bridge = Bridge::config(CONFIG).nats(&nats).start().await;
+    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start().await;
     let body = r#"{"message":{"type":"hang"}}"#;
     let refused = bridge.post("/start", body, &[]).await;
     assert_eq!(refused.status, 503);

@@ -87,7 +87,8 @@ async fn it_starts_without_its_brokers_and_finds_them() {
     nats.create_stream("late", &["late.events.>"]).await;
     nats.kill();
     let config = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"1s\"\n".to_owned();
-    let bridge = Bridge::config(&(config + &open("late"))).nats(&nats).start().await;
+    let bridge =
+        Bridge::config(&(config + &open("late"))).nats(&nats).without_spool().start().await;
     let ready = bridge.admin("/readyz").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats"), "{}", ready.text());

@@ -66,6 +66,12 @@ impl Setup {
         self
     }
 
+    /// What no broker takes in time is refused instead of being kept on disk.
+    pub(crate) fn without_spool(mut self) -> Setup {
+        self.config.push_str("\n[spool]\nenabled = false\n");
+        self
+    }
+
     pub(crate) fn environment(mut self, name: &str, value: &str) -> Setup {
         self.environment.push((name.to_owned(), value.to_owned()));
         self

@@ -97,7 +97,11 @@ async fn a_job_that_is_not_stored_is_not_accepted() {
     };
     let config = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"400ms\"\n".to_owned();
     let rule = "[[endpoint.tool]]\nnames = [\"*\"]\nfallback = \"Later.\"\n";
-    let bridge = Bridge::config(&(config + &open("lost") + rule)).nats(nats).start_ready().await;
+    let bridge = Bridge::config(&(config + &open("lost") + rule))
+        .nats(nats)
+        .without_spool()
+        .start_ready()
+        .await;
     let _worker = Worker::start(nats, "lost.tool.*", |_| Reply::text("on Monday")).await;
     let mixed = sample("tool-calls--mixed-async.json");
     let answer = bridge.post("/lost", mixed.bytes.clone(), &[]).await;
@@ -163,7 +167,7 @@ async fn a_job_is_answered_before_the_senders_limit() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("hasty")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(&open("hasty")).nats(nats).without_spool().start_ready().await;
     let message = json!({"message": {
         "type": "tool-calls",
         "toolCallList": [{"id": "c", "function": {"name": "f", "arguments": {}}}],
