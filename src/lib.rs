@@ -14,7 +14,7 @@
 //!
 //! Invariants:
 //!
-//! - A 2xx to an event means that every destination's broker acknowledged it.
+//! - A 2xx to an event means that every destination's broker acknowledged it, or that the spool synced it.
 //! - Each question is answered before the sender's limit.
 //! - Nothing is handed to NATS after its deadline, or while there is no connection.
 //! - The body that arrives is the body that leaves.

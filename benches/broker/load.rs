@@ -31,7 +31,14 @@ pub(crate) struct Seen {
 }
 
 impl Load {
-    pub(crate) async fn connect(address: &str, path: &str, secret: &str, body: &Body) -> Self {
+    pub(crate) async fn connect(
+        address: &str,
+        path: &str,
+        secret: &str,
+        body: &Body,
+        keys: usize,
+    ) -> Self {
+        assert!(keys.is_multiple_of(CONNECTIONS), "no two connections ever have the same key");
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
              x-vapi-secret: {secret}\r\ncontent-length: {}\r\n\r\n",
@@ -47,6 +54,7 @@ impl Load {
                 request: [head.as_bytes(), &body.bytes].concat(),
                 key: key.start + head.len()..key.end + head.len(),
                 number,
+                keys,
                 response: Vec::with_capacity(1_024),
             });
         }
@@ -81,6 +89,11 @@ impl Load {
         all.sort_unstable();
         Seen { elapsed, latencies: all }
     }
+
+    /// Sends one request.
+    pub(crate) async fn once(&mut self) -> Duration {
+        self.connections[0].ask().await.expect("an answer")
+    }
 }
 
 /// So many requests a second over all connections, evenly.
@@ -112,13 +125,14 @@ struct Connection {
     key: Range<usize>,
     /// The number of its next key. No two connections ever have the same one.
     number: usize,
+    keys: usize,
     response: Vec<u8>,
 }
 
 impl Connection {
     async fn ask(&mut self) -> io::Result<Duration> {
         bodies::set_key(&mut self.request[self.key.clone()], self.number);
-        self.number = (self.number + CONNECTIONS) % KEYS;
+        self.number = (self.number + CONNECTIONS) % self.keys;
         let began = Instant::now();
         self.stream.write_all(&self.request).await?;
         self.response.clear();

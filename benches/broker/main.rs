@@ -22,6 +22,7 @@
 
 mod bodies;
 mod load;
+mod outage;
 mod server;
 #[allow(dead_code, unused_imports, reason = "made for the tests, which use all of it")]
 mod support;
@@ -32,6 +33,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use self::bodies::{Body, SIZES};
 use self::load::{CONNECTIONS, KEYS, Load, Seen};
+use self::outage::Broker;
 use self::server::{Helper, PATH, SECRET, Server, TOPIC};
 use self::support::{Kafka, Nats};
 
@@ -43,6 +45,9 @@ struct Arguments {
     /// Only this case; its process stays the same, and its id is printed.
     #[arg(long)]
     case: Option<Case>,
+    /// Only the outages: what is kept on disk while a broker is away, and published when it is back.
+    #[arg(long)]
+    outage: bool,
     /// Only bodies of so many bytes.
     #[arg(long)]
     size: Option<usize>,
@@ -114,9 +119,12 @@ async fn main() {
 }
 
 async fn measure(arguments: &Arguments) {
-    let nats = Nats::start().await.expect("a nats-server");
-    let kafka = Kafka::start().await.expect("a Kafka");
+    let mut nats = Nats::start().await.expect("a nats-server");
+    let mut kafka = Kafka::start().await.expect("a Kafka");
     prepare(&nats, &kafka).await;
+    if arguments.outage {
+        return outages(&mut nats, &mut kafka).await;
+    }
     let _worker = Helper::worker(&nats);
     let round = Duration::from_secs_f64(arguments.seconds);
     let sizes: Vec<usize> = arguments.size.map_or(SIZES.to_vec(), |size| vec![size]);
@@ -162,7 +170,21 @@ async fn measure(arguments: &Arguments) {
             println!("{}", target.row(size));
         }
     }
-    println!("\nIdle, connected to both brokers: {:.1} MiB RSS.", mebibytes(idle));
+    println!("\nIdle, connected to both brokers: {:.1} MiB RSS.\n", mebibytes(idle));
+    if arguments.case.is_none() {
+        outages(&mut nats, &mut kafka).await;
+    }
+}
+
+/// One bridge, and first the one broker, then the other goes away and comes back.
+async fn outages(nats: &mut Nats, kafka: &mut Kafka) {
+    let server = Server::bridge(nats, kafka).await;
+    let Server::Bridge(bridge) = &server else { unreachable!("it was made as one") };
+    println!("| broker | 1 KB events | a second | p50 ms | p99 ms | CPU µs/event |");
+    println!("|---|---|---:|---:|---:|---:|");
+    outage::measure(&server, bridge, Broker::Nats(nats)).await;
+    outage::measure(&server, bridge, Broker::Kafka(kafka)).await;
+    println!("\nPeak: {:.1} MiB RSS.", mebibytes(server.peak_memory()));
 }
 
 /// The stream and the topic. Both keep a bounded amount, as far as their broker looks in time.
@@ -213,7 +235,7 @@ impl Target {
             Case::Floor => Server::floor(),
             _ => Server::bridge(nats, kafka).await,
         };
-        let mut load = Load::connect(&server.address(), PATH, SECRET, &case.body(size)).await;
+        let mut load = Load::connect(&server.address(), PATH, SECRET, &case.body(size), KEYS).await;
         load.run(WARM_UP, None).await;
         Self { case, server, load, rounds: Vec::new() }
     }

@@ -74,7 +74,8 @@ impl Drain {
         let sink = destination.sink.clone();
         // What was left by an earlier process waits for the first connection.
         let pause: Pause = Box::pin(async move { sink.recovered().await });
-        let pace = Pace { most: 1, pause: Some(pause), next: SHORTEST, said: Instant::now() };
+        let said = Instant::now();
+        let pace = Pace { most: 1, pause: Some(pause), next: SHORTEST, has_failed: false, said };
         let window = Window::default();
         Some(Self { destination, window, bytes: 0, old: 0, is_old_read: false, pace })
     }
@@ -175,7 +176,8 @@ impl Drain {
             self.old -= 1;
             self.check_old(disk);
         }
-        if self.window.is_empty() && disk.backlog.queue().is_empty() {
+        if self.pace.has_failed && disk.backlog.queue().is_empty() {
+            self.pace.has_failed = false;
             info!(destination = %self.destination.text(), "all that was queued on disk is published");
         }
     }
@@ -196,6 +198,8 @@ struct Pace {
     pause: Option<Pause>,
     /// The length of the next pause.
     next: Duration,
+    /// Since the queue was empty.
+    has_failed: bool,
     /// When the log said last that it fails.
     said: Instant,
 }
@@ -217,7 +221,7 @@ impl Pace {
             let seconds = waiting.unwrap_or_default().as_secs();
             warn!(destination = %destination.text(), %error, records = queue.len(), seconds, "events still queue on disk");
         }
-        self.most = 1;
+        (self.most, self.has_failed) = (1, true);
         if self.pause.is_some() {
             return;
         }

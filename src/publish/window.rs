@@ -47,10 +47,6 @@ impl Window {
         ((RECORDS - self.records).max(1), (BYTES - self.bytes).max(1))
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.records == 0
-    }
-
     pub(super) fn add(&mut self, waiting: Waiting) {
         self.records += 1;
         self.bytes += waiting.size();
