@@ -8,6 +8,10 @@ use tokio::time::Instant;
 /// How often a live event may try a destination that nothing else tries.
 const PROBE: Duration = Duration::from_secs(1);
 
+/// How often the log says of a destination that it fails: one that takes only a part of what it gets fails and works
+/// by turns.
+const SAY: Duration = Duration::from_secs(60);
+
 /// Opened by the first failure, closed by the next success.
 pub(super) struct Circuit {
     is_open: AtomicBool,
@@ -16,6 +20,10 @@ pub(super) struct Circuit {
     born: Instant,
     /// When a live event may try next, in milliseconds since `born`.
     next: AtomicU64,
+    /// When the log may say again that it opens.
+    say: AtomicU64,
+    /// The log said that it is open.
+    is_said: AtomicBool,
 }
 
 impl Circuit {
@@ -25,6 +33,8 @@ impl Circuit {
             is_held: AtomicBool::new(false),
             born: Instant::now(),
             next: AtomicU64::new(0),
+            say: AtomicU64::new(0),
+            is_said: AtomicBool::new(false),
         }
     }
 
@@ -32,15 +42,27 @@ impl Circuit {
         self.is_open.load(Ordering::Relaxed)
     }
 
-    /// Something worked. Returns whether that is news.
+    /// Something worked. Returns whether it was open.
     pub(super) fn close(&self) -> bool {
         self.is_open() && self.is_open.swap(false, Ordering::Relaxed)
     }
 
-    /// Something failed. Returns whether that is news.
+    /// Something failed. Returns whether that is to be said.
     pub(super) fn open(&self) -> bool {
-        self.next.store(self.now() + PROBE.as_millis() as u64, Ordering::Relaxed);
-        !self.is_open.swap(true, Ordering::Relaxed)
+        let now = self.now();
+        self.next.store(now + PROBE.as_millis() as u64, Ordering::Relaxed);
+        let is_news =
+            !self.is_open.swap(true, Ordering::Relaxed) && now >= self.say.load(Ordering::Relaxed);
+        if is_news {
+            self.say.store(now + SAY.as_millis() as u64, Ordering::Relaxed);
+            self.is_said.store(true, Ordering::Relaxed);
+        }
+        is_news
+    }
+
+    /// Whether it is to be said that it works again: once, if it was said that it didn't.
+    pub(super) fn unsay(&self) -> bool {
+        self.is_said.swap(false, Ordering::Relaxed)
     }
 
     /// Open it for good.
@@ -64,5 +86,44 @@ impl Circuit {
 
     fn now(&self) -> u64 {
         self.born.elapsed().as_millis() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_in_a_second_probes_while_it_is_open() {
+        let circuit = Circuit::new();
+        assert!(circuit.open() && circuit.is_open());
+        for _ in 0..3 {
+            assert!(!circuit.probe());
+            tokio::time::advance(PROBE).await;
+            assert!(circuit.probe());
+        }
+        tokio::time::advance(PROBE / 2).await;
+        // A failure of anybody is as good as a probe.
+        circuit.open();
+        tokio::time::advance(PROBE / 2).await;
+        assert!(!circuit.probe());
+        tokio::time::advance(PROBE / 2).await;
+        circuit.hold();
+        assert!(!circuit.probe() && circuit.is_open());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_fails_and_works_by_turns_is_said_once_a_minute() {
+        let circuit = Circuit::new();
+        let (mut opened, mut closed) = (0, 0);
+        for _ in 0..600 {
+            opened += usize::from(circuit.open());
+            assert!(!circuit.open(), "it is open");
+            tokio::time::advance(Duration::from_millis(300)).await;
+            assert!(circuit.close() && !circuit.close());
+            closed += usize::from(circuit.unsay());
+        }
+        // Over three minutes.
+        assert_eq!((opened, closed), (3, 3));
     }
 }

@@ -214,7 +214,9 @@ impl Destination {
     pub(super) fn works(&self) {
         if self.circuit.close() {
             self.health.clear(&self.text);
-            info!(destination = %self.text, "stores events again");
+            if self.circuit.unsay() {
+                info!(destination = %self.text, "stores events again");
+            }
         }
     }
 
