@@ -110,7 +110,7 @@ impl Spool {
         let shared = Arc::new(shared);
         let failed = |error| {
             let doing = format!("the spool directory {} can't be used", directory.display());
-            Error::io(doing, error)
+            Error::unusable(doing, error)
         };
         let queues = directory.join("queues");
         let place = directory.join(PARKED);
@@ -245,7 +245,7 @@ impl Drop for Spool {
 fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join("lock");
     let doing = format!("the file {} can't be locked", path.display());
-    let failed = |error| Error::io(doing, error);
+    let failed = |error| Error::unusable(doing, error);
     let mut options = OpenOptions::new();
     let file = options.create(true).write(true).truncate(false).open(&path);
     match file.map(|file| (file.try_lock(), file)) {
@@ -280,7 +280,7 @@ fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> 
     let written = disk.replace(&path, content.as_bytes());
     let synced = written.and_then(|()| disk.sync_directory(directory));
     let doing = format!("the file {} can't be written", path.display());
-    synced.map_err(|error| Error::io(doing, error))
+    synced.map_err(|error| Error::unusable(doing, error))
 }
 
 /// A name that a person can read and any file system takes, and that no two destinations share.

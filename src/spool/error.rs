@@ -28,6 +28,14 @@ pub enum Error {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// The disk said no before anything was kept.
+    #[error("{doing}: {source}\nhint: let this user write there, or set another `spool.dir`")]
+    Unusable {
+        /// What was tried.
+        doing: String,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// Another process has the directory open.
     #[error("the spool directory {} is used by another process\nhint: stop that one, or give each its own `spool.dir`", .0.display())]
     InUse(PathBuf),
@@ -46,6 +54,10 @@ impl Error {
         Self::Io { doing: doing.into(), source: Arc::new(source) }
     }
 
+    pub(super) fn unusable(doing: String, source: io::Error) -> Self {
+        Self::Unusable { doing, source: Arc::new(source) }
+    }
+
     /// The metric label.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -53,6 +65,7 @@ impl Error {
             Self::Slow => "spool-slow",
             Self::Closed => "spool-closed",
             Self::Io { .. } => "spool-error",
+            Self::Unusable { .. } => "spool-unusable",
             Self::InUse(_) => "spool-in-use",
             Self::Format { .. } => "spool-format",
         }
