@@ -153,11 +153,30 @@ impl Destinations {
         Ok(drain::once(&self.get(text)?))
     }
 
-    /// Give up what waits for an acknowledgement: it goes to the disk, and so does all that comes after.
-    pub fn give_up(&self) {
+    /// Send nothing any more: what comes from now on goes to the disk, and what is there stays.
+    pub fn hold(&self) {
         for destination in self.by_text.read().values() {
             destination.hold();
         }
+    }
+
+    /// Wait until everything that was sent from the disk is acknowledged, or known not to be.
+    pub async fn held(&self) {
+        let draining = || {
+            self.by_text.read().values().map(|destination| destination.draining()).sum::<usize>()
+        };
+        loop {
+            // One may just be on its way.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            if draining() == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Give up what waits for an acknowledgement: it goes to the disk, and so does all that comes after.
+    pub fn give_up(&self) {
+        self.hold();
         for timed in self.sinks.all() {
             timed.sink.give_up();
         }

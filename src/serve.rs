@@ -222,6 +222,12 @@ impl Parts {
                 warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
             }
         }
+        // What was published from the disk but isn't called done there would be published again.
+        self.destinations.hold();
+        if timeout_at(deadline, self.destinations.held()).await.is_err() {
+            self.destinations.give_up();
+            let _ = timeout(GIVING_UP, self.destinations.held()).await;
+        }
         self.flush(deadline).await;
         if let Some(shelf) = self.destinations.shelf().cloned() {
             // It waits for the disk; a panic in there would have nothing left to lose.

@@ -46,6 +46,8 @@ pub(super) struct OnDisk {
     pub(super) shelf: Arc<Shelf>,
     /// Somebody publishes what is queued; a second one would break the order.
     pub(super) is_drained: AtomicBool,
+    /// How many of its records are in flight.
+    pub(super) in_flight: AtomicUsize,
 }
 
 impl Destination {
@@ -60,7 +62,12 @@ impl Destination {
         let is_live = matches!(name, template::Destination::NatsCore(_));
         let disk = shelf.filter(|_| !is_live).map(|shelf| {
             let backlog = Arc::new(Backlog::new(shelf.queue(text)));
-            OnDisk { backlog, shelf, is_drained: AtomicBool::new(false) }
+            OnDisk {
+                backlog,
+                shelf,
+                is_drained: AtomicBool::new(false),
+                in_flight: AtomicUsize::new(0),
+            }
         });
         Self {
             text: text.into(),
@@ -205,6 +212,11 @@ impl Destination {
     /// Nothing is tried any more.
     pub(super) fn hold(&self) {
         self.circuit.hold();
+    }
+
+    /// How many records from the disk are in flight.
+    pub(super) fn draining(&self) -> usize {
+        self.disk.as_ref().map_or(0, |disk| disk.in_flight.load(Ordering::Relaxed))
     }
 
     pub(super) fn is_held(&self) -> bool {

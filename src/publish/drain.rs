@@ -94,6 +94,7 @@ impl Drain {
                 self.bytes += waiting.size();
                 in_flight.push(send(destination.clone(), waiting));
             }
+            disk.in_flight.store(in_flight.len(), Ordering::Relaxed);
             if self.window.has_room()
                 && let Some(reader) = reader.take()
             {
@@ -186,6 +187,7 @@ impl Drain {
 impl Drop for Drain {
     fn drop(&mut self) {
         if let Some(disk) = &self.destination.disk {
+            disk.in_flight.store(0, Ordering::Relaxed);
             disk.is_drained.store(false, Ordering::Relaxed);
         }
     }
