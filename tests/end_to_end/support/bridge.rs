@@ -67,8 +67,13 @@ impl Setup {
     }
 
     /// What no broker takes in time is refused instead of being kept on disk.
-    pub(crate) fn without_spool(mut self) -> Setup {
-        self.config.push_str("\n[spool]\nenabled = false\n");
+    pub(crate) fn without_spool(self) -> Setup {
+        self.text("[spool]\nenabled = false")
+    }
+
+    /// More of the configuration.
+    pub(crate) fn text(mut self, text: &str) -> Setup {
+        self.config.push_str(&format!("\n{text}\n"));
         self
     }
 
@@ -112,7 +117,7 @@ impl Setup {
         let folder = tempfile::tempdir().unwrap();
         let (http, admin) = (ports::free(), ports::free());
         let file = folder.path().join("hookbus.toml");
-        std::fs::write(&file, self.text(http, admin)).unwrap();
+        std::fs::write(&file, self.whole(http, admin)).unwrap();
         let mut command = program();
         command
             .arg("serve")
@@ -128,7 +133,7 @@ impl Setup {
         Bridge { process, http, admin, log, client: Client::new(), folder }
     }
 
-    fn text(&self, http: u16, admin: u16) -> String {
+    fn whole(&self, http: u16, admin: u16) -> String {
         let mut text = self.config.clone();
         let mut put = |place: &str, section: &str, value: &str| {
             if text.contains(place) {

@@ -75,6 +75,16 @@ impl Client {
         send(self.0.get(url), &[]).await
     }
 
+    /// To a server that may end before it answers.
+    pub(crate) async fn try_post(
+        &self,
+        url: &str,
+        body: impl Into<Bytes>,
+    ) -> reqwest::Result<Answer> {
+        let request = self.0.post(url).body(body.into());
+        send(request.header("content-type", "application/json"), &[]).await
+    }
+
     /// Any method.
     pub(crate) async fn request(
         &self,
