@@ -1,5 +1,8 @@
-//! The second listener: is it alive, should it get traffic, what does it count.
+//! The second listener: is it alive, should it get traffic, what does it count, what was parked.
 
+mod replay;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,13 +12,20 @@ use http::{StatusCode, header};
 
 use crate::bridge::Bridge;
 use crate::publish::Destinations;
+use crate::publish::replay::Replays;
 use crate::telemetry::health::Health;
 
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The routes of the admin listener.
-pub fn router(bridge: Arc<Bridge>, destinations: Arc<Destinations>, health: Arc<Health>) -> Router {
+/// The routes of the admin listener, at the address that it listens on.
+pub fn router(
+    bridge: Arc<Bridge>,
+    destinations: Arc<Destinations>,
+    health: Arc<Health>,
+    replays: Arc<Replays>,
+    address: IpAddr,
+) -> Router {
     let ready = move || async move {
         let (is_ready, text) = health.readiness();
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -30,4 +40,5 @@ pub fn router(bridge: Arc<Bridge>, destinations: Arc<Destinations>, health: Arc<
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .merge(replay::router(replays, address))
 }

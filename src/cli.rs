@@ -6,6 +6,7 @@
 
 mod check;
 mod dev;
+mod replay;
 mod send;
 
 use std::fmt::{Display, Write as _};
@@ -59,6 +60,9 @@ enum Command {
     /// Post a sample (or a file) as the provider would, and show the answer
     #[command(after_help = send::EXAMPLES)]
     Send(send::Arguments),
+    /// Publish again what no broker took, show it, or drop it
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(replay::Arguments),
     /// Print the JSON Schema of the configuration file
     #[command(after_help = SCHEMA_EXAMPLE)]
     Schema,
@@ -84,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::Schema => print(config::schema().trim_end()),
     };
     outcome.unwrap_or_else(|failure| {

@@ -13,6 +13,7 @@ mod circuit;
 mod destination;
 mod drain;
 mod lanes;
+pub mod replay;
 mod shelf;
 mod window;
 
@@ -101,25 +102,40 @@ impl Destinations {
         if let Some(known) = self.by_text.read().get(text) {
             return Ok(known.clone());
         }
+        let destination = self.make(text)?;
+        let mut by_text = self.by_text.write();
+        by_text.insert(text.to_owned(), destination.clone());
+        // Equal parts, so that however many destinations are dead, there is room for those that live.
+        self.share.store(self.most.div_ceil(by_text.len()), Ordering::Relaxed);
+        Ok(destination)
+    }
+
+    /// The destination of this text; where nothing is routed to it, one for the moment, that takes no share.
+    fn find(&self, text: &str) -> Result<Arc<Destination>, template::Error> {
+        let known = self.by_text.read().get(text).cloned();
+        known.map_or_else(|| self.make(text), Ok)
+    }
+
+    /// Whether something may be routed to a destination of this text.
+    fn is_configured(&self, text: &str) -> bool {
+        self.by_text.read().contains_key(text)
+    }
+
+    fn make(&self, text: &str) -> Result<Arc<Destination>, template::Error> {
         let name = template::Destination::parse(text)?;
         let timed = self.sinks.of(&name).cloned().ok_or_else(|| template::Error {
             offset: 0,
             message: format!("`{text}` needs a broker that is not configured"),
             hint: Some("add a [nats] or a [kafka] table".to_owned()),
         })?;
-        let destination = Arc::new(Destination::new(
+        Ok(Arc::new(Destination::new(
             (text, name),
             timed,
             self.shelf.clone(),
             self.share.clone(),
             self.metrics.clone(),
             self.health.clone(),
-        ));
-        let mut by_text = self.by_text.write();
-        by_text.insert(text.to_owned(), destination.clone());
-        // Equal parts, so that however many destinations are dead, there is room for those that live.
-        self.share.store(self.most.div_ceil(by_text.len()), Ordering::Relaxed);
-        Ok(destination)
+        )))
     }
 
     /// What is kept on disk, if anything is.
@@ -137,20 +153,11 @@ impl Destinations {
         let Some(shelf) = &self.shelf else { return };
         for queue in shelf.queues() {
             let (text, records) = (queue.destination(), queue.len());
-            if records > 0 && !self.by_text.read().contains_key(&**text) {
-                warn!(destination = %text, records, "events are queued for a destination that is not configured any more; `hookbus replay --queue` publishes them");
+            if records > 0 && !self.is_configured(text) {
+                warn!(destination = %text, records, "events are queued for a destination that is not configured any more; `hookbus replay --queue '{text}'` publishes them");
             }
         }
         background.spawn(shelf.clone().watch());
-    }
-
-    /// Publish what is queued for a destination that is not configured any more, until nothing is. Nothing to do for one
-    /// that is being drained already.
-    pub fn drain_left(
-        &self,
-        text: &str,
-    ) -> Result<Option<impl Future<Output = ()> + use<>>, template::Error> {
-        Ok(drain::once(&self.get(text)?))
     }
 
     /// Send nothing any more: what comes from now on goes to the disk, and what is there stays.

@@ -1,5 +1,7 @@
 //! The one place where parts are built and wired, and where they are stopped.
 
+mod offline;
+mod outlets;
 mod start;
 
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
+pub use self::offline::Offline;
 use self::start::Parts;
 use crate::admin;
 use crate::config::Config;
@@ -109,8 +112,13 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
     };
-    let admin_router =
-        admin::router(parts.bridge.clone(), parts.destinations.clone(), parts.health.clone());
+    let admin_router = admin::router(
+        parts.bridge.clone(),
+        parts.destinations.clone(),
+        parts.health.clone(),
+        parts.replays.clone(),
+        addresses.admin.ip(),
+    );
     background.spawn(async move {
         // It answers until the very end.
         connection::serve(admin, admin_router, clock, ADMIN_CONNECTIONS, std::future::pending())
@@ -144,6 +152,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         _ = interrupt.recv() => {}
     }
     parts.health.set_draining();
+    parts.replays.stop();
     let delay = config.http.shutdown_delay.get();
     info!(delay = %humantime::format_duration(delay), "stopping");
     let drain = async {
@@ -229,6 +238,8 @@ impl Parts {
             let _ = timeout(GIVING_UP, self.destinations.held()).await;
         }
         self.flush(deadline).await;
+        // What was published again has to be known to the disk, or it is published once more after the next start.
+        let _ = timeout_at(deadline.max(Instant::now() + GIVING_UP), self.replays.idle()).await;
         if let Some(shelf) = self.destinations.shelf().cloned() {
             // It waits for the disk; a panic in there would have nothing left to lose.
             let _ = tokio::task::spawn_blocking(move || shelf.close()).await;

@@ -251,7 +251,7 @@ Try this in another terminal:
 const CURL_BODY: &str = r#"{"message": {"type": "tool-calls", "toolCallList": [{"id": "call_1", "function": {"name": "get_weather", "arguments": {"city": "Oslo"}}}]}}"#;
 
 /// The address to connect to, for one that is listened on.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

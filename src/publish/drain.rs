@@ -6,15 +6,16 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use super::destination::{Destination, OnDisk};
+use super::replay::{ATTEMPTS, PATIENCE};
 use super::window::{Waiting, Window};
 use crate::sink::{self, Class};
 use crate::spool::{self, Position, Reader, Record};
@@ -34,17 +35,40 @@ const READ_AGAIN: Duration = Duration::from_secs(1);
 /// Publish whatever is queued for a destination, now and later. Nothing for one that is not kept on disk, or that
 /// is being drained already.
 pub(super) fn forever(destination: &Arc<Destination>) -> Option<impl Future<Output = ()> + use<>> {
-    Drain::new(destination.clone()).map(|drain| drain.run(Until::Stopped))
+    let drain = Drain::new(destination.clone(), Until::Stopped, Arc::default())?;
+    Some(async move {
+        // Nothing ends it.
+        let _ = drain.run().await;
+    })
 }
 
-/// Publish what is queued for a destination until nothing is.
-pub(super) fn once(destination: &Arc<Destination>) -> Option<impl Future<Output = ()> + use<>> {
-    Drain::new(destination.clone()).map(|drain| drain.run(Until::Empty))
+/// Publish what is queued for a destination until nothing is, or until it fails again and again.
+pub(super) fn once(destination: &Arc<Destination>, tally: Arc<Tally>) -> Option<Draining> {
+    let drain = Drain::new(destination.clone(), Until::Empty, tally)?;
+    Some(Box::pin(drain.run()))
+}
+
+/// A drain that ends.
+pub(super) type Draining = Pin<Box<dyn Future<Output = Result<(), sink::Error>> + Send>>;
+
+/// What a drain has done.
+#[derive(Default)]
+pub(super) struct Tally {
+    published: AtomicU64,
+    parked: AtomicU64,
+}
+
+impl Tally {
+    /// How many are published, and how many are parked.
+    pub(super) fn get(&self) -> (u64, u64) {
+        (self.published.load(Ordering::Relaxed), self.parked.load(Ordering::Relaxed))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Until {
     Stopped,
+    /// Somebody waits for the end.
     Empty,
 }
 
@@ -55,6 +79,8 @@ type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Drain {
     destination: Arc<Destination>,
+    until: Until,
+    tally: Arc<Tally>,
     window: Window,
     /// Bytes in flight.
     bytes: usize,
@@ -66,28 +92,33 @@ struct Drain {
 }
 
 impl Drain {
-    fn new(destination: Arc<Destination>) -> Option<Self> {
+    fn new(destination: Arc<Destination>, until: Until, tally: Arc<Tally>) -> Option<Self> {
         let disk = destination.disk.as_ref()?;
         if disk.is_drained.swap(true, Ordering::Relaxed) {
             return None;
         }
-        let sink = destination.sink.clone();
         // What was left by an earlier process waits for the first connection.
-        let pause: Pause = Box::pin(async move { sink.recovered().await });
-        let said = Instant::now();
-        let pace = Pace { most: 1, pause: Some(pause), next: SHORTEST, has_failed: false, said };
+        let pause: Pause = Box::pin(recovered(destination.clone(), until));
+        let pace = Pace {
+            most: 1,
+            pause: Some(pause),
+            next: SHORTEST,
+            has_failed: false,
+            said: Instant::now(),
+            failures: 0,
+        };
         let window = Window::default();
-        Some(Self { destination, window, bytes: 0, old: 0, is_old_read: false, pace })
+        Some(Self { destination, until, tally, window, bytes: 0, old: 0, is_old_read: false, pace })
     }
 
-    async fn run(mut self, until: Until) {
+    async fn run(mut self) -> Result<(), sink::Error> {
         let destination = self.destination.clone();
-        let Some(disk) = &destination.disk else { return };
+        let Some(disk) = &destination.disk else { return Ok(()) };
         let queue = disk.backlog.queue();
         let mut in_flight = FuturesUnordered::new();
         let mut reader = Some(queue.reader());
         let mut reading = None;
-        while until == Until::Stopped || !queue.is_empty() {
+        while self.until == Until::Stopped || !queue.is_empty() {
             while self.may_send(in_flight.len())
                 && let Some(waiting) = self.window.next()
             {
@@ -101,14 +132,15 @@ impl Drain {
                 reading = Some(read(reader, self.window.room()));
             }
             tokio::select! {
-                Some(sent) = in_flight.next() => self.settle(disk, sent).await,
+                Some(sent) = in_flight.next() => self.settle(disk, sent).await?,
                 (back, batch) = ready(&mut reading) => {
                     (reader, reading) = (Some(back), None);
-                    self.take(disk, batch);
+                    self.take(disk, batch)?;
                 }
                 () = ready(&mut self.pace.pause) => self.pace.pause = None,
             }
         }
+        Ok(())
     }
 
     fn may_send(&self, in_flight: usize) -> bool {
@@ -119,14 +151,14 @@ impl Drain {
     }
 
     /// Records came from the disk.
-    fn take(&mut self, disk: &OnDisk, batch: Batch) {
+    fn take(&mut self, disk: &OnDisk, batch: Batch) -> Result<(), sink::Error> {
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
                 warn!(destination = %self.destination.text(), %error, "events on disk can't be read; trying on");
                 disk.backlog.set_stuck(true);
                 disk.shelf.note(Some(&error));
-                return;
+                return self.go_on(sink::Error::retry(error.reason(), error.to_string())).map(drop);
             }
         };
         disk.backlog.set_stuck(false);
@@ -138,6 +170,14 @@ impl Drain {
             self.window.add(Waiting { position, record });
         }
         self.check_old(disk);
+        Ok(())
+    }
+
+    /// Something failed. Whoever waits for the end hears of it when that happens again and again.
+    fn go_on(&mut self, error: sink::Error) -> Result<sink::Error, sink::Error> {
+        self.pace.failures += 1;
+        let is_enough = self.until == Until::Empty && self.pace.failures >= ATTEMPTS;
+        if is_enough { Err(error) } else { Ok(error) }
     }
 
     fn check_old(&mut self, disk: &OnDisk) {
@@ -147,14 +187,20 @@ impl Drain {
     }
 
     /// An attempt ended.
-    async fn settle(&mut self, disk: &OnDisk, (waiting, began, result): Sent) {
+    async fn settle(
+        &mut self,
+        disk: &OnDisk,
+        (waiting, began, result): Sent,
+    ) -> Result<(), sink::Error> {
         self.bytes -= waiting.size();
         let error = match result {
             Ok(()) => {
                 self.destination.metrics.published(self.destination.text(), began.elapsed());
                 self.destination.works();
                 self.pace.go_on();
-                return self.done(disk, waiting);
+                self.tally.published.fetch_add(1, Ordering::Relaxed);
+                self.done(disk, waiting);
+                return Ok(());
             }
             Err(error) => error,
         };
@@ -163,11 +209,15 @@ impl Drain {
         if error.class == Class::Reject {
             let record = waiting.record.clone();
             if disk.shelf.park(self.destination.text(), record, &error).await.is_ok() {
-                return self.done(disk, waiting);
+                self.tally.parked.fetch_add(1, Ordering::Relaxed);
+                self.done(disk, waiting);
+                return Ok(());
             }
         }
         self.window.again(waiting);
-        self.pace.slow_down(&self.destination, disk, error);
+        let error = self.go_on(error)?;
+        self.pace.slow_down(&self.destination, disk, error, self.until);
+        Ok(())
     }
 
     fn done(&mut self, disk: &OnDisk, waiting: Waiting) {
@@ -204,15 +254,24 @@ struct Pace {
     has_failed: bool,
     /// When the log said last that it fails.
     said: Instant,
+    /// Attempts in a row that failed.
+    failures: u32,
 }
 
 impl Pace {
     fn go_on(&mut self) {
         self.most = RECORDS;
         self.next = SHORTEST;
+        self.failures = 0;
     }
 
-    fn slow_down(&mut self, destination: &Arc<Destination>, disk: &OnDisk, error: sink::Error) {
+    fn slow_down(
+        &mut self,
+        destination: &Arc<Destination>,
+        disk: &OnDisk,
+        error: sink::Error,
+        until: Until,
+    ) {
         if self.most > 1 {
             self.said = Instant::now();
         } else if self.said.elapsed() >= SAY {
@@ -232,9 +291,20 @@ impl Pace {
         self.pause = Some(Box::pin(async move {
             tokio::time::sleep(time).await;
             if error.class == Class::Blip {
-                destination.sink.recovered().await;
+                recovered(destination, until).await;
             }
         }));
+    }
+}
+
+/// Wait until it is worth trying again; for long only if nobody waits for the end.
+async fn recovered(destination: Arc<Destination>, until: Until) {
+    match until {
+        Until::Stopped => destination.sink.recovered().await,
+        Until::Empty => {
+            // The next attempt says what is wrong.
+            let _ = timeout(PATIENCE, destination.sink.recovered()).await;
+        }
     }
 }
 

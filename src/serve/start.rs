@@ -9,21 +9,20 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Error;
+use super::outlets::{Connect, Outlets};
 use crate::answers::Answers;
 use crate::auth::Auth;
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
-use crate::inbox::{Inbox, OnLoss};
+use crate::inbox::OnLoss;
 use crate::limit::Limits;
+use crate::nats::Link;
 use crate::nats::streams::Needs;
-use crate::nats::{self, Link, Settings};
-use crate::publish::{Destinations, Shelf, Sinks, Timed};
+use crate::publish::Destinations;
+use crate::publish::replay::Replays;
 use crate::route::Routes;
-use crate::sink::jetstream::JetStream;
 use crate::sink::kafka::{self, Kafka};
-use crate::sink::nats_core::NatsCore;
 use crate::source;
-use crate::spool::Spool;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -32,6 +31,7 @@ pub(super) struct Parts {
     pub(super) bridge: Arc<Bridge>,
     pub(super) endpoints: BTreeMap<String, Arc<Endpoint>>,
     pub(super) destinations: Arc<Destinations>,
+    pub(super) replays: Arc<Replays>,
     pub(super) health: Arc<Health>,
     pub(super) needs: Needs,
     /// The connection that events are stored over.
@@ -47,9 +47,7 @@ impl Parts {
         let names: Vec<Arc<str>> =
             config.endpoints.iter().map(|endpoint| endpoint.name.as_str().into()).collect();
 
-        let mut sinks = Sinks::default();
         let mut questions = None;
-        let mut events = None;
         if let Some(settings) = &config.nats {
             let late = {
                 let (names, metrics) = (names.clone(), metrics.clone());
@@ -61,40 +59,13 @@ impl Parts {
             };
             let connect = Connect { settings, health: &health, metrics: &metrics };
             questions = Some(connect.inbox("questions", OnLoss::Wait, late, background)?);
-            let acks = connect.inbox("events", OnLoss::Fail, |_| {}, background)?;
-            let link = acks.link().clone();
-            let ack_timeout = settings.ack_timeout.get();
-            sinks.jetstream = Some(Timed { sink: Arc::new(JetStream::new(acks)), ack_timeout });
-            sinks.nats_core =
-                Some(Timed { sink: Arc::new(NatsCore::new(link.clone())), ack_timeout });
-            events = Some(link);
         }
-        let mut kafka = None;
         if let Some(settings) = &config.kafka {
-            let max_in_flight = config.http.max_in_flight_bytes.get();
-            let sink = Kafka::new(
-                settings,
-                config.http.max_body.get(),
-                max_in_flight,
-                health.clone(),
-                metrics.clone(),
-            )
-            .map_err(|error| Error::Config(format!("[kafka] can't be used: {error}")))?;
-            let sink = Arc::new(sink);
-            sinks.kafka =
-                Some(Timed { sink: sink.clone(), ack_timeout: settings.ack_timeout.get() });
-            kafka = Some(sink);
             background.spawn(create_topics(settings.clone(), health.clone()));
         }
-
-        let shelf = shelf(&config.spool, &metrics, &health)?;
-        let destinations = Arc::new(Destinations::new(
-            sinks,
-            shelf,
-            config.http.max_events,
-            metrics.clone(),
-            health.clone(),
-        ));
+        let Outlets { destinations, events, kafka } =
+            Outlets::build(config, &health, &metrics, background)?;
+        let replays = Arc::new(Replays::new(destinations.clone()));
         let mut endpoints = BTreeMap::new();
         for (tag, (endpoint, name)) in (0..).zip(config.endpoints.iter().zip(&names)) {
             let routes = Routes::new(
@@ -127,7 +98,16 @@ impl Parts {
         });
         destinations.drain(background);
         let needs = Needs::new(config);
-        Ok(Arc::new(Self { bridge, endpoints, destinations, health, needs, events, kafka }))
+        Ok(Arc::new(Self {
+            bridge,
+            endpoints,
+            destinations,
+            replays,
+            health,
+            needs,
+            events,
+            kafka,
+        }))
     }
 
     /// Wait until there was an attempt to connect for events. Returns whether it succeeded.
@@ -166,56 +146,6 @@ impl Parts {
             // It blocks its thread; a panic in there would have nothing left to lose.
             let _ = tokio::task::spawn_blocking(move || kafka.flush(left)).await;
         }
-    }
-}
-
-/// Open the spool, if there is to be one.
-fn shelf(
-    settings: &config::Spool,
-    metrics: &Arc<Metrics>,
-    health: &Arc<Health>,
-) -> Result<Option<Arc<Shelf>>, Error> {
-    if !settings.enabled {
-        return Ok(None);
-    }
-    let (spool, damages) = Spool::open(settings)?;
-    for damage in damages {
-        warn!(%damage, "a part of the spool was set aside");
-    }
-    Ok(Some(Arc::new(Shelf::new(spool, metrics.clone(), health.clone()))))
-}
-
-/// What all NATS connections have in common.
-struct Connect<'a> {
-    settings: &'a config::Nats,
-    health: &'a Arc<Health>,
-    metrics: &'a Arc<Metrics>,
-}
-
-impl Connect<'_> {
-    /// A connection that is kept, and the inbox for what is answered over it.
-    fn inbox(
-        &self,
-        role: &'static str,
-        on_loss: OnLoss,
-        late: impl Fn(u32) + Send + Sync + 'static,
-        background: &mut JoinSet<()>,
-    ) -> Result<Arc<Inbox>, Error> {
-        let settings = Settings::new(self.settings)
-            .map_err(|error| Error::Config(format!("nats.servers: {error}")))?;
-        let link = Link::new(role);
-        self.health.expect(nats::BROKER, role);
-        let inbox = Arc::new(Inbox::new(link.clone(), &self.settings.inbox_prefix, on_loss, late));
-        let (deliver, lost) = (inbox.clone(), inbox.clone());
-        background.spawn(link.maintain(
-            settings,
-            inbox.subject(),
-            move |message| deliver.deliver(message),
-            move || lost.lost(),
-            self.health.clone(),
-            self.metrics.clone(),
-        ));
-        Ok(inbox)
     }
 }
 

@@ -122,6 +122,11 @@ impl Parking {
         self.log.done(position);
     }
 
+    /// The sequence of the next record; those that are there have lower ones.
+    pub fn next(&self) -> u64 {
+        self.log.next()
+    }
+
     /// How many there are.
     pub fn len(&self) -> u64 {
         self.log.records()

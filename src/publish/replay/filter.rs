@@ -1,0 +1,294 @@
+//! Which parked events are meant, and how that is written as the query of an address.
+
+use std::time::{Duration, SystemTime};
+
+use form_urlencoded::Serializer;
+
+use super::line::time;
+use crate::config::units::Time;
+use crate::spool::Parked;
+use crate::template::glob;
+
+/// Which parked events are meant: those that fit every part that says something. A part is a list of exact texts, or
+/// patterns with `*`, of which one has to fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Names of endpoints.
+    pub endpoints: Vec<String>,
+    /// CloudEvents types, or what they end with behind a dot.
+    pub types: Vec<String>,
+    /// Reasons.
+    pub reasons: Vec<String>,
+    /// Ids of events.
+    pub ids: Vec<String>,
+    /// Destinations as they are configured.
+    pub destinations: Vec<String>,
+    /// Parked then or later.
+    pub since: Option<SystemTime>,
+    /// Parked then or earlier.
+    pub until: Option<SystemTime>,
+    /// No part has to say something.
+    pub all: bool,
+}
+
+impl Filter {
+    /// Read it from the query of an address. What isn't known is an error: it could be a misspelt part, without which
+    /// more would be meant.
+    pub fn read(query: &str) -> Result<Self, String> {
+        let mut filter = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let failed = |error| format!("`{name}`: {error}");
+            let patterns = match &*name {
+                "endpoint" => &mut filter.endpoints,
+                "type" => &mut filter.types,
+                "reason" => &mut filter.reasons,
+                "id" => &mut filter.ids,
+                "destination" => &mut filter.destinations,
+                "since" => {
+                    filter.since = Some(moment(&value).map_err(failed)?);
+                    continue;
+                }
+                "until" => {
+                    filter.until = Some(moment(&value).map_err(failed)?);
+                    continue;
+                }
+                "all" => {
+                    let error = |_| format!("`{name}` is true or false, and not `{value}`");
+                    filter.all = value.parse().map_err(error)?;
+                    continue;
+                }
+                _ => return Err(format!("unknown parameter `{name}`")),
+            };
+            patterns.push(value.into_owned());
+        }
+        Ok(filter)
+    }
+
+    /// Write it as the query of an address.
+    pub fn query(&self) -> String {
+        let mut query = Serializer::new(String::new());
+        for (name, patterns) in self.patterns() {
+            for pattern in patterns {
+                query.append_pair(name, pattern);
+            }
+        }
+        for (name, moment) in [("since", self.since), ("until", self.until)] {
+            if let Some(moment) = moment {
+                query.append_pair(name, &time(moment));
+            }
+        }
+        if self.all {
+            query.append_pair("all", "true");
+        }
+        query.finish()
+    }
+
+    fn patterns(&self) -> [(&'static str, &[String]); 5] {
+        [
+            ("endpoint", &self.endpoints),
+            ("type", &self.types),
+            ("reason", &self.reasons),
+            ("id", &self.ids),
+            ("destination", &self.destinations),
+        ]
+    }
+
+    /// Whether no part says something.
+    pub fn is_empty(&self) -> bool {
+        let times = [self.since, self.until];
+        self.patterns().iter().all(|(_, patterns)| patterns.is_empty())
+            && times.iter().all(Option::is_none)
+    }
+
+    /// Whether it was said what is meant.
+    pub fn is_explicit(&self) -> bool {
+        self.all || !self.is_empty()
+    }
+
+    /// Whether an event that was parked then is meant.
+    pub fn matches(&self, stored: SystemTime, parked: &Parked) -> bool {
+        let event = &parked.record.event;
+        self.since.is_none_or(|since| stored >= since)
+            && self.until.is_none_or(|until| stored <= until)
+            && fits(&self.endpoints, &event.endpoint)
+            && fits(&self.reasons, &parked.reason)
+            && fits(&self.ids, &event.id)
+            && fits(&self.destinations, &parked.destination)
+            && (fits(&self.types, &event.kind)
+                || self.types.iter().any(|end| ends(&event.kind, end)))
+    }
+}
+
+fn fits(patterns: &[String], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| glob::matches(pattern, text))
+}
+
+/// Whether a type, or what follows one of its dots, fits: people say `transcript` for `ai.vapi.transcript`.
+fn ends(kind: &str, pattern: &str) -> bool {
+    kind.match_indices('.').any(|(dot, _)| glob::matches(pattern, &kind[dot + 1..]))
+}
+
+/// A moment, as RFC 3339, as a date, or as a time ago such as `2h`. Without an offset it is UTC.
+pub fn moment(text: &str) -> Result<SystemTime, String> {
+    let text = text.trim();
+    if let Ok(ago) = text.parse::<Time>() {
+        let then = SystemTime::now().checked_sub(ago.get());
+        return then.ok_or_else(|| format!("`{text}` is too long ago"));
+    }
+    let failed = || {
+        format!(
+            "`{text}` is no moment: write such as 2026-11-23T13:00:00Z, 2026-11-23, or 2h for two hours ago"
+        )
+    };
+    let (local, offset) = split_offset(text).ok_or_else(failed)?;
+    let whole = if local.len() == 10 { format!("{local}T00:00:00") } else { local.to_owned() };
+    let local = humantime::parse_rfc3339_weak(&whole).map_err(|_| failed())?;
+    let moment = match offset {
+        (true, offset) => local.checked_add(offset),
+        (false, offset) => local.checked_sub(offset),
+    };
+    moment.ok_or_else(failed)
+}
+
+/// What stands before the offset, and whether and how much has to be added for UTC.
+fn split_offset(text: &str) -> Option<(&str, (bool, Duration))> {
+    const TIME: usize = "2026-11-23T".len();
+    let sign = text.get(TIME..).and_then(|time| Some(TIME + time.rfind(['+', '-'])?));
+    let Some(at) = sign else {
+        return Some((text, (true, Duration::ZERO)));
+    };
+    let (hours, minutes) = text[at + 1..].split_once(':')?;
+    let two = |digits: &str, below: u64| {
+        let number: u64 = digits.parse().ok()?;
+        (digits.len() == 2 && number < below).then_some(number)
+    };
+    let offset = Duration::from_secs((two(hours, 24)? * 60 + two(minutes, 60)?) * 60);
+    Some((&text[..at], (text.as_bytes()[at] == b'-', offset)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::message::{Event, Trace};
+    use crate::spool::Record;
+
+    fn parked() -> Parked {
+        let event = Event {
+            id: "a*b".into(),
+            endpoint: "vapi".into(),
+            kind: "ai.vapi.call.endpointing.request".into(),
+            key: None,
+            subject: None,
+            time: SystemTime::UNIX_EPOCH,
+            content_type: "application/json".into(),
+            payload: bytes::Bytes::new(),
+            trace: Trace::default(),
+            dedupe: true,
+        };
+        Parked {
+            destination: "nats:vapi.events.{type}".into(),
+            reason: "too-large".into(),
+            detail: "no".into(),
+            record: Record { name: "vapi.events.a".into(), event },
+        }
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn every_part_has_to_fit() {
+        let matches = |query: &str| Filter::read(query).unwrap().matches(at(100), &parked());
+        for query in [
+            "",
+            "all=true",
+            "endpoint=vapi&reason=too-large",
+            "endpoint=other&endpoint=va*",
+            "type=ai.vapi.call.endpointing.request",
+            "type=call.endpointing.request",
+            "type=call.*",
+            "type=*request",
+            "id=a*b",
+            "destination=nats:vapi.events.{type}",
+            "destination=nats:*",
+            "since=1970-01-01T00:01:40Z&until=1970-01-01T00:01:40Z",
+        ] {
+            assert!(matches(query), "{query}");
+        }
+        for query in [
+            "endpoint=vap",
+            "endpoint=vapi&reason=other",
+            "type=call",
+            "type=ai.vapi",
+            "type=equest",
+            "id=c",
+            "destination=nats:vapi.events",
+            "since=1970-01-01T00:01:41Z",
+            "until=1970-01-01T00:01:39Z",
+            "since=1h",
+        ] {
+            assert!(!matches(query), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_query_says_all_of_it() {
+        let filter = Filter {
+            endpoints: vec!["a".into()],
+            types: vec!["b c".into(), "d&e=f".into()],
+            reasons: vec!["*".into()],
+            ids: vec!["+%".into()],
+            destinations: vec!["nats:{endpoint}.{type}".into()],
+            since: Some(at(1)),
+            until: Some(at(2)),
+            all: true,
+        };
+        assert_eq!(Filter::read(&filter.query()).unwrap(), filter);
+        let nothing = Filter::default();
+        assert_eq!(Filter::read(&nothing.query()).unwrap(), nothing);
+        assert!(!nothing.is_explicit() && filter.is_explicit());
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error() {
+        for query in ["endpiont=vapi", "since=yesterday", "all=yes", "until=2026-13-01"] {
+            assert!(Filter::read(query).is_err(), "{query}");
+        }
+    }
+
+    #[test]
+    fn moments() {
+        let expected = humantime::parse_rfc3339("2026-11-23T13:00:00Z").unwrap();
+        for text in [
+            "2026-11-23T13:00:00Z",
+            "2026-11-23 13:00:00",
+            "2026-11-23T15:00:00+02:00",
+            "2026-11-23T07:30:00-05:30",
+            "2026-11-23T13:00:00.000+00:00",
+        ] {
+            assert_eq!(moment(text), Ok(expected), "{text}");
+        }
+        let midnight = Ok(expected - Duration::from_secs(13 * 3_600));
+        assert_eq!(moment("2026-11-23"), midnight);
+        let ago = SystemTime::now().duration_since(moment("2h").unwrap()).unwrap();
+        assert!(ago.as_secs().abs_diff(7_200) < 60, "{ago:?}");
+        // Nothing was parked then, and it can be written all the same.
+        for text in ["99y", "0000-01-01", "9999-12-31T23:59:59-23:59"] {
+            let long = moment(text).map(|since| Filter { since: Some(since), ..Filter::default() });
+            assert!(long.is_err() || Filter::read(&long.unwrap().query()).is_ok(), "{text}");
+        }
+        for text in [
+            "",
+            "2026",
+            "2026-11-23T13:00:00+2",
+            "2026-11-23T13:00:00+24:00",
+            "2026-11-23+",
+            "\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}\u{e9}",
+        ] {
+            assert!(moment(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What is said of a task, and how it is written: one JSON object a line.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use crate::spool::{Parked, Position};
+
+/// One line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "kebab-case")]
+pub enum Line {
+    /// A parked event, and what became of it.
+    Event(Entry),
+    /// A queue.
+    Queue(Waiting),
+    /// How far it is.
+    Progress(Summary),
+    /// A destination that is left alone.
+    GivenUp {
+        /// Its configured text.
+        destination: Arc<str>,
+        /// Why.
+        error: String,
+    },
+    /// The end. Without it, the task was cut off.
+    Summary(Summary),
+}
+
+/// A parked event, without its body.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its number among all that were ever parked.
+    pub position: u64,
+    /// When it was parked.
+    pub parked: String,
+    /// `id` of the CloudEvent.
+    pub id: Arc<str>,
+    /// Name of the endpoint.
+    pub endpoint: Arc<str>,
+    /// `type` of the CloudEvent.
+    #[serde(rename = "type")]
+    pub kind: Arc<str>,
+    /// The key, as it stands in the event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
+    /// The configured text.
+    pub destination: Arc<str>,
+    /// The topic or subject.
+    pub name: Arc<str>,
+    /// Why it was parked: one word.
+    pub reason: Arc<str>,
+    /// What the broker said then.
+    pub detail: Arc<str>,
+    /// Size of the body.
+    pub bytes: usize,
+    /// What became of it, if something was done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Why it is still there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Entry {
+    pub(super) fn new(position: Position, parked: &Parked) -> Self {
+        let Parked { destination, reason, detail, record } = parked;
+        let event = &record.event;
+        Self {
+            position: position.sequence(),
+            parked: time(position.stored()),
+            id: event.id.clone(),
+            endpoint: event.endpoint.clone(),
+            kind: event.kind.clone(),
+            key: event.subject.clone(),
+            destination: destination.clone(),
+            name: record.name.clone(),
+            reason: reason.clone(),
+            detail: detail.clone(),
+            bytes: event.payload.len(),
+            outcome: None,
+            error: None,
+        }
+    }
+
+    pub(super) fn became(self, outcome: Outcome, error: Option<String>) -> Line {
+        Line::Event(Self { outcome: Some(outcome), error, ..self })
+    }
+}
+
+/// What became of a parked event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// A broker acknowledged it.
+    Published,
+    /// The broker refused it again.
+    Rejected,
+    /// The destination failed.
+    Failed,
+    /// It was removed without being published.
+    Dropped,
+}
+
+/// Events that queue for a destination.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The configured text.
+    pub destination: Arc<str>,
+    /// How many there are.
+    pub records: u64,
+    /// What they take on disk.
+    pub bytes: u64,
+    /// Since when the oldest has been waiting.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<String>,
+    /// Whether the destination still stands in the configuration.
+    pub is_configured: bool,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Events that were asked for.
+    pub matched: u64,
+    /// Acknowledged by a broker.
+    pub published: u64,
+    /// Refused again, and still parked.
+    pub rejected: u64,
+    /// Removed without being published.
+    pub dropped: u64,
+    /// Of a queue: refused, and parked now.
+    pub parked: u64,
+    /// Of what was asked for, what is still there.
+    pub left: u64,
+    /// Why it ended before it had seen everything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
+}
+
+/// RFC 3339. What no such text can say is cut off at the ends.
+pub(super) fn time(time: SystemTime) -> String {
+    let last = Duration::from_secs(LAST);
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    humantime::format_rfc3339_millis(SystemTime::UNIX_EPOCH + since.min(last)).to_string()
+}
+
+/// The end of the year 9999.
+const LAST: u64 = 253_402_300_799;

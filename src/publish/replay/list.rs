@@ -1,0 +1,67 @@
+//! Showing what is there, without touching it.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc::Sender;
+
+use super::filter::Filter;
+use super::line::{Entry, Line, Summary, Waiting, time};
+use super::run::{BYTES, RECORDS};
+use crate::publish::{Destinations, Shelf};
+
+/// Say which parked events are meant.
+pub(super) async fn parked(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line>) {
+    let parking = shelf.parking();
+    let (mut reader, end) = (parking.reader(), parking.next());
+    let mut summary = Summary::default();
+    'reading: loop {
+        let batch = match reader.read(RECORDS, BYTES).await {
+            Ok(batch) => batch,
+            Err(error) => {
+                summary.stopped = Some(error.to_string());
+                break;
+            }
+        };
+        if batch.is_empty() || lines.is_closed() {
+            break;
+        }
+        for (position, parked) in batch {
+            if position.sequence() >= end {
+                break 'reading;
+            }
+            if filter.matches(position.stored(), &parked) {
+                summary.matched += 1;
+                let line = Line::Event(Entry::new(position, &parked));
+                if lines.send(line).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+    summary.left = summary.matched;
+    let _ = lines.send(Line::Summary(summary)).await;
+}
+
+/// Say what queues.
+pub(super) async fn queues(
+    destinations: Arc<Destinations>,
+    shelf: Arc<Shelf>,
+    lines: Sender<Line>,
+) {
+    let mut summary = Summary::default();
+    for queue in shelf.queues().into_iter().filter(|queue| !queue.is_empty()) {
+        summary.matched += queue.len();
+        let waiting = Waiting {
+            destination: queue.destination().clone(),
+            records: queue.len(),
+            bytes: queue.bytes(),
+            oldest: queue.oldest().map(time),
+            is_configured: destinations.is_configured(queue.destination()),
+        };
+        if lines.send(Line::Queue(waiting)).await.is_err() {
+            return;
+        }
+    }
+    summary.left = summary.matched;
+    let _ = lines.send(Line::Summary(summary)).await;
+}

@@ -1,0 +1,85 @@
+//! Emptying the queue of a destination that nobody publishes: in its order, until it is empty or its destination fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::Refused;
+use super::line::{Line, Summary};
+use crate::publish::drain::{self, Draining as Drain, Tally};
+use crate::publish::{Destination, Destinations, Shelf};
+use crate::spool::Queue;
+
+/// How often it is said how far it is.
+const SAY: Duration = Duration::from_millis(200);
+
+pub(super) struct Draining {
+    destination: Arc<Destination>,
+    queue: Queue,
+    drain: Drain,
+    tally: Arc<Tally>,
+    /// It isn't configured: nobody else says anything of it.
+    is_ours: bool,
+}
+
+impl Draining {
+    pub(super) fn new(
+        destinations: &Destinations,
+        shelf: &Shelf,
+        text: &str,
+    ) -> Result<Self, Refused> {
+        // Only what is there: any other text would make a queue.
+        let mut queues = shelf.queues().into_iter();
+        let queue = queues
+            .find(|queue| &**queue.destination() == text && !queue.is_empty())
+            .ok_or_else(|| Refused::NoQueue(text.to_owned()))?;
+        let destination = destinations.find(text)?;
+        let tally = Arc::new(Tally::default());
+        let drain = drain::once(&destination, tally.clone())
+            .ok_or_else(|| Refused::Drained(text.to_owned()))?;
+        let is_ours = !destinations.is_configured(text);
+        Ok(Self { destination, queue, drain, tally, is_ours })
+    }
+
+    /// Go on until the end; says why the destination was given up, if it was.
+    pub(super) async fn run(
+        mut self,
+        lines: &mpsc::Sender<Line>,
+        mut stop: watch::Receiver<bool>,
+    ) -> (Option<Line>, Summary) {
+        let matched = self.queue.len();
+        let summary = |stopped: Option<&str>| {
+            let (published, parked) = self.tally.get();
+            let (left, stopped) = (self.queue.len(), stopped.map(str::to_owned));
+            Summary { matched, published, parked, left, stopped, ..Summary::default() }
+        };
+        let stopping = async {
+            // Whoever stops it lives on.
+            let _ = stop.wait_for(|stop| *stop).await;
+        };
+        tokio::pin!(stopping);
+        let mut time = interval(SAY);
+        time.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (failed, stopped) = loop {
+            tokio::select! {
+                drained = &mut self.drain => break (drained.err(), None),
+                () = &mut stopping => break (None, Some("the bridge is stopping")),
+                () = lines.closed() => break (None, Some("nobody listens any more")),
+                _ = time.tick() => {
+                    // What can't be said now is said a moment later.
+                    let _ = lines.try_send(Line::Progress(summary(None)));
+                }
+            }
+        };
+        let summary = summary(stopped);
+        drop(self.drain);
+        let destination = self.destination.text().clone();
+        if self.is_ours {
+            self.destination.health.clear(&destination);
+        }
+        let given_up = failed.map(|error| Line::GivenUp { destination, error: error.to_string() });
+        (given_up, summary)
+    }
+}

@@ -1,0 +1,245 @@
+//! Going through the parked events once, from the oldest to the last that was there at the beginning.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+
+use super::ATTEMPTS;
+use super::filter::Filter;
+use super::line::{Entry, Line, Outcome, Summary};
+use crate::publish::{Destination, Destinations, Shelf};
+use crate::sink::{self, Class};
+use crate::spool::{Parked, Position, Reader};
+
+/// What is read at once.
+pub(super) const RECORDS: usize = 256;
+pub(super) const BYTES: usize = 4 << 20;
+
+/// What is in flight at the same time: live traffic goes first.
+const IN_FLIGHT: usize = 64;
+const BYTES_IN_FLIGHT: usize = 16 << 20;
+
+/// One walk through the parked events.
+pub(super) struct Run {
+    destinations: Arc<Destinations>,
+    shelf: Arc<Shelf>,
+    filter: Filter,
+    lines: mpsc::Sender<Line>,
+    stop: watch::Receiver<bool>,
+    reader: Reader<Parked>,
+    /// The sequence of what is parked from now on.
+    end: u64,
+    summary: Summary,
+}
+
+impl Run {
+    pub(super) fn new(
+        destinations: Arc<Destinations>,
+        shelf: Arc<Shelf>,
+        filter: Filter,
+        lines: mpsc::Sender<Line>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        let parking = shelf.parking();
+        let (reader, end) = (parking.reader(), parking.next());
+        let summary = Summary::default();
+        Self { destinations, shelf, filter, lines, stop, reader, end, summary }
+    }
+
+    /// Those of the next ones that are meant; nothing at the end.
+    async fn next(&mut self) -> Option<Vec<(Position, Parked)>> {
+        if self.is_stopped() {
+            return None;
+        }
+        let mut batch = match self.reader.read(RECORDS, BYTES).await {
+            Ok(batch) => batch,
+            Err(error) => {
+                self.summary.stopped = Some(error.to_string());
+                return None;
+            }
+        };
+        if batch.first().is_none_or(|(position, _)| position.sequence() >= self.end) {
+            return None;
+        }
+        batch.retain(|(position, parked)| {
+            position.sequence() < self.end && self.filter.matches(position.stored(), parked)
+        });
+        self.summary.matched += batch.len() as u64;
+        Some(batch)
+    }
+
+    fn is_stopped(&mut self) -> bool {
+        let why = if *self.stop.borrow() {
+            "the bridge is stopping"
+        } else if self.lines.is_closed() {
+            "nobody listens any more"
+        } else {
+            return self.summary.stopped.is_some();
+        };
+        self.summary.stopped.get_or_insert_with(|| why.to_owned());
+        true
+    }
+
+    fn remove(&self, position: Position) {
+        self.shelf.parking().remove(position);
+    }
+
+    async fn say(&mut self, line: Line) {
+        // What comes of it is seen before the next event.
+        tokio::select! {
+            _ = self.lines.send(line) => {}
+            _ = self.stop.wait_for(|stop| *stop) => {}
+        }
+    }
+
+    fn end(mut self) -> Summary {
+        let summary = &mut self.summary;
+        summary.left = summary.matched - summary.published - summary.dropped;
+        self.summary
+    }
+}
+
+/// Remove what is meant.
+pub(super) async fn remove(mut run: Run) -> Summary {
+    while let Some(batch) = run.next().await {
+        for (position, parked) in batch {
+            if run.is_stopped() {
+                break;
+            }
+            let entry = Entry::new(position, &parked);
+            run.remove(position);
+            run.summary.dropped += 1;
+            run.say(entry.became(Outcome::Dropped, None)).await;
+        }
+    }
+    run.end()
+}
+
+/// Publish what is meant.
+pub(super) async fn publish(run: Run) -> Summary {
+    let mut publish = Publish {
+        run,
+        targets: BTreeMap::new(),
+        in_flight: FuturesUnordered::new(),
+        bytes: 0,
+        is_working: false,
+    };
+    while let Some(batch) = publish.run.next().await {
+        for (position, parked) in batch {
+            publish.one(position, parked).await;
+        }
+    }
+    while publish.settle().await {}
+    for destination in publish.targets.values().filter_map(|target| target.destination.as_ref()) {
+        // A destination that exists for this only leaves nothing behind that would be said of it for ever.
+        if !publish.run.destinations.is_configured(destination.text()) {
+            destination.health.clear(destination.text());
+        }
+    }
+    publish.run.end()
+}
+
+struct Publish {
+    run: Run,
+    targets: BTreeMap<Arc<str>, Target>,
+    in_flight: FuturesUnordered<Sending>,
+    bytes: usize,
+    /// Something was acknowledged. Until then only so many are tried as it takes to give up.
+    is_working: bool,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Sent> + Send>>;
+type Sent = (Position, Entry, Result<(), sink::Error>);
+
+/// Where events are published.
+struct Target {
+    /// Nothing once it is left alone.
+    destination: Option<Arc<Destination>>,
+    /// Attempts in a row that failed.
+    failures: u32,
+}
+
+impl Publish {
+    async fn one(&mut self, position: Position, parked: Parked) {
+        let size = parked.record.event.payload.len();
+        while !self.has_room(size) {
+            self.settle().await;
+        }
+        if self.run.is_stopped() {
+            return;
+        }
+        let Some(destination) = self.target(&parked.destination).await else { return };
+        self.bytes += size;
+        let entry = Entry::new(position, &parked);
+        self.in_flight.push(Box::pin(async move {
+            let result = destination.replay(&parked.record.name, &parked.record.event).await;
+            (position, entry, result)
+        }));
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        let most = if self.is_working { IN_FLIGHT } else { ATTEMPTS as usize };
+        self.in_flight.is_empty()
+            || self.in_flight.len() < most && self.bytes + size <= BYTES_IN_FLIGHT
+    }
+
+    /// The destination of this text, unless it is left alone.
+    async fn target(&mut self, text: &Arc<str>) -> Option<Arc<Destination>> {
+        if let Some(known) = self.targets.get(text) {
+            return known.destination.clone();
+        }
+        let destination = match self.run.destinations.find(text) {
+            Ok(destination) => Some(destination),
+            Err(error) => {
+                self.give_up(text.clone(), error.message).await;
+                None
+            }
+        };
+        self.targets.insert(text.clone(), Target { destination: destination.clone(), failures: 0 });
+        destination
+    }
+
+    /// Wait for the end of one attempt; says whether there was one.
+    async fn settle(&mut self) -> bool {
+        let Some((position, entry, result)) = self.in_flight.next().await else {
+            return false;
+        };
+        self.bytes -= entry.bytes;
+        let text = entry.destination.clone();
+        let target = self.targets.get_mut(&text);
+        let (line, failed) = match result {
+            Ok(()) => {
+                self.run.remove(position);
+                self.run.summary.published += 1;
+                self.is_working = true;
+                (entry.became(Outcome::Published, None), None)
+            }
+            Err(error) if error.class == Class::Reject => {
+                self.run.summary.rejected += 1;
+                (entry.became(Outcome::Rejected, Some(error.to_string())), None)
+            }
+            Err(error) => {
+                let error = error.to_string();
+                (entry.became(Outcome::Failed, Some(error.clone())), Some(error))
+            }
+        };
+        let mut is_enough = false;
+        if let Some(target) = target {
+            target.failures = if failed.is_some() { target.failures + 1 } else { 0 };
+            is_enough = target.failures >= ATTEMPTS && target.destination.take().is_some();
+        }
+        self.run.say(line).await;
+        if let (Some(error), true) = (failed, is_enough) {
+            self.give_up(text, error).await;
+        }
+        true
+    }
+
+    async fn give_up(&mut self, destination: Arc<str>, error: String) {
+        self.run.say(Line::GivenUp { destination, error }).await;
+    }
+}
