@@ -42,7 +42,6 @@ Example:
   hookbus schema > hookbus.schema.json   for editors that complete and check TOML";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one value of it, once")]
 enum Command {
     /// Run the bridge until SIGTERM or Ctrl-C
     #[command(after_help = SERVE_EXAMPLE)]

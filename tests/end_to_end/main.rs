@@ -17,6 +17,7 @@ mod http;
 mod kafka;
 mod layers;
 mod outage;
+mod replay;
 mod spool;
 mod start;
 #[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]

@@ -53,12 +53,7 @@ impl Nats {
         for _ in 0..5 {
             let folder = tempfile::tempdir().unwrap();
             let port = ports::free();
-            let store = folder.path().join("jetstream");
-            let text = format!(
-                "{CONFIG}server_name: {}\nlisten: 127.0.0.1:{port}\njetstream {{ store_dir: {store:?} }}\n{config}\n",
-                name(port)
-            );
-            std::fs::write(folder.path().join("nats.conf"), text).unwrap();
+            configure(&folder, port, config);
             let mut nats = Nats { process: spawn(&program, &folder), port, folder };
             if nats.ready().await {
                 return Some(nats);
@@ -92,6 +87,12 @@ impl Nats {
         self.process.kill();
         self.process = spawn(&program().expect("it was there before"), &self.folder);
         assert!(self.ready().await, "nats-server doesn't start again:\n{}", self.log());
+    }
+
+    /// The same with other lines of configuration than those it was started with.
+    pub(crate) async fn restart_with(&mut self, config: &str) {
+        configure(&self.folder, self.port, config);
+        self.restart().await;
     }
 
     /// SIGSTOP: connections stay open and nothing is answered.
@@ -166,6 +167,15 @@ impl Nats {
         })
         .await
     }
+}
+
+fn configure(folder: &tempfile::TempDir, port: u16, config: &str) {
+    let store = folder.path().join("jetstream");
+    let text = format!(
+        "{CONFIG}server_name: {}\nlisten: 127.0.0.1:{port}\njetstream {{ store_dir: {store:?} }}\n{config}\n",
+        name(port)
+    );
+    std::fs::write(folder.path().join("nats.conf"), text).unwrap();
 }
 
 /// Its own process tells servers of other test runs apart.
