@@ -112,7 +112,7 @@ impl Default for Http {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address and port of `/livez`, `/readyz` and `/metrics`.
+    /// Address and port of `/livez`, `/readyz` and `/metrics`, and of `hookbus replay`; that one works on loopback only.
     #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
 }
