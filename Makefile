@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench tools
+.PHONY: help run test faults check bench tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -17,6 +17,11 @@ test: ## Run all tests against real brokers; with CI=true a part that is missing
 	for tool in nats-server kafka python; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --doc
 	cargo test --locked --lib --bins --tests
+
+faults: ## Break brokers, network, disk and the bridge itself under load, for a quarter of an hour, and look what was lost
+	deploy/tools/nats-server.sh
+	deploy/tools/kafka.sh
+	cargo test --locked --release --test faults -- --long $(ARGS)
 
 # cargo-deny's advisories are not checked here: they are fetched from a repository that not every build machine reaches.
 check: ## Format, lints, documentation, dependencies, spelling, scripts

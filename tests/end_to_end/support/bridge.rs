@@ -5,6 +5,7 @@ use super::process::{self, Output, Process};
 use super::{Kafka, Nats, eventually, ports};
 use bytes::Bytes;
 use std::io::Read;
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub(crate) struct Setup {
     nats: Option<String>,
     kafka: Option<String>,
     environment: Vec<(String, String)>,
+    under: Vec<String>,
 }
 
 pub(crate) struct Bridge {
@@ -40,6 +42,7 @@ pub(crate) struct Bridge {
     admin: u16,
     log: Log,
     client: Client,
+    setup: Setup,
     folder: tempfile::TempDir,
 }
 
@@ -82,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// Lets a command start it, such as `env`, that ends by being it.
+    pub(crate) fn under(mut self, command: &[&str]) -> Setup {
+        self.under = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Starts it; returns as soon as it says that it lives.
     pub(crate) async fn start(self) -> Bridge {
         self.start_until("/livez").await
@@ -95,16 +104,7 @@ impl Setup {
     async fn start_until(self, path: &str) -> Bridge {
         for _ in 0..5 {
             let mut bridge = self.spawn();
-            let url = bridge.admin_url(path);
-            let what = format!("200 from {path}");
-            let ended = eventually(&what, START, async || {
-                if let Some(status) = bridge.process.ended() {
-                    return Some(Some(status));
-                }
-                matches!(bridge.client.try_get(&url).await, Ok(answer) if answer.status == 200)
-                    .then_some(None)
-            })
-            .await;
+            let ended = bridge.until(path).await;
             let Some(status) = ended else { return bridge };
             bridge.log.finish();
             let log = bridge.log();
@@ -118,19 +118,31 @@ impl Setup {
         let (http, admin) = (ports::free(), ports::free());
         let file = folder.path().join("hookbus.toml");
         std::fs::write(&file, self.whole(http, admin)).unwrap();
+        let log = Arc::default();
+        let (process, log) = self.launch(folder.path(), log);
+        Bridge { process, http, admin, log, client: Client::new(), setup: self.clone(), folder }
+    }
+
+    /// Runs it in its folder; what it writes is added to the log.
+    fn launch(&self, folder: &Path, log: Arc<Mutex<Vec<u8>>>) -> (Process, Log) {
         let mut command = program();
+        if let [under, words @ ..] = self.under.as_slice() {
+            let hookbus = command.get_program().to_owned();
+            command = Command::new(under);
+            command.args(words).arg(hookbus);
+        }
         command
             .arg("serve")
             .arg("--config")
-            .arg(&file)
-            .current_dir(folder.path())
+            .arg(folder.join("hookbus.toml"))
+            .current_dir(folder)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        let mut process = Process::start(&mut command, Some(folder.path()));
-        let log = Log::of(process.child().stderr.take().expect("a pipe"));
-        Bridge { process, http, admin, log, client: Client::new(), folder }
+        let mut process = Process::start(&mut command, Some(folder));
+        let log = Log::of(process.child().stderr.take().expect("a pipe"), log);
+        (process, log)
     }
 
     fn whole(&self, http: u16, admin: u16) -> String {
@@ -156,7 +168,36 @@ impl Setup {
 
 impl Bridge {
     pub(crate) fn config(text: &str) -> Setup {
-        Setup { config: text.to_owned(), nats: None, kafka: None, environment: Vec::new() }
+        Setup {
+            config: text.to_owned(),
+            nats: None,
+            kafka: None,
+            environment: Vec::new(),
+            under: Vec::new(),
+        }
+    }
+
+    /// Starts it again in the same folder, on the same ports; kills it first where it still runs. Returns as soon as
+    /// it says that it lives.
+    pub(crate) async fn restart(&mut self) {
+        self.kill();
+        let (process, log) = self.setup.launch(self.folder.path(), self.log.text.clone());
+        (self.process, self.log) = (process, log);
+        let ended = self.until("/livez").await;
+        assert!(ended.is_none(), "hookbus ended with {ended:?}:\n{}", self.log());
+    }
+
+    /// Waits until its admin listener says 200, or it has ended.
+    async fn until(&mut self, path: &str) -> Option<ExitStatus> {
+        let url = self.admin_url(path);
+        eventually(&format!("200 from {path}"), START, async || {
+            if let Some(status) = self.process.ended() {
+                return Some(Some(status));
+            }
+            matches!(self.client.try_get(&url).await, Ok(answer) if answer.status == 200)
+                .then_some(None)
+        })
+        .await
     }
 
     /// `host:port` of the public listener.
@@ -282,8 +323,8 @@ struct Log {
 }
 
 impl Log {
-    fn of(mut pipe: impl Read + Send + 'static) -> Log {
-        let text = Arc::new(Mutex::new(Vec::new()));
+    /// What comes is added to the text.
+    fn of(mut pipe: impl Read + Send + 'static, text: Arc<Mutex<Vec<u8>>>) -> Log {
         let buffer = text.clone();
         let reader = std::thread::spawn(move || {
             let mut chunk = [0; 8192];

@@ -19,6 +19,7 @@ const STEP: Duration = Duration::from_secs(2);
 pub(crate) struct Kafka {
     process: Process,
     port: u16,
+    behind: u16,
     folder: tempfile::TempDir,
 }
 
@@ -49,20 +50,23 @@ pub(crate) async fn shared() -> Option<&'static Kafka> {
 impl Kafka {
     /// One of this test's own, for outages. It takes some seconds: prefer [`shared`].
     pub(crate) async fn start() -> Option<Kafka> {
+        Kafka::start_behind(0).await
+    }
+
+    /// The same with a proxy on this port in front of [`Kafka::port_behind`]: clients that come through it are
+    /// told its address.
+    pub(crate) async fn start_behind(proxy: u16) -> Option<Kafka> {
         if !tool("kafka/libs").exists() || Command::new("java").arg("-version").output().is_err() {
             missing("Kafka and Java (run: make tools)");
             return None;
         }
         for _ in 0..5 {
             let folder = tempfile::tempdir().unwrap();
-            let port = ports::free();
-            std::fs::write(
-                folder.path().join("server.properties"),
-                properties(port, ports::free(), folder.path()),
-            )
-            .unwrap();
+            let (port, behind) = (ports::free(), ports::free());
+            let properties = properties([port, behind, ports::free()], proxy, folder.path());
+            std::fs::write(folder.path().join("server.properties"), properties).unwrap();
             format(folder.path()).await;
-            let mut kafka = Kafka { process: spawn(folder.path()), port, folder };
+            let mut kafka = Kafka { process: spawn(folder.path()), port, behind, folder };
             if kafka.ready().await {
                 return Some(kafka);
             }
@@ -74,6 +78,11 @@ impl Kafka {
 
     pub(crate) fn bootstrap(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Where the proxy of [`Kafka::start_behind`] finds it.
+    pub(crate) fn port_behind(&self) -> u16 {
+        self.behind
     }
 
     pub(crate) fn log(&self) -> String {
@@ -100,6 +109,23 @@ impl Kafka {
     /// SIGCONT.
     pub(crate) fn cont_signal(&mut self) {
         self.process.signal("CONT");
+    }
+
+    /// Deletes a topic and waits until it is gone.
+    pub(crate) async fn delete_topic(&self, name: &str) {
+        let admin: AdminClient<DefaultClientContext> = self.settings().create().unwrap();
+        for result in admin.delete_topics(&[name], &AdminOptions::new()).await.unwrap() {
+            result.unwrap();
+        }
+        let consumer: BaseConsumer = self.settings().create().unwrap();
+        let topic = name.to_owned();
+        blocking(move || {
+            until(&format!("the end of {topic}"), || {
+                let metadata = consumer.fetch_metadata(None, STEP).ok()?;
+                metadata.topics().iter().all(|one| one.name() != topic).then_some(())
+            });
+        })
+        .await;
     }
 
     /// Makes a topic and waits until each of its partitions has a leader.
@@ -206,15 +232,18 @@ impl Kafka {
     }
 }
 
-fn properties(port: u16, controller: u16, folder: &Path) -> String {
+fn properties([port, behind, controller]: [u16; 3], proxy: u16, folder: &Path) -> String {
+    // Without a proxy that listener stands for itself.
+    let proxy = if proxy == 0 { behind } else { proxy };
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},PROXY://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXY://127.0.0.1:{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT
+inter.broker.listener.name=PLAINTEXT
 log.dirs={}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=1

@@ -1,0 +1,147 @@
+//! What is done to the bridge and to its brokers, from outside.
+
+mod bridge;
+mod brokers;
+mod disk;
+mod network;
+mod spool;
+mod storage;
+
+use crate::stage::Stage;
+use crate::support::bridge::Setup;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Calm,
+    NatsKilled,
+    KafkaKilled,
+    NatsFrozen,
+    KafkaFrozen,
+    NatsRestarting,
+    KafkaRestarting,
+    NatsCut,
+    KafkaCut,
+    NatsHoled,
+    KafkaHoled,
+    NatsSlow,
+    KafkaSlow,
+    StreamFull,
+    TopicDeleted,
+    BridgeKilled,
+    BridgeTerminated,
+    DiskFull,
+    DiskSlow,
+    DiskReadOnly,
+    TornTail,
+    FlippedBits,
+}
+
+impl Fault {
+    pub(crate) const ALL: [Fault; 22] = [
+        Fault::Calm,
+        Fault::NatsKilled,
+        Fault::KafkaKilled,
+        Fault::NatsFrozen,
+        Fault::KafkaFrozen,
+        Fault::NatsRestarting,
+        Fault::KafkaRestarting,
+        Fault::NatsCut,
+        Fault::KafkaCut,
+        Fault::NatsHoled,
+        Fault::KafkaHoled,
+        Fault::NatsSlow,
+        Fault::KafkaSlow,
+        Fault::StreamFull,
+        Fault::TopicDeleted,
+        Fault::BridgeKilled,
+        Fault::BridgeTerminated,
+        Fault::DiskFull,
+        Fault::DiskSlow,
+        Fault::DiskReadOnly,
+        Fault::TornTail,
+        Fault::FlippedBits,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Fault::Calm => "calm",
+            Fault::NatsKilled => "nats-killed",
+            Fault::KafkaKilled => "kafka-killed",
+            Fault::NatsFrozen => "nats-frozen",
+            Fault::KafkaFrozen => "kafka-frozen",
+            Fault::NatsRestarting => "nats-restarting",
+            Fault::KafkaRestarting => "kafka-restarting",
+            Fault::NatsCut => "nats-cut",
+            Fault::KafkaCut => "kafka-cut",
+            Fault::NatsHoled => "nats-black-holed",
+            Fault::KafkaHoled => "kafka-black-holed",
+            Fault::NatsSlow => "nats-slow",
+            Fault::KafkaSlow => "kafka-slow",
+            Fault::StreamFull => "stream-full",
+            Fault::TopicDeleted => "topic-deleted",
+            Fault::BridgeKilled => "bridge-killed",
+            Fault::BridgeTerminated => "bridge-terminated",
+            Fault::DiskFull => "disk-full",
+            Fault::DiskSlow => "disk-slow",
+            Fault::DiskReadOnly => "disk-read-only",
+            Fault::TornTail => "spool-torn",
+            Fault::FlippedBits => "spool-bits-flipped",
+        }
+    }
+
+    /// Whether it is played in the short form too: a Kafka takes seconds to start again.
+    pub(crate) fn is_short(self) -> bool {
+        self != Fault::KafkaRestarting
+    }
+
+    /// Whether the bridge comes to its brokers through the proxies.
+    pub(crate) fn is_proxied(self) -> bool {
+        use Fault::{KafkaCut, KafkaHoled, KafkaSlow, NatsCut, NatsHoled, NatsSlow};
+        matches!(self, NatsCut | KafkaCut | NatsHoled | KafkaHoled | NatsSlow | KafkaSlow)
+    }
+
+    /// Why it can't be played on this machine.
+    pub(crate) fn missing(self) -> Option<String> {
+        match self {
+            Fault::DiskFull | Fault::DiskSlow | Fault::DiskReadOnly => disk::missing(),
+            _ => None,
+        }
+    }
+
+    /// What the bridge is started with for it.
+    pub(crate) fn setup(self, setup: Setup) -> Setup {
+        match self {
+            Fault::DiskFull => disk::small(setup),
+            Fault::DiskSlow | Fault::DiskReadOnly => disk::with_shim(setup),
+            _ => setup,
+        }
+    }
+
+    /// Returns when all is well again.
+    pub(crate) async fn inject(self, stage: &mut Stage<'_>) {
+        match self {
+            Fault::Calm => tokio::time::sleep(stage.lengths.outage).await,
+            Fault::NatsKilled => brokers::kill_nats(stage).await,
+            Fault::KafkaKilled => brokers::kill_kafka(stage).await,
+            Fault::NatsFrozen => brokers::freeze_nats(stage).await,
+            Fault::KafkaFrozen => brokers::freeze_kafka(stage).await,
+            Fault::NatsRestarting => brokers::keep_restarting_nats(stage).await,
+            Fault::KafkaRestarting => brokers::keep_restarting_kafka(stage).await,
+            Fault::NatsCut => network::cut_nats(stage).await,
+            Fault::KafkaCut => network::cut_kafka(stage).await,
+            Fault::NatsHoled => network::hold_nats(stage).await,
+            Fault::KafkaHoled => network::hold_kafka(stage).await,
+            Fault::NatsSlow => network::slow_nats(stage).await,
+            Fault::KafkaSlow => network::slow_kafka(stage).await,
+            Fault::StreamFull => storage::fill_stream(stage).await,
+            Fault::TopicDeleted => storage::delete_topic(stage).await,
+            Fault::BridgeKilled => bridge::kill(stage).await,
+            Fault::BridgeTerminated => bridge::terminate(stage).await,
+            Fault::DiskFull => disk::fill(stage).await,
+            Fault::DiskSlow => disk::slow(stage).await,
+            Fault::DiskReadOnly => disk::read_only(stage).await,
+            Fault::TornTail => spool::tear(stage).await,
+            Fault::FlippedBits => spool::flip(stage).await,
+        }
+    }
+}

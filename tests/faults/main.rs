@@ -1,0 +1,106 @@
+//! The fault suite: the built binary under load, with real brokers, and everything that can happen to them. Then the
+//! brokers are asked, and what they hold is compared with what the senders were told.
+//!
+//! ```text
+//! cargo test --test faults                                        the short form, also part of `make test`
+//! cargo test --release --test faults -- --long                    the long form (`make faults`)
+//! cargo test --test faults -- --seed 7 --only nats-frozen         one fault, as it was played once
+//! ```
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by a panic"
+)]
+
+mod checker;
+mod faults;
+mod ground;
+mod history;
+mod load;
+mod options;
+mod proxy;
+mod random;
+mod readback;
+mod report;
+mod stage;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "made for the tests of end_to_end, which use all of it"
+)]
+mod support;
+mod webhook;
+mod worker;
+
+use std::panic::AssertUnwindSafe;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+
+use self::faults::Fault;
+use self::ground::Ground;
+use self::options::{Lengths, Options};
+use self::random::Random;
+use self::report::{Outcome, Report};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let options = Options::read(std::env::args().skip(1));
+    let is_wanted =
+        |fault: &Fault| (options.long || fault.is_short()) && options.wants(fault.name());
+    let faults: Vec<Fault> = Fault::ALL.into_iter().filter(is_wanted).collect();
+    if options.list {
+        faults.iter().for_each(|fault| println!("{}: test", fault.name()));
+        return ExitCode::SUCCESS;
+    }
+    checker::test();
+    if faults.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    let began = Instant::now();
+    let mut report = Report::begin();
+    let mut ground = None;
+    for fault in faults {
+        if let Some(why) = fault.missing() {
+            support::missing(&format!("{}: {why}", fault.name()));
+            report.add(fault.name(), &Outcome::Skipped(why));
+            continue;
+        }
+        let Some(ready) = (match ground.take() {
+            Some(ground) => Some(ground),
+            None => Ground::start().await,
+        }) else {
+            return ExitCode::SUCCESS;
+        };
+        let random = Random::new(options.seed ^ fault as u64);
+        let (outcome, after) = play(fault, ready, options.lengths(), random).await;
+        report.add(fault.name(), &outcome);
+        ground = after;
+    }
+    let form = if options.long { " --long" } else { "" };
+    if report.end(began.elapsed(), &format!("--seed {}{form}", options.seed)) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// After a panic nobody knows how its brokers are: they are not used again.
+async fn play(
+    fault: Fault,
+    mut ground: Ground,
+    lengths: Lengths,
+    random: Random,
+) -> (Outcome, Option<Ground>) {
+    let played = AssertUnwindSafe(stage::play(fault, &mut ground, lengths, random));
+    match played.catch_unwind().await {
+        Ok(verdict) => (Outcome::Judged(verdict), Some(ground)),
+        Err(panic) => {
+            let text = panic.downcast_ref::<String>().cloned();
+            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+            (Outcome::Failed(text.unwrap_or_default()), None)
+        }
+    }
+}

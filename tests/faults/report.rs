@@ -1,0 +1,97 @@
+//! The table that is printed, row by row as the faults end.
+
+use std::time::Duration;
+
+use crate::checker::{Breach, Verdict};
+
+/// Of the broken promises of each kind, so many are told.
+const EXAMPLES: usize = 5;
+
+/// How a fault ended.
+pub(crate) enum Outcome {
+    Judged(Verdict),
+    Skipped(String),
+    /// It didn't come to a verdict.
+    Failed(String),
+}
+
+impl Outcome {
+    pub(crate) fn is_good(&self) -> bool {
+        match self {
+            Outcome::Judged(verdict) => verdict.broken.is_empty(),
+            Outcome::Skipped(_) => true,
+            Outcome::Failed(_) => false,
+        }
+    }
+}
+
+/// Sums over all faults.
+#[derive(Default)]
+pub(crate) struct Report {
+    total: Verdict,
+    bad: Vec<String>,
+}
+
+impl Report {
+    pub(crate) fn begin() -> Report {
+        let titles = ["sent", "2xx", "lost", "duplicates", "out of order", "p99 ms", "longest ms"];
+        println!("{}", row("fault", titles.map(str::to_owned)));
+        Report::default()
+    }
+
+    pub(crate) fn add(&mut self, name: &str, outcome: &Outcome) {
+        if !outcome.is_good() {
+            self.bad.push(name.to_owned());
+        }
+        let verdict = match outcome {
+            Outcome::Judged(verdict) => verdict,
+            Outcome::Skipped(why) => return println!("{name:<22}skipped: {why}"),
+            Outcome::Failed(why) => return println!("{name:<22}FAILED: {why}"),
+        };
+        println!("{}", verdict_row(name, verdict));
+        for (breach, list) in &verdict.broken {
+            println!("  {breach:?}: {}", list.len());
+            for example in list.iter().take(EXAMPLES) {
+                println!("    {example}");
+            }
+        }
+        let total = &mut self.total;
+        total.webhooks += verdict.webhooks;
+        total.successes += verdict.successes;
+        total.duplicates += verdict.duplicates;
+        total.p99 = total.p99.max(verdict.p99);
+        total.longest = total.longest.max(verdict.longest);
+        for (breach, list) in &verdict.broken {
+            total.broken.entry(*breach).or_default().extend_from_slice(list);
+        }
+    }
+
+    /// Whether all went well.
+    pub(crate) fn end(&self, took: Duration, repeat: &str) -> bool {
+        println!("{}", verdict_row("all", &self.total));
+        println!("{:.0} s; again with {repeat}", took.as_secs_f64());
+        if !self.bad.is_empty() {
+            println!("broken promises in: {}", self.bad.join(", "));
+        }
+        self.bad.is_empty()
+    }
+}
+
+fn verdict_row(name: &str, verdict: &Verdict) -> String {
+    let milliseconds = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1e3);
+    let figures = [
+        verdict.webhooks.to_string(),
+        verdict.successes.to_string(),
+        verdict.count(Breach::Lost).to_string(),
+        verdict.duplicates.to_string(),
+        verdict.count(Breach::OutOfOrder).to_string(),
+        milliseconds(verdict.p99),
+        milliseconds(verdict.longest),
+    ];
+    row(name, figures)
+}
+
+fn row(name: &str, figures: [String; 7]) -> String {
+    let figures = figures.map(|figure| format!("{figure:>13}"));
+    format!("{name:<22}{}", figures.concat())
+}
