@@ -47,6 +47,7 @@ pub(crate) struct Verdict {
     pub(crate) duplicates: usize,
     pub(crate) p99: Duration,
     pub(crate) longest: Duration,
+    pub(crate) peak_bytes: u64,
     pub(crate) broken: BTreeMap<Breach, Vec<String>>,
 }
 
@@ -61,7 +62,7 @@ impl Verdict {
 }
 
 pub(crate) fn judge(history: &History) -> Verdict {
-    let mut verdict = Verdict::default();
+    let mut verdict = Verdict { peak_bytes: history.peak_bytes, ..Verdict::default() };
     answers(history, &mut verdict);
     for broker in [Broker::Nats, Broker::Kafka] {
         let place = Place::new(broker, history);
@@ -120,7 +121,7 @@ fn is_cut(attempt: &Attempt, history: &History) -> bool {
             Part::BridgeGently => {
                 overlaps && attempt.sent + Duration::from_millis(100) >= trouble.from
             }
-            Part::Nats | Part::Kafka => false,
+            Part::Broker(_) => false,
         }
     })
 }
@@ -280,8 +281,11 @@ impl<'a> Place<'a> {
             && history.troubles.iter().any(|trouble| match trouble.part {
                 // What stood in the spool may be sent again afterwards.
                 Part::Bridge | Part::BridgeGently => first.sent <= trouble.to,
-                Part::Kafka => first.sent <= trouble.to + AFTERMATH && last.ended >= trouble.from,
-                Part::Nats => false,
+                Part::Broker(broker) => {
+                    broker == self.broker
+                        && first.sent <= trouble.to + AFTERMATH
+                        && last.ended >= trouble.from
+                }
             })
     }
 }

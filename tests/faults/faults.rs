@@ -9,6 +9,7 @@ mod storage;
 
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
+use crate::webhook::Broker;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -121,18 +122,18 @@ impl Fault {
     pub(crate) async fn inject(self, stage: &mut Stage<'_>) {
         match self {
             Fault::Calm => tokio::time::sleep(stage.lengths.outage).await,
-            Fault::NatsKilled => brokers::kill_nats(stage).await,
-            Fault::KafkaKilled => brokers::kill_kafka(stage).await,
-            Fault::NatsFrozen => brokers::freeze_nats(stage).await,
-            Fault::KafkaFrozen => brokers::freeze_kafka(stage).await,
-            Fault::NatsRestarting => brokers::keep_restarting_nats(stage).await,
-            Fault::KafkaRestarting => brokers::keep_restarting_kafka(stage).await,
-            Fault::NatsCut => network::cut_nats(stage).await,
-            Fault::KafkaCut => network::cut_kafka(stage).await,
-            Fault::NatsHoled => network::hold_nats(stage).await,
-            Fault::KafkaHoled => network::hold_kafka(stage).await,
-            Fault::NatsSlow => network::slow_nats(stage).await,
-            Fault::KafkaSlow => network::slow_kafka(stage).await,
+            Fault::NatsKilled => brokers::kill(stage, Broker::Nats).await,
+            Fault::KafkaKilled => brokers::kill(stage, Broker::Kafka).await,
+            Fault::NatsFrozen => brokers::freeze(stage, Broker::Nats).await,
+            Fault::KafkaFrozen => brokers::freeze(stage, Broker::Kafka).await,
+            Fault::NatsRestarting => brokers::keep_restarting(stage, Broker::Nats).await,
+            Fault::KafkaRestarting => brokers::keep_restarting(stage, Broker::Kafka).await,
+            Fault::NatsCut => network::cut(stage, Broker::Nats).await,
+            Fault::KafkaCut => network::cut(stage, Broker::Kafka).await,
+            Fault::NatsHoled => network::hold(stage, Broker::Nats).await,
+            Fault::KafkaHoled => network::hold(stage, Broker::Kafka).await,
+            Fault::NatsSlow => network::slow(stage, Broker::Nats).await,
+            Fault::KafkaSlow => network::slow(stage, Broker::Kafka).await,
             Fault::StreamFull => storage::fill_stream(stage).await,
             Fault::TopicDeleted => storage::delete_topic(stage).await,
             Fault::BridgeKilled => bridge::kill(stage).await,

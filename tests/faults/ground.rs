@@ -2,12 +2,13 @@
 
 use crate::proxy::{Closed, Proxy};
 use crate::support::{Kafka, Nats};
+use crate::webhook::Broker;
 
 pub(crate) struct Ground {
     pub(crate) nats: Nats,
     pub(crate) kafka: Kafka,
-    pub(crate) nats_proxy: Proxy,
-    pub(crate) kafka_proxy: Proxy,
+    nats_proxy: Proxy,
+    kafka_proxy: Proxy,
 }
 
 impl Ground {
@@ -19,5 +20,45 @@ impl Ground {
         let nats_proxy = nats_proxy.open(nats.port());
         let kafka_proxy = kafka_proxy.open(kafka.port_behind());
         Some(Ground { nats, kafka, nats_proxy, kafka_proxy })
+    }
+
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self, broker: Broker) {
+        match broker {
+            Broker::Nats => self.nats.kill(),
+            Broker::Kafka => self.kafka.kill(),
+        }
+    }
+
+    /// Starts one again with what it has on disk; kills it first where it still runs.
+    pub(crate) async fn restart(&mut self, broker: Broker) {
+        match broker {
+            Broker::Nats => self.nats.restart().await,
+            Broker::Kafka => self.kafka.restart().await,
+        }
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn freeze(&mut self, broker: Broker) {
+        match broker {
+            Broker::Nats => self.nats.stop_signal(),
+            Broker::Kafka => self.kafka.stop_signal(),
+        }
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&mut self, broker: Broker) {
+        match broker {
+            Broker::Nats => self.nats.cont_signal(),
+            Broker::Kafka => self.kafka.cont_signal(),
+        }
+    }
+
+    /// What stands in front of one.
+    pub(crate) fn proxy(&self, broker: Broker) -> &Proxy {
+        match broker {
+            Broker::Nats => &self.nats_proxy,
+            Broker::Kafka => &self.kafka_proxy,
+        }
     }
 }

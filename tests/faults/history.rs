@@ -84,8 +84,7 @@ pub(crate) struct Trouble {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
-    Nats,
-    Kafka,
+    Broker(Broker),
     /// Killed: what it was doing is cut.
     Bridge,
     /// Asked to stop: what it had begun is finished.

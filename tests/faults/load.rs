@@ -102,9 +102,9 @@ impl Load {
     }
 
     /// Lets each sender finish what it has begun.
-    pub(crate) async fn finish(self) -> Vec<Sent> {
+    pub(crate) async fn finish(&mut self) -> Vec<Sent> {
         self.counts.stop.store(true, Ordering::Relaxed);
-        self.senders.join_all().await.into_iter().flatten().collect()
+        std::mem::take(&mut self.senders).join_all().await.into_iter().flatten().collect()
     }
 }
 

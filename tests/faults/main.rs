@@ -33,11 +33,14 @@ mod support;
 mod webhook;
 mod worker;
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 
 use self::faults::Fault;
 use self::ground::Ground;
@@ -60,25 +63,15 @@ async fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let began = Instant::now();
-    let mut report = Report::begin();
-    let mut ground = None;
-    for fault in faults {
-        if let Some(why) = fault.missing() {
-            support::missing(&format!("{}: {why}", fault.name()));
-            report.add(fault.name(), &Outcome::Skipped(why));
-            continue;
-        }
-        let Some(ready) = (match ground.take() {
-            Some(ground) => Some(ground),
-            None => Ground::start().await,
-        }) else {
-            return ExitCode::SUCCESS;
-        };
-        let random = Random::new(options.seed ^ fault as u64);
-        let (outcome, after) = play(fault, ready, options.lengths(), random).await;
-        report.add(fault.name(), &outcome);
-        ground = after;
-    }
+    let lanes = options.lengths().lanes.min(faults.len());
+    let suite = Suite {
+        lengths: options.lengths(),
+        seed: options.seed,
+        rest: Mutex::new(faults.into()),
+        report: Mutex::new(Report::begin()),
+    };
+    join_all((0..lanes).map(|_| suite.lane())).await;
+    let report = suite.report.into_inner().unwrap();
     let form = if options.long { " --long" } else { "" };
     if report.end(began.elapsed(), &format!("--seed {}{form}", options.seed)) {
         ExitCode::SUCCESS
@@ -87,20 +80,52 @@ async fn main() -> ExitCode {
     }
 }
 
-/// After a panic nobody knows how its brokers are: they are not used again.
-async fn play(
-    fault: Fault,
-    mut ground: Ground,
+/// What is to be done, and what was found.
+struct Suite {
     lengths: Lengths,
-    random: Random,
-) -> (Outcome, Option<Ground>) {
-    let played = AssertUnwindSafe(stage::play(fault, &mut ground, lengths, random));
-    match played.catch_unwind().await {
-        Ok(verdict) => (Outcome::Judged(verdict), Some(ground)),
-        Err(panic) => {
-            let text = panic.downcast_ref::<String>().cloned();
-            let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
-            (Outcome::Failed(text.unwrap_or_default()), None)
+    seed: u64,
+    rest: Mutex<VecDeque<Fault>>,
+    report: Mutex<Report>,
+}
+
+impl Suite {
+    /// Plays one fault after the other, on brokers of its own.
+    async fn lane(&self) {
+        let mut ground = None;
+        while let Some(fault) = self.next() {
+            let Some(ready) = (match ground.take() {
+                Some(ground) => Some(ground),
+                None => Ground::start().await,
+            }) else {
+                return;
+            };
+            let (outcome, after) = match fault.missing() {
+                Some(why) => {
+                    support::missing(&format!("{}: {why}", fault.name()));
+                    (Outcome::Skipped(why), Some(ready))
+                }
+                None => self.play(fault, ready).await,
+            };
+            self.report.lock().unwrap().add(fault.name(), &outcome);
+            ground = after;
+        }
+    }
+
+    fn next(&self) -> Option<Fault> {
+        self.rest.lock().unwrap().pop_front()
+    }
+
+    /// After a panic nobody knows how its brokers are: they are not used again.
+    async fn play(&self, fault: Fault, mut ground: Ground) -> (Outcome, Option<Ground>) {
+        let random = Random::new(self.seed ^ fault as u64);
+        let played = AssertUnwindSafe(stage::play(fault, &mut ground, self.lengths, random));
+        match played.catch_unwind().await {
+            Ok(verdict) => (Outcome::Judged(verdict), Some(ground)),
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+                (Outcome::Failed(text.unwrap_or_default()), None)
+            }
         }
     }
 }

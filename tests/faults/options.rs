@@ -57,6 +57,7 @@ impl Options {
         let seconds = Duration::from_secs_f64;
         if self.long {
             Lengths {
+                lanes: 1,
                 shape: Shape { connections: 64, keys: 1_000, rate: 1_200 },
                 calm: seconds(2.0),
                 outage: seconds(8.0),
@@ -67,10 +68,11 @@ impl Options {
             }
         } else {
             Lengths {
+                lanes: 3,
                 shape: Shape { connections: 32, keys: 200, rate: 300 },
                 calm: seconds(0.3),
                 outage: seconds(1.5),
-                frozen: seconds(2.0),
+                frozen: seconds(3.0),
                 step: seconds(0.7),
                 rounds: 2,
                 after: seconds(0.7),
@@ -82,6 +84,8 @@ impl Options {
 /// How long things last, and how often.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Lengths {
+    /// So many faults are played at once, each with brokers of its own.
+    pub(crate) lanes: usize,
     pub(crate) shape: Shape,
     /// Before anything happens.
     pub(crate) calm: Duration,

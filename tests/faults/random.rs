@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::webhook::Broker;
+
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
@@ -28,6 +30,10 @@ impl Random {
     /// From half of it to one and a half.
     pub(crate) fn about(&mut self, time: Duration) -> Duration {
         time / 2 + time.mul_f64(self.below(1_000) as f64 / 1_000.0)
+    }
+
+    pub(crate) fn broker(&mut self) -> Broker {
+        if self.one_in(2) { Broker::Nats } else { Broker::Kafka }
     }
 
     fn next(&mut self) -> u64 {

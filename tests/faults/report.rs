@@ -60,6 +60,7 @@ impl Report {
         total.successes += verdict.successes;
         total.duplicates += verdict.duplicates;
         total.p99 = total.p99.max(verdict.p99);
+        total.peak_bytes = total.peak_bytes.max(verdict.peak_bytes);
         total.longest = total.longest.max(verdict.longest);
         for (breach, list) in &verdict.broken {
             total.broken.entry(*breach).or_default().extend_from_slice(list);
@@ -69,7 +70,8 @@ impl Report {
     /// Whether all went well.
     pub(crate) fn end(&self, took: Duration, repeat: &str) -> bool {
         println!("{}", verdict_row("all", &self.total));
-        println!("{:.0} s; again with {repeat}", took.as_secs_f64());
+        let (seconds, peak) = (took.as_secs_f64(), self.total.peak_bytes >> 20);
+        println!("{seconds:.0} s, {peak} MiB of memory at the most; again with {repeat}");
         if !self.bad.is_empty() {
             println!("broken promises in: {}", self.bad.join(", "));
         }

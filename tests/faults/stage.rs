@@ -15,11 +15,14 @@ use crate::random::Random;
 use crate::readback;
 use crate::support::bridge::Setup;
 use crate::support::{Bridge, eventually};
+use crate::webhook::Broker;
 use crate::worker::Worker;
 
 /// For everything that was spooled to reach its broker.
 const DRAIN: Duration = Duration::from_secs(90);
 pub(crate) const PARTITIONS: i32 = 6;
+/// Events in the spool, by destination.
+const RECORDS: &str = "hookbus_spool_records";
 
 /// What a fault has at hand.
 pub(crate) struct Stage<'a> {
@@ -99,8 +102,8 @@ fn setup(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
     );
     let setup = Bridge::config(&text);
     if is_proxied {
-        let nats = format!("nats://127.0.0.1:{}", ground.nats_proxy.port());
-        let kafka = format!("127.0.0.1:{}", ground.kafka_proxy.port());
+        let nats = format!("nats://127.0.0.1:{}", ground.proxy(Broker::Nats).port());
+        let kafka = format!("127.0.0.1:{}", ground.proxy(Broker::Kafka).port());
         setup.nats_at(&nats).kafka_at(&kafka)
     } else {
         setup.nats(&ground.nats).kafka(&ground.kafka)
@@ -149,6 +152,18 @@ impl Stage<'_> {
         self.until("refused events", |counts| counts.refused() > before).await;
     }
 
+    /// SIGSTOP to a broker.
+    pub(crate) fn freeze(&mut self, broker: Broker) {
+        self.trouble(Part::Broker(broker));
+        self.ground.freeze(broker);
+    }
+
+    /// SIGCONT to a broker.
+    pub(crate) fn thaw(&mut self, broker: Broker) {
+        self.ground.thaw(broker);
+        self.healed(Part::Broker(broker));
+    }
+
     /// SIGKILL to the bridge.
     pub(crate) fn kill(&mut self) {
         self.trouble(Part::Bridge);
@@ -156,19 +171,44 @@ impl Stage<'_> {
         self.bridge.kill();
     }
 
-    pub(crate) async fn restart(&mut self) {
-        self.bridge.restart().await;
-        self.healed(Part::Bridge);
+    /// SIGTERM to the bridge, and its end.
+    pub(crate) async fn terminate(&mut self) {
+        self.trouble(Part::BridgeGently);
+        self.look_at_memory();
+        self.bridge.signal("TERM");
+        let status = self.bridge.wait().await;
+        assert_eq!(status.code(), Some(0), "{}", self.bridge.log());
     }
 
-    pub(crate) fn look_at_memory(&mut self) {
+    /// Starts the bridge again, after either end.
+    pub(crate) async fn restart(&mut self) {
+        self.bridge.restart().await;
+        let now = self.clock.now();
+        let ends = self.troubles.iter_mut().filter(|trouble| {
+            !matches!(trouble.part, Part::Broker(_)) && trouble.to == Duration::MAX
+        });
+        ends.for_each(|trouble| trouble.to = now);
+    }
+
+    fn look_at_memory(&mut self) {
         self.peak_bytes = self.peak_bytes.max(self.bridge.peak_rss_bytes());
+    }
+
+    /// Waits until the spool has less than it had.
+    pub(crate) async fn draining(&self) {
+        let mut most = 0.0;
+        eventually("a drain", DRAIN, async || {
+            let records = self.bridge.metric(RECORDS).await;
+            most = records.max(most);
+            (records < most || records == 0.0).then_some(())
+        })
+        .await;
     }
 
     /// Waits until nothing is left in the spool.
     pub(crate) async fn drained(&self) {
         eventually("an empty spool", DRAIN, async || {
-            (self.bridge.metric("hookbus_spool_records").await == 0.0).then_some(())
+            (self.bridge.metric(RECORDS).await == 0.0).then_some(())
         })
         .await;
     }
@@ -176,13 +216,10 @@ impl Stage<'_> {
     async fn end(mut self, worker: Worker) -> Verdict {
         // The last answers may still be spooled ones.
         let sent = self.load.finish().await;
-        eventually("an empty spool", DRAIN, async || {
-            (self.bridge.metric("hookbus_spool_records").await == 0.0).then_some(())
-        })
-        .await;
+        self.drained().await;
         let parked = self.bridge.metric("hookbus_parked_records").await;
         assert!(parked == 0.0, "{parked} events were parked, though every one was right");
-        self.peak_bytes = self.peak_bytes.max(self.bridge.peak_rss_bytes());
+        self.look_at_memory();
         let history = History {
             sent,
             nats: readback::nats(&self.ground.nats, &self.name).await,

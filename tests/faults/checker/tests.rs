@@ -167,7 +167,7 @@ fn order() {
     // A second copy stands anywhere.
     let copied = judged(|history| {
         history.kafka.push(stored(3, 100));
-        history.troubles.push(trouble(Part::Kafka, 0, 10));
+        history.troubles.push(trouble(Part::Broker(Broker::Kafka), 0, 10));
     });
     assert_eq!(copied, []);
     let partitions = judged(|history| {
@@ -184,9 +184,9 @@ fn duplicates() {
     assert_eq!(judged(in_kafka), [(Breach::Duplicate, 1)]);
     // Only the trouble of this broker explains it, and only at its time.
     for (part, from, to, expected) in [
-        (Part::Kafka, 2, 4, vec![]),
-        (Part::Kafka, 20, 30, vec![(Breach::Duplicate, 1)]),
-        (Part::Nats, 2, 4, vec![(Breach::Duplicate, 1)]),
+        (Part::Broker(Broker::Kafka), 2, 4, vec![]),
+        (Part::Broker(Broker::Kafka), 20, 30, vec![(Breach::Duplicate, 1)]),
+        (Part::Broker(Broker::Nats), 2, 4, vec![(Breach::Duplicate, 1)]),
         (Part::Bridge, 20, 30, vec![]),
         (Part::Bridge, 1, 2, vec![(Breach::Duplicate, 1)]),
     ] {
@@ -199,7 +199,7 @@ fn duplicates() {
     // The stream knows its ids.
     let in_stream = judged(|history| {
         history.nats.push(stored(3, 100));
-        history.troubles.push(trouble(Part::Nats, 0, 40));
+        history.troubles.push(trouble(Part::Broker(Broker::Nats), 0, 40));
         history.troubles.push(trouble(Part::Bridge, 0, 40));
     });
     assert_eq!(in_stream, [(Breach::Duplicate, 1)]);
@@ -243,7 +243,7 @@ fn answers() {
     for (part, from, expected) in [
         (Part::Bridge, 6, vec![]),
         (Part::Bridge, 7, vec![(Breach::Unanswered, 1)]),
-        (Part::Nats, 5, vec![(Breach::Unanswered, 1)]),
+        (Part::Broker(Broker::Nats), 5, vec![(Breach::Unanswered, 1)]),
         (Part::BridgeGently, 5, vec![]),
     ] {
         let found = judged(|history| {

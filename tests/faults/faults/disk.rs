@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 
 use tokio::time::sleep;
 
-use crate::history::Part;
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
+use crate::webhook::Broker;
 
 /// Mounts a small disk for the spool, then is the bridge.
 const SMALL: &str = r#"mkdir hookbus-spool
@@ -72,15 +72,13 @@ pub(super) async fn fill(stage: &mut Stage<'_>) {
     if UNSHARE.is_none() {
         return with(stage, "full").await;
     }
-    stage.trouble(Part::Kafka);
-    stage.ground.kafka.stop_signal();
+    stage.freeze(Broker::Kafka);
     stage.spooled(20).await;
     stage.refused().await;
     sleep(stage.lengths.outage).await;
     // It is full still; then the drain makes room.
     stage.refused().await;
-    stage.ground.kafka.cont_signal();
-    stage.healed(Part::Kafka);
+    stage.thaw(Broker::Kafka);
     stage.drained().await;
 }
 
@@ -95,8 +93,7 @@ pub(super) async fn read_only(stage: &mut Stage<'_>) {
 /// While a broker is away: trouble with the disk, and then none any more.
 async fn with(stage: &mut Stage<'_>, fault: &str) {
     let control = stage.bridge.folder().join("disk-fault");
-    stage.trouble(Part::Kafka);
-    stage.ground.kafka.stop_signal();
+    stage.freeze(Broker::Kafka);
     stage.spooled(20).await;
     std::fs::write(&control, fault).unwrap();
     if fault == "slow" {
@@ -108,6 +105,5 @@ async fn with(stage: &mut Stage<'_>, fault: &str) {
     std::fs::remove_file(&control).unwrap();
     // Without a restart.
     stage.spooled(50).await;
-    stage.ground.kafka.cont_signal();
-    stage.healed(Part::Kafka);
+    stage.thaw(Broker::Kafka);
 }

@@ -5,58 +5,36 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use crate::history::Part;
-use crate::proxy::{Mode, Proxy};
+use crate::proxy::Mode;
 use crate::stage::Stage;
+use crate::webhook::Broker;
 
 /// For each 16 KiB at the most: less than the load is.
 const PAUSE: Duration = Duration::from_millis(150);
 
-pub(super) async fn cut_nats(stage: &mut Stage<'_>) {
-    cut(stage, Part::Nats).await;
-}
-
-pub(super) async fn cut_kafka(stage: &mut Stage<'_>) {
-    cut(stage, Part::Kafka).await;
-}
-
-pub(super) async fn hold_nats(stage: &mut Stage<'_>) {
-    change(stage, Part::Nats, Mode::Hole, stage.lengths.outage).await;
-}
-
-pub(super) async fn hold_kafka(stage: &mut Stage<'_>) {
-    change(stage, Part::Kafka, Mode::Hole, stage.lengths.outage).await;
-}
-
-pub(super) async fn slow_nats(stage: &mut Stage<'_>) {
-    change(stage, Part::Nats, Mode::Slow(PAUSE), stage.lengths.outage).await;
-}
-
-pub(super) async fn slow_kafka(stage: &mut Stage<'_>) {
-    change(stage, Part::Kafka, Mode::Slow(PAUSE), stage.lengths.outage).await;
-}
-
 /// All connections, again and again.
-async fn cut(stage: &mut Stage<'_>, part: Part) {
-    stage.trouble(part);
+pub(super) async fn cut(stage: &mut Stage<'_>, broker: Broker) {
+    stage.trouble(Part::Broker(broker));
     for _ in 0..stage.lengths.rounds * 2 {
-        proxy(stage, part).cut();
+        stage.ground.proxy(broker).cut();
         let pause = stage.random.about(stage.lengths.step / 2);
         sleep(pause).await;
     }
-    stage.healed(part);
+    stage.healed(Part::Broker(broker));
 }
 
-async fn change(stage: &mut Stage<'_>, part: Part, mode: Mode, time: Duration) {
-    stage.trouble(part);
-    proxy(stage, part).set(mode);
-    sleep(time).await;
-    proxy(stage, part).set(Mode::Open);
-    stage.healed(part);
+pub(super) async fn hold(stage: &mut Stage<'_>, broker: Broker) {
+    change(stage, broker, Mode::Hole).await;
 }
 
-fn proxy<'a>(stage: &'a Stage<'_>, part: Part) -> &'a Proxy {
-    match part {
-        Part::Nats => &stage.ground.nats_proxy,
-        _ => &stage.ground.kafka_proxy,
-    }
+pub(super) async fn slow(stage: &mut Stage<'_>, broker: Broker) {
+    change(stage, broker, Mode::Slow(PAUSE)).await;
+}
+
+async fn change(stage: &mut Stage<'_>, broker: Broker, mode: Mode) {
+    stage.trouble(Part::Broker(broker));
+    stage.ground.proxy(broker).set(mode);
+    sleep(stage.lengths.frozen).await;
+    stage.ground.proxy(broker).set(Mode::Open);
+    stage.healed(Part::Broker(broker));
 }

@@ -4,7 +4,6 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::history::Part;
 use crate::stage::Stage;
 use crate::webhook::{self, Broker};
 
@@ -42,7 +41,7 @@ pub(super) async fn tear(stage: &mut Stage<'_>) {
     fs::write(&segment, &bytes).unwrap();
     stage.restart().await;
     is_said(stage, 1).await;
-    heal(stage, broker);
+    stage.thaw(broker);
     stage.drained().await;
     assert_eq!(set_aside(stage, broker), 2, "{}", stage.bridge.log());
 }
@@ -53,21 +52,13 @@ pub(super) async fn flip(stage: &mut Stage<'_>) {
         let broker = outage(stage).await;
         let before = set_aside(stage, broker);
         if is_finished {
-            stage.look_at_memory();
-            stage.trouble(Part::BridgeGently);
-            stage.bridge.signal("TERM");
-            stage.bridge.wait().await;
+            stage.terminate().await;
         } else {
             stage.kill();
         }
         flip_bits(stage, broker);
-        if is_finished {
-            stage.bridge.restart().await;
-            stage.healed(Part::BridgeGently);
-        } else {
-            stage.restart().await;
-        }
-        heal(stage, broker);
+        stage.restart().await;
+        stage.thaw(broker);
         stage.drained().await;
         is_said(stage, FLIPS).await;
         assert_eq!(set_aside(stage, broker), before + FLIPS, "{}", stage.bridge.log());
@@ -96,29 +87,10 @@ fn flip_bits(stage: &mut Stage<'_>, broker: Broker) {
 
 /// One of the brokers freezes, and its spool fills.
 async fn outage(stage: &mut Stage<'_>) -> Broker {
-    let broker = if stage.random.one_in(2) { Broker::Nats } else { Broker::Kafka };
-    match broker {
-        Broker::Nats => stage.ground.nats.stop_signal(),
-        Broker::Kafka => stage.ground.kafka.stop_signal(),
-    }
-    stage.trouble(part(broker));
+    let broker = stage.random.broker();
+    stage.freeze(broker);
     stage.spooled(100).await;
     broker
-}
-
-fn heal(stage: &mut Stage<'_>, broker: Broker) {
-    match broker {
-        Broker::Nats => stage.ground.nats.cont_signal(),
-        Broker::Kafka => stage.ground.kafka.cont_signal(),
-    }
-    stage.healed(part(broker));
-}
-
-fn part(broker: Broker) -> Part {
-    match broker {
-        Broker::Nats => Part::Nats,
-        Broker::Kafka => Part::Kafka,
-    }
 }
 
 /// The damage is counted, and said.
