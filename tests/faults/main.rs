@@ -96,13 +96,14 @@ impl Suite {
     /// Plays one fault after the other, on brokers of its own.
     async fn lane(&self) {
         let mut ground = None;
-        while let Some(fault) = self.next() {
+        loop {
             let Some(ready) = (match ground.take() {
                 Some(ground) => Some(ground),
                 None => Ground::start().await,
             }) else {
                 return;
             };
+            let Some(fault) = self.next() else { return };
             let (outcome, after) = match fault.missing() {
                 Some(why) => {
                     support::missing(&format!("{}: {why}", fault.name()));
