@@ -1,5 +1,8 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod roads;
+mod script;
+
 use std::pin::Pin;
 use std::time::SystemTime;
 

@@ -1,0 +1,290 @@
+//! A destination that does as it is told, and a real spool, in paused time.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{advance, timeout_at};
+
+use super::*;
+use crate::config;
+use crate::config::units::Time;
+use crate::message::Trace;
+use crate::sink::{self, Sending};
+use crate::spool::Spool;
+
+/// What becomes of what a sink is handed.
+#[derive(Clone)]
+pub(super) enum Mode {
+    Takes,
+    Hangs,
+    Fails(sink::Error),
+}
+
+#[derive(Clone)]
+struct Rules {
+    all: Mode,
+    by_id: BTreeMap<String, Mode>,
+}
+
+/// Acknowledges, hangs or fails, as its rules say at any time.
+pub(super) struct Script {
+    rules: watch::Sender<Rules>,
+    taken: Mutex<Vec<(String, String)>>,
+    /// How many of each key are under way.
+    under_way: Mutex<BTreeMap<String, usize>>,
+    attempts: AtomicUsize,
+}
+
+impl Script {
+    fn new() -> Arc<Self> {
+        let rules = Rules { all: Mode::Takes, by_id: BTreeMap::new() };
+        Arc::new(Self {
+            rules: watch::Sender::new(rules),
+            taken: Mutex::default(),
+            under_way: Mutex::default(),
+            attempts: AtomicUsize::new(0),
+        })
+    }
+
+    /// From now on, and for what hangs now too.
+    pub(super) fn all(&self, mode: Mode) {
+        self.rules.send_modify(|rules| rules.all = mode);
+    }
+
+    pub(super) fn one(&self, id: &str, mode: Mode) {
+        self.rules.send_modify(|rules| {
+            rules.by_id.insert(id.to_owned(), mode);
+        });
+    }
+
+    /// The ids of what was acknowledged.
+    pub(super) fn taken(&self) -> Vec<String> {
+        self.taken.lock().iter().map(|(_, id)| id.clone()).collect()
+    }
+
+    pub(super) fn taken_of(&self, key: &str) -> Vec<String> {
+        let taken = self.taken.lock();
+        let of = taken.iter().filter(|(of, _)| of == key);
+        of.map(|(_, id)| id.clone()).collect()
+    }
+
+    /// What was acknowledged, for the script of the process that follows.
+    pub(super) fn take_out(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut *self.taken.lock())
+    }
+
+    pub(super) fn put_back(&self, taken: Vec<(String, String)>) {
+        *self.taken.lock() = taken;
+    }
+
+    pub(super) fn attempts(&self) -> usize {
+        self.attempts.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn under_way(&self) -> usize {
+        self.under_way.lock().values().sum()
+    }
+}
+
+impl Sink for Script {
+    fn send<'a>(&'a self, _: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
+        Box::pin(async move {
+            self.attempts.fetch_add(1, Ordering::Relaxed);
+            let key = event.key.as_deref().unwrap_or_default().to_owned();
+            let _guard = UnderWay::new(self, &key);
+            // Others get to run between the first byte and the acknowledgement.
+            for _ in 0..3 {
+                tokio::task::yield_now().await;
+            }
+            let mut rules = self.rules.subscribe();
+            loop {
+                let mode = {
+                    let rules = rules.borrow_and_update();
+                    rules.by_id.get(&*event.id).unwrap_or(&rules.all).clone()
+                };
+                match mode {
+                    Mode::Takes => {
+                        self.taken.lock().push((key.clone(), event.id.to_string()));
+                        return Ok(());
+                    }
+                    Mode::Fails(error) => return Err(error),
+                    Mode::Hangs => {
+                        if timeout_at(deadline, rules.changed()).await.is_err() {
+                            return Err(sink::Error::timeout());
+                        }
+                    }
+                }
+            }
+        })
+    }
+
+    fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(tokio::time::sleep(Duration::from_millis(250)))
+    }
+
+    fn give_up(&self) {
+        self.all(Mode::Fails(sink::Error::blip(sink::DISCONNECTED, "given up")));
+    }
+}
+
+struct UnderWay<'a>(&'a Script, String);
+
+impl<'a> UnderWay<'a> {
+    fn new(script: &'a Script, key: &str) -> Self {
+        let mut under_way = script.under_way.lock();
+        let count = under_way.entry(key.to_owned()).or_default();
+        *count += 1;
+        assert!(*count == 1 || key.is_empty(), "two of {key} are under way");
+        Self(script, key.to_owned())
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *self.0.under_way.lock().entry(self.1.clone()).or_default() -= 1;
+    }
+}
+
+/// A process with two brokers and a disk. Time stands still unless a test moves it, for the disk takes its own.
+pub(super) struct Roads {
+    pub(super) nats: Arc<Script>,
+    pub(super) kafka: Arc<Script>,
+    pub(super) all: Destinations,
+    pub(super) health: Arc<Health>,
+    pub(super) shelf: Arc<Shelf>,
+    background: JoinSet<()>,
+    /// Paused time goes on by itself when nobody has anything to do, except for work like this.
+    _still: mpsc::Sender<()>,
+}
+
+impl Roads {
+    pub(super) async fn new(directory: &Path, most: usize) -> Self {
+        let (still, wait) = mpsc::channel();
+        tokio::task::spawn_blocking(move || wait.recv());
+        let settings = config::Spool {
+            dir: directory.to_owned(),
+            // The disk takes real time, and a test may let an hour pass meanwhile.
+            sync_timeout: Time::seconds(1_000_000),
+            ..config::Spool::default()
+        };
+        let mut opened = Spool::open(&settings);
+        // What an earlier one was doing may just be ending.
+        until("the directory", || {
+            if opened.is_err() {
+                opened = Spool::open(&settings);
+            }
+            opened.is_ok()
+        })
+        .await;
+        let (spool, damage) = opened.unwrap();
+        assert!(damage.is_empty());
+        let (nats, kafka) = (Script::new(), Script::new());
+        let sinks = Sinks {
+            jetstream: Some(Timed { sink: nats.clone(), ack_timeout: BUDGET }),
+            kafka: Some(Timed { sink: kafka.clone(), ack_timeout: BUDGET }),
+            ..Sinks::default()
+        };
+        let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
+        let shelf = Arc::new(Shelf::new(spool, metrics.clone(), health.clone()));
+        let all = Destinations::new(sinks, Some(shelf.clone()), most, metrics, health.clone());
+        all.get("nats:events").unwrap();
+        let background = JoinSet::new();
+        Self { nats, kafka, all, health, shelf, background, _still: still }
+    }
+
+    pub(super) fn drain(&mut self) {
+        self.all.drain(&mut self.background);
+    }
+
+    /// Begins to store an event; it goes on by itself.
+    pub(super) fn begin(
+        &self,
+        to: &[&str],
+        key: &str,
+        id: &str,
+    ) -> JoinHandle<Result<Receipt, Refusal>> {
+        let key = Some(key).filter(|key| !key.is_empty());
+        let event = Event {
+            id: id.into(),
+            endpoint: "e".into(),
+            kind: "t".into(),
+            key: key.map(Into::into),
+            subject: None,
+            time: SystemTime::now(),
+            content_type: "application/json".into(),
+            payload: Bytes::from_static(b"{}"),
+            trace: Trace::default(),
+            dedupe: true,
+        };
+        let to = to.iter().map(|to| (self.all.get(to).unwrap(), "name".to_owned()));
+        let begun = begin(to, event);
+        tokio::spawn(async move { begun?.finish().await })
+    }
+
+    /// Stores an event, without any time passing.
+    pub(super) async fn store(&self, key: &str, id: &str) -> Result<Receipt, Refusal> {
+        let began = Instant::now();
+        let storing = self.begin(&["nats:events"], key, id);
+        until(id, || storing.is_finished()).await;
+        assert_eq!(began.elapsed(), Duration::ZERO);
+        storing.await.unwrap()
+    }
+
+    /// How many records are queued.
+    pub(super) fn queued(&self) -> u64 {
+        self.shelf.queues().iter().map(crate::spool::Queue::len).sum()
+    }
+
+    /// Waits until nothing is queued, while time passes.
+    pub(super) async fn drained(&self) {
+        in_time("an empty queue", || self.queued() == 0).await;
+    }
+}
+
+/// Waits for other threads, such as the one that writes; for at most ten seconds of real time.
+pub(super) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !is_true() {
+        assert!(began.elapsed() < Duration::from_secs(10), "waited for {what}");
+        rest().await;
+    }
+}
+
+/// Waits while time passes, for a hundred seconds at the most.
+pub(super) async fn in_time(what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(began.elapsed().as_secs() < 100, "waited for {what}");
+        pass(Duration::from_millis(100)).await;
+    }
+}
+
+/// Lets time pass, and whatever comes of it happen.
+pub(super) async fn pass(time: Duration) {
+    advance(time).await;
+    for _ in 0..20 {
+        rest().await;
+    }
+}
+
+async fn rest() {
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    std::thread::yield_now();
+}
+
+pub(super) fn retry() -> Mode {
+    Mode::Fails(sink::Error::retry("store-failed", "full"))
+}
+
+pub(super) fn reject() -> Mode {
+    Mode::Fails(sink::Error::reject("too-large", "it is too large"))
+}
