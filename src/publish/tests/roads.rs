@@ -110,6 +110,12 @@ async fn the_drain_sends_one_of_each_key_at_once() {
     until("one of each", || roads.nats.under_way() == 5 + 3).await;
     pass(SECOND).await;
     assert_eq!(roads.nats.under_way(), 8);
+    // A failure, and it is one at a time again.
+    roads.nats.all(retry());
+    until("all to fail", || roads.nats.under_way() == 0).await;
+    roads.nats.all(Mode::Hangs);
+    in_time("the next attempt", || roads.nats.under_way() > 0).await;
+    assert_eq!(roads.nats.under_way(), 1);
     roads.nats.all(Mode::Takes);
     roads.drained().await;
     for key in 0..5 {
@@ -274,7 +280,7 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
     roads.drain();
     roads.nats.all(retry());
     for number in 0..5 {
-        let storing = roads.begin(&["nats:said"], "k", &number.to_string());
+        let storing = roads.begin(&["nats:said"], &format!("k{number}"), &number.to_string());
         until("a receipt", || storing.is_finished()).await;
         assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
     }
@@ -288,6 +294,9 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
         assert!(line.contains("records=5"), "{line}");
     }
     assert_eq!(log.lines("events are not stored").len(), 1);
+    // One at a time, and one in two seconds.
+    let attempts = roads.nats.attempts();
+    assert!((100..250).contains(&attempts), "{attempts}");
     assert!(roads.health.readiness().1.contains("nats:said: store-failed: full"));
     roads.nats.all(Mode::Takes);
     roads.drained().await;
