@@ -14,6 +14,9 @@ const LIMIT: Duration = Duration::from_secs(LIMIT_SECONDS);
 const MEMORY: u64 = 150 << 20;
 /// An acknowledgement that was lost in a trouble may belong to something that was sent a moment after it.
 const AFTERMATH: Duration = Duration::from_secs(5);
+/// What Kafka doesn't acknowledge within this time may be sent again: `message.timeout.ms` is 800 ms here, and when it
+/// is over for one record, librdkafka sends the others in flight again under a new epoch, which Kafka can't recognize.
+const PATIENCE: Duration = Duration::from_millis(750);
 
 /// A promise that was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,6 +154,8 @@ struct Place<'a> {
     stored: &'a [Stored],
     /// Where each id stands first.
     first: HashMap<&'a str, &'a Stored>,
+    /// When acknowledgements were missing: on a busy machine they may be without any other trouble.
+    slow: Vec<(Duration, Duration)>,
 }
 
 impl<'a> Place<'a> {
@@ -163,7 +168,13 @@ impl<'a> Place<'a> {
         for one in stored {
             first.entry(one.id.as_str()).or_insert(one);
         }
-        Place { broker, stored, first }
+        let to_it =
+            history.sent.iter().filter(|sent| sent.webhook.kind.brokers().contains(&broker));
+        let slow = to_it.flat_map(|sent| &sent.attempts).filter(|attempt| {
+            attempt.status() == Some(202) || attempt.ended - attempt.sent >= PATIENCE
+        });
+        let slow = slow.map(|attempt| (attempt.sent, attempt.ended)).collect();
+        Place { broker, stored, first, slow }
     }
 
     /// What should be here: answered 2xx.
@@ -259,12 +270,17 @@ impl<'a> Place<'a> {
             let is_resent = ids.len() <= sent.attempts.len();
             let is_retried = copies.len() == ids.len() || self.may_repeat(sent, history);
             if !is_resent || !is_retried {
+                let told = sent
+                    .attempts
+                    .iter()
+                    .map(|attempt| format!("{} told {:?}", say(sent, attempt), attempt.status()));
+                let told: Vec<String> = told.collect();
                 let what = format!(
-                    "#{number} is {} times in {:?}, by {} ids; {} attempts",
+                    "{} times in {:?}, by {} ids: {}",
                     copies.len(),
                     self.broker,
                     ids.len(),
-                    sent.attempts.len()
+                    told.join(", ")
                 );
                 verdict.add(Breach::Duplicate, what);
             }
@@ -276,9 +292,10 @@ impl<'a> Place<'a> {
         let (Some(first), Some(last)) = (sent.attempts.first(), sent.attempts.last()) else {
             return false;
         };
-        // JetStream knows it by its id.
-        self.broker == Broker::Kafka
-            && history.troubles.iter().any(|trouble| match trouble.part {
+        let is_slow =
+            || self.slow.iter().any(|(from, to)| first.sent <= *to && last.ended >= *from);
+        let is_troubled = || {
+            history.troubles.iter().any(|trouble| match trouble.part {
                 // What stood in the spool may be sent again afterwards.
                 Part::Bridge | Part::BridgeGently => first.sent <= trouble.to,
                 Part::Broker(broker) => {
@@ -287,6 +304,9 @@ impl<'a> Place<'a> {
                         && last.ended >= trouble.from
                 }
             })
+        };
+        // JetStream knows it by its id.
+        self.broker == Broker::Kafka && (is_slow() || is_troubled())
     }
 }
 

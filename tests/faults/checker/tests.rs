@@ -196,6 +196,17 @@ fn duplicates() {
         });
         assert_eq!(found, expected, "{part:?} {from} {to}");
     }
+    let spooled = judged(|history| {
+        in_kafka(history);
+        history.sent[3].attempts = vec![attempt(3, 202)];
+    });
+    assert_eq!(spooled, []);
+    let slow = judged(|history| {
+        in_kafka(history);
+        // Another one, that was in flight too.
+        history.sent[2].attempts[0].ended = at(11);
+    });
+    assert_eq!(slow, []);
     // The stream knows its ids.
     let in_stream = judged(|history| {
         history.nats.push(stored(3, 100));
