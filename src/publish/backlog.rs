@@ -73,9 +73,9 @@ impl Backlog {
         !self.queue.is_empty() && !self.is_stuck.load(Ordering::Relaxed)
     }
 
-    /// The drain can't read it, or can again.
-    pub(super) fn set_stuck(&self, is_stuck: bool) {
-        self.is_stuck.store(is_stuck, Ordering::Relaxed);
+    /// The drain can't read it, or can again. Returns how it was before.
+    pub(super) fn set_stuck(&self, is_stuck: bool) -> bool {
+        self.is_stuck.swap(is_stuck, Ordering::Relaxed)
     }
 
     /// Take the next place. From now on later events of its key queue behind it.

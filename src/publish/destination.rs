@@ -172,7 +172,7 @@ impl Destination {
         };
         let record = Record { name: name.into(), event: event.clone() };
         backlog.begin(&record).map_err(|error| {
-            shelf.note(Some(&error));
+            shelf.troubled(&error);
             self.not_kept(error.reason())
         })
     }

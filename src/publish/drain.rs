@@ -106,6 +106,7 @@ impl Drain {
             has_failed: false,
             said: Instant::now(),
             failures: 0,
+            failing: None,
         };
         let window = Window::default();
         Some(Self { destination, until, tally, window, bytes: 0, old: 0, is_old_read: false, pace })
@@ -120,7 +121,7 @@ impl Drain {
         let mut reading = None;
         while self.until == Until::Stopped || !queue.is_empty() {
             while self.may_send(in_flight.len())
-                && let Some(waiting) = self.window.next()
+                && let Some(waiting) = self.window.next(self.pace.failing.as_deref())
             {
                 self.bytes += waiting.size();
                 in_flight.push(send(destination.clone(), waiting));
@@ -155,13 +156,16 @@ impl Drain {
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
-                warn!(destination = %self.destination.text(), %error, "events on disk can't be read; trying on");
-                disk.backlog.set_stuck(true);
-                disk.shelf.note(Some(&error));
+                if !disk.backlog.set_stuck(true) {
+                    warn!(destination = %self.destination.text(), %error, "events on disk can't be read; trying on");
+                }
+                self.destination.health.report(unreadable(&self.destination), error.to_string());
                 return self.go_on(sink::Error::retry(error.reason(), error.to_string())).map(drop);
             }
         };
-        disk.backlog.set_stuck(false);
+        if disk.backlog.set_stuck(false) {
+            self.destination.health.clear(&unreadable(&self.destination));
+        }
         for (position, record) in batch {
             let is_old = disk.backlog.is_old(position);
             self.old += usize::from(is_old);
@@ -214,6 +218,7 @@ impl Drain {
                 return Ok(());
             }
         }
+        self.pace.failing = Some(waiting.record.name.clone());
         self.window.again(waiting);
         let error = self.go_on(error)?;
         self.pace.slow_down(&self.destination, disk, error, self.until);
@@ -256,6 +261,8 @@ struct Pace {
     said: Instant,
     /// Attempts in a row that failed.
     failures: u32,
+    /// The topic or subject of the last of them.
+    failing: Option<Arc<str>>,
 }
 
 impl Pace {
@@ -263,6 +270,7 @@ impl Pace {
         self.most = RECORDS;
         self.next = SHORTEST;
         self.failures = 0;
+        self.failing = None;
     }
 
     fn slow_down(
@@ -300,12 +308,16 @@ impl Pace {
 /// Wait until it is worth trying again; for long only if nobody waits for the end.
 async fn recovered(destination: Arc<Destination>, until: Until) {
     match until {
-        Until::Stopped => destination.sink.recovered().await,
-        Until::Empty => {
-            // The next attempt says what is wrong.
-            let _ = timeout(PATIENCE, destination.sink.recovered()).await;
-        }
+        // So long that the log says it again from time to time.
+        Until::Stopped => drop(timeout(SAY, destination.sink.recovered()).await),
+        // The next attempt says what is wrong.
+        Until::Empty => drop(timeout(PATIENCE, destination.sink.recovered()).await),
     }
+}
+
+/// The subject in `/readyz` of a queue that can't be read.
+fn unreadable(destination: &Destination) -> String {
+    format!("queue of {}", destination.text())
 }
 
 /// What comes of something that may not have begun.

@@ -56,8 +56,7 @@ impl Shelf {
     /// Wait until a record is synced.
     pub(super) async fn keep(&self, keeping: Keeping) -> Result<(), spool::Error> {
         let kept = keeping.finish().await;
-        self.note(kept.as_ref().err());
-        kept
+        kept.inspect_err(|error| self.troubled(error))
     }
 
     /// Keep an event that `destination` will never take.
@@ -76,30 +75,26 @@ impl Shelf {
             record,
         };
         let kept = self.parking.park(&parked).await;
-        self.note(kept.as_ref().err());
         if kept.is_ok() {
             warn!(%destination, %id, %endpoint, %error, "an event was parked; see `hookbus replay --list`");
         }
-        kept.map(|_| ())
+        kept.map(|_| ()).inspect_err(|error| self.troubled(error))
     }
 
     /// The first trouble is said, and its end; between them, `/readyz` says it.
-    pub(super) fn note(&self, error: Option<&spool::Error>) {
-        let Some(error) = error else {
-            if self.is_troubled.load(Ordering::Relaxed)
-                && self.is_troubled.swap(false, Ordering::Relaxed)
-            {
-                self.health.clear(SPOOL);
-                self.health.set_can_keep(true);
-                info!("the spool keeps events again");
-            }
-            return;
-        };
+    pub(super) fn troubled(&self, error: &spool::Error) {
         self.health.report(SPOOL, error.to_string());
         self.health.set_can_keep(false);
         if !self.is_troubled.swap(true, Ordering::Relaxed) {
             warn!(%error, "events can't be kept on disk");
         }
+    }
+
+    fn well_again(&self) {
+        self.is_troubled.store(false, Ordering::Relaxed);
+        self.health.clear(SPOOL);
+        self.health.set_can_keep(true);
+        info!("the spool keeps events again");
     }
 
     /// Try a disk in trouble from time to time: without traffic nobody else would see that it is well again.
@@ -111,7 +106,8 @@ impl Shelf {
             if self.is_troubled.load(Ordering::Relaxed) {
                 let spool = self.spool.clone();
                 if let Ok(probed) = tokio::task::spawn_blocking(move || spool.probe()).await {
-                    self.note(probed.as_ref().err());
+                    // An event that was kept says less: a small one fits where the next doesn't.
+                    probed.map_or_else(|error| self.troubled(&error), |()| self.well_again());
                 }
             }
         }

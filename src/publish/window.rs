@@ -10,6 +10,9 @@ const RECORDS: usize = 4_096;
 /// How many bytes of payloads they may hold.
 const BYTES: usize = 16 << 20;
 
+/// How many records are looked at for one that goes elsewhere.
+const NEAR: usize = 256;
+
 /// A record that was read, and is not done.
 pub(super) struct Waiting {
     pub(super) position: Position,
@@ -63,9 +66,14 @@ impl Window {
         }
     }
 
-    /// A record that may be sent now.
-    pub(super) fn next(&mut self) -> Option<Waiting> {
-        self.ready.pop_front()
+    /// A record that may be sent now; one that goes elsewhere than to what fails, if there is one near the front.
+    pub(super) fn next(&mut self, failing: Option<&str>) -> Option<Waiting> {
+        let goes_elsewhere = |failing: &str| {
+            let near = self.ready.iter().take(NEAR);
+            near.map(|waiting| &waiting.record.name).position(|name| **name != *failing)
+        };
+        let at = failing.and_then(goes_elsewhere).unwrap_or(0);
+        self.ready.remove(at)
     }
 
     /// One that was sent is to be sent again; after the others that are ready, so that it holds up no other key.

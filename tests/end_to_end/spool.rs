@@ -21,7 +21,7 @@ use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 use tokio::sync::RwLock;
@@ -312,10 +312,15 @@ async fn readiness(bridge: &Bridge, text: &str) -> Answer {
     .await
 }
 
-/// Posts an event of this key until it goes to the broker at once.
+/// The first number of events that are only sent to see where they go.
+const PROBES: usize = 1_000_000;
+
+/// Posts events of this key until one goes to the broker at once.
 async fn stored_at_once(bridge: &Bridge, key: &str) {
+    let number = AtomicUsize::new(PROBES);
     eventually("200", RECOVERY, async || {
-        let answer = bridge.post("/hook", event(key, 0), &[]).await;
+        let number = number.fetch_add(1, Ordering::Relaxed);
+        let answer = bridge.post("/hook", event(key, number), &[]).await;
         (answer.status == 200).then_some(())
     })
     .await;

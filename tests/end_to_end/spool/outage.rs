@@ -71,7 +71,8 @@ async fn frozen(mut broker: Broker) {
     assert_all(&first, 202);
     for sent in &first {
         let took = sent.answer.elapsed;
-        assert!(took < ACK + SLACK && took + SLACK > ACK, "{took:?}");
+        // librdkafka gives up earlier, so that it doesn't send afterwards what was given up.
+        assert!(took < ACK + SLACK && took * 4 > ACK, "{took:?}");
     }
     let traffic = Traffic::start(&bridge, 20, 4);
     tokio::time::sleep((ACK * 3).saturating_sub(began.elapsed())).await;
@@ -79,6 +80,11 @@ async fn frozen(mut broker: Broker) {
     // They find their events before them on the disk for a while, and then no more.
     drained(&bridge).await;
     stored_at_once(&bridge, "another").await;
+    let stored = outcomes(&bridge, "stored").await;
+    eventually("traffic that goes to the broker at once", RECOVERY, async || {
+        (outcomes(&bridge, "stored").await > stored + 40.0).then_some(())
+    })
+    .await;
     let following = traffic.stop().await;
     let statuses = statuses(&following);
     println!("{statuses:?}, p99 {:?}", p99(&following));
