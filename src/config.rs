@@ -32,6 +32,7 @@ pub use self::problem::{Problem, Severity};
 pub use self::schema::schema;
 use self::secret::Secret;
 use self::units::{Size, Time};
+use crate::tls;
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -87,6 +88,8 @@ pub struct Http {
     pub shutdown_delay: Time,
     /// After that: how long what is in flight may take to end.
     pub drain: Time,
+    /// TLS, with the keys below; without this table the listener speaks plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Http {
@@ -104,6 +107,7 @@ impl Default for Http {
             body_timeout: Time::seconds(30),
             shutdown_delay: Time::seconds(0),
             drain: Time::seconds(20),
+            tls: None,
         }
     }
 }
@@ -115,11 +119,37 @@ pub struct Admin {
     /// Address and port of `/livez`, `/readyz` and `/metrics`, and of `hookbus replay`; that one works on loopback only.
     #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
+    /// TLS, with the keys below; without this table the listener speaks plain HTTP.
+    pub tls: Option<Tls>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), tls: None }
+    }
+}
+
+/// `[http.tls]` and `[admin.tls]`: TLS 1.2 and 1.3 on a listener. The files are looked at once a second, and what
+/// changed is used for new connections.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// File with the certificate of the server and then its chain (PEM).
+    #[schemars(extend("format" = "file"), example = &"tls/cert.pem")]
+    pub cert: PathBuf,
+    /// File with the key (PEM) of the certificate, without a passphrase.
+    #[schemars(extend("format" = "file"), example = &"tls/key.pem")]
+    pub key: PathBuf,
+    /// File with the certificate authorities (PEM) of clients. With it, a client without a certificate from one of
+    /// them is refused in the handshake.
+    #[serde(default)]
+    #[schemars(extend("format" = "file"))]
+    pub client_ca: Option<PathBuf>,
+}
+
+impl From<&Tls> for tls::Files {
+    fn from(tls: &Tls) -> Self {
+        Self { cert: tls.cert.clone(), key: tls.key.clone(), client_ca: tls.client_ca.clone() }
     }
 }
 

@@ -45,6 +45,7 @@ pub mod inbox;
 pub mod nats;
 pub mod telemetry;
 pub mod config;
+pub mod tls;
 pub mod template;
 pub mod message;
 pub mod json;

@@ -112,6 +112,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
     };
+    let http_tls = parts.tls("http.tls", config.http.tls.as_ref(), &mut background)?;
+    let admin_tls = parts.tls("admin.tls", config.admin.tls.as_ref(), &mut background)?;
     let admin_router = admin::router(
         parts.bridge.clone(),
         parts.destinations.clone(),
@@ -121,8 +123,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     );
     background.spawn(async move {
         // It answers until the very end.
-        connection::serve(admin, admin_router, clock, ADMIN_CONNECTIONS, std::future::pending())
-            .await;
+        let end = std::future::pending();
+        connection::serve(admin, admin_tls, admin_router, clock, ADMIN_CONNECTIONS, end).await;
     });
 
     let began = Instant::now();
@@ -133,6 +135,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     let (stop, mut stopped) = watch::channel(false);
     let public = connection::serve(
         http,
+        http_tls,
         receive::router(parts.bridge.clone(), parts.endpoints.clone()),
         clock,
         config.http.max_connections,

@@ -2,6 +2,8 @@
 
 #[path = "../../tests/end_to_end/support/bridge.rs"]
 pub(crate) mod bridge;
+#[path = "../../tests/end_to_end/support/certificates.rs"]
+pub(crate) mod certificates;
 #[path = "../../tests/end_to_end/support/http.rs"]
 pub(crate) mod http;
 #[path = "../../tests/end_to_end/support/kafka.rs"]

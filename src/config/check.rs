@@ -10,6 +10,7 @@ mod endpoint;
 mod kafka;
 mod nats;
 mod rules;
+mod tls;
 
 use std::path::Path;
 
@@ -144,6 +145,9 @@ impl Checks<'_, '_, '_> {
                 );
             }
         }
+
+        tls::listener(self, node, http.tls.as_ref());
+        tls::listener(self, self.root.get("admin"), self.config.admin.tls.as_ref());
 
         let admin = self.root.get("admin").get("listen");
         let listen = node.get("listen");

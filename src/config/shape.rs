@@ -15,9 +15,7 @@ use super::units::{SIZE_HINT, Size, TIME_HINT, Time};
 use crate::template::nearest;
 
 /// Keys that later versions will have, so that nobody looks for a mistake.
-const LATER: [(&str, &str); 7] = [
-    ("[http]", "tls"),
-    ("[admin]", "tls"),
+const LATER: [(&str, &str); 5] = [
     ("[admin]", "token"),
     ("[[endpoint]]", "answer_window"),
     ("[[endpoint]]", "allow_from"),

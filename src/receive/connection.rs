@@ -21,15 +21,17 @@ use http_body::Frame;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use pin_project_lite::pin_project;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower_service::Service;
 use tracing::{debug, warn};
+
+use crate::tls;
 
 /// Largest head of a request, in bytes; over it: 431.
 const HEAD: usize = 64 << 10;
@@ -66,6 +68,7 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// Accept until `stop`, at most `most` connections at a time. What is open then is left to the returned value to end.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<tls::Server>>,
     router: Router,
     clock: Clock,
     most: usize,
@@ -73,15 +76,9 @@ pub async fn serve(
 ) -> GracefulShutdown {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(HEAD as u32)
-        .keep_alive_interval(clock.keep_alive)
-        .keep_alive_timeout(clock.head);
+    let http = Arc::new(http(clock));
+    // Its end tells those that are still shaking hands: they have asked for nothing yet.
+    let (_accepting, accepting) = watch::channel(());
     tokio::pin!(stop);
     loop {
         let accept = async {
@@ -105,9 +102,68 @@ pub async fn serve(
         };
         // Only a socket that is already gone refuses this.
         let _ = stream.set_nodelay(true);
+        let connection = Connection {
+            http: http.clone(),
+            router: router.clone(),
+            clock,
+            end: graceful.watcher(),
+        };
+        match tls.clone() {
+            None => {
+                tokio::spawn(async move {
+                    connection.serve(stream).await;
+                    drop(place);
+                });
+            }
+            Some(tls) => {
+                let mut accepting = accepting.clone();
+                tokio::spawn(async move {
+                    let shaken = tokio::select! {
+                        shaken = timeout(clock.head, tls.accept(stream)) => shaken,
+                        _ = accepting.changed() => return,
+                    };
+                    match shaken {
+                        Ok(Ok(stream)) => connection.serve(stream).await,
+                        Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+                        Err(_) => debug!("a TLS handshake took too long"),
+                    }
+                    drop(place);
+                });
+            }
+        }
+    }
+}
+
+/// HTTP/1.1 or HTTP/2, as the client begins.
+fn http(clock: Clock) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .max_header_list_size(HEAD as u32)
+        .keep_alive_interval(clock.keep_alive)
+        .keep_alive_timeout(clock.head);
+    builder
+}
+
+/// What one connection is served with.
+struct Connection {
+    http: Arc<auto::Builder<TokioExecutor>>,
+    router: Router,
+    clock: Clock,
+    end: Watcher,
+}
+
+impl Connection {
+    async fn serve<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let Self { http, router, clock, end } = self;
         let requests = Arc::new(Requests::default());
         let socket = TokioIo::new(Box::pin(Watched::new(stream, clock, requests.clone())));
-        let router = router.clone();
         let service = hyper::service::service_fn(move |request: Request<Incoming>| {
             let guard = Open::new(&requests);
             let response = router.clone().call(request.map(Body::new));
@@ -117,13 +173,10 @@ pub async fn serve(
                     .map(|response: Response<Body>| response.map(|body| Guarded { body, guard }))
             }
         });
-        let connection = graceful.watch(builder.serve_connection(socket, service).into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                debug!(%error, "a connection ended early");
-            }
-            drop(place);
-        });
+        let connection = end.watch(http.serve_connection(socket, service).into_owned());
+        if let Err(error) = connection.await {
+            debug!(%error, "a connection ended early");
+        }
     }
 }
 
@@ -204,10 +257,10 @@ enum Phase {
 }
 
 pin_project! {
-    /// A socket under the clock.
-    struct Watched {
+    /// A socket under the clock, or what TLS makes of one.
+    struct Watched<S> {
         #[pin]
-        stream: TcpStream,
+        stream: S,
         #[pin]
         limit: Sleep,
         clock: Clock,
@@ -218,8 +271,8 @@ pin_project! {
     }
 }
 
-impl Watched {
-    fn new(stream: TcpStream, clock: Clock, requests: Arc<Requests>) -> Self {
+impl<S> Watched<S> {
+    fn new(stream: S, clock: Clock, requests: Arc<Requests>) -> Self {
         Self {
             stream,
             limit: sleep(clock.head),
@@ -232,7 +285,7 @@ impl Watched {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead> AsyncRead for Watched<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -277,7 +330,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite> AsyncWrite for Watched<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -25,6 +25,7 @@ use crate::sink::kafka::{self, Kafka};
 use crate::source;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+use crate::tls;
 
 /// Everything that runs.
 pub(super) struct Parts {
@@ -108,6 +109,25 @@ impl Parts {
             events,
             kafka,
         }))
+    }
+
+    /// The TLS of a listener, if it is to have any, and the watch over its files.
+    pub(super) fn tls(
+        &self,
+        name: &'static str,
+        settings: Option<&config::Tls>,
+        background: &mut JoinSet<()>,
+    ) -> Result<Option<Arc<tls::Server>>, Error> {
+        let Some(settings) = settings else { return Ok(None) };
+        let server = tls::Server::new(name, settings.into()).map_err(|error| {
+            Error::Config(format!("{name}: {error}\nhint: {}", error.fault.hint()))
+        })?;
+        let health = self.health.clone();
+        background.spawn(server.clone().follow(move |problem| match problem {
+            Some(problem) => health.report(name, problem),
+            None => health.clear(name),
+        }));
+        Ok(Some(server))
     }
 
     /// Wait until there was an attempt to connect for events. Returns whether it succeeded.

@@ -22,5 +22,6 @@ mod spool;
 mod start;
 #[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]
 mod support;
+mod tls;
 mod tools;
 mod vapi;

@@ -5,6 +5,7 @@
 //! fails it where `CI=true` is set.
 
 pub(crate) mod bridge;
+pub(crate) mod certificates;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod nats;
@@ -15,6 +16,7 @@ pub(crate) mod samples;
 pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
+pub(crate) use certificates::{Authority, Identity};
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
 pub(crate) use samples::{Sample, sample, samples};

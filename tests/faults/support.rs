@@ -2,6 +2,8 @@
 
 #[path = "../end_to_end/support/bridge.rs"]
 pub(crate) mod bridge;
+#[path = "../end_to_end/support/certificates.rs"]
+pub(crate) mod certificates;
 #[path = "../end_to_end/support/http.rs"]
 pub(crate) mod http;
 #[path = "../end_to_end/support/kafka.rs"]

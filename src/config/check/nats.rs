@@ -1,6 +1,6 @@
 //! `[nats]` and its streams.
 
-use super::{Checks, shown};
+use super::{Checks, shown, tls};
 use crate::config::tree::Node;
 use crate::config::{Nats, Stream};
 use crate::template::overlaps;
@@ -30,14 +30,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
     }
     pair(checks, node, ("user", nats.user.is_some()), ("password", nats.password.is_some()));
     pair(checks, node, ("tls_cert", nats.tls_cert.is_some()), ("tls_key", nats.tls_key.is_some()));
-    for (key, path) in [
-        ("credentials", &nats.credentials),
-        ("tls_ca", &nats.tls_ca),
-        ("tls_cert", &nats.tls_cert),
-        ("tls_key", &nats.tls_key),
-    ] {
-        checks.file(node, key, path.as_deref());
-    }
+    tls::nats(checks, node, nats);
     if nats.nkey.as_ref().is_some_and(|seed| nkeys::KeyPair::from_seed(seed.expose()).is_err()) {
         checks.error(
             node.get("nkey"),

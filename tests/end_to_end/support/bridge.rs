@@ -34,6 +34,7 @@ pub(crate) struct Setup {
     kafka: Option<String>,
     environment: Vec<(String, String)>,
     under: Vec<String>,
+    client: Option<Client>,
 }
 
 pub(crate) struct Bridge {
@@ -91,6 +92,12 @@ impl Setup {
         self
     }
 
+    /// Asks it with this client: for listeners with TLS.
+    pub(crate) fn client(mut self, client: Client) -> Setup {
+        self.client = Some(client);
+        self
+    }
+
     /// Starts it; returns as soon as it says that it lives.
     pub(crate) async fn start(self) -> Bridge {
         self.start_until("/livez").await
@@ -120,7 +127,8 @@ impl Setup {
         std::fs::write(&file, self.whole(http, admin)).unwrap();
         let log = Arc::default();
         let (process, log) = self.launch(folder.path(), log);
-        Bridge { process, http, admin, log, client: Client::new(), setup: self.clone(), folder }
+        let client = self.client.clone().unwrap_or_else(Client::new);
+        Bridge { process, http, admin, log, client, setup: self.clone(), folder }
     }
 
     /// Runs it in its folder; what it writes is added to the log.
@@ -174,6 +182,7 @@ impl Bridge {
             kafka: None,
             environment: Vec::new(),
             under: Vec::new(),
+            client: None,
         }
     }
 
@@ -206,11 +215,21 @@ impl Bridge {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.http)
+        format!("{}://127.0.0.1:{}{path}", self.scheme("[http.tls]"), self.http)
     }
 
     pub(crate) fn admin_url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.admin)
+        format!("{}://127.0.0.1:{}{path}", self.scheme("[admin.tls]"), self.admin)
+    }
+
+    /// With this section a listener speaks TLS.
+    fn scheme(&self, section: &str) -> &'static str {
+        if self.setup.config.contains(section) { "https" } else { "http" }
+    }
+
+    /// `host:port` of the admin listener.
+    pub(crate) fn admin_address(&self) -> String {
+        format!("127.0.0.1:{}", self.admin)
     }
 
     /// The client of this test, for requests of any kind.

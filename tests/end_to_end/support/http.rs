@@ -1,18 +1,21 @@
 //! An HTTP client that shows everything of an answer, and one that sends anything.
 
+use super::certificates::Identity;
 use bytes::Bytes;
+use std::path::Path;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// One per test: its connections belong to the test's runtime.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Client(reqwest::Client);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
+    pub(crate) version: http::Version,
     pub(crate) headers: http::HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) elapsed: Duration,
@@ -39,6 +42,29 @@ impl Answer {
 
 impl Client {
     pub(crate) fn new() -> Client {
+        Client::with(|builder| builder.tls_certs_only([]))
+    }
+
+    /// One that trusts the servers of this authority, and shows a certificate of its own.
+    pub(crate) fn trusting(authority: &Path, identity: Option<&Identity>) -> Client {
+        let trusted = reqwest::Certificate::from_pem(&std::fs::read(authority).unwrap()).unwrap();
+        let own = identity.map(|Identity { cert, key }| {
+            let pem = [std::fs::read(cert).unwrap(), std::fs::read(key).unwrap()].concat();
+            reqwest::Identity::from_pem(&pem).unwrap()
+        });
+        Client::with(|builder| {
+            let builder = builder.tls_certs_only([trusted]);
+            match own {
+                Some(own) => builder.identity(own),
+                None => builder,
+            }
+        })
+    }
+
+    /// One with settings of its own.
+    pub(crate) fn with(
+        settings: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+    ) -> Client {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             let _ = rustls::crypto::ring::default_provider().install_default();
@@ -46,10 +72,8 @@ impl Client {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
-            .timeout(Duration::from_secs(60))
-            .tls_certs_only([])
-            .build();
-        Client(client.unwrap())
+            .timeout(Duration::from_secs(60));
+        Client(settings(client).build().unwrap())
     }
 
     /// Posts a body as JSON, unless the headers name another content type.
@@ -107,9 +131,10 @@ async fn send(
     }
     let started = Instant::now();
     let response = request.send().await?;
-    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let (status, version) = (response.status().as_u16(), response.version());
+    let headers = response.headers().clone();
     let body = response.bytes().await?;
-    Ok(Answer { status, headers, body, elapsed: started.elapsed() })
+    Ok(Answer { status, version, headers, body, elapsed: started.elapsed() })
 }
 
 /// Posts by a client of its own.
