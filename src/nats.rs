@@ -106,7 +106,8 @@ impl Link {
     ) {
         let say = |up| metrics.set_connected(BROKER, health.set_connected(BROKER, self.role, up));
         let mut pause = PAUSE.0;
-        let mut complained = false;
+        let problem = format!("{BROKER} ({})", self.role);
+        let mut said = String::new();
         say(false);
         loop {
             let gone = Arc::new(Notify::new());
@@ -120,11 +121,12 @@ impl Link {
             let (client, mut replies) = match opened {
                 Ok(opened) => opened,
                 Err(error) => {
-                    if complained {
+                    if error == said {
                         debug!(connection = self.role, error, "still not connected to NATS");
                     } else {
                         warn!(connection = self.role, error, "not connected to NATS; trying on");
-                        complained = true;
+                        health.report(&problem, &error);
+                        said = error;
                     }
                     self.state.send_replace(State::Down);
                     tokio::time::sleep(pause).await;
@@ -139,7 +141,9 @@ impl Link {
                 version = server.version,
                 "connected to NATS"
             );
-            (pause, complained) = (PAUSE.0, false);
+            health.clear(&problem);
+            said.clear();
+            pause = PAUSE.0;
             self.client.store(Some(Arc::new(client)));
             say(true);
             self.state.send_replace(State::Up);

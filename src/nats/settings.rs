@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{Auth, AuthError, Client, ConnectOptions, Event, ServerAddr};
+use async_nats::{Auth, AuthError, Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
 use tokio::sync::Notify;
 
 use crate::config::Nats;
 use crate::config::secret::Secret;
+use crate::tls;
 
 /// A client pings this often. The third ping that goes unanswered ends it.
 const PING: Duration = Duration::from_secs(1);
@@ -210,8 +211,16 @@ fn part<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     lines.map(str::trim).find(|line| !line.is_empty())
 }
 
+/// What happened, in words that say something.
+fn reason(error: &async_nats::ConnectError) -> String {
+    if error.kind() == ConnectErrorKind::AuthorizationViolation {
+        return "the server refuses these credentials (authorization violation)".to_owned();
+    }
+    tls::reason::explain(error).unwrap_or_else(|| innermost(error))
+}
+
 /// The innermost cause, which is the part that says something.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

@@ -4,6 +4,7 @@
 mod check;
 mod clients;
 mod listener;
+mod nats_login;
 mod renewal;
 
 use crate::support::certificates::{Identity, quoted};
