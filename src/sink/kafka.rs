@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::{ClientContext, DefaultClientContext};
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
@@ -55,6 +56,24 @@ struct Shared {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     up: AtomicBool,
+    /// The last error while there was no connection: it comes again with each attempt.
+    complaint: Mutex<Option<RDKafkaErrorCode>>,
+}
+
+impl Shared {
+    /// Say why there is no connection, once for each reason. While one broker of several is gone there is one.
+    fn complain(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        let follows = code == Some(RDKafkaErrorCode::AllBrokersDown);
+        if follows || self.up.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut complaint = self.complaint.lock();
+        if *complaint != code {
+            *complaint = code;
+            warn!(reason, "not connected to Kafka; trying on");
+            self.health.report(BROKER, reason);
+        }
+    }
 }
 
 struct Context(Arc<Shared>);
@@ -65,6 +84,8 @@ impl ClientContext for Context {
         self.0.metrics.set_connected(BROKER, self.0.health.set_connected(BROKER, "producer", up));
         if self.0.up.swap(up, Ordering::Relaxed) != up {
             if up {
+                *self.0.complaint.lock() = None;
+                self.0.health.clear(BROKER);
                 info!("connected to Kafka");
             } else {
                 warn!("the connection to Kafka is gone; connecting again");
@@ -74,6 +95,7 @@ impl ClientContext for Context {
 
     fn error(&self, error: KafkaError, reason: &str) {
         debug!(%error, reason, "librdkafka");
+        self.0.complain(error.rdkafka_error_code(), reason);
     }
 
     fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
@@ -128,7 +150,12 @@ impl Kafka {
         default("socket.nagle.disable", "true".to_owned());
         health.expect(BROKER, "producer");
         metrics.set_connected(BROKER, false);
-        let context = Arc::new(Shared { health, metrics, up: AtomicBool::new(false) });
+        let context = Arc::new(Shared {
+            health,
+            metrics,
+            up: AtomicBool::new(false),
+            complaint: Mutex::default(),
+        });
         let producer = config.create_with_context(Context(context.clone()))?;
         Ok(Self {
             config,

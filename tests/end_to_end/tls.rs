@@ -3,6 +3,7 @@
 
 mod check;
 mod clients;
+mod kafka_login;
 mod listener;
 mod nats_login;
 mod renewal;

@@ -19,8 +19,26 @@ const STEP: Duration = Duration::from_secs(2);
 pub(crate) struct Kafka {
     process: Process,
     port: u16,
-    behind: u16,
+    /// A listener beside the open one: behind a proxy, or for clients that log in.
+    second: u16,
     folder: tempfile::TempDir,
+}
+
+/// What a broker demands at its second listener.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    /// `SSL`, `SASL_SSL` or another protocol of Kafka.
+    pub(crate) protocol: &'static str,
+    /// Lines of the configuration.
+    pub(crate) settings: String,
+    /// Users as `kafka-storage format --add-scram` takes them.
+    pub(crate) users: Vec<String>,
+}
+
+impl Default for Lock {
+    fn default() -> Lock {
+        Lock { protocol: "PLAINTEXT", settings: String::new(), users: Vec::new() }
+    }
 }
 
 /// A record as it is stored.
@@ -50,23 +68,33 @@ pub(crate) async fn shared() -> Option<&'static Kafka> {
 impl Kafka {
     /// One of this test's own, for outages. It takes some seconds: prefer [`shared`].
     pub(crate) async fn start() -> Option<Kafka> {
-        Kafka::start_behind(0).await
+        Kafka::start_with(0, &Lock::default()).await
     }
 
     /// The same with a proxy on this port in front of [`Kafka::port_behind`]: clients that come through it are
     /// told its address.
     pub(crate) async fn start_behind(proxy: u16) -> Option<Kafka> {
+        Kafka::start_with(proxy, &Lock::default()).await
+    }
+
+    /// The same with a second listener, at [`Kafka::locked_bootstrap`], that demands something.
+    pub(crate) async fn start_locked(lock: &Lock) -> Option<Kafka> {
+        Kafka::start_with(0, lock).await
+    }
+
+    async fn start_with(proxy: u16, lock: &Lock) -> Option<Kafka> {
         if !tool("kafka/libs").exists() || Command::new("java").arg("-version").output().is_err() {
             missing("Kafka and Java (run: make tools)");
             return None;
         }
         for _ in 0..5 {
             let folder = tempfile::tempdir().unwrap();
-            let (port, behind) = (ports::free(), ports::free());
-            let properties = properties([port, behind, ports::free()], proxy, folder.path());
+            let (port, second) = (ports::free(), ports::free());
+            let ports = [port, second, ports::free()];
+            let properties = properties(ports, proxy, folder.path(), lock);
             std::fs::write(folder.path().join("server.properties"), properties).unwrap();
-            format(folder.path()).await;
-            let mut kafka = Kafka { process: spawn(folder.path()), port, behind, folder };
+            format(folder.path(), &lock.users).await;
+            let mut kafka = Kafka { process: spawn(folder.path()), port, second, folder };
             if kafka.ready().await {
                 return Some(kafka);
             }
@@ -82,7 +110,12 @@ impl Kafka {
 
     /// Where the proxy of [`Kafka::start_behind`] finds it.
     pub(crate) fn port_behind(&self) -> u16 {
-        self.behind
+        self.second
+    }
+
+    /// Where the clients of [`Kafka::start_locked`] find it.
+    pub(crate) fn locked_bootstrap(&self) -> String {
+        format!("127.0.0.1:{}", self.second)
     }
 
     pub(crate) fn log(&self) -> String {
@@ -232,17 +265,23 @@ impl Kafka {
     }
 }
 
-fn properties([port, behind, controller]: [u16; 3], proxy: u16, folder: &Path) -> String {
+fn properties(
+    [port, second, controller]: [u16; 3],
+    proxy: u16,
+    folder: &Path,
+    lock: &Lock,
+) -> String {
     // Without a proxy that listener stands for itself.
-    let proxy = if proxy == 0 { behind } else { proxy };
+    let proxy = if proxy == 0 { second } else { proxy };
+    let Lock { protocol, settings, .. } = lock;
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},PROXY://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},PROXY://127.0.0.1:{proxy}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,PROXY:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=PLAINTEXT://127.0.0.1:{port},SECOND://127.0.0.1:{second},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECOND://127.0.0.1:{proxy}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECOND:{protocol},CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}
 auto.create.topics.enable=false
@@ -254,6 +293,7 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
+{settings}
 ",
         folder.join("data").display()
     )
@@ -278,7 +318,7 @@ fn java(folder: &Path) -> Command {
     command
 }
 
-async fn format(folder: &Path) {
+async fn format(folder: &Path, users: &[String]) {
     let mut command = java(folder);
     command
         .args([
@@ -289,7 +329,8 @@ async fn format(folder: &Path) {
             "hookbus-tests-0000000",
         ])
         .arg("--config")
-        .arg(folder.join("server.properties"));
+        .arg(folder.join("server.properties"))
+        .args(users.iter().flat_map(|user| ["--add-scram", user]));
     let status = blocking(move || command.status().unwrap()).await;
     assert!(status.success(), "{}", std::fs::read_to_string(folder.join("log")).unwrap());
 }
