@@ -56,23 +56,29 @@ struct Shared {
     health: Arc<Health>,
     metrics: Arc<Metrics>,
     up: AtomicBool,
-    /// The last error while there was no connection: it comes again with each attempt.
-    complaint: Mutex<Option<RDKafkaErrorCode>>,
+    /// The last error and what it said, which comes again with each attempt.
+    complaint: Mutex<(Option<RDKafkaErrorCode>, String)>,
 }
 
 impl Shared {
-    /// Say why there is no connection, once for each reason. While one broker of several is gone there is one.
+    /// Say why there is no connection, once for each reason. While one broker of several is gone there is one: what it
+    /// said is kept for when the last is gone too, since librdkafka doesn't soon repeat itself.
     fn complain(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+        let mut complaint = self.complaint.lock();
+        let is_up = self.up.load(Ordering::Relaxed);
         let follows = code == Some(RDKafkaErrorCode::AllBrokersDown);
-        if follows || self.up.load(Ordering::Relaxed) {
+        if follows || (complaint.0 == code && !is_up) {
             return;
         }
-        let mut complaint = self.complaint.lock();
-        if *complaint != code {
-            *complaint = code;
-            warn!(reason, "not connected to Kafka; trying on");
-            self.health.report(BROKER, reason);
+        *complaint = (code, reason.to_owned());
+        if !is_up {
+            self.say(reason);
         }
+    }
+
+    fn say(&self, reason: &str) {
+        warn!(reason, "not connected to Kafka; trying on");
+        self.health.report(BROKER, reason);
     }
 }
 
@@ -84,11 +90,15 @@ impl ClientContext for Context {
         self.0.metrics.set_connected(BROKER, self.0.health.set_connected(BROKER, "producer", up));
         if self.0.up.swap(up, Ordering::Relaxed) != up {
             if up {
-                *self.0.complaint.lock() = None;
+                *self.0.complaint.lock() = Default::default();
                 self.0.health.clear(BROKER);
                 info!("connected to Kafka");
             } else {
                 warn!("the connection to Kafka is gone; connecting again");
+                let complaint = self.0.complaint.lock();
+                if complaint.0.is_some() {
+                    self.0.say(&complaint.1);
+                }
             }
         }
     }
