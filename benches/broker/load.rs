@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
 
 use crate::bodies::{self, Body};
 
@@ -38,6 +40,18 @@ impl Load {
         body: &Body,
         keys: usize,
     ) -> Self {
+        Self::connect_by(None, address, path, secret, body, keys).await
+    }
+
+    /// The same over TLS.
+    pub(crate) async fn connect_by(
+        tls: Option<TlsConnector>,
+        address: &str,
+        path: &str,
+        secret: &str,
+        body: &Body,
+        keys: usize,
+    ) -> Self {
         assert!(keys.is_multiple_of(CONNECTIONS), "no two connections ever have the same key");
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
@@ -49,6 +63,13 @@ impl Load {
         for number in 0..CONNECTIONS {
             let stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
+            let stream: Box<dyn Stream> = match &tls {
+                None => Box::new(stream),
+                Some(tls) => {
+                    let name = ServerName::try_from("127.0.0.1").unwrap();
+                    Box::new(tls.connect(name, stream).await.unwrap())
+                }
+            };
             connections.push(Connection {
                 stream,
                 request: [head.as_bytes(), &body.bytes].concat(),
@@ -119,8 +140,12 @@ impl Pace {
     }
 }
 
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     request: Vec<u8>,
     key: Range<usize>,
     /// The number of its next key. No two connections ever have the same one.
@@ -135,6 +160,7 @@ impl Connection {
         self.number = (self.number + CONNECTIONS) % self.keys;
         let began = Instant::now();
         self.stream.write_all(&self.request).await?;
+        self.stream.flush().await?;
         self.response.clear();
         loop {
             if self.stream.read_buf(&mut self.response).await? == 0 {

@@ -26,6 +26,7 @@ mod outage;
 mod server;
 #[allow(dead_code, unused_imports, reason = "made for the tests, which use all of it")]
 mod support;
+mod tls;
 
 use std::time::Duration;
 
@@ -48,6 +49,9 @@ struct Arguments {
     /// Only the outages: what is kept on disk while a broker is away, and published when it is back.
     #[arg(long)]
     outage: bool,
+    /// Only what TLS costs: handshakes, and requests beside those without it.
+    #[arg(long)]
+    tls: bool,
     /// Only bodies of so many bytes.
     #[arg(long)]
     size: Option<usize>,
@@ -124,6 +128,9 @@ async fn measure(arguments: &Arguments) {
     prepare(&nats, &kafka).await;
     if arguments.outage {
         return outages(&mut nats, &mut kafka).await;
+    }
+    if arguments.tls {
+        return tls::measure(arguments, &nats, &kafka).await;
     }
     let _worker = Helper::worker(&nats);
     let round = Duration::from_secs_f64(arguments.seconds);

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::support::certificates::Identity;
 use crate::support::process::Process;
 use crate::support::{Bridge, Kafka, Nats};
 
@@ -53,6 +54,14 @@ pub(crate) enum Server {
 impl Server {
     pub(crate) async fn bridge(nats: &Nats, kafka: &Kafka) -> Self {
         let setup = Bridge::config(CONFIG).nats(nats).kafka(kafka);
+        Self::Bridge(Box::new(setup.start_ready().await))
+    }
+
+    /// The same with TLS at the public listener.
+    pub(crate) async fn bridge_with_tls(nats: &Nats, kafka: &Kafka, identity: &Identity) -> Self {
+        let tls = identity.section("http.tls", ["cert", "key"]);
+        let text = format!("[http]\nlisten = \"{{http}}\"\n{tls}{CONFIG}");
+        let setup = Bridge::config(&text).nats(nats).kafka(kafka);
         Self::Bridge(Box::new(setup.start_ready().await))
     }
 
