@@ -76,6 +76,24 @@ impl Shared {
         }
     }
 
+    fn set_up(&self, up: bool) {
+        self.metrics.set_connected(BROKER, self.health.set_connected(BROKER, "producer", up));
+        if self.up.swap(up, Ordering::Relaxed) == up {
+            return;
+        }
+        let mut complaint = self.complaint.lock();
+        if up {
+            *complaint = Default::default();
+            self.health.clear(BROKER);
+            info!("connected to Kafka");
+        } else {
+            warn!("the connection to Kafka is gone; connecting again");
+            if complaint.0.is_some() {
+                self.say(&complaint.1);
+            }
+        }
+    }
+
     fn say(&self, reason: &str) {
         warn!(reason, "not connected to Kafka; trying on");
         self.health.report(BROKER, reason);
@@ -87,20 +105,7 @@ struct Context(Arc<Shared>);
 impl ClientContext for Context {
     fn stats(&self, statistics: Statistics) {
         let up = statistics.brokers.values().any(|broker| broker.state == "UP");
-        self.0.metrics.set_connected(BROKER, self.0.health.set_connected(BROKER, "producer", up));
-        if self.0.up.swap(up, Ordering::Relaxed) != up {
-            if up {
-                *self.0.complaint.lock() = Default::default();
-                self.0.health.clear(BROKER);
-                info!("connected to Kafka");
-            } else {
-                warn!("the connection to Kafka is gone; connecting again");
-                let complaint = self.0.complaint.lock();
-                if complaint.0.is_some() {
-                    self.0.say(&complaint.1);
-                }
-            }
-        }
+        self.0.set_up(up);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
@@ -118,7 +123,13 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, delivery: Box<Delivery>) {
         let result = match result {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                // It shows before the next statistics do.
+                if !self.0.up.load(Ordering::Relaxed) {
+                    self.0.set_up(true);
+                }
+                Ok(())
+            }
             Err((error, _)) => Err(error.clone()),
         };
         // Whoever waited may have stopped: its timer was faster.
