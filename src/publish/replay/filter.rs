@@ -223,7 +223,7 @@ mod tests {
             "endpoint=vapi&reason=other",
             "type=call",
             "type=ai.vapi",
-            "type=equest",
+            "type=quest",
             "id=c",
             "destination=nats:vapi.events",
             "since=1970-01-01T00:01:41Z",
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_an_error() {
-        for query in ["endpiont=vapi", "since=yesterday", "all=yes", "until=2026-13-01"] {
+        for query in ["endpoints=vapi", "since=yesterday", "all=yes", "until=2026-13-01"] {
             assert!(Filter::read(query).is_err(), "{query}");
         }
     }

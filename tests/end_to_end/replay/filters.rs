@@ -76,7 +76,7 @@ async fn only_what_is_named_is_published_or_dropped() {
         &["--queue", "nats:a.{type}", "--drop"],
         &["--since", "yesterday", "--list"],
         &["--admin", "localhost:9180", "--list"],
-        &["--all", "--endpiont", "hook"],
+        &["--all", "--endpoints", "hook"],
     ] {
         expect(folder, arguments, 2, &["error: "]).await;
     }

@@ -41,7 +41,7 @@ async fn web_pages_and_misspelt_requests_change_nothing() {
         ("POST", "/drop", &address, "", 400),
         ("POST", "/drop?all=false", &address, "", 400),
         ("POST", "/replay", &address, "", 400),
-        ("POST", "/drop?endpiont=hook", &address, "", 400),
+        ("POST", "/drop?endpoints=hook", &address, "", 400),
         ("POST", "/drop?type=hang&queue=x", &address, "", 400),
         ("POST", "/drop?all=true&since=yesterday", &address, "", 400),
         ("GET", "/parked?id=", &address, "", 200),
