@@ -26,7 +26,7 @@ use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
 use hookbus::answers::Answers;
-use hookbus::auth::Auth;
+use hookbus::auth::{Auth, Deliveries};
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::Limits;
@@ -244,7 +244,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         name: "vapi".into(),
         tag: 0,
         source: Box::new(Vapi),
-        auth: Auth::new(&endpoint.auth),
+        auth: Arc::new(Auth::new(endpoint, &[])),
         routes: routes.unwrap(),
         dedupe: Dedupe::DeliveryId,
         answer_window: Duration::from_secs(120),
@@ -254,6 +254,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         http: config.http,
         questions: None,
         answers: Answers::default(),
+        deliveries: Deliveries::default(),
         metrics,
     };
     (Arc::new(bridge), Arc::new(built))

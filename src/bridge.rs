@@ -17,12 +17,14 @@ use tracing::debug;
 use uuid::Uuid;
 
 use crate::answers::Answers;
-use crate::auth::Auth;
+use crate::auth::{Auth, Cause, Delivered, Deliveries, Delivery};
 use crate::body;
-use crate::config::{Dedupe, Http};
+use crate::config::{Dedupe, Http, Replay};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Limits};
-use crate::message::{Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook, attribute};
+use crate::message::{
+    Classified, Demand, Outcome, Receipt, Refusal, Reply, Trace, Webhook, attribute,
+};
 use crate::route::Routes;
 use crate::source::Source;
 use crate::telemetry::metrics::Metrics;
@@ -37,6 +39,8 @@ pub struct Bridge {
     pub questions: Option<Arc<Inbox>>,
     /// What workers answered, for tool calls that come again.
     pub answers: Answers,
+    /// Deliveries that got their 2xx.
+    pub deliveries: Deliveries,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -50,7 +54,7 @@ pub struct Endpoint {
     /// The dialect that is spoken.
     pub source: Box<dyn Source>,
     /// Who may post.
-    pub auth: Auth,
+    pub auth: Arc<Auth>,
     /// Where things go.
     pub routes: Routes,
     /// What tells a repeated delivery.
@@ -91,32 +95,53 @@ impl Bridge {
         let started = Instant::now();
         let done = match self.receive(endpoint, head, body, started).await {
             Err(refusal) => Done::refused(None, "other", refusal),
-            Ok((webhook, charge)) => match endpoint.source.classify(&webhook) {
-                Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
-                Ok(Classified { about, demand }) => match demand {
-                    Demand::Event => event::store(self, endpoint, webhook, about, charge).await,
-                    Demand::Questions(questions) => {
-                        questions::ask(self, endpoint, webhook, about, questions, charge).await
-                    }
-                },
-            },
+            Ok(Received { webhook, delivery, charge }) => {
+                let done = match self.repeated(endpoint, &webhook, &delivery) {
+                    Some(done) => done,
+                    None => self.handle(endpoint, webhook, charge).await,
+                };
+                self.remember(endpoint, &delivery, &done);
+                done
+            }
         };
         done.report(&self.metrics, &endpoint.name, started);
         done
     }
 
-    /// Authenticate by the head, then read the body within the limits.
-    async fn receive<B>(
+    /// From an authenticated webhook to its end.
+    async fn handle(
+        self: &Arc<Self>,
+        endpoint: &Arc<Endpoint>,
+        webhook: Webhook,
+        charge: Charge,
+    ) -> Done {
+        match endpoint.source.classify(&webhook) {
+            Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
+            Ok(Classified { about, demand }) => match demand {
+                Demand::Event => event::store(self, endpoint, webhook, about, charge).await,
+                Demand::Questions(questions) => {
+                    questions::ask(self, endpoint, webhook, about, questions, charge).await
+                }
+            },
+        }
+    }
+
+    /// Authenticate by the head, read the body within the limits, and authenticate by that.
+    async fn receive<'a, B>(
         &self,
-        endpoint: &Endpoint,
-        head: &Parts,
+        endpoint: &'a Endpoint,
+        head: &'a Parts,
         body: &mut B,
         started: Instant,
-    ) -> Result<(Webhook, Charge), Refusal>
+    ) -> Result<Received<'a>, Refusal>
     where
         B: http_body::Body<Data = Bytes> + Unpin,
     {
-        endpoint.auth.check(&head.headers)?;
+        let refused = |cause: Cause| {
+            self.metrics.unauthorized(&endpoint.name, cause.as_str());
+            cause.refusal()
+        };
+        let pending = endpoint.auth.head(head).await.map_err(refused)?;
         if !is_identity(&head.headers) {
             return Err(Refusal::Encoding);
         }
@@ -125,8 +150,14 @@ impl Bridge {
         let body =
             body::read(body, self.http.max_body.get(), self.http.body_timeout.get(), &mut charge)
                 .await?;
+        let delivery = pending.body(&body).map_err(refused)?;
+        if delivery.replay == Replay::Refuse
+            && self.deliveries.find(&endpoint.name, &delivery).is_some()
+        {
+            return Err(refused(Cause::Repeated));
+        }
         let webhook = Webhook {
-            id: id(endpoint.dedupe, &body),
+            id: id(endpoint.dedupe, delivery.id, &body),
             endpoint: endpoint.name.clone(),
             content_type: content_type(&head.headers),
             trace: trace(&head.headers),
@@ -134,8 +165,46 @@ impl Bridge {
             started,
             body,
         };
-        Ok((webhook, charge))
+        Ok(Received { webhook, delivery, charge })
     }
+
+    /// An event that got its 2xx already gets it again.
+    fn repeated(
+        &self,
+        endpoint: &Endpoint,
+        webhook: &Webhook,
+        delivery: &Delivery<'_>,
+    ) -> Option<Done> {
+        if endpoint.dedupe == Dedupe::Off || delivery.replay != Replay::Dedupe {
+            return None;
+        }
+        let Delivered { is_accepted } = self.deliveries.find(&endpoint.name, delivery)?;
+        let reply = Reply { is_accepted, ..Reply::receipt(Receipt::Stored) };
+        Some(Done {
+            id: Some(webhook.id.clone()),
+            outcome: None,
+            result: Ok(reply),
+            label: "other",
+            kind: None,
+            fate: "repeated",
+        })
+    }
+
+    /// The answers to questions are not kept here: a repeated question is asked, or its answer reused, call by call.
+    fn remember(&self, endpoint: &Endpoint, delivery: &Delivery<'_>, done: &Done) {
+        let counts = done.kind == Some("event") || delivery.replay == Replay::Refuse;
+        if let (Ok(Reply { is_accepted, .. }), true) = (&done.result, counts) {
+            let delivered = Delivered { is_accepted: *is_accepted };
+            self.deliveries.note(&endpoint.name, delivery, delivered);
+        }
+    }
+}
+
+/// A webhook that was let in.
+struct Received<'a> {
+    webhook: Webhook,
+    delivery: Delivery<'a>,
+    charge: Charge,
 }
 
 impl Done {
@@ -169,11 +238,15 @@ fn is_identity(headers: &HeaderMap) -> bool {
     encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-/// The id of a delivery, for providers that don't send one.
-fn id(dedupe: Dedupe, body: &[u8]) -> Arc<str> {
-    match dedupe {
-        Dedupe::Body => format!("{:x}", Sha256::digest(body)).into(),
-        Dedupe::DeliveryId | Dedupe::Off => {
+/// The id of a delivery: its sender's, if it has one that any header can carry; else one of its own.
+fn id(dedupe: Dedupe, sent: Option<&str>, body: &[u8]) -> Arc<str> {
+    match (dedupe, sent) {
+        (Dedupe::Body, _) => format!("{:x}", Sha256::digest(body)).into(),
+        (Dedupe::DeliveryId | Dedupe::Off, Some(id)) => {
+            let is_plain = id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+            if is_plain { id.into() } else { format!("{:x}", Sha256::digest(id)).into() }
+        }
+        (Dedupe::DeliveryId | Dedupe::Off, None) => {
             let mut buffer = Uuid::encode_buffer();
             let id: &str = Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
             id.into()

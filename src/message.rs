@@ -395,6 +395,9 @@ pub enum Refusal {
     /// The sender is not who it should be; nothing more is said.
     #[error("authentication is missing or wrong")]
     Unauthorized,
+    /// The keys that would tell who the sender is can't be had.
+    #[error("who sent this can't be verified right now")]
+    Undecided,
     /// The body is not a webhook of this source.
     #[error("{0}")]
     Malformed(Cow<'static, str>),
@@ -429,6 +432,7 @@ impl Refusal {
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Unauthorized => "unauthorized",
+            Self::Undecided => "undecided",
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too-large",
             Self::Encoding => "encoding",

@@ -57,6 +57,7 @@ fn is_unread(refusal: &Refusal) -> bool {
     matches!(
         refusal,
         Refusal::Unauthorized
+            | Refusal::Undecided
             | Refusal::TooLarge { .. }
             | Refusal::Encoding
             | Refusal::Overloaded(_)

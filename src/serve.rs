@@ -124,7 +124,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     background.spawn(async move {
         // It answers until the very end.
         let end = std::future::pending();
-        connection::serve(admin, admin_tls, admin_router, clock, ADMIN_CONNECTIONS, end).await;
+        connection::serve(admin, admin_tls, admin_router, false, clock, ADMIN_CONNECTIONS, end)
+            .await;
     });
 
     let began = Instant::now();
@@ -137,6 +138,7 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         http,
         http_tls,
         receive::router(parts.bridge.clone(), parts.endpoints.clone()),
+        parts.endpoints.values().any(|endpoint| endpoint.auth.wants_peer()),
         clock,
         config.http.max_connections,
         async move {

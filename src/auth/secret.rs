@@ -1,8 +1,9 @@
-//! A header that holds a shared secret as it is.
+//! A header that holds a shared secret, as it is or behind a fixed prefix.
 
 use http::{HeaderMap, HeaderName};
 use sha2::{Digest, Sha256};
 
+use super::{Cause, only};
 use crate::config;
 
 /// The digests of the accepted values.
@@ -13,35 +14,44 @@ pub(super) struct Secret {
 }
 
 impl Secret {
-    pub(super) fn new(header: &str, secrets: &[config::secret::Secret]) -> Self {
-        Self {
-            // A name that is none was a problem of the configuration; it accepts nobody.
-            header: header.parse().ok(),
-            digests: secrets.iter().map(|secret| digest(secret.expose().as_bytes())).collect(),
-        }
+    pub(super) fn new(header: &str, prefix: &str, secrets: &[config::secret::Secret]) -> Self {
+        let digests = secrets.iter().map(|secret| digest(&[prefix, secret.expose()]));
+        // A name that is none was a problem of the configuration; it accepts nobody.
+        Self { header: header.parse().ok(), digests: digests.collect() }
+    }
+
+    /// HTTP's own scheme: a name and a password, in base64 (RFC 7617).
+    pub(super) fn basic(user: &str, passwords: &[config::secret::Secret]) -> Self {
+        let value = |password: &config::secret::Secret| {
+            let pair = format!("{user}:{}", password.expose());
+            digest(&["Basic ", &data_encoding::BASE64.encode(pair.as_bytes())])
+        };
+        let digests = passwords.iter().map(value).collect();
+        Self { header: Some(http::header::AUTHORIZATION), digests }
     }
 
     /// Exactly one such header, with one of the values.
-    pub(super) fn accepts(&self, headers: &HeaderMap) -> bool {
-        let Some(header) = &self.header else {
-            return false;
-        };
-        let mut values = headers.get_all(header).iter();
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return false;
-        };
-        let given = digest(value.as_bytes());
-        self.digests.iter().fold(false, |accepted, digest| accepted | same(digest, &given))
+    pub(super) fn accepts(&self, headers: &HeaderMap) -> Result<(), Cause> {
+        let header = self.header.as_ref().ok_or(Cause::Missing)?;
+        let given: [u8; 32] = Sha256::digest(only(headers, header)?.as_bytes()).into();
+        let is_known =
+            self.digests.iter().fold(false, |known, digest| known | same(digest, &given));
+        if is_known { Ok(()) } else { Err(Cause::Mismatch) }
     }
 }
 
 /// Digests have one length, and comparing them tells nothing about the secret.
-fn digest(secret: &[u8]) -> [u8; 32] {
-    Sha256::digest(secret).into()
+fn digest(parts: &[&str]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
-fn same(a: &[u8; 32], b: &[u8; 32]) -> bool {
-    a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+/// Whether two values are equal, in a time that doesn't depend on where they differ.
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]
@@ -49,23 +59,53 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
     use super::*;
 
+    fn headers(name: &'static str, values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn secrets(values: &[&str]) -> Vec<config::secret::Secret> {
+        values.iter().map(|value| config::secret::Secret::new(*value)).collect()
+    }
+
     #[test]
     fn one_header_with_one_of_the_secrets_is_let_in() {
-        let secret = Secret::new(
-            "X-Vapi-Secret",
-            &[config::secret::Secret::new("old"), config::secret::Secret::new("new")],
-        );
-        let headers = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append("x-vapi-secret", value.parse().unwrap());
-            }
-            headers
-        };
-        assert!(secret.accepts(&headers(&["old"])));
-        assert!(secret.accepts(&headers(&["new"])));
-        for wrong in [&[][..], &[""], &["ol"], &["oldx"], &["old", "old"], &["x", "old"]] {
-            assert!(!secret.accepts(&headers(wrong)), "{wrong:?}");
+        let secret = Secret::new("X-Vapi-Secret", "", &secrets(&["old", "new"]));
+        let headers = |values: &[&str]| headers("x-vapi-secret", values);
+        assert_eq!(secret.accepts(&headers(&["old"])), Ok(()));
+        assert_eq!(secret.accepts(&headers(&["new"])), Ok(()));
+        for (wrong, cause) in [
+            (&[][..], Cause::Missing),
+            (&[""], Cause::Mismatch),
+            (&["ol"], Cause::Mismatch),
+            (&["oldx"], Cause::Mismatch),
+            (&["old", "old"], Cause::Malformed),
+            (&["x", "old"], Cause::Malformed),
+        ] {
+            assert_eq!(secret.accepts(&headers(wrong)), Err(cause), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_prefix_belongs_to_the_value() {
+        let secret = Secret::new("authorization", "Bearer ", &secrets(&["s"]));
+        let headers = |value| headers("authorization", &[value]);
+        assert_eq!(secret.accepts(&headers("Bearer s")), Ok(()));
+        for wrong in ["s", "bearer s", "Bearer  s", "Bearer "] {
+            assert_eq!(secret.accepts(&headers(wrong)), Err(Cause::Mismatch), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_name_and_a_password() {
+        let basic = Secret::basic("vapi", &secrets(&["open sesame", "p:w"]));
+        let headers = |value| headers("authorization", &[value]);
+        // RFC 7617's form, made by another program.
+        assert_eq!(basic.accepts(&headers("Basic dmFwaTpvcGVuIHNlc2FtZQ==")), Ok(()));
+        assert_eq!(basic.accepts(&headers("Basic dmFwaTpwOnc=")), Ok(()));
+        assert_eq!(basic.accepts(&headers("Basic dmFwaTp3cm9uZw==")), Err(Cause::Mismatch));
     }
 }

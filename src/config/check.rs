@@ -29,6 +29,8 @@ const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
 pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
     let mut checks = Checks { config, root, report };
     checks.http();
+    let proxies = root.get("http").get("trusted_proxies");
+    endpoint::networks(&mut checks, proxies, &config.http.trusted_proxies);
     checks.spool();
     checks.brokers();
     if let Some(nats) = &config.nats {

@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use super::schema::{self, Format, Shape};
 
 /// The tables of the file, and the keys of each in the order of the types.
-fn tables() -> [(&'static str, &'static [&'static str]); 14] {
+fn tables() -> [(&'static str, &'static [&'static str]); 18] {
     [
         ("Http", keys::<super::Http>()),
         ("Admin", keys::<super::Admin>()),
@@ -27,7 +27,11 @@ fn tables() -> [(&'static str, &'static [&'static str]); 14] {
         ("Kafka", keys::<super::Kafka>()),
         ("Topic", keys::<super::Topic>()),
         ("Endpoint", keys::<super::Endpoint>()),
-        ("Auth", &["kind", "header", "secrets"]),
+        ("Auth", &["kind"]),
+        ("Auth.secret", &["header", "prefix", "secrets"]),
+        ("Auth.basic", &["user", "passwords"]),
+        ("Auth.hmac", keys::<super::Hmac>()),
+        ("Auth.jwt", keys::<super::Jwt>()),
         ("EventRule", keys::<super::EventRule>()),
         ("QuestionRule", keys::<super::QuestionRule>()),
         ("ToolRule", keys::<super::ToolRule>()),
@@ -57,8 +61,18 @@ fn the_reference_says_what_the_types_say() {
     );
 }
 
+/// A type, or one of several tables by the word that tells it from the others.
+fn definition<'a>(root: &'a Json, name: &str) -> &'a Json {
+    let Some((name, word)) = name.split_once('.') else {
+        return &root["$defs"][name];
+    };
+    let options = root["$defs"][name]["oneOf"].as_array().unwrap();
+    let is_it = |option: &&Json| option["properties"]["kind"]["const"] == word;
+    options.iter().find(is_it).unwrap()
+}
+
 fn table(root: &Json, name: &str, keys: &[&str]) -> String {
-    let definition = &root["$defs"][name];
+    let definition = definition(root, name);
     let mut out = "\n| Key | Type | Default | |\n|---|---|---|---|\n".to_owned();
     for key in keys {
         // Of a table that is one of several: from the first that has the key.

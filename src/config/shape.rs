@@ -15,16 +15,10 @@ use super::units::{SIZE_HINT, Size, TIME_HINT, Time};
 use crate::template::nearest;
 
 /// Keys that later versions will have, so that nobody looks for a mistake.
-const LATER: [(&str, &str); 5] = [
-    ("[admin]", "token"),
-    ("[[endpoint]]", "answer_window"),
-    ("[[endpoint]]", "allow_from"),
-    ("[[endpoint]]", "public_url"),
-    ("[[endpoint]]", "trust_unsigned"),
-];
+const LATER: [(&str, &str); 2] = [("[admin]", "token"), ("[[endpoint]]", "trust_unsigned")];
 /// Values that later versions will have.
 const LATER_VALUES: [(&str, &[&str]); 2] = [
-    ("kind", &["signature", "hmac", "jwt", "basic"]),
+    ("kind", &["signature"]),
     ("source", &["github", "stripe", "slack", "twilio", "standard-webhooks", "generic"]),
 ];
 const NOT_YET: &str = "take it out; this version does without it";

@@ -106,7 +106,8 @@ fn the_examples_of_the_reference_have_no_problems() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let text = std::fs::read_to_string(path).unwrap();
     let with_old = |name: &str| {
-        env(name).or_else(|| (name == "VAPI_SECRET_OLD").then(|| "battery".to_owned()))
+        let is_other = ["VAPI_SECRET_OLD", "VAPI_HMAC_SECRET"].contains(&name);
+        env(name).or_else(|| is_other.then(|| "battery".to_owned()))
     };
     for example in text.split("```toml\n").skip(1) {
         let example = example.split("```").next().unwrap();
@@ -242,7 +243,7 @@ fn shapes() {
     for (endpoint, part) in [
         ("[[endpoint.event]]\ntypes = [\"x\"]", "`to` is missing"),
         ("[[endpoint.event]]\ntype = [\"x\"]\nto = []", "did you mean `types`?"),
-        ("[[endpoint.auth]]\nkind = \"jwt\"", "`kind = \"jwt\"` is not supported yet"),
+        ("[[endpoint.auth]]\nkind = \"signature\"", "`kind = \"signature\"` is not supported yet"),
         ("[[endpoint.auth]]\nkind = \"sekret\"", "did you mean \"secret\"?"),
         ("[[endpoint.auth]]\nkid = \"none\"", "did you mean `kind`?"),
         ("[[endpoint.auth]]\nkind = 1", "`kind` must be a text"),
@@ -553,4 +554,78 @@ fn no_text_panics() {
     }
     let _ = load::parse("f", &format!("a = {}", "[".repeat(100_000)), env);
     let _ = load::parse("f", &format!("{}x = 1", "a.".repeat(100_000)), env);
+}
+
+/// Every mistake of an `[[endpoint.auth]]` is said with what to do.
+#[test]
+fn mistakes_of_authentication() {
+    let said = |auth: &str| {
+        let text = file("[nats]", "").replace(AUTH, &format!("[[endpoint.auth]]\n{auth}\n"));
+        let problems = load::parse("f", &text, env).problems;
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let hmac = "kind = \"hmac\"\nsecrets = [\"s\"]\n";
+    let jwt = "kind = \"jwt\"\nissuer = \"i\"\naudience = \"a\"\n";
+    for (auth, part) in [
+        (
+            "kind = \"secret\"\nheader = \"a b\"\nsecrets = [\"s\"]".to_owned(),
+            "can't be the name of a header",
+        ),
+        ("kind = \"secret\"\nheader = \"x\"\nsecrets = []".to_owned(), "nobody would be let in"),
+        ("kind = \"secret\"\nheader = \"x\"\nsecrets = [\"\"]".to_owned(), "the secret is empty"),
+        (
+            "kind = \"secret\"\nheader = \"x\"\nsecrets = [\"${NOT_SET}\"]".to_owned(),
+            "`NOT_SET` is not set",
+        ),
+        (
+            "kind = \"secret\"\nheader = \"x\"\nsecrets = [\"${file:not-there}\"]".to_owned(),
+            "the file `not-there` can't be read",
+        ),
+        ("kind = \"basic\"\nuser = \"a:b\"\npasswords = [\"p\"]".to_owned(), "holds a colon"),
+        ("kind = \"basic\"\nuser = \"a\"\npasswords = []".to_owned(), "`passwords` is empty"),
+        (format!("{hmac}secret_is_base64 = true"), "the secret is not base64"),
+        (
+            format!("{hmac}payload_format = \"{{timestamp}}.{{boby}}\""),
+            "`{boby}` is no placeholder",
+        ),
+        (format!("{hmac}payload_format = \"{{timestamp}}\""), "the body is not signed"),
+        (format!("{hmac}payload_format = \"{{body}}\""), "the timestamp is not signed"),
+        (format!("{hmac}include_timestamp = false"), "can be sent again at any time"),
+        (format!("{hmac}message_id_header = \"x-id\""), "the message id is not signed"),
+        (format!("{hmac}payload_format = \"{{timestamp}}{{url}}{{body}}\""), "set `public_url`"),
+        (format!("{hmac}algorithm = \"md5\""), "sha256"),
+        (format!("{jwt}jwks = \"not-there\""), "the file `not-there` can't be read"),
+        (format!("{jwt}jwks = \"http://login.example.com/jwks\""), "the keys come without TLS"),
+        (format!("{jwt}jwks = \"https://e/jwks\"\nalgorithms = []"), "`algorithms` is empty"),
+        (format!("{jwt}jwks = \"https://e/jwks\"\nalgorithms = [\"HS256\"]"), "RS256"),
+        (format!("{jwt}jwks = \"https://e/jwks\"\nalgorithms = [\"none\"]"), "RS256"),
+    ] {
+        let said = said(&auth);
+        assert!(said.contains(part), "{auth}\nlacks {part:?}:\n{said}");
+    }
+    for auth in [
+        hmac.to_owned(),
+        format!(
+            "{hmac}payload_format = \"{{timestamp}}.{{svix-id}}.{{body}}\"\nmessage_id_header = \"x-id\""
+        ),
+        format!("{jwt}jwks = \"https://login.example.com/jwks\""),
+        "kind = \"basic\"\nuser = \"a\"\npasswords = [\"p\"]".to_owned(),
+    ] {
+        let said = said(&auth);
+        assert!(said.is_empty(), "{auth}\n{said}");
+    }
+}
+
+#[test]
+fn networks_are_checked() {
+    let text = file("[nats]\n[http]\ntrusted_proxies = [\"10.0.0.0/33\"]", "").replace(
+        "path = \"/vapi\"",
+        "path = \"/vapi\"\nallow_from = [\"10.0.0.1\", \"everywhere\"]\npublic_url = \"hooks\"",
+    );
+    let problems = load::parse("f", &text, env).problems;
+    let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let said = said.join("\n");
+    for part in ["`10.0.0.0/33` is no network", "`everywhere` is no network", "`hooks` is no URL"] {
+        assert!(said.contains(part), "{said}");
+    }
 }

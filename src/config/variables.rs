@@ -1,5 +1,6 @@
 //! `${VAR}` and `${VAR:-default}` in text, replaced from the environment.
 //!
+//! `${file:PATH}` is replaced by what stands in a file, without the line break at its end.
 //! A default may hold variables of its own; what comes from the environment is taken as it is.
 //! `$${` stands for `${` itself. Every other `$` is a plain character, since passwords hold them.
 
@@ -71,6 +72,9 @@ fn value(
     env: &dyn Fn(&str) -> Option<String>,
     depth: usize,
 ) -> Result<String, (String, String)> {
+    if let Some(path) = inner.strip_prefix("file:") {
+        return file(path);
+    }
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
         None => (inner, None),
@@ -106,6 +110,20 @@ fn value(
     }
 }
 
+/// The text in a file. Editors and `echo` end it with a line break that nobody means.
+fn file(path: &str) -> Result<String, (String, String)> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => {
+            let line = text.strip_suffix('\n').unwrap_or(&text);
+            Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
+        }
+        Err(error) => Err((
+            format!("the file `{path}` can't be read: {error}"),
+            "name a text file that this user may read".to_owned(),
+        )),
+    }
+}
+
 /// The brace that ends a variable; its default may hold pairs of them.
 fn closing_brace(inner: &str) -> Option<usize> {
     let mut depth = 0;
@@ -137,6 +155,18 @@ mod tests {
 
     fn replaced(text: &str) -> Option<String> {
         expand(text, &env).unwrap_or_else(|errors| Some(format!("{errors:?}")))
+    }
+
+    #[test]
+    fn files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let text = format!("${{file:{}}}", path.display());
+        assert!(replaced(&text).unwrap().contains("can't be read"));
+        for (written, read) in [("s\n", "s"), ("s", "s"), ("s\r\n", "s"), ("a\n\n", "a\n")] {
+            std::fs::write(&path, written).unwrap();
+            assert_eq!(replaced(&text).as_deref(), Some(read), "{written:?}");
+        }
     }
 
     #[test]

@@ -31,6 +31,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower_service::Service;
 use tracing::{debug, warn};
 
+use crate::auth::Peer;
 use crate::tls;
 
 /// Largest head of a request, in bytes; over it: 431.
@@ -65,11 +66,12 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accept until `stop`, at most `most` connections at a time. What is open then is left to the returned value to end.
+/// Accept until `stop`, at most `most` connections at a time. With `names_peers` each request says where it comes from. What is open then is left to the returned value to end.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<tls::Server>>,
     router: Router,
+    names_peers: bool,
     clock: Clock,
     most: usize,
     stop: impl Future<Output = ()>,
@@ -90,8 +92,8 @@ pub async fn serve(
             accepted = accept => accepted,
             () = &mut stop => return graceful,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 if !is_the_peers(&error) {
                     warn!(%error, "no connection can be accepted");
@@ -107,6 +109,7 @@ pub async fn serve(
             router: router.clone(),
             clock,
             end: graceful.watcher(),
+            peer: names_peers.then(|| Peer(peer.ip())),
         };
         match tls.clone() {
             None => {
@@ -154,6 +157,7 @@ struct Connection {
     router: Router,
     clock: Clock,
     end: Watcher,
+    peer: Option<Peer>,
 }
 
 impl Connection {
@@ -161,11 +165,14 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let Self { http, router, clock, end } = self;
+        let Self { http, router, clock, end, peer } = self;
         let requests = Arc::new(Requests::default());
         let socket = TokioIo::new(Box::pin(Watched::new(stream, clock, requests.clone())));
-        let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let guard = Open::new(&requests);
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
             let response = router.clone().call(request.map(Body::new));
             async move {
                 response

@@ -53,6 +53,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Overloaded(_)
         | Refusal::Incomplete(_)
         | Refusal::NotStored(_)
+        | Refusal::Undecided
         | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, true),
         Refusal::Unanswered(outcome) => match outcome {
             Outcome::Timeout | Outcome::Answered => (StatusCode::GATEWAY_TIMEOUT, false),

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::Error;
 use super::outlets::{Connect, Outlets};
 use crate::answers::Answers;
-use crate::auth::Auth;
+use crate::auth::{Auth, Deliveries};
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
 use crate::inbox::OnLoss;
@@ -83,11 +83,12 @@ impl Parts {
                 name: name.clone(),
                 tag,
                 source: source::of(endpoint.source),
-                auth: Auth::new(&endpoint.auth),
+                auth: Arc::new(Auth::new(endpoint, &config.http.trusted_proxies)),
                 routes,
                 dedupe: endpoint.dedupe,
                 answer_window: endpoint.answer_window.get(),
             };
+            background.spawn(built.auth.prepare());
             endpoints.insert(endpoint.path.clone(), Arc::new(built));
         }
         let bridge = Arc::new(Bridge {
@@ -95,6 +96,7 @@ impl Parts {
             limits: Limits::new(&config.http),
             questions,
             answers: Answers::default(),
+            deliveries: Deliveries::default(),
             metrics,
         });
         destinations.drain(background);

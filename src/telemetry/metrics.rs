@@ -63,6 +63,7 @@ pub struct Metrics {
     registry: Registry,
     webhooks: Family<WebhookLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    unauthorized: Family<RefusalLabels, Counter>,
     webhook_seconds: Histograms<WalkLabels>,
     publish_seconds: Histograms<DestinationLabels>,
     publish_errors: Family<PublishErrorLabels, Counter>,
@@ -85,6 +86,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("hookbus"),
             webhooks: Family::default(),
             refusals: Family::default(),
+            unauthorized: Family::default(),
             webhook_seconds: histograms(),
             publish_seconds: histograms(),
             publish_errors: Family::default(),
@@ -106,6 +108,11 @@ impl Default for Metrics {
             "refusals",
             "Webhooks that got no 2xx, by reason",
             metrics.refusals.clone(),
+        );
+        registry.register(
+            "unauthorized",
+            "Requests whose sender was not accepted, by what was wrong",
+            metrics.unauthorized.clone(),
         );
         registry.register(
             "webhook_seconds",
@@ -202,6 +209,12 @@ impl Metrics {
     pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str) {
         let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
         self.refusals.get_or_create(&labels).inc();
+    }
+
+    /// A sender was not accepted; `reason` is told to nobody else.
+    pub fn unauthorized(&self, endpoint: &Arc<str>, reason: &'static str) {
+        let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
+        self.unauthorized.get_or_create(&labels).inc();
     }
 
     /// How long a webhook took; `kind` is `event` or `question`.

@@ -1,0 +1,162 @@
+//! A signature over the received bytes, as Vapi's HMAC credential makes it (vapi: HMACAuthenticationPlan).
+//!
+//! What is signed is a text with placeholders. The timestamp is part of it unless the sender leaves it out, and must be
+//! near our clock, in either direction. Its unit is not documented: seconds and milliseconds are told apart by size.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use http::request::Parts;
+use http::{HeaderName, header};
+use ring::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512, Key};
+
+use super::secret::same;
+use super::{Cause, Delivery, only};
+use crate::config::signature::{Piece, pieces};
+use crate::config::{self, HmacAlgorithm, Replay, SignatureEncoding};
+
+/// A larger number is one of milliseconds: in seconds it would be the year 5138.
+const MILLISECONDS: u64 = 100_000_000_000;
+
+/// Visible ASCII, and no more than this of it, is a delivery id as it is.
+const ID: usize = 256;
+
+/// What an endpoint's signatures must be like.
+#[derive(Debug)]
+pub(super) struct Hmac {
+    keys: Vec<Key>,
+    signature: Option<HeaderName>,
+    prefix: String,
+    encoding: SignatureEncoding,
+    timestamp: Option<HeaderName>,
+    tolerance: Duration,
+    message_id: Option<HeaderName>,
+    replay: Replay,
+    format: Vec<Piece>,
+    /// The URL that the sender was told, where it is signed and known.
+    url: Option<String>,
+}
+
+/// A signature whose headers are in order, and whose bytes are to come.
+pub(super) struct Signed<'a> {
+    hmac: &'a Hmac,
+    signature: Vec<u8>,
+    timestamp: &'a str,
+    message_id: &'a str,
+}
+
+impl Hmac {
+    pub(super) fn new(settings: &config::Hmac, url: Option<&str>) -> Self {
+        let algorithm = match settings.algorithm {
+            HmacAlgorithm::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+            HmacAlgorithm::Sha256 => HMAC_SHA256,
+            HmacAlgorithm::Sha512 => HMAC_SHA512,
+        };
+        // A secret that can't be decoded was a problem of the configuration, and signs nothing.
+        let key = |secret: &config::secret::Secret| match settings.secret_is_base64 {
+            true => Some(Key::new(algorithm, &BASE64.decode(secret.expose().as_bytes()).ok()?)),
+            false => Some(Key::new(algorithm, secret.expose().as_bytes())),
+        };
+        let message_id = settings.message_id_header.as_deref().unwrap_or("svix-id");
+        Self {
+            keys: settings.secrets.iter().filter_map(key).collect(),
+            signature: settings.signature_header.parse().ok(),
+            prefix: settings.signature_prefix.clone(),
+            encoding: settings.signature_encoding,
+            timestamp: settings
+                .timestamp_header
+                .parse()
+                .ok()
+                .filter(|_| settings.include_timestamp),
+            tolerance: settings.tolerance.get(),
+            message_id: message_id.parse().ok(),
+            replay: settings.replay,
+            format: pieces(settings.format()).unwrap_or_default(),
+            url: url.map(str::to_owned),
+        }
+    }
+
+    /// What the head alone can decide.
+    pub(super) fn head<'a>(&'a self, head: &'a Parts) -> Result<Signed<'a>, Cause> {
+        let value = only(&head.headers, self.signature.as_ref().ok_or(Cause::Missing)?)?;
+        let value =
+            value.as_bytes().strip_prefix(self.prefix.as_bytes()).ok_or(Cause::Malformed)?;
+        let encoding = match self.encoding {
+            SignatureEncoding::Hex => HEXLOWER_PERMISSIVE,
+            SignatureEncoding::Base64 => BASE64,
+        };
+        let signature = encoding.decode(value).map_err(|_| Cause::Malformed)?;
+        let timestamp = match &self.timestamp {
+            None => "",
+            Some(name) => {
+                let text = only(&head.headers, name)?.to_str().map_err(|_| Cause::Malformed)?;
+                self.check_time(text, SystemTime::now())?;
+                text
+            }
+        };
+        let message_id = match self.message_id.as_ref().map(|name| only(&head.headers, name)) {
+            Some(Ok(value)) => value.to_str().map_err(|_| Cause::Malformed)?,
+            Some(Err(Cause::Malformed)) => return Err(Cause::Malformed),
+            _ if self.format.contains(&Piece::MessageId) => return Err(Cause::Missing),
+            _ => "",
+        };
+        Ok(Signed { hmac: self, signature, timestamp, message_id })
+    }
+
+    fn check_time(&self, text: &str, now: SystemTime) -> Result<(), Cause> {
+        // Not `+5`, nor anything else that a parser might let through.
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(Cause::Malformed);
+        }
+        let number: u64 = text.parse().map_err(|_| Cause::Stale)?;
+        let time = match number {
+            MILLISECONDS.. => Duration::from_millis(number),
+            _ => Duration::from_secs(number),
+        };
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if now.abs_diff(time) <= self.tolerance { Ok(()) } else { Err(Cause::Stale) }
+    }
+
+    /// The forms that the URL may have been signed in.
+    fn urls(&self, head: &Parts) -> Vec<String> {
+        if !self.format.contains(&Piece::Url) {
+            return vec![String::new()];
+        }
+        if let Some(url) = &self.url {
+            return vec![url.clone()];
+        }
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.or(head.uri.host()).unwrap_or_default();
+        vec![format!("https://{host}{path}"), format!("http://{host}{path}"), path.to_owned()]
+    }
+}
+
+impl<'a> Signed<'a> {
+    /// Whether the signature is that of these bytes. All secrets are tried, so that the time doesn't tell which.
+    pub(super) fn verify(&self, head: &Parts, body: &[u8]) -> Result<Delivery<'a>, Cause> {
+        let hmac = self.hmac;
+        let mut is_known = false;
+        for url in hmac.urls(head) {
+            for key in &hmac.keys {
+                let mut context = Context::with_key(key);
+                for piece in &hmac.format {
+                    context.update(match piece {
+                        Piece::Text(text) => text.as_bytes(),
+                        Piece::Body => body,
+                        Piece::Timestamp => self.timestamp.as_bytes(),
+                        Piece::Method => head.method.as_str().as_bytes(),
+                        Piece::Url => url.as_bytes(),
+                        Piece::MessageId => self.message_id.as_bytes(),
+                    });
+                }
+                is_known |= same(context.sign().as_ref(), &self.signature);
+            }
+        }
+        if !is_known {
+            return Err(Cause::Mismatch);
+        }
+        let id = Some(self.message_id).filter(|id| !id.is_empty() && id.len() <= ID);
+        Ok(Delivery { id, timestamp: self.timestamp, replay: hmac.replay })
+    }
+}

@@ -1,0 +1,286 @@
+//! The keys that tokens are signed with (RFC 7517), from a URL or a file: cached, and fetched again when they change.
+//!
+//! Keys that were fetched stay in use while their server is down. A token whose key is not among them makes us
+//! look again, at most every [`PAUSE`], so that nobody can make us ask the server at will.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
+use jsonwebtoken::signature::{Error, Verifier};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
+use ring::signature::{self as signatures, RsaPublicKeyComponents, UnparsedPublicKey};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout};
+use tracing::{debug, warn};
+
+use super::Cause;
+
+/// The least time between two looks.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Keys are looked at again when they are so old.
+const OLD: Duration = Duration::from_secs(300);
+/// A request waits for the keys no longer than this.
+const LIMIT: Duration = Duration::from_secs(3);
+/// The largest set of keys, in bytes.
+const LARGEST: usize = 1 << 20;
+
+/// Where the keys come from.
+enum Place {
+    Url(reqwest::Url),
+    File(PathBuf),
+}
+
+/// A set of keys.
+pub(super) struct Keys(Arc<Inner>);
+
+struct Inner {
+    place: Place,
+    set: ArcSwapOption<Set>,
+    /// How the last look went. Whoever holds it looks.
+    look: Mutex<Look>,
+}
+
+struct Set {
+    keys: Vec<Jwk>,
+    fetched: Instant,
+}
+
+#[derive(Default)]
+struct Look {
+    last: Option<Instant>,
+    has_failed: bool,
+}
+
+impl Keys {
+    /// The keys at a URL, or in a file.
+    pub(super) fn new(place: &str) -> Self {
+        let is_url = place.starts_with("https://") || place.starts_with("http://");
+        let url = place.parse().ok().filter(|_| is_url);
+        let place = url.map_or_else(|| Place::File(place.into()), Place::Url);
+        Self(Arc::new(Inner { place, set: ArcSwapOption::empty(), look: Mutex::default() }))
+    }
+
+    /// Look now, unless somebody just did.
+    pub(super) async fn refresh(&self) {
+        self.0.look(None).await;
+    }
+
+    /// The keys that may have signed a token.
+    pub(super) async fn find(
+        &self,
+        kid: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<Vec<DecodingKey>, Cause> {
+        let known = self.0.set.load_full();
+        if let Some(set) = &known {
+            let found = set.find(kid, algorithm);
+            if !found.is_empty() {
+                if set.fetched.elapsed() > OLD {
+                    let (inner, fetched) = (self.0.clone(), set.fetched);
+                    tokio::spawn(async move { inner.look(Some(fetched)).await });
+                }
+                return Ok(found);
+            }
+        }
+        // A key that is new, or none at all.
+        let seen = known.map(|set| set.fetched);
+        let Ok(is_current) = timeout(LIMIT, self.0.look(seen)).await else {
+            return Err(Cause::Undecided);
+        };
+        let set = self.0.set.load_full();
+        let found = set.map(|set| set.find(kid, algorithm)).unwrap_or_default();
+        match (found.is_empty(), is_current) {
+            (false, _) => Ok(found),
+            (true, true) => Err(Cause::Mismatch),
+            (true, false) => Err(Cause::Undecided),
+        }
+    }
+}
+
+impl Inner {
+    /// Look for keys newer than those of `seen`. Returns whether what we have is what there is.
+    async fn look(&self, seen: Option<Instant>) -> bool {
+        let mut look = self.look.lock().await;
+        let set = self.set.load_full().map(|set| set.fetched);
+        if set > seen || look.last.is_some_and(|last| last.elapsed() < PAUSE) {
+            // Somebody has just looked.
+            return !look.has_failed;
+        }
+        let result = self.fetch().await;
+        look.last = Some(Instant::now());
+        match result {
+            Ok(keys) => {
+                debug!(keys = keys.len(), "fetched the keys of tokens");
+                self.set.store(Some(Arc::new(Set { keys, fetched: Instant::now() })));
+                look.has_failed = false;
+            }
+            Err(error) => {
+                if !look.has_failed {
+                    warn!(place = %self.place, error, "the keys of tokens can't be had");
+                }
+                look.has_failed = true;
+            }
+        }
+        !look.has_failed
+    }
+
+    async fn fetch(&self) -> Result<Vec<Jwk>, String> {
+        let bytes = match &self.place {
+            Place::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
+            Place::Url(url) => timeout(LIMIT, download(url.clone()))
+                .await
+                .map_err(|_| format!("no answer within {} s", LIMIT.as_secs()))??,
+        };
+        if bytes.len() > LARGEST {
+            return Err(format!("larger than {LARGEST} bytes"));
+        }
+        // Keys of kinds that we don't know are no reason to refuse the others.
+        let set: RawSet = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+        let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+        let keys: Vec<Jwk> = keys.filter(is_for_signatures).collect();
+        if keys.is_empty() {
+            Err("there is no key for signatures in it".to_owned())
+        } else {
+            Ok(keys)
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct RawSet {
+    keys: Vec<serde_json::Value>,
+}
+
+fn is_for_signatures(key: &Jwk) -> bool {
+    let purpose = key.common.public_key_use.as_ref();
+    purpose.is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+}
+
+async fn download(url: reqwest::Url) -> Result<Vec<u8>, String> {
+    let failed = |error: reqwest::Error| error.without_url().to_string();
+    let client = reqwest::Client::builder().timeout(LIMIT).build().map_err(failed)?;
+    let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    let mut response = response.map_err(failed)?;
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        bytes.extend(&chunk);
+        if bytes.len() > LARGEST {
+            return Err(format!("larger than {LARGEST} bytes"));
+        }
+    }
+    Ok(bytes)
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            // Whatever is in its path or its query may be secret.
+            Self::Url(url) => f.write_str(url.host_str().unwrap_or_default()),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Set {
+    /// The keys with this id, or all if the token names none, that fit the algorithm.
+    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
+        let is_named = |key: &&Jwk| match (kid, &key.common.key_id) {
+            (Some(kid), Some(id)) => kid == id,
+            (Some(_), None) => false,
+            (None, _) => true,
+        };
+        let fits = |key: &&Jwk| {
+            let said = key.common.key_algorithm.map(|said| said.to_string().parse());
+            said.is_none_or(|said| said.ok() == Some(algorithm)) && is_of(key, algorithm)
+        };
+        let keys = self.keys.iter().filter(is_named).filter(fits);
+        keys.filter_map(|key| DecodingKey::from_jwk(key).ok()).collect()
+    }
+}
+
+/// Whether a key is of the kind that an algorithm needs.
+fn is_of(key: &Jwk, algorithm: Algorithm) -> bool {
+    match &key.algorithm {
+        AlgorithmParameters::RSA(_) => algorithm.family() == AlgorithmFamily::Rsa,
+        AlgorithmParameters::EllipticCurve(key) => match key.curve {
+            EllipticCurve::P256 => algorithm == Algorithm::ES256,
+            EllipticCurve::P384 => algorithm == Algorithm::ES384,
+            _ => false,
+        },
+        AlgorithmParameters::OctetKeyPair(key) => {
+            key.curve == EllipticCurve::Ed25519 && algorithm == Algorithm::EdDSA
+        }
+        _ => false,
+    }
+}
+
+/// The library leaves the signatures to others; here it is the same that TLS uses.
+pub(super) fn install() {
+    static PROVIDER: CryptoProvider = CryptoProvider {
+        signer_factory: cannot_sign,
+        verifier_factory: verifier,
+        key_utils: KeyUtils::new_unimplemented(),
+    };
+    // The second endpoint with tokens finds it installed.
+    let _ = PROVIDER.install_default();
+}
+
+fn cannot_sign(_: &Algorithm, _: &EncodingKey) -> jsonwebtoken::errors::Result<Box<dyn JwtSigner>> {
+    Err(ErrorKind::UnsupportedAlgorithm.into())
+}
+
+fn verifier(
+    algorithm: &Algorithm,
+    key: &DecodingKey,
+) -> jsonwebtoken::errors::Result<Box<dyn JwtVerifier>> {
+    Ok(Box::new(Ring { algorithm: *algorithm, key: key.clone() }))
+}
+
+/// Signatures by the `ring` library.
+struct Ring {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+impl JwtVerifier for Ring {
+    fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+}
+
+impl Verifier<Vec<u8>> for Ring {
+    fn verify(&self, message: &[u8], signature: &Vec<u8>) -> Result<(), Error> {
+        if self.algorithm.family() != self.key.family() {
+            return Err(Error::new());
+        }
+        let rsa = match self.algorithm {
+            Algorithm::RS256 => &signatures::RSA_PKCS1_2048_8192_SHA256,
+            Algorithm::RS384 => &signatures::RSA_PKCS1_2048_8192_SHA384,
+            Algorithm::RS512 => &signatures::RSA_PKCS1_2048_8192_SHA512,
+            Algorithm::PS256 => &signatures::RSA_PSS_2048_8192_SHA256,
+            Algorithm::PS384 => &signatures::RSA_PSS_2048_8192_SHA384,
+            Algorithm::PS512 => &signatures::RSA_PSS_2048_8192_SHA512,
+            _ => {
+                let algorithm: &dyn signatures::VerificationAlgorithm = match self.algorithm {
+                    Algorithm::ES256 => &signatures::ECDSA_P256_SHA256_FIXED,
+                    Algorithm::ES384 => &signatures::ECDSA_P384_SHA384_FIXED,
+                    Algorithm::EdDSA => &signatures::ED25519,
+                    _ => return Err(Error::new()),
+                };
+                let key = self.key.try_get_as_bytes().map_err(|_| Error::new())?;
+                let key = UnparsedPublicKey::new(algorithm, key);
+                return key.verify(message, signature).map_err(|_| Error::new());
+            }
+        };
+        let DecodingKeyKind::RsaModulusExponent { n, e } = self.key.kind() else {
+            return Err(Error::new());
+        };
+        let key = RsaPublicKeyComponents { n, e };
+        key.verify(rsa, message, signature).map_err(|_| Error::new())
+    }
+}

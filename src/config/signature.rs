@@ -1,0 +1,63 @@
+//! What a signature is made over: a text with placeholders.
+
+/// A part of what is signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// As it stands.
+    Text(String),
+    /// The received bytes.
+    Body,
+    /// The header with the timestamp.
+    Timestamp,
+    /// `POST`.
+    Method,
+    /// The URL as the sender sees it.
+    Url,
+    /// The header with the message id.
+    MessageId,
+}
+
+/// The pieces of a format; an error names the placeholder that there is not.
+pub fn pieces(format: &str) -> Result<Vec<Piece>, String> {
+    let mut pieces = Vec::new();
+    let mut rest = format;
+    while let Some(start) = rest.find('{') {
+        let end = rest[start..].find('}').map(|end| start + end).ok_or(&rest[start..])?;
+        if start > 0 {
+            pieces.push(Piece::Text(rest[..start].to_owned()));
+        }
+        pieces.push(match &rest[start..=end] {
+            "{body}" => Piece::Body,
+            "{timestamp}" => Piece::Timestamp,
+            "{method}" => Piece::Method,
+            "{url}" => Piece::Url,
+            "{svix-id}" => Piece::MessageId,
+            other => return Err(other.to_owned()),
+        });
+        rest = &rest[end + 1..];
+    }
+    if !rest.is_empty() {
+        pieces.push(Piece::Text(rest.to_owned()));
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_is_texts_and_placeholders() {
+        let text = |text: &str| Piece::Text(text.to_owned());
+        assert_eq!(
+            pieces("v0:{timestamp}.{body}"),
+            Ok(vec![text("v0:"), Piece::Timestamp, text("."), Piece::Body])
+        );
+        assert_eq!(
+            pieces("{method}{url}{svix-id}x"),
+            Ok(vec![Piece::Method, Piece::Url, Piece::MessageId, text("x")])
+        );
+        assert_eq!(pieces("{Body}"), Err("{Body}".to_owned()));
+        assert_eq!(pieces("a{body"), Err("{body".to_owned()));
+    }
+}

@@ -1,0 +1,83 @@
+//! Who may post: every kind of `[[endpoint.auth]]`, with signatures and tokens that other people's libraries make.
+
+mod hmac;
+mod jwt;
+mod network;
+
+use crate::support::http::Answer;
+use crate::support::{Bridge, Nats, nats};
+use serde_json::json;
+
+/// One endpoint of this name, with this authentication.
+fn endpoint(name: &str, more: &str, auth: &str) -> String {
+    format!(
+        r#"
+        [[endpoint]]
+        name = "{name}"
+        path = "/{name}"
+        source = "vapi"
+        {more}
+        [[endpoint.event]]
+        types = ["*"]
+        to = ["nats:auth.{name}"]
+        [[endpoint.auth]]
+        {auth}
+        "#
+    )
+}
+
+fn event(text: &str) -> String {
+    json!({"message": {"type": "hang", "call": {"id": "k"}, "text": text}}).to_string()
+}
+
+/// The stream of a test's endpoint.
+async fn stream(nats: &Nats, name: &str) {
+    nats.create_stream(&format!("AUTH-{name}"), &[&format!("auth.{name}")]).await;
+}
+
+async fn stored(nats: &Nats, name: &str) -> usize {
+    nats.messages(&format!("AUTH-{name}"), 0).await.len()
+}
+
+/// All that is refused gets the same answer, which says nothing about why; the metric does.
+async fn assert_refused(bridge: &Bridge, name: &str, answer: &Answer, reason: &str, count: f64) {
+    assert_eq!(answer.status, 401, "{reason}: {}", answer.text());
+    let body = json!({
+        "type": "about:blank",
+        "title": "Unauthorized",
+        "status": 401,
+        "detail": "authentication is missing or wrong",
+    });
+    assert_eq!(answer.json(), body, "{reason}");
+    let metric = format!(r#"hookbus_unauthorized_total{{endpoint="{name}",reason="{reason}"}}"#);
+    assert_eq!(bridge.metric(&metric).await, count, "{reason}");
+}
+
+#[tokio::test]
+async fn a_secret_behind_a_prefix_and_a_password() {
+    let Some(nats) = nats::shared().await else { return };
+    stream(nats, "plain").await;
+    let auth = concat!(
+        "kind = \"secret\"\nheader = \"authorization\"\nprefix = \"Bearer \"\nsecrets = [\"old\", \"new\"]\n",
+        "[[endpoint.auth]]\nkind = \"basic\"\nuser = \"vapi\"\npasswords = [\"open sesame\"]",
+    );
+    let bridge = Bridge::config(&endpoint("plain", "", auth)).nats(nats).start_ready().await;
+    let post =
+        async |header: &str| bridge.post("/plain", event("x"), &[("authorization", header)]).await;
+    // printf 'vapi:open sesame' | base64
+    for right in ["Bearer old", "Bearer new", "Basic dmFwaTpvcGVuIHNlc2FtZQ=="] {
+        let answer = post(right).await;
+        assert_eq!(answer.status, 200, "{right}: {}", answer.text());
+    }
+    let wrong = ["old", "Bearer older", "Basic dmFwaTp3cm9uZw==", "Bearer ", "Basic"];
+    for (count, wrong) in (1..).zip(wrong) {
+        assert_refused(&bridge, "plain", &post(wrong).await, "mismatch", f64::from(count)).await;
+    }
+    let answer = bridge.post("/plain", event("x"), &[]).await;
+    assert_refused(&bridge, "plain", &answer, "missing", 1.0).await;
+    let twice = [("authorization", "Bearer old"), ("authorization", "Bearer old")];
+    let answer = bridge.post("/plain", event("x"), &twice).await;
+    assert_refused(&bridge, "plain", &answer, "malformed", 1.0).await;
+    assert_eq!(stored(nats, "plain").await, 3, "nothing that was refused is published");
+    assert!(!bridge.log().contains("sesame"), "{}", bridge.log());
+}
