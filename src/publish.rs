@@ -1,8 +1,8 @@
 //! Storing events: in order, within a budget, each destination for itself.
 //!
 //! There are two roads to a destination's broker. The short one is to send an event and wait for its
-//! acknowledgement ([`destination`]). What isn't acknowledged within its budget takes the long one: it queues on
-//! disk ([`backlog`]) and is published from there, in order, as soon as that works ([`drain`]). What a broker will
+//! acknowledgement (`destination`). What isn't acknowledged within its budget takes the long one: it queues on
+//! disk (`backlog`) and is published from there, in order, as soon as that works (`drain`). What a broker will
 //! never take is parked.
 //!
 //! For one key and one destination at most one event is unacknowledged at a time, on whichever road, and turns
