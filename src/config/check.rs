@@ -5,6 +5,7 @@
 //! the file side by side; a place that the walk over the shape has complained about already is
 //! passed over in silence.
 
+mod auth;
 mod capture;
 mod endpoint;
 mod kafka;
@@ -30,7 +31,7 @@ pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
     let mut checks = Checks { config, root, report };
     checks.http();
     let proxies = root.get("http").get("trusted_proxies");
-    endpoint::networks(&mut checks, proxies, &config.http.trusted_proxies);
+    auth::networks(&mut checks, proxies, &config.http.trusted_proxies);
     checks.spool();
     checks.brokers();
     if let Some(nats) = &config.nats {

@@ -1,0 +1,229 @@
+//! Who may post to an endpoint: secrets, signatures, tokens, networks.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::{Checks, shown};
+use crate::config::secret::Secret;
+use crate::config::signature::{Piece, pieces};
+use crate::config::tree::Node;
+use crate::config::{Auth, Endpoint, Hmac, Jwt};
+
+pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let list = node.get("auth");
+    if endpoint.auth.is_empty() {
+        checks.error(
+            list,
+            "the endpoint doesn't say who may post to it",
+            "add `[[endpoint.auth]]` with `kind = \"secret\"`, or with `kind = \"none\"` to let everybody in",
+        );
+    }
+    for (at, auth) in endpoint.auth.iter().enumerate() {
+        let node = list.at(at);
+        match auth {
+            Auth::None {} if endpoint.auth.len() > 1 => checks.warning(
+                node,
+                "`kind = \"none\"` lets everybody in: the other `[[endpoint.auth]]` are without effect",
+                "take one or the other out",
+            ),
+            Auth::None {} => {}
+            Auth::Secret { header, secrets, .. } => {
+                self::header(checks, node.get("header"), header);
+                self::secrets(checks, node.get("secrets"), "secrets", secrets);
+            }
+            Auth::Basic { user, passwords } => {
+                let at = node.get("user");
+                if user.contains(':') || user.chars().any(char::is_control) {
+                    checks.error(at, "`user` holds a colon or a control character", "HTTP can't carry that: choose another name");
+                }
+                self::secrets(checks, node.get("passwords"), "passwords", passwords);
+            }
+            Auth::Hmac(hmac) => self::hmac(checks, hmac, endpoint, node),
+            Auth::Jwt(jwt) => self::jwt(checks, jwt, node),
+        }
+    }
+    networks(checks, node.get("allow_from"), &endpoint.allow_from);
+    if let Some(url) = &endpoint.public_url
+        && !url.parse::<http::Uri>().is_ok_and(|url| url.scheme().is_some() && url.host().is_some())
+    {
+        let at = node.get("public_url");
+        checks.error(
+            at,
+            format!("`{}` is no URL", shown(at, url)),
+            "write all of it, such as \"https://hooks.example.com/vapi\"",
+        );
+    }
+}
+
+/// Networks in CIDR notation.
+pub(super) fn networks(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, texts: &[String]) {
+    for (at, text) in texts.iter().enumerate() {
+        let is_network = text.parse::<IpNet>().is_ok() || text.parse::<IpAddr>().is_ok();
+        if !is_network {
+            let at = list.at(at);
+            checks.error(
+                at,
+                format!("`{}` is no network", shown(at, text)),
+                "write one such as \"167.150.224.0/23\", or an address",
+            );
+        }
+    }
+}
+
+fn header(checks: &mut Checks<'_, '_, '_>, at: Node<'_>, name: &str) {
+    if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+        checks.error(
+            at,
+            format!("`{}` can't be the name of a header", shown(at, name)),
+            "write a name such as `x-vapi-secret` or `authorization`",
+        );
+    }
+}
+
+fn secrets(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, key: &str, secrets: &[Secret]) {
+    if secrets.is_empty() {
+        checks.error(
+            list,
+            format!("`{key}` is empty: nobody would be let in"),
+            format!("write at least one, such as `{key} = [\"${{VAPI_SECRET}}\"]`"),
+        );
+    }
+    for (at, secret) in secrets.iter().enumerate() {
+        self::secret(checks, list.at(at), secret.expose());
+    }
+}
+
+fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node: Node<'_>) {
+    secrets(checks, node.get("secrets"), "secrets", &hmac.secrets);
+    for (key, name) in [
+        ("signature_header", Some(&hmac.signature_header)),
+        ("timestamp_header", Some(&hmac.timestamp_header)),
+        ("message_id_header", hmac.message_id_header.as_ref()),
+    ] {
+        if let Some(name) = name {
+            header(checks, node.get(key), name);
+        }
+    }
+    if hmac.secret_is_base64 {
+        for (at, secret) in hmac.secrets.iter().enumerate() {
+            if data_encoding::BASE64.decode(secret.expose().as_bytes()).is_err() {
+                checks.error(
+                    node.get("secrets").at(at),
+                    "the secret is not base64",
+                    "take out `secret_is_base64`, or write the secret in base64 with its padding",
+                );
+            }
+        }
+    }
+    let at = node.get("payload_format");
+    let pieces = match pieces(hmac.format()) {
+        Ok(pieces) => pieces,
+        Err(unknown) => {
+            checks.error(
+                at,
+                format!("`{}` is no placeholder", shown(at, &unknown)),
+                "there are {body}, {timestamp}, {method}, {url} and {svix-id}",
+            );
+            return;
+        }
+    };
+    let has = |piece: Piece| pieces.contains(&piece);
+    if !has(Piece::Body) {
+        checks.error(
+            at,
+            "the body is not signed: anybody could change it",
+            "put {body} into `payload_format`",
+        );
+    }
+    if has(Piece::Timestamp) != hmac.include_timestamp {
+        let (message, hint) = if hmac.include_timestamp {
+            (
+                "the timestamp is not signed: anybody could change it",
+                "put {timestamp} into `payload_format`, or set `include_timestamp = false`",
+            )
+        } else {
+            (
+                "`payload_format` has a {timestamp}, and `include_timestamp` is false",
+                "take one of them out",
+            )
+        };
+        checks.error(at, message, hint);
+    }
+    if !hmac.include_timestamp && hmac.message_id_header.is_none() {
+        checks.warning(
+            node,
+            "without a timestamp and without a message id, a webhook that somebody has seen can be sent again at any time",
+            "let the sender sign a timestamp",
+        );
+    }
+    if hmac.message_id_header.is_some() && !has(Piece::MessageId) {
+        checks.warning(
+            node.get("message_id_header"),
+            "the message id is not signed: who can send a webhook again can change it",
+            "put {svix-id} into `payload_format` there and here",
+        );
+    }
+    if has(Piece::Url) && endpoint.public_url.is_none() {
+        checks.warning(
+            at,
+            "{url} is signed, and this endpoint doesn't say which that is: it is guessed from the request",
+            "set `public_url` on the endpoint to the URL that the provider was told",
+        );
+    }
+}
+
+fn jwt(checks: &mut Checks<'_, '_, '_>, jwt: &Jwt, node: Node<'_>) {
+    for (key, value) in [("issuer", &jwt.issuer), ("audience", &jwt.audience), ("jwks", &jwt.jwks)]
+    {
+        if value.is_empty() {
+            checks.error(
+                node.get(key),
+                format!("`{key}` is empty"),
+                "the issuer's documentation has it",
+            );
+        }
+    }
+    if jwt.algorithms.is_empty() {
+        checks.error(
+            node.get("algorithms"),
+            "`algorithms` is empty: nobody would be let in",
+            "write those that the issuer uses, such as [\"RS256\"]",
+        );
+    }
+    if let Some(rest) = jwt.jwks.strip_prefix("http://") {
+        let host = rest.split(['/', ':']).next().unwrap_or_default();
+        if host != "localhost" && host != "127.0.0.1" {
+            checks.warning(
+                node.get("jwks"),
+                "the keys come without TLS: whoever is between could give you others",
+                "write https://",
+            );
+        }
+    } else if !jwt.jwks.is_empty() && !jwt.jwks.starts_with("https://") {
+        let at = node.get("jwks");
+        if let Err(error) = std::fs::File::open(&jwt.jwks) {
+            checks.error(
+                at,
+                format!("the file `{}` can't be read: {error}", shown(at, &jwt.jwks)),
+                "write a URL, or a file that this user may read",
+            );
+        }
+    }
+}
+
+fn secret(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, secret: &str) {
+    if secret.is_empty() {
+        checks.error(
+            node,
+            "the secret is empty",
+            "put the secret into an environment variable, and write `\"${VAPI_SECRET}\"`",
+        );
+    } else if secret.trim() != secret || secret.chars().any(char::is_control) {
+        checks.error(
+            node,
+            "the secret holds a control character, or a space at one of its ends: no header can match it",
+            "look for a line break where the secret comes from",
+        );
+    }
+}
