@@ -31,7 +31,7 @@ const ACK: Duration = Duration::from_secs(2);
 /// What a busy machine and a build for debugging may add to any answer.
 const SLACK: Duration = Duration::from_millis(400);
 /// How soon all that was kept is with a broker that is back.
-const RECOVERY: Duration = Duration::from_secs(60);
+const RECOVERY: Duration = Duration::from_secs(30);
 
 /// Held alone by tests that load the machine, and together by those that look at the clock.
 static LOAD: RwLock<()> = RwLock::const_new(());
