@@ -29,7 +29,7 @@ use hookbus::answers::Answers;
 use hookbus::auth::{Auth, Deliveries};
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
-use hookbus::limit::Limits;
+use hookbus::limit::{Gate, Limits};
 use hookbus::message::{
     Answer, Content, Demand, Event, Form, Members, Outcome, Payload, Question, ToolCall, Webhook,
 };
@@ -240,7 +240,10 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
     let endpoint = &config.endpoints[0];
     let routes =
         Routes::new(endpoint, config.event_destination(), config.job_destination(), &destinations);
+    let limits = Arc::new(Limits::new(&config.http));
     let built = Endpoint {
+        gate: Arc::new(Gate::new(limits.clone(), endpoint)),
+        body: (config.http.max_body.get(), config.http.body_timeout.get()),
         name: "vapi".into(),
         tag: 0,
         source: Box::new(Vapi),
@@ -250,8 +253,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         answer_window: Duration::from_secs(120),
     };
     let bridge = Bridge {
-        limits: Limits::new(&config.http),
-        http: config.http,
+        limits: limits.clone(),
         questions: None,
         answers: Answers::default(),
         deliveries: Deliveries::default(),

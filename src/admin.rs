@@ -1,15 +1,19 @@
 //! The second listener: is it alive, should it get traffic, what does it count, what was parked.
 
+mod guard;
+pub mod reload;
 mod replay;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{self, Next};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::{StatusCode, header};
 
+pub use self::guard::Guard;
 use crate::bridge::Bridge;
 use crate::publish::Destinations;
 use crate::publish::replay::Replays;
@@ -18,13 +22,14 @@ use crate::telemetry::health::Health;
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The routes of the admin listener, at the address that it listens on.
+/// The routes of the admin listener. What is more than looking asks the guard first.
 pub fn router(
     bridge: Arc<Bridge>,
     destinations: Arc<Destinations>,
     health: Arc<Health>,
     replays: Arc<Replays>,
-    address: IpAddr,
+    asking: reload::Asking,
+    guard: Arc<Guard>,
 ) -> Router {
     let ready = move || async move {
         let (is_ready, text) = health.readiness();
@@ -36,9 +41,21 @@ pub fn router(
         destinations.report();
         ([(header::CONTENT_TYPE, METRICS)], bridge.metrics.text()).into_response()
     };
+    let guarded = move |request: Request, next: Next| {
+        let checked = guard.check(&request);
+        async move {
+            match checked {
+                Ok(()) => next.run(request).await,
+                Err(refused) => refused.into_response(),
+            }
+        }
+    };
+    let guarded = replay::router(replays)
+        .merge(reload::router(asking))
+        .route_layer(middleware::from_fn(guarded));
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .merge(replay::router(replays, address))
+        .merge(guarded)
 }

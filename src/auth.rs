@@ -8,7 +8,7 @@ mod jwks;
 mod jwt;
 mod network;
 mod replay;
-mod secret;
+pub mod secret;
 
 use std::net::IpAddr;
 use std::sync::Arc;

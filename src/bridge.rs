@@ -19,9 +19,9 @@ use uuid::Uuid;
 use crate::answers::Answers;
 use crate::auth::{Auth, Cause, Delivered, Deliveries, Delivery};
 use crate::body;
-use crate::config::{Dedupe, Http, Replay};
+use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
-use crate::limit::{Charge, Limits};
+use crate::limit::{Charge, Gate, Limits};
 use crate::message::{
     Classified, Demand, Outcome, Receipt, Refusal, Reply, Trace, Webhook, attribute,
 };
@@ -31,10 +31,8 @@ use crate::telemetry::metrics::Metrics;
 
 /// Everything that a webhook meets on its way.
 pub struct Bridge {
-    /// `[http]`
-    pub http: Http,
-    /// What may be in flight.
-    pub limits: Limits,
+    /// What is in flight.
+    pub limits: Arc<Limits>,
     /// Where questions are asked and answered, if NATS is configured.
     pub questions: Option<Arc<Inbox>>,
     /// What workers answered, for tool calls that come again.
@@ -55,6 +53,10 @@ pub struct Endpoint {
     pub source: Box<dyn Source>,
     /// Who may post.
     pub auth: Arc<Auth>,
+    /// How much may come.
+    pub gate: Arc<Gate>,
+    /// Largest body, in bytes, and the time that it may take to arrive.
+    pub body: (usize, Duration),
     /// Where things go.
     pub routes: Routes,
     /// What tells a repeated delivery.
@@ -118,7 +120,7 @@ impl Bridge {
         match endpoint.source.classify(&webhook) {
             Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
             Ok(Classified { about, demand }) => match demand {
-                Demand::Event => event::store(self, endpoint, webhook, about, charge).await,
+                Demand::Event => event::store(endpoint, webhook, about, charge).await,
                 Demand::Questions(questions) => {
                     questions::ask(self, endpoint, webhook, about, questions, charge).await
                 }
@@ -145,11 +147,10 @@ impl Bridge {
         if !is_identity(&head.headers) {
             return Err(Refusal::Encoding);
         }
-        let _reading = self.limits.reading()?;
-        let mut charge = self.limits.charge();
-        let body =
-            body::read(body, self.http.max_body.get(), self.http.body_timeout.get(), &mut charge)
-                .await?;
+        let _reading = endpoint.gate.reading()?;
+        let mut charge = endpoint.gate.charge();
+        let (size, time) = endpoint.body;
+        let body = body::read(body, size, time, &mut charge).await?;
         let delivery = pending.body(&body).map_err(refused)?;
         if delivery.replay == Replay::Refuse
             && self.deliveries.find(&endpoint.name, &delivery).is_some()

@@ -99,7 +99,7 @@ pub fn main() -> ExitCode {
 fn serve(path: &Path) -> Outcome {
     let config = load(path)?;
     telemetry::init(&config.log);
-    block_on(async { Ok(serve::run(config, |_| ()).await?) })?;
+    block_on(async { Ok(serve::run(config, Some(path.to_owned()), |_| ()).await?) })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -32,11 +32,11 @@ use serde::{Deserialize, Serialize};
 pub use self::problem::{Problem, Severity};
 pub use self::schema::schema;
 use self::secret::Secret;
-use self::units::{Size, Time};
+use self::units::{Rate, Size, Time};
 use crate::tls;
 
 /// The whole configuration file.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// The public listener, where providers post their webhooks.
@@ -57,7 +57,7 @@ pub struct Config {
 }
 
 /// `[http]`: the public listener and its limits.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Http {
     /// Address and port to listen on.
@@ -117,25 +117,29 @@ impl Default for Http {
 }
 
 /// `[admin]`: the second listener.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address and port of `/livez`, `/readyz` and `/metrics`, and of `hookbus replay`; that one works on loopback only.
+    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload`, and of what `hookbus replay` uses. On
+    /// another address than loopback these two need `token`, or a certificate that `client_ca` of `[admin.tls]` signed.
     #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
+    /// What a request has to bring as `authorization: Bearer ...`, except for `/livez`, `/readyz` and `/metrics`.
+    #[schemars(example = &"${HOOKBUS_ADMIN_TOKEN}")]
+    pub token: Option<Secret>,
     /// TLS, with the keys below; without this table the listener speaks plain HTTP.
     pub tls: Option<Tls>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), tls: None }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), token: None, tls: None }
     }
 }
 
 /// `[http.tls]` and `[admin.tls]`: TLS 1.2 and 1.3 on a listener. The files are looked at once a second, and what
 /// changed is used for new connections.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
     /// File with the certificate of the server and then its chain (PEM).
@@ -158,7 +162,7 @@ impl From<&Tls> for tls::Files {
 }
 
 /// `[log]`: what is logged, to standard error.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
     /// How a line looks.
@@ -196,7 +200,7 @@ pub enum LogLevel {
 }
 
 /// `[spool]`: the queues on disk, for events that a destination doesn't acknowledge in time.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Spool {
     /// Whether there is one. Without it, an event that isn't acknowledged in time is refused with a 503.
@@ -222,7 +226,7 @@ impl Default for Spool {
 }
 
 /// `[nats]`: where questions are asked and JetStream events are stored.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Nats {
     /// Addresses of the servers, tried in turn. `tls://` demands TLS.
@@ -277,7 +281,7 @@ impl Default for Nats {
 
 /// `[[nats.stream]]`: a JetStream stream that is created if it is missing.
 /// One that exists and differs is refused, unless `update = true`.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stream {
     /// Name of the stream.
@@ -349,7 +353,7 @@ pub enum Discard {
 }
 
 /// `[kafka]`: the cluster that `kafka:` destinations write to.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Kafka {
     /// Addresses (`host:port`) of some brokers of the cluster.
@@ -376,7 +380,7 @@ impl Default for Kafka {
 }
 
 /// `[[kafka.topic]]`: a topic that is created if it is missing.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Topic {
     /// Name of the topic.
@@ -396,7 +400,7 @@ pub struct Topic {
 }
 
 /// `[[endpoint]]`: a path, the provider that posts to it, and what becomes of its webhooks.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// Name in subjects, metrics and logs: `[a-z0-9-]+`.
@@ -414,6 +418,23 @@ pub struct Endpoint {
     /// twice. `"0s"` turns it off.
     #[serde(default = "two_minutes")]
     pub answer_window: Time,
+    /// Events of this endpoint being handled at the same time, within `http.max_events`; over it: 503.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_events: Option<usize>,
+    /// Webhooks with questions of this endpoint being handled at the same time, within `http.max_questions`; over it
+    /// they get their fallbacks, or a 503.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_questions: Option<usize>,
+    /// How many events may come in a second, a minute or an hour (`"100/s"`, `"6000/m"`, `"10/h"`); over it: 429.
+    /// Questions are not counted: a caller is waiting.
+    #[serde(default)]
+    pub rate_limit: Option<Rate>,
+    /// How many events may come at once after a while without any; unset: those of a second.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub rate_burst: Option<u32>,
     /// Networks that may post here, such as `"167.150.224.0/23"`; without any, all may.
     #[serde(default)]
     #[schemars(example = ["167.150.224.0/23"])]
@@ -457,7 +478,7 @@ pub enum Dedupe {
 }
 
 /// `[[endpoint.auth]]`: one way to be let in.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Auth {
     /// A header that holds one of the secrets.
@@ -490,7 +511,7 @@ pub enum Auth {
 }
 
 /// `kind = "hmac"`: what signatures are like; the knobs of Vapi's HMAC credential.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hmac {
     /// Secrets that are accepted; several while one is being replaced.
@@ -576,7 +597,7 @@ pub enum Replay {
 }
 
 /// `kind = "jwt"`: which tokens are accepted.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Jwt {
     /// Who must have made the token: its `iss`.
@@ -609,7 +630,7 @@ pub enum JwtAlgorithm {
 }
 
 /// `[[endpoint.event]]`: where events of some types go.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EventRule {
     /// Types, exact or with `*` as a wildcard.
@@ -621,7 +642,7 @@ pub struct EventRule {
 }
 
 /// `[[endpoint.question]]`: how questions of some types are asked. The first rule whose types match decides.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QuestionRule {
     /// Types, exact or with `*` as a wildcard.
@@ -646,7 +667,7 @@ pub struct QuestionRule {
 }
 
 /// `[[endpoint.tool]]`: how tool calls of some functions are asked. The first rule whose names match decides.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolRule {
     /// Functions, exact or with `*` as a wildcard.

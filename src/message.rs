@@ -410,6 +410,12 @@ pub enum Refusal {
     /// A `Content-Encoding` that isn't read here.
     #[error("this content encoding is not supported")]
     Encoding,
+    /// Its endpoint takes no more in such a time.
+    #[error("too many events in a short time")]
+    TooFast {
+        /// When the next one is welcome.
+        wait: Duration,
+    },
     /// A limit was reached.
     #[error("too much at the same time: {0}")]
     Overloaded(&'static str),
@@ -436,6 +442,7 @@ impl Refusal {
             Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } => "too-large",
             Self::Encoding => "encoding",
+            Self::TooFast { .. } => "rate-limited",
             Self::Overloaded(_) => "overloaded",
             Self::Incomplete(_) => "incomplete",
             Self::NotStored(_) => "not-stored",

@@ -75,7 +75,7 @@ impl Sinks {
 pub struct Destinations {
     sinks: Sinks,
     shelf: Option<Arc<Shelf>>,
-    most: usize,
+    most: AtomicUsize,
     /// How many events each destination may have in flight: its part of `http.max_events`.
     share: Arc<AtomicUsize>,
     by_text: RwLock<BTreeMap<String, Arc<Destination>>>,
@@ -94,7 +94,15 @@ impl Destinations {
         health: Arc<Health>,
     ) -> Self {
         let by_text = RwLock::default();
-        Self { sinks, shelf, most, share: Arc::default(), by_text, metrics, health }
+        Self {
+            sinks,
+            shelf,
+            most: AtomicUsize::new(most),
+            share: Arc::default(),
+            by_text,
+            metrics,
+            health,
+        }
     }
 
     /// The destination of this text.
@@ -105,9 +113,20 @@ impl Destinations {
         let destination = self.make(text)?;
         let mut by_text = self.by_text.write();
         by_text.insert(text.to_owned(), destination.clone());
-        // Equal parts, so that however many destinations are dead, there is room for those that live.
-        self.share.store(self.most.div_ceil(by_text.len()), Ordering::Relaxed);
+        self.apportion(by_text.len());
         Ok(destination)
+    }
+
+    /// From now on so many destinations are in use, and `most` events are in flight at the most.
+    pub fn resize(&self, most: usize, in_use: usize) {
+        self.most.store(most, Ordering::Relaxed);
+        self.apportion(in_use);
+    }
+
+    /// Equal parts, so that however many destinations are dead, there is room for those that live.
+    fn apportion(&self, in_use: usize) {
+        let share = self.most.load(Ordering::Relaxed).div_ceil(in_use.max(1));
+        self.share.store(share, Ordering::Relaxed);
     }
 
     /// The destination of this text; where nothing is routed to it, one for the moment, that takes no share.
@@ -145,11 +164,7 @@ impl Destinations {
 
     /// Publish what is queued on disk, from now on, and say which queues have no destination any more.
     pub fn drain(&self, background: &mut JoinSet<()>) {
-        for destination in self.by_text.read().values() {
-            if let Some(draining) = drain::forever(destination) {
-                background.spawn(draining);
-            }
-        }
+        self.drain_new(background);
         let Some(shelf) = &self.shelf else { return };
         for queue in shelf.queues() {
             let (text, records) = (queue.destination(), queue.len());
@@ -158,6 +173,15 @@ impl Destinations {
             }
         }
         background.spawn(shelf.clone().watch());
+    }
+
+    /// Publish what is queued on disk for those destinations too that came since.
+    pub fn drain_new(&self, background: &mut JoinSet<()>) {
+        for destination in self.by_text.read().values() {
+            if let Some(draining) = drain::forever(destination) {
+                background.spawn(draining);
+            }
+        }
     }
 
     /// Send nothing any more: what comes from now on goes to the disk, and what is there stays.

@@ -9,35 +9,63 @@ mod response;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::any;
 use http::{Method, header};
 
 use crate::body;
 use crate::bridge::{Bridge, Endpoint};
 use crate::message::Refusal;
 
-/// The routes of the public listener, by path.
-pub fn router(bridge: Arc<Bridge>, endpoints: BTreeMap<String, Arc<Endpoint>>) -> Router {
-    let router = endpoints.into_iter().fold(Router::new(), |router, (path, endpoint)| {
-        let state = (bridge.clone(), endpoint);
-        router.route(&path, any(webhook).with_state(state))
-    });
-    router.fallback(async |request: Request| {
-        refuse_unread(request.into_body());
-        response::not_found()
-    })
+/// Endpoints by their paths.
+pub type Endpoints = BTreeMap<String, Arc<Endpoint>>;
+
+/// What is served now. It can be replaced at any time; a webhook ends at the endpoint that it began with.
+#[derive(Default)]
+pub struct Served {
+    endpoints: ArcSwap<Endpoints>,
+    wants_peers: Arc<AtomicBool>,
+}
+
+impl Served {
+    /// Serve these, and no others.
+    pub fn replace(&self, endpoints: Endpoints) {
+        let wants_peers = endpoints.values().any(|endpoint| endpoint.auth.wants_peer());
+        // Whoever asks for an address has to find one; who doesn't ask isn't troubled by it.
+        self.wants_peers.fetch_or(wants_peers, Ordering::AcqRel);
+        self.endpoints.store(Arc::new(endpoints));
+    }
+
+    /// What is served at this moment.
+    pub fn now(&self) -> Arc<Endpoints> {
+        self.endpoints.load_full()
+    }
+
+    /// Whether requests have to say where they come from.
+    pub fn wants_peers(&self) -> Arc<AtomicBool> {
+        self.wants_peers.clone()
+    }
+}
+
+/// The public listener.
+pub fn router(bridge: Arc<Bridge>, served: Arc<Served>) -> Router {
+    Router::new().fallback(webhook).with_state((bridge, served))
 }
 
 async fn webhook(
-    State((bridge, endpoint)): State<(Arc<Bridge>, Arc<Endpoint>)>,
+    State((bridge, served)): State<(Arc<Bridge>, Arc<Served>)>,
     request: Request,
 ) -> Response {
     let (head, mut body) = request.into_parts();
+    let Some(endpoint) = served.endpoints.load().get(head.uri.path()).cloned() else {
+        refuse_unread(body);
+        return response::not_found();
+    };
     if head.method != Method::POST {
         refuse_unread(body);
         return response::method_not_allowed();

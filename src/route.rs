@@ -131,6 +131,13 @@ impl Routes {
         rule.map_or(std::slice::from_ref(&self.default_event), |rule| &rule.to)
     }
 
+    /// All destinations that something may go to.
+    pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
+        let events = self.events.iter().flat_map(|rule| &rule.to);
+        let copies = self.questions.iter().chain(&self.tools).flat_map(|rule| &rule.copy_to);
+        events.chain(copies).chain([&self.default_event, &self.jobs])
+    }
+
     /// Where jobs are stored.
     pub fn job(&self) -> &Arc<Destination> {
         &self.jobs

@@ -2,27 +2,31 @@
 
 mod offline;
 mod outlets;
+mod reload;
 mod start;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 pub use self::offline::Offline;
+use self::reload::Reload;
 use self::start::Parts;
-use crate::admin;
+use crate::admin::{self, Guard};
 use crate::config::Config;
 use crate::nats::streams::{Finding, Findings};
 use crate::receive::{self, connection};
 use crate::spool;
 use crate::telemetry::health::Health;
+use crate::tls::Anonymous;
 
 /// How long the start waits for brokers before it goes on without them.
 const START: Duration = Duration::from_secs(5);
@@ -95,8 +99,13 @@ fn lines(findings: &[Finding]) -> String {
     lines.join("\nerror: ")
 }
 
-/// Run until SIGTERM or SIGINT, then stop in order. `ready` is called once it serves.
-pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Error> {
+/// Run until SIGTERM or SIGINT, then stop in order. `ready` is called once it serves. With a `file` it can be told to
+/// read that again.
+pub async fn run(
+    config: Config,
+    file: Option<PathBuf>,
+    ready: impl FnOnce(Addresses),
+) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let listen = |address, key| {
@@ -112,19 +121,25 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
     };
-    let http_tls = parts.tls("http.tls", config.http.tls.as_ref(), &mut background)?;
-    let admin_tls = parts.tls("admin.tls", config.admin.tls.as_ref(), &mut background)?;
+    let tls = config.http.tls.as_ref();
+    let http_tls = parts.tls("http.tls", tls, Anonymous::Refused, &mut background)?;
+    let tls = config.admin.tls.as_ref();
+    let admin_tls = parts.tls("admin.tls", tls, Anonymous::Allowed, &mut background)?;
+    let guard = Arc::new(Guard::new(addresses.admin.ip(), config.admin.token.as_ref()));
+    let (asking, asked) = mpsc::channel(1);
     let admin_router = admin::router(
         parts.bridge.clone(),
         parts.destinations.clone(),
         parts.health.clone(),
         parts.replays.clone(),
-        addresses.admin.ip(),
+        asking,
+        guard.clone(),
     );
     background.spawn(async move {
         // It answers until the very end.
         let end = std::future::pending();
-        connection::serve(admin, admin_tls, admin_router, false, clock, ADMIN_CONNECTIONS, end)
+        let unasked = Arc::default();
+        connection::serve(admin, admin_tls, admin_router, unasked, clock, ADMIN_CONNECTIONS, end)
             .await;
     });
 
@@ -137,8 +152,8 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     let public = connection::serve(
         http,
         http_tls,
-        receive::router(parts.bridge.clone(), parts.endpoints.clone()),
-        parts.endpoints.values().any(|endpoint| endpoint.auth.wants_peer()),
+        receive::router(parts.bridge.clone(), parts.served.clone()),
+        parts.served.wants_peers(),
         clock,
         config.http.max_connections,
         async move {
@@ -152,26 +167,46 @@ pub async fn run(config: Config, ready: impl FnOnce(Addresses)) -> Result<(), Er
     background.spawn(start_over(parts.health.clone(), began + START));
     background.spawn(keep_looking(parts.clone(), findings));
 
+    let (times, mut current) = watch::channel(Times::of(&config));
+    if let Some(file) = file {
+        let hangup = signal(SignalKind::hangup())?;
+        let reload = Reload::new(file, config, parts.clone(), guard, times);
+        background.spawn(reload.serve(hangup, asked));
+    }
+
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     parts.health.set_draining();
     parts.replays.stop();
-    let delay = config.http.shutdown_delay.get();
+    let Times { delay, drain } = *current.borrow_and_update();
     info!(delay = %humantime::format_duration(delay), "stopping");
-    let drain = async {
+    let draining = async {
         tokio::time::sleep(delay).await;
         stop.send_replace(true);
-        parts.drain(public, Instant::now() + config.http.drain.get()).await;
+        parts.drain(public, Instant::now() + drain).await;
     };
     tokio::select! {
-        () = drain => info!("stopped"),
+        () = draining => info!("stopped"),
         _ = terminate.recv() => at_once(),
         _ = interrupt.recv() => at_once(),
     }
     background.shutdown().await;
     Ok(())
+}
+
+/// How long the end may take.
+#[derive(Debug, Clone, Copy)]
+struct Times {
+    delay: Duration,
+    drain: Duration,
+}
+
+impl Times {
+    fn of(config: &Config) -> Self {
+        Self { delay: config.http.shutdown_delay.get(), drain: config.http.drain.get() }
+    }
 }
 
 /// A second signal: what is in flight is nobody's any more. Ending in order could wait for a disk, or for a broker.
@@ -286,7 +321,7 @@ impl Parts {
 
     async fn look(&self) -> Option<Findings> {
         let client = self.events.as_ref()?.client()?;
-        match self.needs.meet(&client).await {
+        match self.needs.load_full().meet(&client).await {
             Ok(findings) => Some(findings),
             Err(error) => {
                 warn!(%error, "the streams could not be checked");

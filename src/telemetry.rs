@@ -7,15 +7,42 @@ pub mod health;
 pub mod metrics;
 
 use std::io::IsTerminal;
+use std::sync::OnceLock;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
 /// Send the log to standard error, as configured. `RUST_LOG` wins where it is set.
 /// A second call changes nothing.
 pub fn init(log: &Log) {
-    let level = match log.level {
+    let (filter, handle) = reload::Layer::new(filter(log.level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = match log.format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+        // It is the first call.
+        let _ = FILTER.set(handle);
+    }
+}
+
+/// Log from another level on. `RUST_LOG` wins where it is set.
+pub fn set_level(level: LogLevel) {
+    if let Some(handle) = FILTER.get() {
+        // It lives as long as the logger, which is as long as the process.
+        let _ = handle.reload(filter(level));
+    }
+}
+
+/// The filter in use.
+static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+
+fn filter(level: LogLevel) -> EnvFilter {
+    let level = match level {
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
         LogLevel::Info => "info",
@@ -25,14 +52,5 @@ pub fn init(log: &Log) {
     // The NATS client reports every planned goodbye as an error, and librdkafka's own
     // log repeats what the sink says once: both are left to those who ask for them.
     let ours = format!("warn,hookbus={level},async_nats=off,librdkafka=off,rdkafka=off");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    // The only error is that a logger is already in place.
-    let _ = match log.format {
-        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
+    EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours))
 }

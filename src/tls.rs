@@ -66,6 +66,7 @@ pub struct Server {
     /// What it is called in the log and in `/readyz`.
     name: &'static str,
     files: Files,
+    anonymous: Anonymous,
     current: ArcSwap<Current>,
 }
 
@@ -79,11 +80,20 @@ struct Current {
 /// Tells whether files changed, without keeping a key in memory once more.
 type Mark = [u8; 32];
 
+/// What becomes of clients without a certificate, where certificates are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Anonymous {
+    /// They are refused in the handshake.
+    Refused,
+    /// They may ask for what needs no certificate. One that we don't trust is refused all the same.
+    Allowed,
+}
+
 impl Server {
     /// A listener's TLS from these files.
-    pub fn new(name: &'static str, files: Files) -> Result<Arc<Self>, Error> {
-        let current = Contents::read(&files)?.build()?;
-        Ok(Arc::new(Self { name, files, current: ArcSwap::from_pointee(current) }))
+    pub fn new(name: &'static str, files: Files, anonymous: Anonymous) -> Result<Arc<Self>, Error> {
+        let current = Contents::read(&files)?.build(anonymous)?;
+        Ok(Arc::new(Self { name, files, anonymous, current: ArcSwap::from_pointee(current) }))
     }
 
     /// The handshake with a client that has connected. It ends when the client says so; limit its time.
@@ -125,7 +135,7 @@ impl Server {
             };
             let mark = contents.mark();
             if mark != self.current.load().mark && Some(mark) == last {
-                match contents.build() {
+                match contents.build(self.anonymous) {
                     Ok(new) => {
                         let until = new.validity.map(|validity| validity.to_string());
                         info!(listener = self.name, valid = until, "took over a new certificate");
@@ -171,7 +181,7 @@ impl Contents {
         hash.finalize().into()
     }
 
-    fn build(&self) -> Result<Current, Error> {
+    fn build(&self, anonymous: Anonymous) -> Result<Current, Error> {
         let of = |file| move |fault| Error { file, fault };
         let chain = pem::chain(&self.cert).map_err(of("cert"))?;
         let key = pem::key(&self.key).map_err(of("key"))?;
@@ -193,10 +203,14 @@ impl Contents {
             }
             Some(text) => {
                 let roots = pem::roots(text).map_err(of("client_ca"))?;
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(roots.into(), provider())
-                        .build()
-                        .map_err(|error| of("client_ca")(Fault::Unusable(error.to_string())))?;
+                let mut verifier =
+                    WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
+                if anonymous == Anonymous::Allowed {
+                    verifier = verifier.allow_unauthenticated();
+                }
+                let verifier = verifier
+                    .build()
+                    .map_err(|error| of("client_ca")(Fault::Unusable(error.to_string())))?;
                 let mut config = builder
                     .with_client_cert_verifier(verifier)
                     .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(identity)));

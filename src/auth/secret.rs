@@ -6,15 +6,16 @@ use sha2::{Digest, Sha256};
 use super::{Cause, only};
 use crate::config;
 
-/// The digests of the accepted values.
+/// A header, and the digests of the values that are accepted in it.
 #[derive(Debug)]
-pub(super) struct Secret {
+pub struct Secret {
     header: Option<HeaderName>,
     digests: Vec<[u8; 32]>,
 }
 
 impl Secret {
-    pub(super) fn new(header: &str, prefix: &str, secrets: &[config::secret::Secret]) -> Self {
+    /// Accept these values behind `prefix`.
+    pub fn new(header: &str, prefix: &str, secrets: &[config::secret::Secret]) -> Self {
         let digests = secrets.iter().map(|secret| digest(&[prefix, secret.expose()]));
         // A name that is none was a problem of the configuration; it accepts nobody.
         Self { header: header.parse().ok(), digests: digests.collect() }
@@ -31,7 +32,7 @@ impl Secret {
     }
 
     /// Exactly one such header, with one of the values.
-    pub(super) fn accepts(&self, headers: &HeaderMap) -> Result<(), Cause> {
+    pub fn accepts(&self, headers: &HeaderMap) -> Result<(), Cause> {
         let header = self.header.as_ref().ok_or(Cause::Missing)?;
         let given: [u8; 32] = Sha256::digest(only(headers, header)?.as_bytes()).into();
         let is_known =

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::finish::Finish;
-use super::{Bridge, Done, Endpoint};
+use super::{Done, Endpoint};
 use crate::config::Dedupe;
 use crate::limit::Charge;
 use crate::message::{About, Event, Receipt, Refusal, Reply, Webhook, attribute};
@@ -14,14 +14,13 @@ use crate::template::Vars;
 
 /// Store an event at all its destinations.
 pub(super) async fn store(
-    bridge: &Arc<Bridge>,
     endpoint: &Arc<Endpoint>,
     webhook: Webhook,
     about: About,
     charge: Charge,
 ) -> Done {
     let id = webhook.id.clone();
-    let result = match begin(bridge, endpoint, webhook, &about, charge) {
+    let result = match begin(endpoint, webhook, &about, charge) {
         Ok(storing) => Finish::new(storing).await,
         Err(refusal) => Err(refusal),
     };
@@ -41,13 +40,13 @@ pub(super) async fn store(
 
 /// Everything that must happen in the order of arrival.
 fn begin(
-    bridge: &Arc<Bridge>,
     endpoint: &Arc<Endpoint>,
     webhook: Webhook,
     about: &About,
-    charge: Charge,
+    mut charge: Charge,
 ) -> Result<impl Future<Output = Result<Receipt, Refusal>> + use<>, Refusal> {
-    let permit = bridge.limits.event()?;
+    endpoint.gate.rate()?;
+    let permit = endpoint.gate.event(&mut charge)?;
     let vars = vars(endpoint, about, None);
     let to = endpoint.routes.event(&about.kind).iter();
     let to = to.map(|destination| (destination.clone(), destination.name(&vars)));

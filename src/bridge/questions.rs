@@ -33,7 +33,7 @@ pub(super) async fn ask(
     let id = webhook.id.clone();
     let label = about.label;
     // A webhook over the limit still gets its answers: the fallbacks.
-    let permit = bridge.limits.question().ok();
+    let permit = endpoint.gate.question().ok();
     let walk = Walk {
         bridge: bridge.clone(),
         endpoint: endpoint.clone(),
@@ -325,9 +325,9 @@ impl Walk {
             return;
         }
         let begin = || {
-            let permit = self.bridge.limits.event()?;
-            let mut charge = self.bridge.limits.charge();
+            let mut charge = self.endpoint.gate.charge();
             charge.grow(self.webhook.body.len())?;
+            let permit = self.endpoint.gate.event(&mut charge)?;
             let event = event::whole(&self.endpoint, &self.webhook, &self.about);
             Ok::<_, Refusal>((publish::begin(to, event)?, permit, charge))
         };

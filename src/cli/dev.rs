@@ -85,7 +85,7 @@ async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
 
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();
-    let bridge = serve::run(config, |addresses| {
+    let bridge = serve::run(config, None, |addresses| {
         say(welcome(&addresses, &address, &monitor, brokers.as_deref()));
     });
     let ended = tokio::select! {

@@ -48,7 +48,8 @@ pub(super) struct Arguments {
     /// Write JSON, one object a line
     #[arg(long)]
     json: bool,
-    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]
+    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; its token, where it asks
+    /// for one, in the variable HOOKBUS_ADMIN_TOKEN
     #[arg(long, value_name = "URL", value_parser = way::address, conflicts_with = "config")]
     admin: Option<Url>,
     /// The configuration file [default: hookbus.toml, if there is one]

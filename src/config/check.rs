@@ -5,6 +5,7 @@
 //! the file side by side; a place that the walk over the shape has complained about already is
 //! passed over in silence.
 
+mod admin;
 mod auth;
 mod capture;
 mod endpoint;
@@ -32,6 +33,7 @@ pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
     checks.http();
     let proxies = root.get("http").get("trusted_proxies");
     auth::networks(&mut checks, proxies, &config.http.trusted_proxies);
+    admin::check(&mut checks);
     checks.spool();
     checks.brokers();
     if let Some(nats) = &config.nats {

@@ -109,6 +109,7 @@ fn type_of(root: &Json, schema: &Json) -> String {
             Format::Secret => "secret text",
             Format::Time => "time",
             Format::Size => "size",
+            Format::Rate => "rate",
             Format::Address => "address",
             Format::File => "file",
         }

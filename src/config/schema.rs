@@ -43,6 +43,7 @@ pub(super) enum Format {
     Secret,
     Time,
     Size,
+    Rate,
     Address,
     File,
 }
@@ -62,6 +63,7 @@ impl<'a> Shape<'a> {
                 Some("password") => Format::Secret,
                 Some("time") => Format::Time,
                 Some("size") => Format::Size,
+                Some("rate") => Format::Rate,
                 Some("address") => Format::Address,
                 Some("file") => Format::File,
                 _ => Format::Plain,
@@ -90,6 +92,7 @@ impl<'a> Shape<'a> {
                 Format::Plain | Format::Secret => "a text",
                 Format::Time => "a time",
                 Format::Size => "a size",
+                Format::Rate => "a rate",
                 Format::Address => "an address with a port",
                 Format::File => "the path of a file",
             }
@@ -117,6 +120,7 @@ impl<'a> Shape<'a> {
                 Format::Plain | Format::Secret | Format::File => "",
                 Format::Time => "1s",
                 Format::Size => "1MiB",
+                Format::Rate => "1/s",
                 Format::Address => "127.0.0.1:0",
             }),
             Self::Choice(words) => words.first().copied().into(),

@@ -11,11 +11,11 @@ use serde_json::Value as Json;
 use super::problem::Report;
 use super::schema::{self, Format, Shape};
 use super::tree::{Tree, Value};
-use super::units::{SIZE_HINT, Size, TIME_HINT, Time};
+use super::units::{RATE_HINT, Rate, SIZE_HINT, Size, TIME_HINT, Time};
 use crate::template::nearest;
 
 /// Keys that later versions will have, so that nobody looks for a mistake.
-const LATER: [(&str, &str); 2] = [("[admin]", "token"), ("[[endpoint]]", "trust_unsigned")];
+const LATER: [(&str, &str); 1] = [("[[endpoint]]", "trust_unsigned")];
 /// Values that later versions will have.
 const LATER_VALUES: [(&str, &[&str]); 2] = [
     ("kind", &["signature"]),
@@ -326,6 +326,10 @@ impl<'a> Walk<'a, '_, '_> {
             }
             (Shape::Text(Format::Time), _) => TIME_HINT.to_owned(),
             (Shape::Text(Format::Size), _) => SIZE_HINT.to_owned(),
+            (Shape::Text(Format::Rate), Value::Integer(Some(number))) if *number > 0 => {
+                format!("write it with a unit, such as `\"{number}/s\"`")
+            }
+            (Shape::Text(Format::Rate), _) => RATE_HINT.to_owned(),
             (Shape::Text(Format::Address), Value::Integer(Some(number)))
                 if (1..65_536).contains(number) =>
             {
@@ -387,6 +391,7 @@ fn wrong_text(
         Format::Plain | Format::Secret | Format::File => return None,
         Format::Time => (text.parse::<Time>().map(drop), "a time", TIME_HINT),
         Format::Size => (text.parse::<Size>().map(drop), "a size", SIZE_HINT),
+        Format::Rate => (text.parse::<Rate>().map(drop), "a rate", RATE_HINT),
         Format::Address => (
             text.parse::<SocketAddr>()
                 .map(drop)

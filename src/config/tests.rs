@@ -81,6 +81,35 @@ hookbus.toml:18:31: error: unknown variable `{typ}`
 }
 
 #[test]
+fn tokens_and_rates_that_can_not_work() {
+    let text = |admin: &str, endpoint: &str| {
+        format!(
+            "[admin]\n{admin}\n[nats]\n[[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n{endpoint}\n[[endpoint.auth]]\nkind = \"none\"\n"
+        )
+    };
+    for (text, said) in [
+        (text("token = \"\"", ""), "`token` is empty"),
+        (text("token = \"a b\"", ""), "no `authorization` header can carry"),
+        (
+            text("token = \"x\"\nlisten = \"0.0.0.0:1\"", ""),
+            "warning: the token goes over the network unencrypted",
+        ),
+        (text("", "rate_burst = 5"), "warning: `rate_burst` is without effect"),
+        (text("", "rate_limit = 100"), "write it with a unit, such as `\"100/s\"`"),
+        (text("", "rate_limit = \"100/d\""), "`100/d` is not a rate"),
+        (text("", "rate_limit = \"0/s\""), "lets nothing through"),
+        (text("", "max_events = 0"), "`max_events`"),
+    ] {
+        let problems = load::parse("hookbus.toml", &text, env).problems;
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert!(shown.len() == 1 && shown[0].contains(said), "{said}: {shown:?}");
+    }
+    let fine =
+        text("token = \"0123abc\"", "rate_limit = \"100/s\"\nrate_burst = 500\nmax_questions = 10");
+    assert!(load::parse("hookbus.toml", &fine, env).problems.is_empty());
+}
+
+#[test]
 fn the_examples_have_no_problems() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/config");
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! Times and sizes as people write them: `"5s"`, `"16MiB"`.
+//! Times, sizes and rates as people write them: `"5s"`, `"16MiB"`, `"100/s"`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +16,10 @@ pub const TIME_HINT: &str =
     "write a number with a unit, such as \"250ms\", \"5s\", \"2m\" or \"7d\"";
 /// How a size is written.
 pub const SIZE_HINT: &str = "write a number with a unit, such as \"64KiB\", \"8MiB\" or \"10GiB\"";
+
+/// How a rate is written.
+pub const RATE_HINT: &str =
+    "write a number of events and a unit, such as \"100/s\", \"6000/m\" or \"10/h\"";
 
 /// A span of time, written with its unit: `"250ms"`, `"5s"`, `"2m"`, `"7d"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +100,50 @@ impl fmt::Display for Size {
     }
 }
 
+/// So many in a time, written with its unit: `"100/s"`, `"6000/m"`, `"10/h"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    unit: &'static str,
+    seconds: u32,
+}
+
+impl Rate {
+    /// The time between two of them.
+    pub fn interval(self) -> Duration {
+        Duration::from_secs(self.seconds.into()) / self.count
+    }
+
+    /// How many come in a second, at least one.
+    pub fn in_a_second(self) -> u32 {
+        self.count.div_ceil(self.seconds)
+    }
+}
+
+impl std::str::FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is not a rate");
+        let (count, unit) = text.split_once('/').ok_or_else(wrong)?;
+        let count: u32 = count.trim().parse().map_err(|_| wrong())?;
+        let units = [("s", 1), ("m", 60), ("h", 3_600)];
+        let known = units.into_iter().find(|(name, _)| *name == unit.trim());
+        let (unit, seconds) = known.ok_or_else(wrong)?;
+        match count {
+            0 => Err(format!("`{text}` lets nothing through")),
+            1..=1_000_000 => Ok(Self { count, unit, seconds }),
+            _ => Err(format!("`{text}` is no limit")),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.count, self.unit)
+    }
+}
+
 macro_rules! written_as_text {
     ($type:ident, $format:literal, $example:literal) => {
         impl<'de> Deserialize<'de> for $type {
@@ -129,6 +177,7 @@ macro_rules! written_as_text {
 
 written_as_text!(Time, "time", "5s");
 written_as_text!(Size, "size", "8MiB");
+written_as_text!(Rate, "rate", "100/s");
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +222,25 @@ mod tests {
         }
         for text in ["", "MiB", "-1MiB", "5 apples"] {
             assert!(text.parse::<Size>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, shown, interval, burst) in [
+            ("100/s", "100/s", Duration::from_millis(10), 100),
+            ("90 / m", "90/m", Duration::from_millis(666), 2),
+            ("1/h", "1/h", Duration::from_secs(3_600), 1),
+        ] {
+            let rate: Rate = text.parse().unwrap();
+            assert_eq!(rate.to_string(), shown);
+            assert_eq!(rate.interval().as_millis().abs_diff(interval.as_millis()), 0, "{text}");
+            assert_eq!(rate.in_a_second(), burst);
+        }
+        for text in
+            ["", "5", "5/", "/s", "-1/s", "0/s", "5/d", "1.5/s", "2000000/s", "99999999999/s"]
+        {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
         }
     }
 }

@@ -9,7 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -66,12 +66,16 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// Accept until `stop`, at most `most` connections at a time. With `names_peers` each request says where it comes from. What is open then is left to the returned value to end.
+/// A request over a connection whose other end has shown a certificate that we trust, as an extension of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Certified;
+
+/// Accept until `stop`, at most `most` connections at a time. While `wants_peers` holds, each request says where it comes from. What is open in the end is left to the returned value to end.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<tls::Server>>,
     router: Router,
-    names_peers: bool,
+    wants_peers: Arc<AtomicBool>,
     clock: Clock,
     most: usize,
     stop: impl Future<Output = ()>,
@@ -104,12 +108,14 @@ pub async fn serve(
         };
         // Only a socket that is already gone refuses this.
         let _ = stream.set_nodelay(true);
-        let connection = Connection {
+        let mut connection = Connection {
             http: http.clone(),
             router: router.clone(),
             clock,
             end: graceful.watcher(),
-            peer: names_peers.then(|| Peer(peer.ip())),
+            peer: Peer(peer.ip()),
+            wants_peers: wants_peers.clone(),
+            is_certified: false,
         };
         match tls.clone() {
             None => {
@@ -126,7 +132,11 @@ pub async fn serve(
                         _ = accepting.changed() => return,
                     };
                     match shaken {
-                        Ok(Ok(stream)) => connection.serve(stream).await,
+                        Ok(Ok(stream)) => {
+                            connection.is_certified =
+                                stream.get_ref().1.peer_certificates().is_some();
+                            connection.serve(stream).await;
+                        }
                         Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
                         Err(_) => debug!("a TLS handshake took too long"),
                     }
@@ -157,7 +167,9 @@ struct Connection {
     router: Router,
     clock: Clock,
     end: Watcher,
-    peer: Option<Peer>,
+    peer: Peer,
+    wants_peers: Arc<AtomicBool>,
+    is_certified: bool,
 }
 
 impl Connection {
@@ -165,13 +177,16 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let Self { http, router, clock, end, peer } = self;
+        let Self { http, router, clock, end, peer, wants_peers, is_certified } = self;
         let requests = Arc::new(Requests::default());
         let socket = TokioIo::new(Box::pin(Watched::new(stream, clock, requests.clone())));
         let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let guard = Open::new(&requests);
-            if let Some(peer) = peer {
+            if wants_peers.load(Ordering::Acquire) {
                 request.extensions_mut().insert(peer);
+            }
+            if is_certified {
+                request.extensions_mut().insert(Certified);
             }
             let response = router.clone().call(request.map(Body::new));
             async move {

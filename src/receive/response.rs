@@ -12,9 +12,6 @@ use crate::message::{self, Outcome, Refusal};
 const ID: HeaderName = HeaderName::from_static("hookbus-id");
 const OUTCOME: HeaderName = HeaderName::from_static("hookbus-outcome");
 
-/// Seconds after which it is worth trying again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
-
 /// The response to a webhook.
 pub(super) fn of(done: Done) -> Response {
     let mut response = match done.result {
@@ -46,6 +43,7 @@ pub(super) fn of(done: Done) -> Response {
 
 fn refused(refusal: &Refusal) -> Response {
     let (status, retry) = match refusal {
+        Refusal::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, true),
         Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, false),
         Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, false),
         Refusal::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, false),
@@ -67,9 +65,18 @@ fn refused(refusal: &Refusal) -> Response {
     };
     let mut response = problem(status, &refusal.to_string());
     if retry {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        response.headers_mut().insert(header::RETRY_AFTER, retry_after(refusal));
     }
     response
+}
+
+/// Seconds after which it is worth trying again.
+fn retry_after(refusal: &Refusal) -> HeaderValue {
+    match refusal {
+        Refusal::TooFast { wait } => wait.as_secs_f64().ceil().max(1.0) as u64,
+        _ => 1,
+    }
+    .into()
 }
 
 /// No endpoint has this path.

@@ -1,9 +1,10 @@
 //! Building every part from the configuration.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+use parking_lot::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::warn;
@@ -15,11 +16,12 @@ use crate::auth::{Auth, Deliveries};
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
 use crate::inbox::OnLoss;
-use crate::limit::Limits;
+use crate::limit::{Gate, Limits};
 use crate::nats::Link;
 use crate::nats::streams::Needs;
 use crate::publish::Destinations;
 use crate::publish::replay::Replays;
+use crate::receive::{Endpoints, Served};
 use crate::route::Routes;
 use crate::sink::kafka::{self, Kafka};
 use crate::source;
@@ -30,14 +32,15 @@ use crate::tls;
 /// Everything that runs.
 pub(super) struct Parts {
     pub(super) bridge: Arc<Bridge>,
-    pub(super) endpoints: BTreeMap<String, Arc<Endpoint>>,
+    pub(super) served: Arc<Served>,
     pub(super) destinations: Arc<Destinations>,
     pub(super) replays: Arc<Replays>,
     pub(super) health: Arc<Health>,
-    pub(super) needs: Needs,
+    pub(super) needs: ArcSwap<Needs>,
     /// The connection that events are stored over.
     pub(super) events: Option<Arc<Link>>,
     kafka: Option<Arc<Kafka>>,
+    tags: Arc<Tags>,
 }
 
 impl Parts {
@@ -45,16 +48,14 @@ impl Parts {
     pub(super) fn build(config: &Config, background: &mut JoinSet<()>) -> Result<Arc<Self>, Error> {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
-        let names: Vec<Arc<str>> =
-            config.endpoints.iter().map(|endpoint| endpoint.name.as_str().into()).collect();
-
+        let tags = Arc::new(Tags::default());
         let mut questions = None;
         if let Some(settings) = &config.nats {
             let late = {
-                let (names, metrics) = (names.clone(), metrics.clone());
+                let (tags, metrics) = (tags.clone(), metrics.clone());
                 move |tag: u32| {
-                    if let Some(name) = names.get(tag as usize) {
-                        metrics.late_reply(name);
+                    if let Some(name) = tags.name(tag) {
+                        metrics.late_reply(&name);
                     }
                 }
             };
@@ -67,50 +68,76 @@ impl Parts {
         let Outlets { destinations, events, kafka } =
             Outlets::build(config, &health, &metrics, background)?;
         let replays = Arc::new(Replays::new(destinations.clone()));
-        let mut endpoints = BTreeMap::new();
-        for (tag, (endpoint, name)) in (0..).zip(config.endpoints.iter().zip(&names)) {
-            let routes = Routes::new(
-                endpoint,
-                config.event_destination(),
-                config.job_destination(),
-                &destinations,
-            )
-            .map_err(|error| Error::Config(format!("endpoint `{name}`: {error}")))?;
-            if routes.has_fallback() {
-                health.set_can_fall_back(true);
-            }
-            let built = Endpoint {
-                name: name.clone(),
-                tag,
-                source: source::of(endpoint.source),
-                auth: Arc::new(Auth::new(endpoint, &config.http.trusted_proxies)),
-                routes,
-                dedupe: endpoint.dedupe,
-                answer_window: endpoint.answer_window.get(),
-            };
-            background.spawn(built.auth.prepare());
-            endpoints.insert(endpoint.path.clone(), Arc::new(built));
-        }
         let bridge = Arc::new(Bridge {
-            http: config.http.clone(),
-            limits: Limits::new(&config.http),
+            limits: Arc::new(Limits::new(&config.http)),
             questions,
             answers: Answers::default(),
             deliveries: Deliveries::default(),
             metrics,
         });
-        destinations.drain(background);
-        let needs = Needs::new(config);
-        Ok(Arc::new(Self {
+        let parts = Self {
             bridge,
-            endpoints,
+            served: Arc::default(),
             destinations,
             replays,
             health,
-            needs,
+            needs: ArcSwap::from_pointee(Needs::new(config)),
             events,
             kafka,
-        }))
+            tags,
+        };
+        parts.serve(parts.endpoints(config, None)?, background);
+        parts.destinations.drain(background);
+        Ok(Arc::new(parts))
+    }
+
+    /// The endpoints of a configuration. What those `before` know of their senders is kept where it still holds.
+    pub(super) fn endpoints(
+        &self,
+        config: &Config,
+        before: Option<&Config>,
+    ) -> Result<Endpoints, Error> {
+        let served = self.served.now();
+        let body = (config.http.max_body.get(), config.http.body_timeout.get());
+        let mut endpoints = Endpoints::new();
+        for endpoint in &config.endpoints {
+            let name: Arc<str> = endpoint.name.as_str().into();
+            let (event, job) = (config.event_destination(), config.job_destination());
+            let routes = Routes::new(endpoint, event, job, &self.destinations)
+                .map_err(|error| Error::Config(format!("endpoint `{name}`: {error}")))?;
+            let old = served.values().find(|old| old.name == name);
+            let is_the_same = before.is_some_and(|before| same_auth(before, config, &name));
+            let auth = old.filter(|_| is_the_same).map(|old| old.auth.clone());
+            let gate = old.map(|old| old.gate.clone());
+            let built = Endpoint {
+                tag: self.tags.of(&name),
+                name,
+                source: source::of(endpoint.source),
+                auth: auth
+                    .unwrap_or_else(|| Arc::new(Auth::new(endpoint, &config.http.trusted_proxies))),
+                gate: gate
+                    .unwrap_or_else(|| Arc::new(Gate::new(self.bridge.limits.clone(), endpoint))),
+                body,
+                routes,
+                dedupe: endpoint.dedupe,
+                answer_window: endpoint.answer_window.get(),
+            };
+            endpoints.insert(endpoint.path.clone(), Arc::new(built));
+        }
+        Ok(endpoints)
+    }
+
+    /// Serve these endpoints from now on.
+    pub(super) fn serve(&self, endpoints: Endpoints, background: &mut JoinSet<()>) {
+        self.health
+            .set_can_fall_back(endpoints.values().any(|endpoint| endpoint.routes.has_fallback()));
+        let known = self.served.now();
+        for endpoint in endpoints.values() {
+            if !known.values().any(|old| Arc::ptr_eq(&old.auth, &endpoint.auth)) {
+                background.spawn(endpoint.auth.prepare());
+            }
+        }
+        self.served.replace(endpoints);
     }
 
     /// The TLS of a listener, if it is to have any, and the watch over its files.
@@ -118,10 +145,11 @@ impl Parts {
         &self,
         name: &'static str,
         settings: Option<&config::Tls>,
+        anonymous: tls::Anonymous,
         background: &mut JoinSet<()>,
     ) -> Result<Option<Arc<tls::Server>>, Error> {
         let Some(settings) = settings else { return Ok(None) };
-        let server = tls::Server::new(name, settings.into()).map_err(|error| {
+        let server = tls::Server::new(name, settings.into(), anonymous).map_err(|error| {
             Error::Config(format!("{name}: {error}\nhint: {}", error.fault.hint()))
         })?;
         let health = self.health.clone();
@@ -171,19 +199,49 @@ impl Parts {
     }
 }
 
+/// Whether who may post to an endpoint of this name is told in the same way.
+fn same_auth(before: &Config, now: &Config, name: &str) -> bool {
+    fn of<'a>(config: &'a Config, name: &str) -> Option<impl PartialEq + use<'a>> {
+        let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == name)?;
+        let config::Endpoint { auth, allow_from, public_url, .. } = endpoint;
+        Some((auth, allow_from, public_url, &config.http.trusted_proxies))
+    }
+    of(before, name) == of(now, name)
+}
+
+/// The numbers that mark the questions of endpoints. A name keeps its number as long as the process runs.
+#[derive(Default)]
+struct Tags(RwLock<Vec<Arc<str>>>);
+
+impl Tags {
+    fn of(&self, name: &Arc<str>) -> u32 {
+        let mut names = self.0.write();
+        let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
+            names.push(name.clone());
+            names.len() - 1
+        });
+        // No configuration has so many endpoints.
+        u32::try_from(at).unwrap_or(u32::MAX)
+    }
+
+    fn name(&self, tag: u32) -> Option<Arc<str>> {
+        self.0.read().get(tag as usize).cloned()
+    }
+}
+
 /// Create the declared topics, and try until the cluster could be asked.
-async fn create_topics(settings: config::Kafka, health: Arc<Health>) {
+pub(super) async fn create_topics(settings: config::Kafka, health: Arc<Health>) {
     const AGAIN: Duration = Duration::from_secs(2);
     const LIMIT: Duration = Duration::from_secs(10);
     let mut complained = false;
     loop {
         match kafka::ensure(&settings, LIMIT).await {
-            Ok(failed) if failed.is_empty() => return,
+            Ok(failed) if failed.is_empty() => return health.clear(TOPICS),
             Ok(failed) => {
                 for text in &failed {
                     tracing::error!("{text}");
                 }
-                health.report("topics", failed.join("; "));
+                health.report(TOPICS, failed.join("; "));
                 return;
             }
             Err(error) if !complained => {
@@ -195,3 +253,6 @@ async fn create_topics(settings: config::Kafka, health: Arc<Health>) {
         tokio::time::sleep(AGAIN).await;
     }
 }
+
+/// The subject of problems with topics.
+const TOPICS: &str = "topics";

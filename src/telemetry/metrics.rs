@@ -47,6 +47,7 @@ labels! {
     AskLabels { endpoint: Shared, function_or_type: Shared, outcome: &'static str }
     EndpointLabels { endpoint: Shared }
     RefusalLabels { endpoint: Shared, reason: &'static str }
+    OutcomeLabels { outcome: &'static str }
     KindLabels { kind: &'static str }
     BrokerLabels { broker: &'static str }
 }
@@ -73,6 +74,7 @@ pub struct Metrics {
     in_flight: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
     broker_connected: Family<BrokerLabels, Gauge>,
+    reloads: Family<OutcomeLabels, Counter>,
     spool_records: Family<DestinationLabels, Gauge>,
     spool_bytes: Gauge<u64, AtomicU64>,
     spool_oldest_seconds: Gauge<f64, AtomicU64>,
@@ -96,6 +98,7 @@ impl Default for Metrics {
             in_flight: Family::default(),
             in_flight_bytes: Gauge::default(),
             broker_connected: Family::default(),
+            reloads: Family::default(),
             spool_records: Family::default(),
             spool_bytes: Gauge::default(),
             spool_oldest_seconds: Gauge::default(),
@@ -158,6 +161,11 @@ impl Default for Metrics {
             "broker_connected",
             "Whether there is a connection: 1 or 0",
             metrics.broker_connected.clone(),
+        );
+        registry.register(
+            "reloads",
+            "Attempts to take over a changed configuration, by what became of them",
+            metrics.reloads.clone(),
         );
         registry.register(
             "spool_records",
@@ -277,6 +285,12 @@ impl Metrics {
     /// Whether a broker is connected.
     pub fn set_connected(&self, broker: &'static str, connected: bool) {
         self.broker_connected.get_or_create(&BrokerLabels { broker }).set(connected.into());
+    }
+
+    /// A changed configuration was taken over, or not.
+    pub fn reloaded(&self, is_done: bool) {
+        let outcome = if is_done { "done" } else { "refused" };
+        self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// How many events queue on disk for a destination.

@@ -6,13 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use reqwest::{Client, Response, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url, redirect};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Failure;
 use crate::cli::send::{is_loopback, root_cause};
 use crate::cli::{dev, load};
+use crate::config::secret::Secret;
 use crate::config::{self, Config};
 use crate::publish::replay::{self, Line, Task};
 use crate::serve::{self, Offline};
@@ -20,6 +21,9 @@ use crate::spool;
 
 /// The configuration that is used where none is named.
 const CONFIG: &str = "hookbus.toml";
+
+/// The variable with the token of the admin listener, for bridges without their configuration.
+pub(super) const TOKEN: &str = "HOOKBUS_ADMIN_TOKEN";
 
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -46,8 +50,9 @@ impl Way {
         let file = config.or(default.exists().then_some(default));
         let (None, Some(file)) = (&admin, file) else {
             let listen = config::Admin::default().listen;
-            let bridge = Bridge::new(admin.map_or_else(|| at(listen), Ok)?)?;
-            return Ok(Self::Bridge(bridge));
+            let token = std::env::var(TOKEN).ok().map(Secret::new);
+            let url = admin.map_or_else(|| at(listen, false), Ok)?;
+            return Ok(Self::Bridge(Bridge::new(url, token)?));
         };
         let config = load(file).map_err(|failure| {
             failure.hint("`--admin URL` asks a bridge that runs, without a configuration")
@@ -57,7 +62,10 @@ impl Way {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Self::offline(&config, listen)
             }
-            _ => Ok(Self::Bridge(Bridge::new(at(listen)?)?)),
+            _ => {
+                let url = at(listen, config.admin.tls.is_some())?;
+                Ok(Self::Bridge(Bridge::new(url, config.admin.token)?))
+            }
         }
     }
 
@@ -106,8 +114,9 @@ impl Way {
     }
 }
 
-fn at(listen: SocketAddr) -> Result<Url, Failure> {
-    let url = format!("http://{listen}/");
+fn at(listen: SocketAddr, has_tls: bool) -> Result<Url, Failure> {
+    let scheme = if has_tls { "https" } else { "http" };
+    let url = format!("{scheme}://{listen}/");
     Url::parse(&url).map_err(|error| Failure::failed(format_args!("{url}: {error}")))
 }
 
@@ -115,10 +124,11 @@ fn at(listen: SocketAddr) -> Result<Url, Failure> {
 pub(super) struct Bridge {
     client: Client,
     url: Url,
+    token: Option<Secret>,
 }
 
 impl Bridge {
-    fn new(url: Url) -> Result<Self, Failure> {
+    fn new(url: Url, token: Option<Secret>) -> Result<Self, Failure> {
         let mut builder = Client::builder()
             .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -133,7 +143,7 @@ impl Bridge {
         let client = builder.build().map_err(|error| {
             Failure::failed(format_args!("can't set up HTTP: {}", root_cause(&error)))
         })?;
-        Ok(Self { client, url })
+        Ok(Self { client, url, token })
     }
 
     async fn begin(&self, task: &Task) -> Result<Lines, Failure> {
@@ -142,6 +152,10 @@ impl Bridge {
         url.set_path(path);
         url.set_query((!query.is_empty()).then_some(&query));
         let request = if is_post { self.client.post(url) } else { self.client.get(url) };
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
         let response = request.send().await.map_err(|error| {
             let failure = Failure::failed(format_args!("no answer from {}: {}", self.place(), root_cause(&error)));
             failure.hint("--admin names another address; where no bridge runs, --config FILE lets this command open the spool by itself")
@@ -168,6 +182,15 @@ impl Bridge {
         }
         text.truncate(TEXT);
         let text = String::from_utf8_lossy(&text);
+        if status == StatusCode::UNAUTHORIZED {
+            let failure = Failure::failed(format_args!(
+                "{} asks for the token of the admin listener",
+                self.place()
+            ));
+            return failure.hint(format_args!(
+                "set {TOKEN}, or name the bridge's configuration with --config"
+            ));
+        }
         let text = text.trim().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
         if text.is_empty() {
             let failure = Failure::failed(format_args!("{} answered {status}", self.place()));

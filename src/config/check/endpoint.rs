@@ -32,6 +32,13 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
         questions(checks, endpoint, node);
         tools(checks, endpoint, node);
         answer_window(checks, endpoint, node);
+        if endpoint.rate_burst.is_some() && endpoint.rate_limit.is_none() {
+            checks.warning(
+                node.get("rate_burst"),
+                "`rate_burst` is without effect where there is no `rate_limit`",
+                "add `rate_limit`, such as \"100/s\", or take it out",
+            );
+        }
     }
 }
 

@@ -1,0 +1,121 @@
+//! Who may ask the admin listener for more than health and metrics.
+//!
+//! A certificate or the token lets in. Where neither is configured, only this machine is: requests over loopback,
+//! under a host name that nobody else can give to it. In no case what a web page sends, which a browser on this
+//! machine may be made to post to any address, but not without an `Origin`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::auth::secret::Secret;
+use crate::config;
+use crate::receive::connection::Certified;
+
+/// What requests are held against.
+pub struct Guard {
+    address: IpAddr,
+    token: ArcSwapOption<Secret>,
+}
+
+impl Guard {
+    /// For a listener at this address, with the configured token.
+    pub fn new(address: IpAddr, token: Option<&config::secret::Secret>) -> Self {
+        let guard = Self { address, token: ArcSwapOption::empty() };
+        guard.set_token(token);
+        guard
+    }
+
+    /// Ask for this token from now on.
+    pub fn set_token(&self, token: Option<&config::secret::Secret>) {
+        let bearer = |token: &config::secret::Secret| {
+            let tokens = std::slice::from_ref(token);
+            Arc::new(Secret::new(header::AUTHORIZATION.as_str(), "Bearer ", tokens))
+        };
+        self.token.store(token.map(bearer));
+    }
+
+    /// Whether whoever asks may.
+    pub(super) fn check(&self, request: &Request) -> Result<(), Refused> {
+        if request.headers().contains_key(header::ORIGIN) {
+            return Err(Refused::WebPage);
+        }
+        if request.extensions().get::<Certified>().is_some() {
+            return Ok(());
+        }
+        if let Some(token) = &*self.token.load() {
+            return token.accepts(request.headers()).map_err(|_| Refused::Token);
+        }
+        if !self.address.is_loopback() {
+            return Err(Refused::Address);
+        }
+        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = request.uri().authority().map(|authority| authority.as_str()).or(host);
+        if host.is_some_and(is_local) { Ok(()) } else { Err(Refused::Host) }
+    }
+}
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refused {
+    #[error("requests of web pages are not answered")]
+    WebPage,
+    #[error(
+        "this needs the token of the admin listener\nhint: send `authorization: Bearer ...` with the `token` of [admin]"
+    )]
+    Token,
+    #[error(
+        "this is answered on loopback only, and `admin.listen` is another address\n\
+         hint: set `token` in [admin], or `client_ca` in [admin.tls]; or set `admin.listen` to a loopback address, \
+         such as \"127.0.0.1:9180\""
+    )]
+    Address,
+    #[error(
+        "the host of the request must be an IP address or localhost, and not a name that anybody can give to this machine"
+    )]
+    Host,
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let text = format!("{self}\n");
+        match self {
+            Self::Token => {
+                let scheme = (header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                (StatusCode::UNAUTHORIZED, [scheme], text).into_response()
+            }
+            _ => (StatusCode::FORBIDDEN, text).into_response(),
+        }
+    }
+}
+
+/// Whether no name service was asked for this host, with or without a port.
+fn is_local(host: &str) -> bool {
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let name = authority.host();
+    let address = name.trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_nobody_else_gives_are_local() {
+        for host in
+            ["127.0.0.1:9180", "127.0.0.1", "[::1]:9180", "[::1]", "localhost:1", "LOCALHOST"]
+        {
+            assert!(is_local(host), "{host}");
+        }
+        for host in
+            ["", "example.com", "localhost.example.com", "127.0.0.1.example.com:9180", "a b"]
+        {
+            assert!(!is_local(host), "{host}");
+        }
+    }
+}

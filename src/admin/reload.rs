@@ -1,0 +1,39 @@
+//! Taking over a changed configuration, on request: `POST /reload`, answered when it is done or refused.
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use http::StatusCode;
+use tokio::sync::{mpsc, oneshot};
+
+/// What came of it: what has changed, or everything that is in the way; a line each.
+pub type Outcome = Result<Vec<String>, Vec<String>>;
+
+/// Where requests to reload go; whoever reloads answers each.
+pub type Asking = mpsc::Sender<oneshot::Sender<Outcome>>;
+
+pub(super) fn router(asking: Asking) -> Router {
+    let handle = async move || {
+        let (answer, outcome) = oneshot::channel();
+        match asking.send(answer).await {
+            Ok(()) => said(outcome.await.ok()),
+            Err(_) => said(None),
+        }
+    };
+    Router::new().route("/reload", post(handle))
+}
+
+/// `None` if nobody reloads: `hookbus dev` has no file, and a bridge that stops takes over nothing.
+fn said(outcome: Option<Outcome>) -> Response {
+    let text = |lines: Vec<String>| lines.join("\n") + "\n";
+    match outcome {
+        Some(Ok(changes)) if changes.is_empty() => {
+            (StatusCode::OK, "nothing has changed\n").into_response()
+        }
+        Some(Ok(changes)) => (StatusCode::OK, text(changes)).into_response(),
+        Some(Err(problems)) => (StatusCode::UNPROCESSABLE_ENTITY, text(problems)).into_response(),
+        None => {
+            (StatusCode::SERVICE_UNAVAILABLE, "there is nothing to reload from\n").into_response()
+        }
+    }
+}

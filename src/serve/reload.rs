@@ -1,0 +1,255 @@
+//! Taking over a changed configuration without a restart, on SIGHUP or when the admin listener is asked.
+//!
+//! The file is read and checked whole, everything new is built, and only then it takes the place of the old, at once.
+//! Requests in flight end with what they began with. Whatever is in the way is said, and the old settings stay.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tracing::{error, info, warn};
+
+use super::Times;
+use super::start::{Parts, create_topics};
+use crate::admin::Guard;
+use crate::admin::reload::Outcome;
+use crate::config::{Config, load};
+use crate::nats::streams::{Finding, Needs};
+use crate::telemetry;
+
+/// The subject of a file that was refused, in `/readyz`.
+const CONFIGURATION: &str = "configuration";
+
+/// Whoever reloads.
+pub(super) struct Reload {
+    file: PathBuf,
+    /// What is in use.
+    config: Config,
+    parts: Arc<Parts>,
+    guard: Arc<Guard>,
+    times: watch::Sender<Times>,
+    /// What new parts do by themselves.
+    background: JoinSet<()>,
+}
+
+impl Reload {
+    pub(super) fn new(
+        file: PathBuf,
+        config: Config,
+        parts: Arc<Parts>,
+        guard: Arc<Guard>,
+        times: watch::Sender<Times>,
+    ) -> Self {
+        Self { file, config, parts, guard, times, background: JoinSet::new() }
+    }
+
+    /// Reload whenever it is asked for, one after the other.
+    pub(super) async fn serve(
+        mut self,
+        mut hangup: Signal,
+        mut asked: mpsc::Receiver<oneshot::Sender<Outcome>>,
+    ) {
+        loop {
+            let answer = tokio::select! {
+                Some(()) = hangup.recv() => None,
+                Some(answer) = asked.recv() => Some(answer),
+                else => return,
+            };
+            let outcome = self.reload().await;
+            self.say(&outcome);
+            if let Some(answer) = answer {
+                // Whoever asked may have gone.
+                let _ = answer.send(outcome);
+            }
+            while self.background.try_join_next().is_some() {}
+        }
+    }
+
+    fn say(&self, outcome: &Outcome) {
+        self.parts.bridge.metrics.reloaded(outcome.is_ok());
+        match outcome {
+            Ok(changes) if changes.is_empty() => info!("reloaded: nothing has changed"),
+            Ok(changes) => info!(changes = changes.join("; "), "reloaded"),
+            Err(problems) => {
+                for problem in problems {
+                    error!("{problem}");
+                }
+                error!("not reloaded: the settings from before stay in use");
+            }
+        }
+        match outcome {
+            Ok(_) => self.parts.health.clear(CONFIGURATION),
+            Err(problems) => {
+                let first = problems.first().and_then(|problem| problem.lines().next());
+                let text = format!("not reloaded: {}", first.unwrap_or_default());
+                self.parts.health.report(CONFIGURATION, text);
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> Outcome {
+        let file = self.file.clone();
+        let read = tokio::task::spawn_blocking(move || load::read(&file)).await;
+        let loaded = read.map_err(|error| vec![format!("error: {error}")])?;
+        let new = loaded
+            .config
+            .ok_or_else(|| loaded.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+        for problem in &loaded.problems {
+            warn!("{problem}");
+        }
+        let fixed = fixed(&self.config, &new);
+        if !fixed.is_empty() {
+            let say = |key| {
+                format!(
+                    "error: `{key}` can't change while hookbus runs\nhint: change it back, or restart hookbus"
+                )
+            };
+            return Err(fixed.into_iter().map(say).collect());
+        }
+        let endpoints = self
+            .parts
+            .endpoints(&new, Some(&self.config))
+            .map_err(|error| vec![format!("error: {error}")])?;
+        let needs = self.streams(&new).await?;
+
+        // From here on nothing can fail.
+        let Parts { bridge, destinations, health, .. } = &*self.parts;
+        let changes = changes(&self.config, &new);
+        bridge.limits.set(&new.http);
+        for endpoint in &new.endpoints {
+            if let Some(built) = endpoints.get(&endpoint.path) {
+                built.gate.set(endpoint);
+            }
+        }
+        let mut in_use: Vec<_> = endpoints
+            .values()
+            .flat_map(|endpoint| endpoint.routes.destinations())
+            .map(|destination| destination.text())
+            .collect();
+        in_use.sort();
+        in_use.dedup();
+        destinations.resize(new.http.max_events, in_use.len());
+        drop(in_use);
+        destinations.drain_new(&mut self.background);
+        self.parts.serve(endpoints, &mut self.background);
+        self.parts.needs.store(Arc::new(needs));
+        self.guard.set_token(new.admin.token.as_ref());
+        telemetry::set_level(new.log.level);
+        self.times.send_replace(Times::of(&new));
+        if let Some(kafka) = &new.kafka
+            && self.config.kafka.as_ref().is_some_and(|old| old.topics != kafka.topics)
+        {
+            self.background.spawn(create_topics(kafka.clone(), health.clone()));
+        }
+        self.config = new;
+        Ok(changes)
+    }
+
+    /// What is needed of the streams, once the server has it; those that are new are created.
+    async fn streams(&self, new: &Config) -> Result<Needs, Vec<String>> {
+        let needs = Needs::new(new);
+        let client = self.parts.events.as_ref().and_then(|link| link.client());
+        if let Some(client) = client
+            && let Ok(findings) = needs.meet(&client).await
+        {
+            if !findings.refused.is_empty() {
+                let say = |finding: &Finding| {
+                    format!("error: {}\nhint: {}", finding.problem, finding.hint)
+                };
+                return Err(findings.refused.iter().map(say).collect());
+            }
+            self.parts.say(&findings);
+        }
+        // Without a connection they are looked at as soon as there is one.
+        Ok(needs)
+    }
+}
+
+/// The settings that differ, of those that only a start reads.
+fn fixed(old: &Config, new: &Config) -> Vec<String> {
+    let mut keys = Vec::new();
+    macro_rules! compare {
+        ($old:expr, $new:expr, $table:literal: $($key:ident),+) => {
+            $(if $old.$key != $new.$key {
+                keys.push(format!("{}.{}", $table, stringify!($key)));
+            })+
+        };
+    }
+    compare!(old.http, new.http, "http": listen, max_connections, header_timeout, keep_alive, tls);
+    compare!(old.admin, new.admin, "admin": listen, tls);
+    compare!(old.log, new.log, "log": format);
+    compare!(old.spool, new.spool, "spool": enabled, dir, max_bytes, sync_timeout);
+    match (&old.nats, &new.nats) {
+        (Some(old), Some(new)) => {
+            compare!(old, new, "nats": servers, user, password, token, credentials, nkey, tls_ca, tls_cert, tls_key, inbox_prefix, ack_timeout);
+        }
+        (None, None) => {}
+        _ => keys.push("nats".to_owned()),
+    }
+    match (&old.kafka, &new.kafka) {
+        (Some(before), Some(now)) => {
+            compare!(before, now, "kafka": brokers, ack_timeout, properties);
+            // The client was made for them.
+            compare!(old.http, new.http, "http": max_body, max_in_flight_bytes);
+        }
+        (None, None) => {}
+        _ => keys.push("kafka".to_owned()),
+    }
+    keys
+}
+
+/// What a reload changes, in words.
+fn changes(old: &Config, new: &Config) -> Vec<String> {
+    let mut changes = Vec::new();
+    let mut note = |name: &str, is_same: bool| {
+        if !is_same {
+            changes.push(format!("[{name}] changed"));
+        }
+    };
+    note("http", old.http == new.http);
+    note("admin", old.admin == new.admin);
+    note("log", old.log == new.log);
+    note("nats", old.nats == new.nats);
+    note("kafka", old.kafka == new.kafka);
+    for endpoint in &new.endpoints {
+        let name = &endpoint.name;
+        match old.endpoints.iter().find(|old| old.name == *name) {
+            None => changes.push(format!("endpoint `{name}` added")),
+            Some(old) if old != endpoint => changes.push(format!("endpoint `{name}` changed")),
+            Some(_) => {}
+        }
+    }
+    for endpoint in &old.endpoints {
+        let name = &endpoint.name;
+        if !new.endpoints.iter().any(|new| new.name == *name) {
+            changes.push(format!("endpoint `{name}` removed"));
+        }
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn what_only_a_start_reads_is_named() {
+        let old = config("[nats]\n[kafka]");
+        let text = "[http]\nlisten = \"127.0.0.1:1\"\nmax_events = 1\nmax_body = \"1MiB\"\n[spool]\ndir = \"other\"\n\
+                    [nats]\ntoken = \"x\"\n[[nats.stream]]\nname = \"A\"\nsubjects = [\"a\"]";
+        let keys = fixed(&old, &config(text));
+        assert_eq!(keys, ["http.listen", "spool.dir", "nats.token", "kafka"]);
+        assert_eq!(
+            fixed(&old, &config("[nats]\n[kafka]\n[http]\nmax_body = \"1MiB\"")),
+            ["http.max_body"]
+        );
+        assert!(fixed(&old, &old.clone()).is_empty());
+    }
+}
