@@ -125,7 +125,7 @@ pub async fn run(
     let http_tls = parts.tls("http.tls", tls, Anonymous::Refused, &mut background)?;
     let tls = config.admin.tls.as_ref();
     let admin_tls = parts.tls("admin.tls", tls, Anonymous::Allowed, &mut background)?;
-    let guard = Arc::new(Guard::new(addresses.admin.ip(), config.admin.token.as_ref()));
+    let guard = Arc::new(Guard::new(addresses.admin.ip(), &config.admin));
     let (asking, asked) = mpsc::channel(1);
     let admin_router = admin::router(
         parts.bridge.clone(),

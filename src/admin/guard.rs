@@ -1,6 +1,6 @@
 //! Who may ask the admin listener for more than health and metrics.
 //!
-//! A certificate or the token lets in. Where neither is configured, only this machine is: requests over loopback,
+//! A certificate or the token lets in, if there are such. Where neither is configured, only this machine is: requests over loopback,
 //! under a host name that nobody else can give to it. In no case what a web page sends, which a browser on this
 //! machine may be made to post to any address, but not without an `Origin`.
 
@@ -19,14 +19,17 @@ use crate::receive::connection::Certified;
 /// What requests are held against.
 pub struct Guard {
     address: IpAddr,
+    /// There are certificates that let in.
+    has_authority: bool,
     token: ArcSwapOption<Secret>,
 }
 
 impl Guard {
-    /// For a listener at this address, with the configured token.
-    pub fn new(address: IpAddr, token: Option<&config::secret::Secret>) -> Self {
-        let guard = Self { address, token: ArcSwapOption::empty() };
-        guard.set_token(token);
+    /// For a listener at this address.
+    pub fn new(address: IpAddr, config: &config::Admin) -> Self {
+        let has_authority = config.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+        let guard = Self { address, has_authority, token: ArcSwapOption::empty() };
+        guard.set_token(config.token.as_ref());
         guard
     }
 
@@ -50,6 +53,9 @@ impl Guard {
         if let Some(token) = &*self.token.load() {
             return token.accepts(request.headers()).map_err(|_| Refused::Token);
         }
+        if self.has_authority {
+            return Err(Refused::Certificate);
+        }
         if !self.address.is_loopback() {
             return Err(Refused::Address);
         }
@@ -68,6 +74,8 @@ pub(super) enum Refused {
         "this needs the token of the admin listener\nhint: send `authorization: Bearer ...` with the `token` of [admin]"
     )]
     Token,
+    #[error("this needs a client certificate that the `client_ca` of [admin.tls] has signed")]
+    Certificate,
     #[error(
         "this is answered on loopback only, and `admin.listen` is another address\n\
          hint: set `token` in [admin], or `client_ca` in [admin.tls]; or set `admin.listen` to a loopback address, \

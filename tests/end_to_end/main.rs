@@ -6,6 +6,7 @@
     reason = "a test fails by a panic"
 )]
 
+mod admin;
 mod answers;
 mod auth;
 mod bad_input;
@@ -18,6 +19,7 @@ mod http;
 mod kafka;
 mod layers;
 mod outage;
+mod reload;
 mod replay;
 mod spool;
 mod start;

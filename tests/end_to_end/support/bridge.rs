@@ -186,6 +186,13 @@ impl Bridge {
         }
     }
 
+    /// Writes another configuration into its file, with the same addresses. It isn't told.
+    pub(crate) fn configure(&mut self, text: &str) {
+        self.setup.config = text.to_owned();
+        let file = self.folder.path().join("hookbus.toml");
+        std::fs::write(file, self.setup.whole(self.http, self.admin)).unwrap();
+    }
+
     /// Starts it again in the same folder, on the same ports; kills it first where it still runs. Returns as soon as
     /// it says that it lives.
     pub(crate) async fn restart(&mut self) {
