@@ -216,7 +216,7 @@ impl Done {
     fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
         metrics.webhook(endpoint, self.label, self.fate);
         if let Err(refusal) = &self.result {
-            metrics.refused(endpoint, refusal.reason());
+            metrics.refused(endpoint, refusal.reason(), started.elapsed());
         }
         if let Some(kind) = self.kind {
             metrics.webhook_took(endpoint, kind, started.elapsed());

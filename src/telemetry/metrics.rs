@@ -64,6 +64,7 @@ pub struct Metrics {
     registry: Registry,
     webhooks: Family<WebhookLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    refusal_seconds: Histograms<RefusalLabels>,
     unauthorized: Family<RefusalLabels, Counter>,
     webhook_seconds: Histograms<WalkLabels>,
     publish_seconds: Histograms<DestinationLabels>,
@@ -88,6 +89,7 @@ impl Default for Metrics {
             registry: Registry::with_prefix("hookbus"),
             webhooks: Family::default(),
             refusals: Family::default(),
+            refusal_seconds: histograms(),
             unauthorized: Family::default(),
             webhook_seconds: histograms(),
             publish_seconds: histograms(),
@@ -111,6 +113,11 @@ impl Default for Metrics {
             "refusals",
             "Webhooks that got no 2xx, by reason",
             metrics.refusals.clone(),
+        );
+        registry.register(
+            "refusal_seconds",
+            "From receipt to a response that is no 2xx, in seconds",
+            metrics.refusal_seconds.clone(),
         );
         registry.register(
             "unauthorized",
@@ -214,9 +221,10 @@ impl Metrics {
     }
 
     /// A webhook got another answer than the sender wants; `reason` says which.
-    pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str) {
+    pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str, took: Duration) {
         let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
         self.refusals.get_or_create(&labels).inc();
+        self.refusal_seconds.get_or_create(&labels).observe(took.as_secs_f64());
     }
 
     /// A sender was not accepted; `reason` is told to nobody else.

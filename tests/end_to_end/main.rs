@@ -19,6 +19,7 @@ mod http;
 mod kafka;
 mod layers;
 mod outage;
+mod overload;
 mod reload;
 mod replay;
 mod spool;
