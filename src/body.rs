@@ -1,5 +1,10 @@
 //! Reading a body: within its size, its time and the bytes that may be held.
 
+mod encoding;
+
+use std::error::Error;
+use std::io;
+use std::iter::successors;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -7,6 +12,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tokio::time::timeout;
 
+pub use self::encoding::Encoding;
 use crate::limit::Charge;
 use crate::message::Refusal;
 
@@ -24,7 +30,7 @@ pub async fn read<B>(
     charge: &mut Charge,
 ) -> Result<Bytes, Refusal>
 where
-    B: Body<Data = Bytes> + Unpin,
+    B: Body<Data = Bytes, Error: Error + 'static> + Unpin,
 {
     let announced = body.size_hint();
     if announced.lower() > limit as u64 {
@@ -34,7 +40,7 @@ where
         let mut first: Option<Bytes> = None;
         let mut whole = BytesMut::new();
         while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Refusal::Incomplete("in full"))?;
+            let frame = frame.map_err(|error| broken(&error))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
@@ -59,6 +65,18 @@ where
     timeout(time, read).await.map_err(|_| Refusal::Incomplete("in time"))?
 }
 
+/// Why a body has no end: its sender broke off, or wrote something that isn't one, such as a chunk without a size.
+fn broken(error: &(dyn Error + 'static)) -> Refusal {
+    use io::ErrorKind::{InvalidData, InvalidInput};
+    let causes = successors(Some(error), |&error| error.source());
+    let mut kinds = causes.filter_map(|error| Some(error.downcast_ref::<io::Error>()?.kind()));
+    if kinds.any(|kind| matches!(kind, InvalidData | InvalidInput)) {
+        Refusal::Malformed("the body is not transferred as HTTP says".into())
+    } else {
+        Refusal::Incomplete("in full")
+    }
+}
+
 /// Read the rest of a body that was refused, and forget it. Whoever is still sending would
 /// otherwise find the connection reset before reading why.
 pub async fn discard<B>(mut body: B)
@@ -77,3 +95,6 @@ where
     // Out of time: then it is cut off.
     let _ = timeout(time, read).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::answers::Answers;
 use crate::auth::{Auth, Cause, Delivered, Deliveries, Delivery};
-use crate::body;
+use crate::body::{self, Encoding};
 use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Gate, Limits};
@@ -82,9 +82,9 @@ pub struct Done {
 }
 
 impl Bridge {
-    /// The walk. Up to the first step that waits for a broker it doesn't yield, so that events take
-    /// their turns in the order in which their bodies were complete; from there on it goes on
-    /// even if the sender hangs up.
+    /// The walk. From the complete body, decoded where it was compressed, up to the first step that
+    /// waits for a broker it doesn't yield, so that events take their turns in the order in which
+    /// their bodies were complete; from there on it goes on even if the sender hangs up.
     pub async fn walk<B>(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
@@ -92,7 +92,7 @@ impl Bridge {
         body: &mut B,
     ) -> Done
     where
-        B: http_body::Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let started = Instant::now();
         let done = match self.receive(endpoint, head, body, started).await {
@@ -128,7 +128,7 @@ impl Bridge {
         }
     }
 
-    /// Authenticate by the head, read the body within the limits, and authenticate by that.
+    /// Authenticate by the head, read the body within the limits, authenticate by what was received, and decode it.
     async fn receive<'a, B>(
         &self,
         endpoint: &'a Endpoint,
@@ -137,28 +137,31 @@ impl Bridge {
         started: Instant,
     ) -> Result<Received<'a>, Refusal>
     where
-        B: http_body::Body<Data = Bytes> + Unpin,
+        B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let refused = |cause: Cause| {
             self.metrics.unauthorized(&endpoint.name, cause.as_str());
             cause.refusal()
         };
         let pending = endpoint.auth.head(head).await.map_err(refused)?;
-        if !is_identity(&head.headers) {
-            return Err(Refusal::Encoding);
-        }
+        let encoding = Encoding::of(&head.headers)?;
         let _reading = endpoint.gate.reading()?;
         let mut charge = endpoint.gate.charge();
-        let (size, time) = endpoint.body;
-        let body = body::read(body, size, time, &mut charge).await?;
-        let delivery = pending.body(&body).map_err(refused)?;
+        let (limit, time) = endpoint.body;
+        let received = body::read(body, limit, time, &mut charge).await?;
+        let delivery = pending.body(&received).map_err(refused)?;
         if delivery.replay == Replay::Refuse
             && self.deliveries.find(&endpoint.name, &delivery).is_some()
         {
             return Err(refused(Cause::Repeated));
         }
+        let id = id(endpoint.dedupe, delivery.id, &received);
+        let (body, charge) = match encoding {
+            None => (received, charge),
+            Some(encoding) => encoding.decode(received, limit, charge).await?,
+        };
         let webhook = Webhook {
-            id: id(endpoint.dedupe, delivery.id, &body),
+            id,
             endpoint: endpoint.name.clone(),
             content_type: content_type(&head.headers),
             trace: trace(&head.headers),
@@ -231,12 +234,6 @@ impl Done {
             "webhook"
         );
     }
-}
-
-/// No body is decoded.
-fn is_identity(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    encodings.all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// The id of a delivery: its sender's, if it has one that any header can carry; else one of its own.

@@ -63,7 +63,7 @@ pub struct Http {
     /// Address and port to listen on.
     #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
-    /// Largest body; a larger one is answered with 413.
+    /// Largest body, as received and decompressed; a larger one is answered with 413.
     pub max_body: Size,
     /// Open connections; further ones wait in the kernel's queue.
     #[schemars(range(min = 1, max = 1_000_000_000))]

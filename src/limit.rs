@@ -146,6 +146,11 @@ pub struct Charge {
 }
 
 impl Charge {
+    /// An empty one on the same pool.
+    pub fn beside(&self) -> Self {
+        Self { bytes: Held::nothing(&self.bytes.pool), event: None }
+    }
+
     /// Hold so many bytes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.bytes.grow(bytes)

@@ -12,6 +12,9 @@ use crate::message::{self, Outcome, Refusal};
 const ID: HeaderName = HeaderName::from_static("hookbus-id");
 const OUTCOME: HeaderName = HeaderName::from_static("hookbus-outcome");
 
+/// The encodings of a body that are read.
+const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd");
+
 /// The response to a webhook.
 pub(super) fn of(done: Done) -> Response {
     let mut response = match done.result {
@@ -64,6 +67,9 @@ fn refused(refusal: &Refusal) -> Response {
         },
     };
     let mut response = problem(status, &refusal.to_string());
+    if *refusal == Refusal::Encoding {
+        response.headers_mut().insert(header::ACCEPT_ENCODING, ENCODINGS);
+    }
     if retry {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after(refusal));
     }

@@ -1,5 +1,6 @@
 //! The public listener as a sender meets it: statuses, limits, the time limits of connections, start and stop.
 
+mod encodings;
 pub(crate) mod held;
 mod lifetime;
 mod limits;
