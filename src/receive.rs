@@ -5,6 +5,7 @@
 //! connections are in [`connection`].
 
 pub mod connection;
+mod framing;
 mod response;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,8 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::{Method, header};
+use http::request::Parts;
+use http::{Method, Version, header};
 
 use crate::body;
 use crate::bridge::{Bridge, Endpoint};
@@ -66,6 +68,10 @@ async fn webhook(
         refuse_unread(body);
         return response::not_found();
     };
+    if !names_one_host(&head) {
+        refuse_unread(body);
+        return response::bad_host();
+    }
     if head.method != Method::POST {
         refuse_unread(body);
         return response::method_not_allowed();
@@ -78,6 +84,13 @@ async fn webhook(
         refuse_unread(body);
     }
     response::of(done)
+}
+
+/// HTTP/1.1 wants exactly one `Host` (RFC 9112, §3.2); the others at most one.
+fn names_one_host(head: &Parts) -> bool {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    let is_named = hosts.next().is_some() || head.version != Version::HTTP_11;
+    is_named && hosts.next().is_none()
 }
 
 /// Whether a refusal comes before the body was read to its end.

@@ -31,6 +31,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use tower_service::Service;
 use tracing::{debug, warn};
 
+use super::framing::Framing;
 use crate::auth::Peer;
 use crate::tls;
 
@@ -290,6 +291,7 @@ pin_project! {
         seen: usize,
         phase: Phase,
         is_http2: bool,
+        framing: Framing,
     }
 }
 
@@ -303,12 +305,26 @@ impl<S> Watched<S> {
             seen: 0,
             phase: Phase::First,
             is_http2: false,
+            framing: Framing::default(),
         }
     }
 }
 
 impl<S: AsyncRead> AsyncRead for Watched<S> {
     fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = self.as_mut().poll_timed(cx, buffer);
+        self.project().framing.follow(&mut buffer.filled_mut()[before..]);
+        read
+    }
+}
+
+impl<S: AsyncRead> Watched<S> {
+    fn poll_timed(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,

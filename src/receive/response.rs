@@ -90,6 +90,11 @@ pub(super) fn not_found() -> Response {
     problem(StatusCode::NOT_FOUND, "no endpoint has this path")
 }
 
+/// It isn't told, or told twice, whom the request is for.
+pub(super) fn bad_host() -> Response {
+    problem(StatusCode::BAD_REQUEST, "exactly one Host header is needed")
+}
+
 /// Webhooks are posted.
 pub(super) fn method_not_allowed() -> Response {
     let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks are posted");

@@ -4,6 +4,7 @@ mod encodings;
 pub(crate) mod held;
 mod lifetime;
 mod limits;
+mod smuggling;
 mod statuses;
 mod timing;
 pub(crate) mod wire;
