@@ -1,7 +1,9 @@
 //! The public listener as a sender meets it: statuses, limits, the time limits of connections, start and stop.
 
 mod encodings;
+mod flood;
 pub(crate) mod held;
+mod idle;
 mod lifetime;
 mod limits;
 mod smuggling;
