@@ -3,29 +3,23 @@
 //! A question is a NATS core request. It carries its deadline, and is handed to the
 //! connection only while there is one and the deadline lies ahead.
 
+mod stream;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use async_nats::{HeaderMap, Message};
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::stream;
 use tokio::time::Instant;
-use tracing::debug;
 
 use crate::config::Context;
-use crate::inbox::{Failure, Inbox, Replies, Request};
+use crate::inbox::{Failure, Inbox, Request};
 use crate::message::{Answer, Body, Content, Members, Outcome, ToolCall, Webhook, attribute};
 use crate::nats::header::{encoded, insert};
 
 /// How often a question is asked again while nobody is there.
 const AGAIN: Duration = Duration::from_millis(250);
-
-/// How long a streamed answer may pause between two chunks.
-const CHUNK: Duration = Duration::from_secs(5);
-
-/// Marks a reply that is followed by another one.
-const MORE: &str = "Hookbus-More";
 
 /// Longest error text of a worker that is passed on, in characters.
 const LONGEST_ERROR: usize = 500;
@@ -64,20 +58,12 @@ impl Ask<'_> {
         reply(message)
     }
 
-    /// Ask for a reply that may come in parts.
-    pub async fn stream(self, inbox: Option<&Arc<Inbox>>) -> Result<Body, Failed> {
+    /// Ask for a reply that may come in parts, with at most `pause` between two of them.
+    pub async fn stream(self, inbox: Option<&Arc<Inbox>>, pause: Duration) -> Result<Body, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
         let (first, replies) =
             self.persist(|request, deadline| inbox.stream(request, deadline)).await?;
-        let first = served(first)?;
-        if is_followed(&first) {
-            Ok(parts(first, replies))
-        } else {
-            match first.payload {
-                empty if empty.is_empty() => Err((Outcome::BadReply, None)),
-                whole => Ok(Body::Whole(whole)),
-            }
-        }
+        stream::body(first, replies, inbox, pause).await
     }
 
     /// Ask, and while nobody is there ask again as long as the rule has patience.
@@ -162,43 +148,6 @@ fn served(message: Message) -> Result<Message, Failed> {
             Err((Outcome::WorkerError, text))
         }
     }
-}
-
-fn is_followed(message: &Message) -> bool {
-    let more = message.headers.as_ref().and_then(|headers| headers.get(MORE));
-    more.is_some_and(|more| more.as_str().eq_ignore_ascii_case("true"))
-}
-
-/// The chunks of a streamed answer, as they come. An end that isn't one breaks the response.
-fn parts(first: Message, replies: Replies) -> Body {
-    enum State {
-        Chunk(Message, Replies),
-        Wait(Replies),
-        End,
-    }
-    let chunks = stream::unfold(State::Chunk(first, replies), |state| async {
-        let (message, replies) = match state {
-            State::Chunk(message, replies) => (message, replies),
-            State::Wait(mut replies) => {
-                match replies.next(Instant::now() + CHUNK).await.map(served) {
-                    Ok(Ok(message)) => (message, replies),
-                    Ok(Err(_)) | Err(_) => {
-                        debug!("a streamed answer ended before its end");
-                        // An error ends the connection at once: first let what came go out.
-                        tokio::task::yield_now().await;
-                        return Some((
-                            Err(std::io::Error::other("the worker did not finish")),
-                            State::End,
-                        ));
-                    }
-                }
-            }
-            State::End => return None,
-        };
-        let next = if is_followed(&message) { State::Wait(replies) } else { State::End };
-        Some((Ok(message.payload), next))
-    });
-    Body::Stream(Box::pin(chunks))
 }
 
 /// What a worker gets for a tool call: the call, and the members of the message that its rule hands on.

@@ -2,6 +2,7 @@
 //!
 //! receive → authenticate → classify → route → publish | ask → reply
 
+mod audit;
 mod event;
 mod finish;
 mod questions;

@@ -454,6 +454,19 @@ pub struct Endpoint {
     /// How tool calls are asked, by function.
     #[serde(default, rename = "tool")]
     pub tools: Vec<ToolRule>,
+    /// Where it is told what became of each question.
+    #[serde(default)]
+    pub audit: Option<Audit>,
+}
+
+/// `[endpoint.audit]`: one event for each question, after its answer: who was asked, what came of it, and how long it
+/// took.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Destinations that store these events, at the promises of any event.
+    #[schemars(example = ["nats:{endpoint}.audit.{type}"])]
+    pub to: Vec<String>,
 }
 
 /// The dialects that are spoken.
@@ -658,6 +671,9 @@ pub struct QuestionRule {
     /// When no worker is there: ask again every 250 ms for so long (rolling restarts).
     #[serde(default)]
     pub no_responders_grace: Time,
+    /// How long a streamed answer may pause between two parts; then the response breaks.
+    #[serde(default = "chunk_timeout")]
+    pub chunk_timeout: Time,
     /// Answer when no worker gives one; any value that the sender understands.
     #[serde(default)]
     pub fallback: Option<serde_json::Value>,
@@ -757,6 +773,13 @@ fn one() -> usize {
 
 fn two_minutes() -> Time {
     Time::seconds(120)
+}
+
+/// How long a streamed answer may pause unless a rule says otherwise.
+pub const CHUNK_TIMEOUT: Time = Time::seconds(5);
+
+fn chunk_timeout() -> Time {
+    CHUNK_TIMEOUT
 }
 
 fn five_minutes() -> Time {

@@ -282,6 +282,19 @@ impl Drop for Seat {
     }
 }
 
+/// Bytes of a streamed answer that were not read yet.
+#[derive(Debug)]
+pub struct Unread {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
 /// The further replies to one request.
 pub struct Replies {
     receiver: mpsc::Receiver<Message>,
@@ -291,13 +304,15 @@ pub struct Replies {
 }
 
 impl Replies {
+    /// What of a reply is still to be read, until this is dropped. It is to be called once for each.
+    pub fn unread(&self, bytes: usize) -> Unread {
+        Unread { all: self.unread.clone(), bytes }
+    }
+
     /// The next reply, if it comes before `deadline` and none was lost.
     pub async fn next(&mut self, deadline: Instant) -> Result<Message, Failure> {
         match timeout_at(deadline, self.receiver.recv()).await {
-            Ok(Some(message)) => {
-                self.unread.fetch_sub(message.payload.len(), Ordering::Relaxed);
-                Ok(message)
-            }
+            Ok(Some(message)) => Ok(message),
             Ok(None) => Err(Failure::Lost),
             Err(_) => Err(Failure::Timeout),
         }

@@ -15,6 +15,7 @@ pub struct Routes {
     events: Vec<EventRule>,
     default_event: Arc<Destination>,
     jobs: Arc<Destination>,
+    audit: Vec<Arc<Destination>>,
     questions: Vec<AskRule>,
     default_question: AskRule,
     tools: Vec<AskRule>,
@@ -33,6 +34,8 @@ pub struct AskRule {
     timeout: Option<Duration>,
     /// How long "nobody is there" is not taken for an answer.
     pub grace: Duration,
+    /// How long a streamed answer may pause between two parts.
+    pub chunk_timeout: Duration,
     /// What is answered when no worker does, as JSON.
     pub fallback: Option<Bytes>,
     /// The members of the message that a tool worker gets.
@@ -76,6 +79,7 @@ impl Routes {
                     subject: subject(&rule.subject)?,
                     timeout: rule.timeout.map(config::units::Time::get),
                     grace: rule.no_responders_grace.get(),
+                    chunk_timeout: rule.chunk_timeout.get(),
                     fallback: rule.fallback.as_ref().map(json),
                     context: Context::default(),
                     copy_to: all(&rule.copy_to)?,
@@ -92,6 +96,7 @@ impl Routes {
                     subject: subject(&rule.subject)?,
                     timeout: rule.timeout.map(config::units::Time::get),
                     grace: rule.no_responders_grace.get(),
+                    chunk_timeout: Duration::ZERO,
                     fallback: rule.fallback.as_ref().map(json),
                     context: rule.context.clone(),
                     copy_to: all(&rule.copy_to)?,
@@ -105,6 +110,7 @@ impl Routes {
                 subject: subject(text)?,
                 timeout: None,
                 grace: Duration::ZERO,
+                chunk_timeout: config::CHUNK_TIMEOUT.get(),
                 fallback: None,
                 context: Context::default(),
                 copy_to: Vec::new(),
@@ -119,6 +125,10 @@ impl Routes {
             default_tool: by_default(config::TOOL_SUBJECT)?,
             default_event: find(destinations, default_event)?,
             jobs: find(destinations, job)?,
+            audit: endpoint
+                .audit
+                .as_ref()
+                .map_or_else(|| Ok(Vec::new()), |audit| all(&audit.to))?,
         })
     }
 
@@ -135,12 +145,17 @@ impl Routes {
     pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
         let events = self.events.iter().flat_map(|rule| &rule.to);
         let copies = self.questions.iter().chain(&self.tools).flat_map(|rule| &rule.copy_to);
-        events.chain(copies).chain([&self.default_event, &self.jobs])
+        events.chain(copies).chain(&self.audit).chain([&self.default_event, &self.jobs])
     }
 
     /// Where jobs are stored.
     pub fn job(&self) -> &Arc<Destination> {
         &self.jobs
+    }
+
+    /// Where it is told what became of each question.
+    pub fn audit(&self) -> &[Arc<Destination>] {
+        &self.audit
     }
 
     /// How a question of this type is asked.

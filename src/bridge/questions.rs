@@ -15,8 +15,8 @@ use crate::answers::{self, Got};
 use crate::ask::{self, Ask, Failed, fall_back};
 use crate::limit::{Charge, Permit};
 use crate::message::{
-    About, Answer, Body, Content, Form, Members, Outcome, Payload, Question, Questions, Refusal,
-    Reply, Webhook,
+    About, Answer, Body, Content, Event, Form, Members, Outcome, Payload, Question, Questions,
+    Refusal, Reply, Webhook,
 };
 use crate::publish::{self, Destination};
 use crate::route::AskRule;
@@ -52,11 +52,11 @@ pub(super) async fn ask(
 }
 
 /// One webhook with questions.
-struct Walk {
-    bridge: Arc<Bridge>,
-    endpoint: Arc<Endpoint>,
-    webhook: Webhook,
-    about: About,
+pub(super) struct Walk {
+    pub(super) bridge: Arc<Bridge>,
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) webhook: Webhook,
+    pub(super) about: About,
     /// There was room for it: otherwise nothing is asked.
     has_place: bool,
 }
@@ -91,7 +91,8 @@ impl Walk {
         let asking = prepared
             .into_iter()
             .map(|(place, question, payload)| self.one(place, question, payload, *form));
-        let answers = join_all(asking).await;
+        let (answers, records): (Vec<_>, Vec<_>) = join_all(asking).await.into_iter().unzip();
+        self.audit(all, records);
         let outcome =
             answers.iter().map(|answer| answer.outcome).max().unwrap_or(Outcome::Answered);
         let fell_back = answers.iter().any(|answer| matches!(answer.content, Content::Fallback(_)));
@@ -134,14 +135,14 @@ impl Walk {
         }
     }
 
-    /// Exactly one answer to one question, before its deadline.
+    /// Exactly one answer to one question, before its deadline; and what is to be told of it, if anybody wants to know.
     async fn one(
         &self,
         place: usize,
         question: &Question,
         payload: Result<Bytes, Failed>,
         form: Form,
-    ) -> Answer {
+    ) -> (Answer, Option<Bytes>) {
         let began = Instant::now();
         let (rule, label) = self.rule(question);
         let Got { answered, reused } = match payload {
@@ -165,7 +166,8 @@ impl Walk {
                 began.elapsed(),
             );
         }
-        answer
+        let record = self.record(question, &answer, reused);
+        (answer, record)
     }
 
     /// Ask, unless it is a call that has been asked already.
@@ -295,7 +297,7 @@ impl Walk {
         let asked = match (questions.first(), permit) {
             (Some(question), Some(permit)) => {
                 let ask = self.prepare(question, rule, self.webhook.body.clone());
-                let body = ask.stream(self.bridge.questions.as_ref()).await;
+                let body = ask.stream(self.bridge.questions.as_ref(), rule.chunk_timeout).await;
                 body.map(|body| hold(body, permit)).map_err(|(outcome, _)| outcome)
             }
             _ => Err(Outcome::Overloaded),
@@ -305,6 +307,13 @@ impl Walk {
         self.bridge.metrics.asked(&self.endpoint.name, &label, outcome.as_str(), began.elapsed());
         let fallback = || self.fallback(rule).map(Reply::json).ok_or(Refusal::Unanswered(outcome));
         let fell_back = asked.is_err() && rule.fallback.is_some();
+        if let Some(question) = questions.first() {
+            // What is streamed is not kept.
+            let content = self.fallback(rule).filter(|_| asked.is_err());
+            let content = content.map_or(Content::Nothing, Content::Fallback);
+            let record = self.record(question, &Answer { outcome, content }, false);
+            self.audit(questions, vec![record]);
+        }
         let result = asked.map(Reply::bytes).or_else(|_| fallback());
         Answered { outcome, fell_back, result }
     }
@@ -321,26 +330,35 @@ impl Walk {
                 }
             }
         }
-        if to.is_empty() {
-            return;
+        if !to.is_empty() {
+            self.beside(to, event::whole(&self.endpoint, &self.webhook, &self.about));
         }
+    }
+
+    /// Store an event beside the answer. What can't be stored is counted.
+    pub(super) fn beside(&self, to: Vec<(Arc<Destination>, String)>, event: Event) {
         let begin = || {
             let mut charge = self.endpoint.gate.charge();
-            charge.grow(self.webhook.body.len())?;
+            charge.grow(event.payload.len())?;
             let permit = self.endpoint.gate.event(&mut charge)?;
-            let event = event::whole(&self.endpoint, &self.webhook, &self.about);
-            Ok::<_, Refusal>((publish::begin(to, event)?, permit, charge))
+            Ok::<_, Refusal>((permit, charge))
         };
-        match begin() {
-            Ok((publishing, permit, charge)) => {
+        let begun = begin().inspect_err(|_| {
+            for (destination, _) in &to {
+                self.bridge.metrics.publish_failed(destination.text(), "overloaded");
+            }
+        });
+        // A destination that refuses counts it by itself.
+        let begun = begun.and_then(|held| Ok((publish::begin(to, event)?, held)));
+        match begun {
+            Ok((publishing, held)) => {
                 tokio::spawn(async move {
-                    // What can't be stored is counted and logged by the destination.
                     let _ = publishing.finish().await;
-                    drop((permit, charge));
+                    drop(held);
                 });
             }
             Err(refusal) => {
-                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, error = %refusal, "a question was not copied")
+                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, error = %refusal, "nothing was stored beside an answer")
             }
         }
     }

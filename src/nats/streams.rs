@@ -109,7 +109,13 @@ impl Needs {
             let events = endpoint.events.iter().flat_map(|rule| &rule.to);
             let copies = endpoint.questions.iter().flat_map(|rule| &rule.copy_to);
             let tool_copies = endpoint.tools.iter().flat_map(|rule| &rule.copy_to);
-            let all = events.chain(copies).chain(tool_copies).map(String::as_str).chain(by_default);
+            let audit = endpoint.audit.iter().flat_map(|audit| &audit.to);
+            let all = events
+                .chain(copies)
+                .chain(tool_copies)
+                .chain(audit)
+                .map(String::as_str)
+                .chain(by_default);
             needs.stored.extend(all.filter_map(stored));
             needs.jobs.extend(stored(config.job_destination()));
         }

@@ -1,11 +1,13 @@
 //! What Vapi asks, and what it gets for an answer: every question type with every outcome, through the built binary.
 
+mod audit;
 mod checks;
 mod deadlines;
 mod entries;
 mod jobs;
 mod questions;
 mod several;
+mod streams;
 mod voice;
 mod workers;
 

@@ -32,6 +32,9 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
         questions(checks, endpoint, node);
         tools(checks, endpoint, node);
         answer_window(checks, endpoint, node);
+        if let Some(audit) = &endpoint.audit {
+            destinations(checks, node.get("audit").get("to"), &audit.to, true);
+        }
         if endpoint.rate_burst.is_some() && endpoint.rate_limit.is_none() {
             checks.warning(
                 node.get("rate_burst"),
@@ -151,6 +154,7 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
         let default = defaults.map(vapi::default_timeout).max().unwrap_or(Time::seconds(18));
         timeouts(checks, node, rule.timeout, default, rule.no_responders_grace);
         destinations(checks, node.get("copy_to"), &rule.copy_to, false);
+        checks.not_zero(node, "chunk_timeout", rule.chunk_timeout);
     }
     for (kind, limit) in SENDER_LIMITS {
         let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
