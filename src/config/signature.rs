@@ -44,6 +44,8 @@ pub fn pieces(format: &str) -> Result<Vec<Piece>, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -59,5 +61,34 @@ mod tests {
         );
         assert_eq!(pieces("{Body}"), Err("{Body}".to_owned()));
         assert_eq!(pieces("a{body"), Err("{body".to_owned()));
+    }
+
+    fn written(piece: &Piece) -> &str {
+        match piece {
+            Piece::Text(text) => text,
+            Piece::Body => "{body}",
+            Piece::Timestamp => "{timestamp}",
+            Piece::Method => "{method}",
+            Piece::Url => "{url}",
+            Piece::MessageId => "{svix-id}",
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_are_the_format(
+            format in "([a-z.}: ]|\\{body\\}|\\{url\\}|\\{svix-id\\}|\\{method\\}|\\{timestamp\\}|\\{){0,8}|.*",
+        ) {
+            match pieces(&format) {
+                Ok(pieces) => {
+                    let all: String = pieces.iter().map(written).collect();
+                    prop_assert_eq!(all, format);
+                }
+                Err(unknown) => {
+                    let is_placeholder = unknown.starts_with('{') && format.contains(&unknown);
+                    prop_assert!(is_placeholder, "{}", unknown);
+                }
+            }
+        }
     }
 }

@@ -183,6 +183,8 @@ written_as_text!(Rate, "rate", "100/s");
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -241,6 +243,30 @@ mod tests {
             ["", "5", "5/", "/s", "-1/s", "0/s", "5/d", "1.5/s", "2000000/s", "99999999999/s"]
         {
             assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_can_be_written(nanoseconds in 0..=LONGEST.as_nanos() as u64, bytes: usize) {
+            let time = Time(Duration::from_nanos(nanoseconds));
+            prop_assert_eq!(time.to_string().parse(), Ok(time));
+            prop_assert_eq!(Size(bytes).to_string().parse(), Ok(Size(bytes)));
+        }
+
+        #[test]
+        fn whole_units_are_shown_in_the_largest(number in 1..1_000_u64, unit in "[KMG]") {
+            let shift = match &*unit { "K" => 10, "M" => 20, _ => 30 };
+            let size: Size = format!("{number} {unit}iB").parse().unwrap();
+            prop_assert_eq!(size.get(), (number as usize) << shift);
+        }
+
+        #[test]
+        fn any_text_is_a_unit_or_an_error(text in "-?[0-9. ]{0,24}[a-zA-Z]{0,4}|.*") {
+            if let Ok(time) = text.parse::<Time>() {
+                prop_assert!(time.get() <= LONGEST);
+            }
+            let _ = (text.parse::<Size>(), text.parse::<Rate>());
         }
     }
 }

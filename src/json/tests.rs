@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets an error should fail")]
 
+use proptest::prelude::*;
 use serde::de::IgnoredAny;
 
 use super::*;
@@ -411,4 +412,70 @@ fn compact_keeps_numbers_and_strings() {
     );
     assert_eq!(compact(" \" \" "), "\" \"");
     assert_eq!(compact(""), "");
+}
+
+/// Documents that are nearly JSON: its pieces, in any order.
+fn pieces() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(","),
+        Just(":"),
+        Just(" "),
+        Just("\n"),
+        Just("\""),
+        Just("\\"),
+        Just("\\u"),
+        Just("d83d"),
+        Just("\"a\""),
+        Just("0"),
+        Just("-"),
+        Just("."),
+        Just("12"),
+        Just("e5"),
+        Just("true"),
+        Just("null"),
+        Just("\u{e9}"),
+        Just("\0"),
+    ];
+    proptest::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+fn tree() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        any::<String>().prop_map(Into::into),
+    ];
+    leaf.prop_recursive(6, 64, 8, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..8).prop_map(Into::into),
+            proptest::collection::hash_map(any::<String>(), inner, 0..8)
+                .prop_map(|members| members.into_iter().collect::<serde_json::Map<_, _>>().into()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_as_serde_reads_them(input in any::<Vec<u8>>()) {
+        agree(&input);
+    }
+
+    #[test]
+    fn near_misses_are_read_as_serde_reads_them(input in pieces()) {
+        agree(input.as_bytes());
+    }
+
+    #[test]
+    fn any_tree_is_read_as_serde_wrote_it(tree in tree()) {
+        let written = serde_json::to_string_pretty(&tree).unwrap();
+        agree(written.as_bytes());
+        prop_assert!(accepted(written.as_bytes()));
+        prop_assert_eq!(compact(&written), serde_json::to_string(&tree).unwrap());
+    }
 }

@@ -176,6 +176,9 @@ fn text(bytes: &mut Bytes) -> Option<Arc<str>> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn bytes(stored: &impl Stored) -> Bytes {
@@ -234,6 +237,62 @@ mod tests {
         let whole = bytes(&full());
         for length in 0..head {
             assert!(Record::read(whole.slice(..length)).is_none(), "{length}");
+        }
+    }
+
+    fn text() -> impl Strategy<Value = Arc<str>> {
+        any::<String>().prop_map(Into::into)
+    }
+
+    fn record() -> impl Strategy<Value = Record> {
+        let names = (text(), text(), text(), text(), text());
+        let optional =
+            (option::of(text()), option::of(text()), option::of(text()), option::of(text()));
+        let time = (0..=u64::from(u32::MAX), 0..1_000_000_000_u32);
+        (names, optional, time, any::<Vec<u8>>(), any::<bool>()).prop_map(
+            |(names, (key, subject, parent, state), (seconds, nanoseconds), payload, dedupe)| {
+                let (name, id, endpoint, kind, content_type) = names;
+                let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
+                let (payload, trace) = (payload.into(), Trace { parent, state });
+                Record {
+                    name,
+                    event: Event {
+                        id,
+                        endpoint,
+                        kind,
+                        key,
+                        subject,
+                        time,
+                        content_type,
+                        payload,
+                        trace,
+                        dedupe,
+                    },
+                }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_is_read_as_it_was_written(record in record(), detail in text()) {
+            let read = Record::read(bytes(&record)).unwrap();
+            prop_assert_eq!(format!("{:?}", read), format!("{:?}", record));
+            let (destination, reason) = (record.name.clone(), record.event.id.clone());
+            let parked = Parked { destination, reason, detail, record };
+            let read = Parked::read(bytes(&parked)).unwrap();
+            prop_assert_eq!(format!("{:?}", read), format!("{:?}", parked));
+        }
+
+        #[test]
+        fn any_bytes_are_a_record_or_none(mut input in any::<Vec<u8>>(), kind in 0..4_u8) {
+            input.insert(0, kind);
+            let input = Bytes::from(input);
+            if let Some(record) = Record::read(input.clone()) {
+                // Flags that mean nothing are not written again.
+                prop_assert_eq!(&bytes(&record)[2..], &input[2..]);
+            }
+            Parked::read(input);
         }
     }
 }

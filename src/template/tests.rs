@@ -1,5 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn vars<'a>(kind: &'a str, value: &'a str) -> Vars<'a> {
@@ -218,4 +220,48 @@ fn mistakes_are_found() {
     assert_eq!(Template::topic("a/b").unwrap_err().message, "`/` can't stand in a topic's name");
     assert!(Template::topic("..").is_err());
     assert!(Template::topic(&"a".repeat(250)).is_err());
+}
+
+/// Texts of what has a meaning in a subject, so that two of them come near to each other often.
+fn value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a%.\u{e9} *>-]{0,6}",
+        "[a.]{120,135}",
+        "[a.%]{90,140}(%-)?[0-9a-f]{0,32}",
+        any::<String>(),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_values_make_a_legal_subject(kind in value(), other in value(), text in ".*") {
+        let vars = vars(&kind, &other);
+        let all = "{endpoint}.{type}.{key}-{function}.b";
+        for template in [Template::subject(all), Template::subject(&text)].into_iter().flatten() {
+            let subject = template.render_subject(&vars);
+            prop_assert!(subject.len() <= SUBJECT_LIMIT);
+            prop_assert!(subject.split('.').all(|token| !token.is_empty()), "{}", subject);
+            prop_assert!(subject.bytes().all(|b| b.is_ascii_graphic() && !b"*>".contains(&b)));
+            prop_assert!(covers(&template.pattern("vapi"), &subject), "{}", subject);
+        }
+    }
+
+    #[test]
+    fn distinct_values_stay_distinct(one in value(), other in value()) {
+        for template in ["a.{type}", "a.{type}.b", "a.{key}", "a.{function}"] {
+            let subjects = [&one, &other].map(|value| subject(template, value, value));
+            prop_assert_eq!(one == other, subjects[0] == subjects[1], "{:?}", subjects);
+            prop_assert!(subjects[0].len() <= VALUE_LIMIT + "a..b".len());
+        }
+    }
+
+    #[test]
+    fn any_values_make_a_legal_topic(kind in value(), other in value(), text in ".*") {
+        let all = ["{endpoint}.{type}", "{endpoint}{key}{function}", &text];
+        for template in all.into_iter().flat_map(Template::topic) {
+            let topic = template.render_topic(&vars(&kind, &other));
+            prop_assert!((1..=TOPIC_LIMIT).contains(&topic.len()), "{}", topic);
+            prop_assert!(topic.chars().all(stays_in_topic) && topic != "." && topic != "..");
+        }
+    }
 }
