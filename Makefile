@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check bench tools
+.PHONY: help run test faults check audit bench tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -23,10 +23,10 @@ faults: ## Break brokers, network, disk and the bridge itself under load, for a 
 	deploy/tools/kafka.sh
 	cargo test --locked --release --test faults -- --long $(ARGS)
 
-# cargo-deny's advisories are not checked here: they are fetched from a repository that not every build machine reaches.
+# What may be known of dependencies since yesterday is no part of it, but of `audit`.
 check: ## Format, lints, documentation, dependencies, spelling, scripts
 	deploy/tools/python.sh
-	deploy/tools/cargo-deny.sh
+	deploy/tools/cargo.sh cargo-deny
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
@@ -34,6 +34,10 @@ check: ## Format, lints, documentation, dependencies, spelling, scripts
 	.tools/python/bin/typos
 	.tools/python/bin/taplo fmt --check
 	.tools/python/bin/shellcheck .ci/run deploy/tools/*.sh
+
+# Not part of `check`: the list of vulnerabilities is fetched from a repository that not every build machine reaches.
+audit: ## Look for known vulnerabilities in dependencies, and list all of them in target/hookbus.cdx.json (CycloneDX)
+	deploy/tools/audit.sh $(ARGS)
 
 bench: ## Measure the bridge beside a bare HTTP server
 	deploy/tools/nats-server.sh
