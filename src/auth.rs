@@ -16,7 +16,8 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use self::hmac::{Hmac, Signed};
+pub use self::hmac::Hmac;
+use self::hmac::Signed;
 use self::jwt::Jwt;
 use self::network::Networks;
 pub use self::replay::{Delivered, Deliveries};

@@ -5,10 +5,11 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use data_encoding::{BASE64, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64, HEXLOWER, HEXLOWER_PERMISSIVE};
 use http::request::Parts;
-use http::{HeaderName, header};
-use ring::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512, Key};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use ring::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA512, Key, Tag};
+use uuid::Uuid;
 
 use super::secret::same;
 use super::{Cause, Delivery, only};
@@ -23,7 +24,7 @@ const ID: usize = 256;
 
 /// What an endpoint's signatures must be like.
 #[derive(Debug)]
-pub(super) struct Hmac {
+pub struct Hmac {
     keys: Vec<Key>,
     signature: Option<HeaderName>,
     prefix: String,
@@ -31,6 +32,8 @@ pub(super) struct Hmac {
     timestamp: Option<HeaderName>,
     tolerance: Duration,
     message_id: Option<HeaderName>,
+    /// Its sender has message ids, signed or not.
+    is_identified: bool,
     replay: Replay,
     format: Vec<Piece>,
     /// The URL that the sender was told, where it is signed and known.
@@ -46,7 +49,8 @@ pub(super) struct Signed<'a> {
 }
 
 impl Hmac {
-    pub(super) fn new(settings: &config::Hmac, url: Option<&str>) -> Self {
+    /// As configured; `url` is the one that the sender was told.
+    pub fn new(settings: &config::Hmac, url: Option<&str>) -> Self {
         let algorithm = match settings.algorithm {
             HmacAlgorithm::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             HmacAlgorithm::Sha256 => HMAC_SHA256,
@@ -70,6 +74,7 @@ impl Hmac {
                 .filter(|_| settings.include_timestamp),
             tolerance: settings.tolerance.get(),
             message_id: message_id.parse().ok(),
+            is_identified: settings.message_id_header.is_some(),
             replay: settings.replay,
             format: pieces(settings.format()).unwrap_or_default(),
             url: url.map(str::to_owned),
@@ -101,6 +106,48 @@ impl Hmac {
             _ => "",
         };
         Ok(Signed { hmac: self, signature, timestamp, message_id })
+    }
+
+    /// The headers that a sender of these bytes adds now, by the first of the secrets; nothing without one.
+    pub fn sign(&self, method: &Method, url: &str, body: &[u8]) -> Option<HeaderMap> {
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let timestamp =
+            if self.timestamp.is_some() { timestamp.as_secs().to_string() } else { String::new() };
+        let id = Uuid::now_v7().to_string();
+        let tag = self.tag(self.keys.first()?, |piece| match piece {
+            Piece::Text(text) => text.as_bytes(),
+            Piece::Body => body,
+            Piece::Timestamp => timestamp.as_bytes(),
+            Piece::Method => method.as_str().as_bytes(),
+            Piece::Url => self.url.as_deref().unwrap_or(url).as_bytes(),
+            Piece::MessageId => id.as_bytes(),
+        });
+        let signature = match self.encoding {
+            SignatureEncoding::Hex => HEXLOWER.encode(tag.as_ref()),
+            SignatureEncoding::Base64 => BASE64.encode(tag.as_ref()),
+        };
+        let is_identified = self.is_identified || self.format.contains(&Piece::MessageId);
+        let message_id = self.message_id.as_ref().filter(|_| is_identified);
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            (self.signature.as_ref(), format!("{}{signature}", self.prefix)),
+            (self.timestamp.as_ref(), timestamp),
+            (message_id, id),
+        ] {
+            if let Some(name) = name {
+                headers.insert(name, HeaderValue::from_str(&value).ok()?);
+            }
+        }
+        Some(headers)
+    }
+
+    /// The signature by one secret of what the pieces of the format stand for.
+    fn tag<'a>(&'a self, key: &Key, bytes: impl Fn(&'a Piece) -> &'a [u8]) -> Tag {
+        let mut context = Context::with_key(key);
+        for piece in &self.format {
+            context.update(bytes(piece));
+        }
+        context.sign()
     }
 
     fn check_time(&self, text: &str, now: SystemTime) -> Result<(), Cause> {
@@ -139,18 +186,15 @@ impl<'a> Signed<'a> {
         let mut is_known = false;
         for url in hmac.urls(head) {
             for key in &hmac.keys {
-                let mut context = Context::with_key(key);
-                for piece in &hmac.format {
-                    context.update(match piece {
-                        Piece::Text(text) => text.as_bytes(),
-                        Piece::Body => body,
-                        Piece::Timestamp => self.timestamp.as_bytes(),
-                        Piece::Method => head.method.as_str().as_bytes(),
-                        Piece::Url => url.as_bytes(),
-                        Piece::MessageId => self.message_id.as_bytes(),
-                    });
-                }
-                is_known |= same(context.sign().as_ref(), &self.signature);
+                let tag = hmac.tag(key, |piece| match piece {
+                    Piece::Text(text) => text.as_bytes(),
+                    Piece::Body => body,
+                    Piece::Timestamp => self.timestamp.as_bytes(),
+                    Piece::Method => head.method.as_str().as_bytes(),
+                    Piece::Url => url.as_bytes(),
+                    Piece::MessageId => self.message_id.as_bytes(),
+                });
+                is_known |= same(tag.as_ref(), &self.signature);
             }
         }
         if !is_known {

@@ -153,3 +153,73 @@ async fn it_has_a_sample_of_every_type() {
         assert!(is_large || named.contains(&name), "{name} is not in {}", output.stdout);
     }
 }
+
+/// Paths, and what they demand; each is a kind of its own.
+const DEMANDS: [(&str, &str); 5] = [
+    ("open", "kind = \"none\""),
+    (
+        "bearer",
+        "kind = \"secret\"\nheader = \"authorization\"\nprefix = \"Bearer \"\nsecrets = [\"s1\", \"s2\"]",
+    ),
+    ("basic", "kind = \"basic\"\nuser = \"vapi\"\npasswords = [\"p1\", \"p2\"]"),
+    ("hmac", "kind = \"hmac\"\nsecrets = [\"${HMAC_SECRET}\"]"),
+    (
+        "knobs",
+        "kind = \"hmac\"\nsecrets = [\"c2VjcmV0\"]\nsecret_is_base64 = true\nalgorithm = \"sha512\"\nsignature_prefix = \"v1=\"\nsignature_encoding = \"base64\"\nsignature_header = \"x-sign\"\ntimestamp_header = \"x-time\"\nmessage_id_header = \"x-id\"\npayload_format = \"{method} {url} {timestamp}.{svix-id}.{body}\"\nreplay = \"refuse\"",
+    ),
+];
+
+#[tokio::test]
+async fn it_authenticates_as_a_configuration_demands() {
+    let Some(nats) = nats::shared().await else {
+        return;
+    };
+    nats.create_stream("send-config", &["send-config.>"]).await;
+    let mut text = String::new();
+    for (name, auth) in DEMANDS {
+        text += &format!(
+            "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\n{auth}\n[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"nats:send-config.{name}\"]\n"
+        );
+    }
+    let setup = Bridge::config(&text).nats(nats).environment("HMAC_SECRET", "from elsewhere");
+    let bridge = setup.start_ready().await;
+    let file = bridge.folder().join("hookbus.toml");
+    let send = async |path: &str, arguments: &[&str]| {
+        let mut command = program();
+        command.env("HMAC_SECRET", "from elsewhere").args(["send", "status-update", "--to"]);
+        command.arg(bridge.url(path)).args(arguments);
+        output(command.into(), b"").await
+    };
+
+    let config = ["--config", file.to_str().unwrap()];
+    for (name, _) in DEMANDS {
+        let path = format!("/{name}");
+        let plain = send(&path, &[]).await;
+        let is_open = name == "open";
+        assert_eq!(plain.code, Some(if is_open { 0 } else { 1 }), "{name}: {}", plain.stderr);
+        assert_eq!(plain.stderr.contains("--config FILE"), !is_open, "{name}: {}", plain.stderr);
+        let signed = send(&path, &config).await;
+        assert_eq!(signed.code, Some(0), "{name}: {}", signed.stderr);
+        // Each with a signature of its own.
+        let many = ["--count", "20", "--set", "message.call.id=call-{n}"];
+        let many = send(&path, &[&config[..], &many].concat()).await;
+        assert_eq!(many.code, Some(0), "{name}: {} {}", many.stdout, many.stderr);
+    }
+    // What is said on the command line wins.
+    let other = send("/hmac", &[&config[..], &["--header", "x-signature: 00"]].concat()).await;
+    assert!(other.code == Some(1) && other.stderr.contains("401"), "{}", other.stderr);
+
+    let nowhere = send("/elsewhere", &config).await;
+    assert_eq!(nowhere.code, Some(2), "{}", nowhere.stderr);
+    assert!(
+        nowhere.stderr.contains("hint: ") && nowhere.stderr.contains("/hmac"),
+        "{}",
+        nowhere.stderr
+    );
+    let file = bridge.folder().join("token.toml");
+    let text = "[nats]\nservers = [\"127.0.0.1:4222\"]\n[[endpoint]]\nname = \"token\"\npath = \"/token\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"jwt\"\nissuer = \"i\"\naudience = \"a\"\njwks = \"https://127.0.0.1/keys\"\nalgorithms = [\"RS256\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let token = send("/token", &["--config", file.to_str().unwrap()]).await;
+    assert_eq!(token.code, Some(2), "{}", token.stderr);
+    assert!(token.stderr.contains("--header 'Authorization: Bearer TOKEN'"), "{}", token.stderr);
+}

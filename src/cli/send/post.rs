@@ -1,0 +1,142 @@
+//! One request and its answer.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{StatusCode, Version};
+use reqwest::{Client, Url, redirect};
+
+use super::Arguments;
+use super::sign::Credential;
+use crate::cli::Failure;
+use crate::config::units::Time;
+
+/// Everything about a request but its body.
+pub(super) struct Post {
+    client: Client,
+    to: Url,
+    credential: Credential,
+    /// Those of every request; they win over the credential's.
+    headers: HeaderMap,
+    timeout: Time,
+    pub(super) count: u64,
+    pub(super) concurrency: u64,
+}
+
+/// What came back.
+pub(super) struct Answer {
+    pub(super) version: Version,
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    pub(super) body: Bytes,
+    pub(super) latency: Duration,
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<String> {
+        let value = self.headers.get(name)?;
+        Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+}
+
+impl Post {
+    pub(super) fn new(arguments: Arguments) -> Result<Self, Failure> {
+        let credential = Credential::find(&arguments)?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, _) in &arguments.headers {
+            headers.remove(name);
+        }
+        for (name, value) in arguments.headers {
+            headers.append(name, value);
+        }
+        Ok(Self {
+            client: client(&arguments.to, arguments.timeout).map_err(|error| {
+                Failure::failed(format_args!("can't set up HTTP: {}", root_cause(&error)))
+            })?,
+            to: arguments.to,
+            credential,
+            headers,
+            timeout: arguments.timeout,
+            count: arguments.count,
+            concurrency: arguments.concurrency,
+        })
+    }
+
+    pub(super) async fn send(&self, body: Bytes) -> Result<Answer, reqwest::Error> {
+        let started = Instant::now();
+        let mut headers = self.credential.headers(&self.to, &body);
+        for name in self.headers.keys() {
+            headers.remove(name);
+        }
+        headers.extend(self.headers.clone());
+        let request = self.client.post(self.to.clone()).headers(headers);
+        let response = request.body(body).send().await?;
+        let (version, status, headers) =
+            (response.version(), response.status(), response.headers().clone());
+        let body = response.bytes().await?;
+        Ok(Answer { version, status, headers, body, latency: started.elapsed() })
+    }
+
+    /// Why there was no answer, without the parts of the address that may be secret.
+    pub(super) fn reason(&self, error: &reqwest::Error) -> String {
+        let place = self.to.host_str().unwrap_or_default();
+        let port = self.to.port_or_known_default().unwrap_or_default();
+        if error.is_timeout() {
+            format!("no answer from {place}:{port} within {}", self.timeout)
+        } else if error.is_connect() {
+            format!("can't connect to {place}:{port}: {}", root_cause(error))
+        } else {
+            format!("no answer from {place}:{port}: {}", root_cause(error))
+        }
+    }
+}
+
+fn client(to: &Url, timeout: Time) -> Result<Client, reqwest::Error> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
+        .redirect(redirect::Policy::none())
+        .timeout(timeout.get())
+        .tcp_nodelay(true);
+    if is_loopback(to) {
+        builder = builder.no_proxy();
+    }
+    if to.scheme() == "http" {
+        // Without it the system's certificates are loaded, which takes time and fails where there are none.
+        builder = builder.tls_certs_only([]);
+    }
+    builder.build()
+}
+
+pub(in crate::cli) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || address.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+pub(in crate::cli) fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_is_not_asked_for_this_machine() {
+        for (url, local) in [
+            ("http://127.0.0.1:8080/", true),
+            ("http://[::1]:8080/", true),
+            ("http://localhost/", true),
+            ("http://example.com/", false),
+        ] {
+            assert_eq!(is_loopback(&Url::parse(url).unwrap()), local, "{url}");
+        }
+    }
+}
