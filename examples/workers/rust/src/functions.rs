@@ -63,7 +63,8 @@ fn echo(arguments: &Value) -> Result<Value> {
     fn once() -> usize {
         1
     }
-    let sentence = "text must be a text that is not empty, and repeat a whole number from 1 to 1000";
+    let sentence =
+        "text must be a text that is not empty, and repeat a whole number from 1 to 1000";
     let Of { text, repeat } = read(arguments, sentence)?;
     check(!text.is_empty() && (1..=1000).contains(&repeat), sentence)?;
     check(text.len() * repeat <= 1_000_000, "the answer would be longer than 1,000,000 bytes")?;

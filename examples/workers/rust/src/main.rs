@@ -14,7 +14,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Calls of one function; more of them wait their turn, and a slow function holds up no other.
@@ -51,25 +50,100 @@ async fn main() -> Result<()> {
     let service = client.service_builder().start("rust-worker", "1.0.0").await;
     let service = service.map_err(|error| anyhow::anyhow!(error))?;
     let group = service.group(format!("{endpoint}.tool"));
-    let (running, ending) = (TaskTracker::new(), CancellationToken::new());
+    let running = TaskTracker::new();
     for name in functions::NAMES {
-        let mut questions = group.endpoint(name).await.map_err(|error| anyhow::anyhow!(error))?;
-        let (turns, tasks, ending) =
-            (Arc::new(Semaphore::new(AT_ONCE)), running.clone(), ending.clone());
+        let endpoint = group.endpoint_builder().name(name).add(name);
+        let mut questions = endpoint.await.map_err(|error| anyhow::anyhow!(error))?;
+        let (turns, tasks) = (Arc::new(Semaphore::new(AT_ONCE)), running.clone());
         running.spawn(async move {
-            loop {
-                let question = tokio::select! {
-                    biased;
-                    question = questions.next() => question,
-                    () = ending.cancelled() => break,
-                };
-                let Some(question) = question else { break };
+            while let Some(question) = questions.next().await {
                 tasks.spawn(answer(name, question, turns.clone()));
             }
         });
     }
     client.flush().await?;
     println!("ready");
+
     stop.await;
+    // No new questions: the streams end after those that have arrived.
+    service.stop().await.map_err(|error| anyhow::anyhow!(error))?;
+    running.close();
+    running.wait().await;
+    client.flush().await?;
     Ok(())
+}
+
+async fn answer(name: &'static str, question: Request, turns: Arc<Semaphore>) {
+    let began = Instant::now();
+    let headers = question.message.headers.as_ref();
+    let deadline = began + time_left(headers);
+    let work = async {
+        let _turn = turns.acquire().await;
+        reply(name, &question).await
+    };
+    // Whoever is late says nothing: nobody listens any more.
+    let outcome = if deadline <= began {
+        "expired".to_owned()
+    } else {
+        let late = |_| "given up at the deadline".to_owned();
+        tokio::time::timeout_at(deadline, work).await.unwrap_or_else(late)
+    };
+    let (trace, span) = traced(headers);
+    let line = json!({
+        "function": name, "id": header(headers, "Hookbus-Id"), "outcome": outcome,
+        "milliseconds": u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "trace": trace, "span": span,
+    });
+    eprintln!("{line}");
+}
+
+/// Answers, and says what became of it.
+async fn reply(name: &str, question: &Request) -> String {
+    let answer = match serde_json::from_slice::<Value>(&question.message.payload) {
+        Ok(call) if call["arguments"].is_object() => {
+            functions::answer(name, &call["arguments"]).await
+        }
+        _ => Err(Refused(400, "the arguments must be an object").into()),
+    };
+    let (outcome, response) = match answer {
+        Ok(Value::String(text)) => ("answered".to_owned(), Ok(text.into())),
+        Ok(other) => ("answered".to_owned(), Ok(other.to_string().into())),
+        Err(reason) => {
+            let (said, refused) = match reason.downcast::<Refused>() {
+                Ok(refused) => (format!("refused: {refused}"), refused),
+                Err(failed) => (format!("failed: {failed:#}"), Refused(500, "the function failed")),
+            };
+            (said, Err(error::Error { status: refused.1.to_owned(), code: refused.0 }))
+        }
+    };
+    match question.respond(response).await {
+        Ok(()) => outcome,
+        Err(error) => format!("not sent: {error}"),
+    }
+}
+
+/// Until the caller gives up: by the clock, or by the span that is given along where that is shorter.
+fn time_left(headers: Option<&HeaderMap>) -> Duration {
+    let number = |name| header(headers, name).and_then(|value| value.parse().ok());
+    let span = number("Hookbus-Timeout-Ms").map_or(PATIENCE, Duration::from_millis);
+    let deadline = number("Hookbus-Deadline").map(|at| UNIX_EPOCH + Duration::from_millis(at));
+    let by_clock = deadline.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
+    by_clock.map_or(span, |left| left.min(span))
+}
+
+/// Our own span in the caller's trace. With OpenTelemetry, hand the headers to its propagator instead.
+fn traced(headers: Option<&HeaderMap>) -> (String, String) {
+    let parent = header(headers, "traceparent").unwrap_or_default();
+    let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let trace = match parent.split('-').collect::<Vec<_>>()[..] {
+        ["00", trace, parent, _] if trace.len() == 32 && parent.len() == 16 && is_hex(trace) => {
+            trace.to_owned()
+        }
+        _ => format!("{:032x}", rand::random::<u128>()),
+    };
+    (trace, format!("{:016x}", rand::random::<u64>()))
+}
+
+fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
+    Some(headers?.get(name)?.as_str())
 }
