@@ -14,7 +14,7 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 # What can't be had here skips its tests, unless CI=true. The documentation's examples come first, so that the tests'
 # closing lines are the last ones.
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
-	for tool in nats-server kafka python; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
+	for tool in nats-server kafka python examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --doc
 	cargo test --locked --lib --bins --tests
 

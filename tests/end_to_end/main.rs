@@ -14,6 +14,7 @@ mod cli;
 mod connect;
 mod docs;
 mod events;
+mod examples;
 mod fixtures;
 mod http;
 mod kafka;
