@@ -16,7 +16,7 @@ build() {
     if [[ -f requirements.txt ]]; then
         needs python3 "install Python 3.10 or newer" && ./run --build
     elif [[ -f go.mod ]]; then
-        needs go "install Go, see https://go.dev/dl" && go build -mod=readonly -o worker .
+        needs go "install Go, see https://go.dev/dl" && go build -mod=readonly .
     elif [[ -f package.json ]]; then
         needs npm "install Node.js 20 or newer" && node_modules && npx --no-install tsc
     elif [[ -f pom.xml ]]; then

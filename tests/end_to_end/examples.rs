@@ -1,6 +1,7 @@
 //! The examples that users copy, as `deploy/tools/examples.sh` built them: workers and consumers made with clients
 //! that know nothing of our code.
 
+mod consumers;
 mod workers;
 
 use crate::support::process::Process;

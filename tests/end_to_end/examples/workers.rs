@@ -122,7 +122,7 @@ async fn answers_what_is_right(bridge: &Bridge) {
     assert_eq!(result(bridge, "add", json!({"a": 2, "b": 3})).await, "5");
     assert_eq!(result(bridge, "add", json!({"a": 0.5, "b": -0.25})).await, "0.25");
 
-    let text = "Grüße 👋🏽 日本 \\ \"é\" \u{2003}ende";
+    let text = "Grüße 👋🏽 日本 \\ \"é\" \u{2003}fin";
     assert_eq!(result(bridge, "echo", json!({"text": text})).await, text);
     // Vapi takes a single line.
     assert_eq!(result(bridge, "echo", json!({"text": "one\r\ntwo"})).await, "one two");
