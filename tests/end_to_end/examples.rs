@@ -2,6 +2,8 @@
 //! that know nothing of our code.
 
 mod consumers;
+mod jobs;
+mod voice;
 mod workers;
 
 use crate::support::process::Process;
