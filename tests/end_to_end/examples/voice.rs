@@ -2,6 +2,7 @@
 
 use super::{Example, PATIENCE};
 use crate::support::{Bridge, Nats, sample};
+use async_nats::{HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -53,8 +54,8 @@ async fn spoken(nats: &Nats, asked: Bytes) -> Bytes {
     let inbox = client.new_inbox();
     let mut parts = client.subscribe(inbox.clone()).await.unwrap();
     let deadline = SystemTime::now().duration_since(UNIX_EPOCH).unwrap() + Duration::from_secs(20);
-    let mut headers = async_nats::HeaderMap::new();
-    headers.append("Hookbus-Deadline", deadline.as_millis().to_string().as_str());
+    let deadline = HeaderValue::from(deadline.as_millis() as u64);
+    let headers = HeaderMap::from_iter([("Hookbus-Deadline".parse().unwrap(), deadline)]);
     client
         .publish_with_reply_and_headers("voice.ask.voice-request", inbox, headers, asked)
         .await
