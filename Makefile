@@ -33,7 +33,7 @@ check: ## Format, lints, documentation, dependencies, spelling, scripts
 	.tools/bin/cargo-deny --locked check licenses bans sources
 	.tools/python/bin/typos
 	.tools/python/bin/taplo fmt --check
-	.tools/python/bin/shellcheck .ci/run deploy/tools/*.sh
+	.tools/python/bin/shellcheck .ci/run deploy/tools/*.sh examples/*/*/run examples/workers/shell/worker.sh
 
 # Not part of `check`: the list of vulnerabilities is fetched from a repository that not every build machine reaches.
 audit: ## Look for known vulnerabilities in dependencies, and list all of them in target/hookbus.cdx.json (CycloneDX)

@@ -113,6 +113,7 @@ pub async fn run(
     };
     let http = listen(config.http.listen, "http.listen")?;
     let admin = listen(config.admin.listen, "admin.listen")?;
+    make_room(config.http.max_connections);
     let addresses = Addresses { http: http.local_addr()?, admin: admin.local_addr()? };
 
     let mut background = JoinSet::new();
@@ -194,6 +195,23 @@ pub async fn run(
     }
     background.shutdown().await;
     Ok(())
+}
+
+/// Open files beside the connections: brokers, the spool, the log.
+const FILES: u64 = 256;
+
+/// Raise the number of files that this process may have open as far as it is allowed, and say if that is too few.
+fn make_room(connections: usize) {
+    let needed = (connections as u64).saturating_add(FILES);
+    // Where it can't be asked or raised it stays what it was.
+    let limit = rlimit::increase_nofile_limit(needed).unwrap_or(u64::MAX);
+    if limit < connections as u64 {
+        warn!(
+            limit,
+            connections,
+            "fewer files may be open than `http.max_connections` needs; raise the hard limit (`ulimit -Hn`, LimitNOFILE)"
+        );
+    }
 }
 
 /// How long the end may take.

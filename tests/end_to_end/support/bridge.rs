@@ -272,6 +272,14 @@ impl Bridge {
         lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
     }
 
+    /// Waits until the log holds this text: it is read from a pipe, a moment after it was written.
+    pub(crate) async fn logs(&self, text: &str) {
+        eventually(&format!("`{text}` in the log"), Duration::from_secs(10), async || {
+            self.log().contains(text).then_some(())
+        })
+        .await;
+    }
+
     /// Everything it has written to standard error.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.text.lock().unwrap()).into_owned()
