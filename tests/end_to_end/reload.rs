@@ -154,7 +154,7 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
     for (text, said) in [
         ("[http".to_owned(), vec!["hookbus.toml:"]),
         (
-            changed.clone() + "[http]\nmax_evnts = 5\nlisten = \"{http}\"\n",
+            changed.clone() + "[http]\nmax_event = 5\nlisten = \"{http}\"\n",
             vec!["did you mean `max_events`?"],
         ),
         (
