@@ -136,8 +136,10 @@ impl Spool {
             };
             match log.read_text() {
                 Ok(text) if directory_name(&text) == name => log.set_text(&text),
-                // A crash came before its first record.
-                _ if log.records() == 0 => continue,
+                // A crash came before its first segment.
+                _ if log.bytes() == 0 => continue,
+                // Nothing in it waits for anybody, but its names are taken.
+                _ if log.records() == 0 => {}
                 _ => {
                     let what = "it doesn't say whose queue it is";
                     damage.push(Damage::new(&entry.path(), what, 0));

@@ -454,6 +454,35 @@ async fn damaged_side_files_cost_nothing_but_repetitions() {
     assert!(fill(&queue, 0..1).await[0] > positions[4]);
 }
 
+/// Found by fuzzing: its directory was taken for one that never got a segment.
+#[tokio::test]
+async fn a_segment_of_nobody_that_holds_nothing_is_in_nobodys_way() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let positions = fill(&spool.queue(NAME), 0..2).await;
+    spool.queue(NAME).done(positions[1]);
+    drop(spool);
+    // One record is done, the other is damaged, and so are the footer and the file beside them.
+    let segment = files(directory.path(), ".segment").remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes[120] ^= 1;
+    bytes.pop();
+    fs::write(&segment, bytes).unwrap();
+    fs::write(files(directory.path(), "destination").remove(0), b"garbage").unwrap();
+
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    assert!(queue.is_empty());
+    fill(&queue, 2..3).await;
+    assert_eq!(ids(&queue).await, [2]);
+    drop((queue, spool));
+    let (spool, damage) = open(directory.path());
+    assert!(damage.is_empty(), "{damage:?}");
+    let queue = spool.queue(NAME);
+    assert_eq!(ids(&queue).await, [2]);
+    assert_eq!(queue.bytes(), spool.bytes());
+}
+
 #[tokio::test]
 async fn the_queue_of_a_destination_that_left_is_found() {
     let directory = tempfile::tempdir().unwrap();
