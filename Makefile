@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test faults check audit bench tools
+.PHONY: help run test faults fuzz check audit bench tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -23,11 +23,15 @@ faults: ## Break brokers, network, disk and the bridge itself under load, for a 
 	deploy/tools/kafka.sh
 	cargo test --locked --release --test faults -- --long $(ARGS)
 
+fuzz: ## Look for inputs that break what reads them, a minute for each target (ARGS='SECONDS TARGET...')
+	deploy/tools/fuzz.sh $(ARGS)
+
 # What may be known of dependencies since yesterday is no part of it, but of `audit`.
 check: ## Format, lints, documentation, dependencies, spelling, scripts
 	deploy/tools/python.sh
 	deploy/tools/cargo.sh cargo-deny
 	cargo fmt --check
+	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	.tools/bin/cargo-deny --locked check licenses bans sources

@@ -1,0 +1,56 @@
+//! What the fuzz targets have in common: webhooks, and a second opinion on JSON.
+//!
+//! The second opinion is serde_json's. It is asked for maps of raw values, so that it neither looks at the size of
+//! numbers nor recurses: what it takes is then what RFC 8259 allows, as with our own reader.
+
+use std::collections::HashMap;
+use std::time::{Instant, SystemTime};
+
+use hookbus::message::{Trace, Webhook};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// An object by its unescaped keys; of a key that occurs twice the last value counts.
+pub type Object<'a> = HashMap<String, &'a RawValue>;
+
+/// What serde_json says of a text.
+pub enum Opinion<T> {
+    /// It is one.
+    Yes(T),
+    /// It is none.
+    No,
+    /// It holds half of a surrogate pair, which serde_json doesn't put into a string, and other readers do.
+    Undecided,
+}
+
+impl<T> Opinion<T> {
+    /// What it is, if it is one.
+    pub fn yes(self) -> Option<T> {
+        match self {
+            Self::Yes(value) => Some(value),
+            Self::No | Self::Undecided => None,
+        }
+    }
+}
+
+/// A text as a value of a type.
+pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Opinion<T> {
+    match serde_json::from_str(text) {
+        Ok(value) => Opinion::Yes(value),
+        Err(error) if error.to_string().contains("hex escape") => Opinion::Undecided,
+        Err(_) => Opinion::No,
+    }
+}
+
+/// A webhook with this body.
+pub fn webhook(body: &[u8]) -> Webhook {
+    Webhook {
+        id: "1".into(),
+        endpoint: "vapi".into(),
+        body: body.to_vec().into(),
+        content_type: "application/json".into(),
+        started: Instant::now(),
+        received: SystemTime::now(),
+        trace: Trace::default(),
+    }
+}

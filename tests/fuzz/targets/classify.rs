@@ -1,0 +1,93 @@
+//! Any bytes as a webhook: taken or refused as serde_json would, with the same type and the same key.
+
+#![no_main]
+
+use hookbus::message::{Demand, Refusal};
+use hookbus::source::Source;
+use hookbus::source::vapi::Vapi;
+use hookbus_fuzz::{Object, Opinion, read, webhook};
+use libfuzzer_sys::fuzz_target;
+use serde::de::IgnoredAny;
+
+const QUESTIONS: [&str; 9] = [
+    "tool-calls",
+    "function-call",
+    "assistant-request",
+    "transfer-destination-request",
+    "handoff-destination-request",
+    "knowledge-base-request",
+    "call.endpointing.request",
+    "campaign.predial",
+    "voice-request",
+];
+
+fuzz_target!(|body: &[u8]| {
+    let classified = match Vapi.classify(&webhook(body)) {
+        Ok(classified) => Some(classified),
+        Err(Refusal::Malformed(_)) => None,
+        Err(other) => panic!("another refusal: {other}"),
+    };
+    let Ok(text) = std::str::from_utf8(body) else {
+        assert!(classified.is_none());
+        return;
+    };
+    if serde_json::from_str::<IgnoredAny>(text).is_err() {
+        assert!(classified.is_none());
+        return;
+    }
+    let expected = match expected(text) {
+        Opinion::Yes(expected) => Some(expected),
+        Opinion::No => None,
+        Opinion::Undecided => return,
+    };
+    let read = classified.map(|classified| {
+        let is_question = matches!(classified.demand, Demand::Questions(_));
+        let about = classified.about;
+        assert_eq!(is_question, QUESTIONS.contains(&&*about.kind));
+        assert!(about.label == "other" || about.label == &*about.kind);
+        (about.kind.to_string(), about.key.map(|key| key.to_string()))
+    });
+    assert_eq!(read, expected);
+});
+
+/// The type and the key of a document that is JSON.
+fn expected(text: &str) -> Opinion<(String, Option<String>)> {
+    let body = match read::<Object<'_>>(text) {
+        Opinion::Yes(body) => body,
+        Opinion::No => return Opinion::No,
+        Opinion::Undecided => return Opinion::Undecided,
+    };
+    let message = match body.get("message").map(|message| read::<Object<'_>>(message.get())) {
+        Some(Opinion::Yes(message)) => message,
+        Some(Opinion::Undecided) => return Opinion::Undecided,
+        Some(Opinion::No) | None => return Opinion::No,
+    };
+    let kind = match string(&message, "type") {
+        Opinion::Yes(kind) => kind,
+        Opinion::No => return Opinion::No,
+        Opinion::Undecided => return Opinion::Undecided,
+    };
+    for name in ["call", "chat", "session", "contact"] {
+        let Some(value) = message.get(name) else { continue };
+        let id = match read::<Object<'_>>(value.get()) {
+            Opinion::Yes(object) => string(&object, "id"),
+            Opinion::No => Opinion::No,
+            Opinion::Undecided => Opinion::Undecided,
+        };
+        match id {
+            Opinion::Yes(id) => return Opinion::Yes((kind, Some(id))),
+            Opinion::No => {}
+            Opinion::Undecided => return Opinion::Undecided,
+        }
+    }
+    Opinion::Yes((kind, None))
+}
+
+/// A member that is a string and not empty.
+fn string(object: &Object<'_>, name: &str) -> Opinion<String> {
+    match object.get(name).map(|value| read::<String>(value.get())) {
+        Some(Opinion::Yes(text)) if !text.is_empty() => Opinion::Yes(text),
+        Some(Opinion::Undecided) => Opinion::Undecided,
+        _ => Opinion::No,
+    }
+}

@@ -1,0 +1,142 @@
+//! Any tool calls with any answers: every call is found with its own id, and the reply is one that the platform reads.
+//!
+//! An input is a body and what the workers say, with a byte between them that no text holds.
+
+#![no_main]
+
+use bytes::Bytes;
+use hookbus::message::{
+    Answer, Body, Content, Demand, Form, Outcome, Payload, Question, Questions,
+};
+use hookbus::source::Source;
+use hookbus::source::vapi::Vapi;
+use hookbus_fuzz::{Object, read, webhook};
+use libfuzzer_sys::fuzz_target;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+const BETWEEN: u8 = 0xff;
+/// Calls beyond these are not asked.
+const MOST: usize = 64;
+const BREAKS: [char; 7] = ['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
+fuzz_target!(|input: &[u8]| {
+    let mut parts = input.split(|byte| *byte == BETWEEN);
+    let body = parts.next().unwrap_or_default();
+    let said: Vec<_> = parts.collect();
+    let Ok(classified) = Vapi.classify(&webhook(body)) else { return };
+    let Demand::Questions(Questions { all, form, .. }) = classified.demand else { return };
+    if form == Form::ToolCalls {
+        check_questions(body, &all);
+    }
+    let answers = all.iter().enumerate().map(|(place, _)| {
+        // The first of them answer; who has nothing to say didn't answer in time.
+        said.get(place).map_or_else(silence, |said| answer(said))
+    });
+    let reply = Vapi.reply(form, &all, answers.collect());
+    let Ok(reply) = reply else {
+        assert_ne!(form, Form::ToolCalls, "tool calls always have a reply");
+        return;
+    };
+    let Body::Whole(bytes) = reply.body else { panic!("a stream of what is whole") };
+    match form {
+        Form::ToolCalls => check_reply(&bytes, &all),
+        Form::FunctionCall => {
+            let object: Object<'_> = object(&bytes);
+            assert_single_line(object.get("result"));
+        }
+        Form::Json(_) | Form::Stream => {}
+    }
+});
+
+/// The questions are the elements of the first list that has any.
+fn check_questions(body: &[u8], questions: &[Question]) {
+    let text = std::str::from_utf8(body).expect("it was classified");
+    let Some(outer) = read::<Object<'_>>(text).yes() else { return };
+    let Some(message) = outer.get("message").and_then(|value| read(value.get()).yes()) else {
+        return;
+    };
+    let message: Object<'_> = message;
+    let lists = ["toolCallList", "toolCalls", "toolWithToolCallList"];
+    let lists = lists.map(|name| {
+        let elements =
+            message.get(name).and_then(|value| read::<Vec<&RawValue>>(value.get()).yes());
+        let elements = elements.unwrap_or_default().into_iter();
+        elements.filter(|element| element.get().starts_with('{')).collect::<Vec<_>>()
+    });
+    let (at, elements) = lists
+        .iter()
+        .enumerate()
+        .find(|(_, elements)| !elements.is_empty())
+        .map_or((0, &[][..]), |(at, elements)| (at, &elements[..]));
+    assert_eq!(questions.len(), elements.len());
+    for (place, (question, element)) in questions.iter().zip(elements).enumerate() {
+        assert_eq!(question.excess, place >= MOST);
+        let Payload::Call(call) = &question.payload else { panic!("no call") };
+        assert_eq!(call.id, question.call_id);
+        serde_json::from_slice::<IgnoredAny>(&call.arguments).expect("arguments are JSON");
+        let Some(mut element) = read::<Object<'_>>(element.get()).yes() else { continue };
+        if at == 2 {
+            let inner = element.get("toolCall").and_then(|inner| read(inner.get()).yes());
+            element = inner.unwrap_or_default();
+        }
+        let id = element.get("id").map(|id| id.get()).filter(|id| *id != "null");
+        assert_eq!(call.id.as_deref(), id.map(str::as_bytes));
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Results<'a> {
+    #[serde(borrow)]
+    results: Vec<&'a RawValue>,
+}
+
+/// One entry per call in their order, each a single line.
+fn check_reply(reply: &[u8], questions: &[Question]) {
+    let reply: Results<'_> = serde_json::from_slice(reply).expect("the reply is JSON");
+    assert_eq!(reply.results.len(), questions.len());
+    for (entry, question) in reply.results.iter().zip(questions) {
+        let Some(entry) = read::<Object<'_>>(entry.get()).yes() else { continue };
+        assert!(entry.contains_key("name"));
+        let id = entry.get("toolCallId").map(|id| id.get().as_bytes());
+        assert_eq!(id, question.call_id.as_deref());
+        assert!(entry.contains_key("result") != entry.contains_key("error"));
+        assert_single_line(entry.get("result").or(entry.get("error")));
+    }
+}
+
+fn assert_single_line(value: Option<&&RawValue>) {
+    let text: String =
+        serde_json::from_str(value.expect("there is one").get()).expect("it is a string");
+    assert!(!text.contains(BREAKS), "{text:?}");
+}
+
+fn object(bytes: &[u8]) -> Object<'_> {
+    serde_json::from_slice(bytes).expect("the reply is an object")
+}
+
+fn silence() -> Answer {
+    Answer { outcome: Outcome::Timeout, content: Content::Nothing }
+}
+
+/// What `ask` would make of what a worker says; the first byte tells who says it.
+fn answer(said: &[u8]) -> Answer {
+    let Ok(text) = std::str::from_utf8(said) else { return silence() };
+    match text.split_at_checked(1) {
+        Some(("!", text)) => {
+            Answer { outcome: Outcome::WorkerError, content: Content::Error(text.to_owned()) }
+        }
+        // A fallback is written by us.
+        Some(("?", json)) if serde_json::from_str::<serde_json::Value>(json).is_ok() => {
+            let json = Bytes::copy_from_slice(json.as_bytes());
+            Answer { outcome: Outcome::Timeout, content: Content::Fallback(json) }
+        }
+        Some(_) => Answer {
+            outcome: Outcome::Answered,
+            content: Content::Reply(Bytes::copy_from_slice(said)),
+        },
+        None => silence(),
+    }
+}
