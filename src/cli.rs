@@ -4,8 +4,10 @@
 //! 0 when it is done, 1 when it failed, 2 when the command line or the configuration
 //! is wrong. A reader that closes the pipe early is no failure, and nothing panics.
 
+mod answer;
 mod check;
 mod dev;
+mod reach;
 mod replay;
 mod send;
 
@@ -59,6 +61,9 @@ enum Command {
     /// Post a sample (or a file) as the provider would, and show the answer
     #[command(after_help = send::EXAMPLES)]
     Send(send::Arguments),
+    /// Be a worker: any program answers, arguments as JSON on stdin, the answer from stdout
+    #[command(after_help = answer::EXAMPLES)]
+    Answer(answer::Arguments),
     /// Publish again what no broker took, show it, or drop it
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Arguments),
@@ -87,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Dev(arguments) => dev::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
+        Command::Answer(arguments) => answer::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Schema => print(config::schema().trim_end()),
     };

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -203,8 +204,11 @@ const FILES: u64 = 256;
 /// Raise the number of files that this process may have open as far as it is allowed, and say if that is too few.
 fn make_room(connections: usize) {
     let needed = (connections as u64).saturating_add(FILES);
-    // Where it can't be asked or raised it stays what it was.
-    let limit = rlimit::increase_nofile_limit(needed).unwrap_or(u64::MAX);
+    let was = getrlimit(Resource::Nofile);
+    let limit = needed.max(was.current.unwrap_or(u64::MAX)).min(was.maximum.unwrap_or(u64::MAX));
+    // Where it can't be raised, it is said like a hard limit.
+    let is_set = setrlimit(Resource::Nofile, Rlimit { current: Some(limit), ..was }).is_ok();
+    let limit = if is_set { limit } else { was.current.unwrap_or(u64::MAX) };
     if limit < connections as u64 {
         warn!(
             limit,

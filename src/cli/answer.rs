@@ -1,0 +1,221 @@
+//! `hookbus answer`: any program as a worker.
+//!
+//! A question's arguments go to the program's standard input, and nowhere else: neither a
+//! shell nor an argument list ever sees them. What it writes to standard output is the answer.
+
+mod desk;
+mod group;
+mod lines;
+mod outlet;
+mod program;
+mod question;
+mod service;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::desk::{Desk, Work};
+use self::lines::Lines;
+use self::outlet::Outlet;
+use self::program::Program;
+use self::question::{Asked, Input};
+use self::service::Offer;
+use super::reach::{ANY, Place, Reach};
+use super::{Failure, Outcome, block_on, say};
+use crate::config::units::Time;
+use crate::nats::Settings;
+use crate::template::Template;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hookbus answer get_weather -- ./weather.sh
+  hookbus answer book_table cancel_table --concurrency 4 -- python3 tables.py
+  hookbus answer lookup --lines -- node lookup.js
+  hookbus answer --subject vapi.ask.assistant-request -- ./which-assistant
+
+The program reads the arguments as JSON from standard input and writes the answer, text or JSON, to standard output. \
+An exit code other than 0 is an error, whose text is the last line on standard error. HOOKBUS_FUNCTION, HOOKBUS_ID, \
+HOOKBUS_KEY, HOOKBUS_DEADLINE, HOOKBUS_TIMEOUT_MS and TRACEPARENT are in its environment.
+
+With --lines it is started once. It reads {\"id\", \"name\", \"arguments\"} and writes {\"id\", \"result\"} or \
+{\"id\", \"error\"}, each as one line, answers in any order.";
+
+/// Questions at a time for a program that keeps running.
+const CONCURRENCY_OF_LINES: usize = 64;
+
+/// What `hookbus answer` takes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The functions to answer; '*' for all that no rule of the configuration gives another subject
+    #[arg(value_name = "FUNCTION", required_unless_present = "subjects")]
+    functions: Vec<String>,
+    /// The program and its arguments
+    #[arg(value_name = "COMMAND", last = true, required = true)]
+    command: Vec<OsString>,
+    /// Answer the questions on this subject too, with the whole payload on standard input; may be repeated
+    #[arg(long = "subject", value_name = "SUBJECT")]
+    subjects: Vec<String>,
+    /// Give the program the whole payload instead of the arguments
+    #[arg(long)]
+    payload: bool,
+    /// Start the program once, and talk JSON lines to it
+    #[arg(long)]
+    lines: bool,
+    /// So many questions at a time [default: one a processor; 64 with --lines]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    concurrency: Option<u16>,
+    /// So many more may wait; over it the answer is the error "busy"
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(0..=10_000))]
+    waiting: u16,
+    #[command(flatten)]
+    reach: Reach,
+    /// The queue group: of all workers in one, one gets a question
+    #[arg(long, value_name = "NAME", default_value = "q", value_parser = token)]
+    queue: String,
+    /// The name of the service, as `nats micro list` shows it
+    #[arg(long, value_name = "NAME", default_value = "hookbus-answer", value_parser = token)]
+    name: String,
+    /// At the end, how long to wait for the questions that are being answered
+    #[arg(long, value_name = "TIME", default_value = "20s")]
+    drain: Time,
+}
+
+/// What NATS micro takes as a name.
+fn token(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let is_name = !text.is_empty() && text.chars().all(is_plain);
+    is_name.then(|| text.to_owned()).ok_or("write letters, digits, `-` and `_`")
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let place = arguments.reach.place()?;
+    let offer = Offer {
+        subjects: subjects(&place, &arguments.functions, &arguments.subjects)?,
+        input: if arguments.payload { Input::Payload } else { Input::Arguments },
+        name: arguments.name,
+        group: arguments.queue,
+    };
+    let program = Program::new(arguments.command);
+    if !program.exists() {
+        return Err(Failure::wrong(format_args!("there is no program `{}`", program.name()))
+            .hint("name one on PATH, or one by its path, such as ./weather.sh"));
+    }
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let by_default = if arguments.lines { CONCURRENCY_OF_LINES } else { processors };
+    let concurrency = arguments.concurrency.map_or(by_default, usize::from);
+    block_on(async {
+        let outlet = Arc::new(Outlet::default());
+        let work = if arguments.lines {
+            Work::Lines(Lines::start(program, outlet.clone())?)
+        } else {
+            Work::Each(program)
+        };
+        let desk = Desk::new(work, outlet, concurrency, arguments.waiting.into());
+        serve(&offer, &place.settings, &desk, arguments.drain).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Answer until SIGTERM or Ctrl-C, then finish what was begun; a second one ends that too.
+async fn serve(
+    offer: &Offer,
+    settings: &Settings,
+    desk: &Arc<Desk>,
+    drain: Time,
+) -> Result<(), Failure> {
+    let mut stop = Stop::new()?;
+    offer.serve(settings, desk, stop.next()).await;
+    tokio::select! {
+        () = desk.finish(drain.get()) => {}
+        () = stop.next() => say("stopped without waiting"),
+    }
+    Ok(())
+}
+
+/// SIGTERM and Ctrl-C.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|error| Failure::failed(format_args!("can't wait for signals: {error}")))
+        };
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    /// The next of them.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Where to listen, and for what; each subject once.
+fn subjects(
+    place: &Place,
+    functions: &[String],
+    others: &[String],
+) -> Result<Vec<(String, Asked)>, Failure> {
+    let mut found: Vec<(String, Asked)> = Vec::new();
+    let mut add = |subject: String, asked| {
+        if !found.iter().any(|(known, _)| *known == subject) {
+            found.push((subject, asked));
+        }
+    };
+    for function in functions {
+        if function == ANY {
+            add(place.subject(ANY), Asked::AnyFunction);
+        } else if function.is_empty() || function.contains(ANY) {
+            return Err(Failure::wrong(format_args!("`{function}` is not the name of a function"))
+                .hint("write whole names, or '*' alone for all functions: NATS has no patterns within a name"));
+        } else {
+            add(place.subject(function), Asked::Function(function.as_str().into()));
+        }
+    }
+    for subject in others {
+        check(subject)?;
+        add(subject.clone(), Asked::Other);
+    }
+    Ok(found)
+}
+
+/// A subject to listen on: one that the bridge could ask on, or `*` for whole parts of it.
+fn check(subject: &str) -> Result<(), Failure> {
+    let parts: Vec<&str> =
+        subject.split('.').map(|part| if part == ANY { "any" } else { part }).collect();
+    let problem = match Template::subject(&parts.join(".")) {
+        Ok(_) if !subject.contains('{') => return Ok(()),
+        Ok(_) => "it holds a variable".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    Err(Failure::wrong(format_args!("can't listen on `{subject}`: {problem}"))
+        .hint("write a whole subject, such as vapi.ask.assistant-request"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subjects_that_nobody_asks_on_are_refused() {
+        for fine in ["vapi.ask.assistant-request", "crm.*.find"] {
+            assert!(check(fine).is_ok(), "{fine}");
+        }
+        for wrong in ["", "a..b", "a b", "{endpoint}.x", "a.>", "a.b*", "$SRV.PING", "_INBOX.x"] {
+            assert!(check(wrong).is_err_and(|failure| failure.code == 2), "{wrong}");
+        }
+    }
+}
