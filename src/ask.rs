@@ -98,7 +98,8 @@ impl Ask<'_> {
         }
     }
 
-    fn headers(&self, left: Duration) -> HeaderMap {
+    /// The headers of the question when so much time is left.
+    pub fn headers(&self, left: Duration) -> HeaderMap {
         let mut headers = HeaderMap::new();
         // What comes from outside was cleaned by `attribute`, so that it is a header value.
         let mut insert =
@@ -125,7 +126,7 @@ impl Ask<'_> {
 }
 
 /// The payload of a reply that is an answer.
-fn reply(message: Message) -> Result<Bytes, Failed> {
+pub fn reply(message: Message) -> Result<Bytes, Failed> {
     let payload = served(message)?.payload;
     if payload.is_empty() || std::str::from_utf8(&payload).is_err() {
         return Err((Outcome::BadReply, None));
