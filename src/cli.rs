@@ -6,6 +6,7 @@
 
 mod answer;
 mod check;
+mod conform;
 mod dev;
 mod reach;
 mod replay;
@@ -64,6 +65,9 @@ enum Command {
     /// Be a worker: any program answers, arguments as JSON on stdin, the answer from stdout
     #[command(after_help = answer::EXAMPLES)]
     Answer(answer::Arguments),
+    /// Check a worker of your own: answers, errors, deadlines, many calls at the same time
+    #[command(after_help = conform::EXAMPLES)]
+    Conform(conform::Arguments),
     /// Publish again what no broker took, show it, or drop it
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Arguments),
@@ -93,6 +97,7 @@ pub fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Answer(arguments) => answer::run(arguments),
+        Command::Conform(arguments) => conform::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Schema => print(config::schema().trim_end()),
     };

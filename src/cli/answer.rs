@@ -25,7 +25,7 @@ use self::program::Program;
 use self::question::{Asked, Input};
 use self::service::Offer;
 use super::reach::{ANY, Place, Reach};
-use super::{Failure, Outcome, block_on, say};
+use super::{Failure, Outcome, block_on};
 use crate::config::units::Time;
 use crate::nats::Settings;
 use crate::template::Template;
@@ -129,10 +129,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let mut stop = Stop::new()?;
     offer.serve(settings, desk, stop.next()).await;
-    tokio::select! {
-        () = desk.finish(drain.get()) => {}
-        () = stop.next() => say("stopped without waiting"),
-    }
+    desk.finish(drain.get(), stop.next()).await;
     Ok(())
 }
 

@@ -32,7 +32,7 @@ pub(super) struct Reach {
 }
 
 /// The way to NATS, and the subjects there.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Place {
     /// How to connect.
     pub(super) settings: Settings,
@@ -44,7 +44,7 @@ pub(super) struct Place {
 }
 
 /// How some functions are asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Rule {
     names: Vec<String>,
     subject: Template,

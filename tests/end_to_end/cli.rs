@@ -10,7 +10,7 @@ use crate::support::bridge::run;
 async fn every_command_helps_with_an_example() {
     let all = run(&["--help"]).await;
     assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));
-    for command in ["serve", "dev", "check", "send", "replay", "schema"] {
+    for command in ["serve", "dev", "check", "send", "answer", "conform", "replay", "schema"] {
         assert!(all.stdout.contains(&format!("  {command} ")), "{}", all.stdout);
         let help = run(&[command, "--help"]).await;
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));

@@ -7,10 +7,12 @@
 )]
 
 mod admin;
+mod answer;
 mod answers;
 mod auth;
 mod bad_input;
 mod cli;
+mod conform;
 mod connect;
 mod docs;
 mod events;

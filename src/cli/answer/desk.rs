@@ -123,14 +123,18 @@ impl Desk {
         }
     }
 
-    /// Wait for the questions that are worked on, until the limit; then end them.
-    pub(super) async fn finish(&self, limit: Duration) {
+    /// Wait for the questions that are worked on, until the limit or until it shall hurry; then end them.
+    pub(super) async fn finish(&self, limit: Duration, hurry: impl Future<Output = ()>) {
         let mut tasks = std::mem::take(&mut *self.tasks.lock());
         while tasks.try_join_next().is_some() {}
         if !tasks.is_empty() {
             say(format_args!("stopping: {} in flight, {}s at most", tasks.len(), limit.as_secs()));
         }
-        let _ = timeout(limit, async { while tasks.join_next().await.is_some() {} }).await;
+        let finishing = async { while tasks.join_next().await.is_some() {} };
+        tokio::select! {
+            _ = timeout(limit, finishing) => {}
+            () = hurry => say("stopped without waiting"),
+        }
         // Ends their programs as well.
         tasks.shutdown().await;
         self.outlet.flush().await;

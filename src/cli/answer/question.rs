@@ -200,8 +200,9 @@ fn header<'a>(headers: Option<&'a HeaderMap>, name: &str) -> Option<&'a str> {
 
 /// The function that a payload names.
 fn name(payload: &[u8]) -> Arc<str> {
-    let name = member(payload, "name").map(|raw| serde_json::from_str::<String>(raw));
-    name.and_then(Result::ok).unwrap_or_default().into()
+    let raw = member(payload, "name").unwrap_or_default();
+    let name = Reader::over(raw).string().map(|text| text.unescape().into_owned());
+    name.unwrap_or_default().into()
 }
 
 /// The raw value of a member of a JSON object; the last one of that name.

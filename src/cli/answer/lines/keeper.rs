@@ -27,6 +27,8 @@ const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 const QUEUE: usize = 16;
 /// What a line may hold beside the answer.
 const AROUND: usize = 64 << 10;
+/// What is read of a line at a time, in bytes.
+const PIECE: u64 = 64 << 10;
 /// Time for a program to end by itself once its standard input is closed.
 const FAREWELL: Duration = Duration::from_secs(2);
 /// How long what a program leaves behind may keep its output open.
@@ -151,17 +153,17 @@ impl Keeper {
         let mut line = Vec::new();
         let mut is_warned = false;
         loop {
-            let limit = self.outlet.limit().saturating_add(AROUND);
-            line.clear();
-            line.shrink_to(AROUND);
-            let most = u64::try_from(limit).unwrap_or(u64::MAX);
+            // Piece by piece, so that the limit is the one of the connection that there is now.
             // What can't be read has not been written.
-            let length = (&mut stdout).take(most).read_until(b'\n', &mut line).await.unwrap_or(0);
-            if length == 0 {
+            let piece = (&mut stdout).take(PIECE).read_until(b'\n', &mut line).await.unwrap_or(0);
+            if piece == 0 {
                 return None;
             }
-            if length >= limit && !line.ends_with(b"\n") {
-                return Some("the program wrote a line that is larger than any answer");
+            if !line.ends_with(b"\n") {
+                if line.len() > self.outlet.limit().saturating_add(AROUND) {
+                    return Some("the program wrote a line that is larger than any answer");
+                }
+                continue;
             }
             match said(&line) {
                 Some((number, told)) => {
@@ -175,6 +177,8 @@ impl Keeper {
                 }
                 None => {}
             }
+            line.clear();
+            line.shrink_to(AROUND);
         }
     }
 }

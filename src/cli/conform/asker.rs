@@ -1,0 +1,256 @@
+//! Asking a worker as the bridge would: the same subject, the same headers, the same payload, by the bridge's own code.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_nats::{Client, HeaderMap, Message, StatusCode};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use uuid::Uuid;
+
+use super::super::reach::Place;
+use crate::ask::{self, Ask, fall_back};
+use crate::config::{Context, SourceName};
+use crate::message::{
+    Answer, Body, Classified, Content, Demand, Form, Outcome, Payload, Question, Trace, Webhook,
+};
+use crate::nats::header::insert;
+use crate::source::{self, Source};
+
+/// Who asks, and whom.
+pub(super) struct Asker {
+    client: Client,
+    place: Place,
+    source: Box<dyn Source>,
+    /// The function.
+    pub(super) function: String,
+    /// The subject that it is asked on.
+    pub(super) subject: String,
+    /// Time for an answer.
+    pub(super) timeout: Duration,
+}
+
+/// What is asked, and how.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Call {
+    /// The arguments.
+    pub(super) arguments: Value,
+    /// Bytes of context beside them.
+    pub(super) context: usize,
+    /// Whether its deadline has passed.
+    pub(super) is_expired: bool,
+    /// Whether it belongs to a trace.
+    pub(super) is_traced: bool,
+    /// How long to listen for further replies after the first.
+    pub(super) listen: Duration,
+}
+
+/// What came back.
+pub(super) enum Heard {
+    /// Nobody listens on the subject.
+    NoResponders,
+    /// Nothing in time.
+    Silence,
+    Reply(Box<Reply>),
+}
+
+/// The first reply to a call.
+pub(super) struct Reply {
+    /// It, as it came.
+    pub(super) message: Message,
+    /// How long it took.
+    pub(super) took: Duration,
+    /// How many came.
+    pub(super) count: usize,
+    /// How the bridge would count it.
+    pub(super) outcome: Outcome,
+    /// The entry that the sender would read.
+    pub(super) entry: Value,
+}
+
+impl Asker {
+    pub(super) fn new(client: Client, place: Place, function: String, timeout: Duration) -> Self {
+        let subject = place.subject(&function);
+        Self { client, place, source: source::of(SourceName::Vapi), function, subject, timeout }
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// A reply subject of our own.
+    pub(super) fn inbox(&self) -> String {
+        format!("{}.{}", self.place.inbox_prefix, Uuid::new_v4().simple())
+    }
+
+    /// Ask once. An error is one of ours: the question could not be sent.
+    pub(super) async fn ask(&self, call: &Call) -> Result<Heard, String> {
+        let webhook = self.webhook(call);
+        let (question, payload, form) = self.question(&webhook, call)?;
+        let began = Instant::now();
+        let headers = self.headers(&webhook, call, began + self.timeout);
+        let inbox = self.inbox();
+        let mut replies =
+            self.client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+        let sent = self.client.publish_with_reply_and_headers(
+            self.subject.clone(),
+            inbox,
+            headers,
+            payload,
+        );
+        sent.await.map_err(|error| error.to_string())?;
+        let Ok(Some(message)) = timeout_at(began + self.timeout, replies.next()).await else {
+            return Ok(Heard::Silence);
+        };
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Ok(Heard::NoResponders);
+        }
+        let took = began.elapsed();
+        let mut count = 1;
+        let end = Instant::now() + call.listen;
+        while let Ok(Some(_)) = timeout_at(end, replies.next()).await {
+            count += 1;
+        }
+        let (outcome, entry) = self.read(question, form, message.clone());
+        Ok(Heard::Reply(Box::new(Reply { message, took, count, outcome, entry })))
+    }
+
+    /// Ask something whose deadline has passed, and say whether a reply came within the time.
+    pub(super) async fn ask_late(&self, call: &Call, patience: Duration) -> Result<bool, String> {
+        let late = Self { timeout: patience, ..self.again() };
+        match late.ask(call).await? {
+            Heard::Reply(_) => Ok(true),
+            Heard::Silence | Heard::NoResponders => Ok(false),
+        }
+    }
+
+    /// Everybody's reply to one request, within the time.
+    pub(super) async fn collect(
+        &self,
+        subject: &str,
+        patience: Duration,
+    ) -> Result<Vec<Message>, String> {
+        let inbox = self.inbox();
+        let mut replies =
+            self.client.subscribe(inbox.clone()).await.map_err(|error| error.to_string())?;
+        let sent = self.client.publish_with_reply(subject.to_owned(), inbox, Bytes::new());
+        sent.await.map_err(|error| error.to_string())?;
+        let mut found = Vec::new();
+        let mut end = std::pin::pin!(sleep_until(Instant::now() + patience));
+        loop {
+            tokio::select! {
+                () = &mut end => return Ok(found),
+                message = replies.next() => match message {
+                    Some(message) if message.status.is_none() => found.push(message),
+                    _ => return Ok(found),
+                }
+            }
+        }
+    }
+
+    fn again(&self) -> Self {
+        Self::new(self.client.clone(), self.place.clone(), self.function.clone(), self.timeout)
+    }
+
+    /// The webhook that would ask this.
+    fn webhook(&self, call: &Call) -> Webhook {
+        let id = Uuid::now_v7().to_string();
+        let body = json!({
+            "message": {
+                "type": "tool-calls",
+                "call": { "id": format!("conform-{id}"), "filling": "x".repeat(call.context) },
+                "toolCallList": [{
+                    "id": format!("call_{id}"),
+                    "type": "function",
+                    "function": { "name": self.function, "arguments": call.arguments },
+                }],
+            },
+        });
+        let trace = if call.is_traced { trace() } else { Trace::default() };
+        Webhook {
+            id: id.into(),
+            endpoint: self.place.endpoint.as_str().into(),
+            body: body.to_string().into(),
+            content_type: "application/json".into(),
+            started: std::time::Instant::now(),
+            received: SystemTime::now(),
+            trace,
+        }
+    }
+
+    /// The one question of the webhook, as the bridge reads it, and its payload.
+    fn question(&self, webhook: &Webhook, call: &Call) -> Result<(Question, Bytes, Form), String> {
+        let classified = self.source.classify(webhook);
+        let Ok(Classified { demand: Demand::Questions(questions), .. }) = classified else {
+            return Err("the call can't be put as a question".to_owned());
+        };
+        // The filling has to arrive, whatever the rule of this function hands on.
+        let context = match call.context {
+            0 => self.place.context(&self.function),
+            _ => Context::default(),
+        };
+        match questions.all.into_iter().next() {
+            Some(question) => match &question.payload {
+                Payload::Call(tool) => {
+                    let payload = ask::payload(tool, &questions.members, &context);
+                    Ok((question, payload, questions.form))
+                }
+                Payload::Body => Err("the call can't be put as a question".to_owned()),
+            },
+            None => Err("the call can't be put as a question".to_owned()),
+        }
+    }
+
+    fn headers(&self, webhook: &Webhook, call: &Call, deadline: Instant) -> HeaderMap {
+        let ask = Ask {
+            webhook,
+            kind: &Arc::from("tool-calls"),
+            key: None,
+            subject: self.subject.clone(),
+            payload: Bytes::new(),
+            deadline,
+            grace: Duration::ZERO,
+            tag: 0,
+        };
+        let mut headers = ask.headers(deadline.saturating_duration_since(Instant::now()));
+        if call.is_expired {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let past = now.saturating_sub(Duration::from_secs(60)).as_millis();
+            insert(&mut headers, "Hookbus-Deadline", past.to_string().parse().unwrap_or_default());
+            insert(&mut headers, "Hookbus-Timeout-Ms", "0".parse().unwrap_or_default());
+        }
+        headers
+    }
+
+    /// What the bridge makes of a reply, and the entry that the sender gets.
+    fn read(&self, question: Question, form: Form, message: Message) -> (Outcome, Value) {
+        let answer = match ask::reply(message) {
+            Ok(reply) if self.source.check(form, &reply).is_ok() => {
+                Answer { outcome: Outcome::Answered, content: Content::Reply(reply) }
+            }
+            Ok(_) => fall_back((Outcome::BadReply, None), None),
+            Err(failed) => fall_back(failed, None),
+        };
+        let outcome = answer.outcome;
+        let entry = match self.source.reply(form, &[question], vec![answer]) {
+            Ok(reply) => match reply.body {
+                Body::Whole(body) => serde_json::from_slice(&body).unwrap_or(Value::Null),
+                Body::Stream(_) => Value::Null,
+            },
+            Err(_) => Value::Null,
+        };
+        (outcome, entry["results"][0].clone())
+    }
+}
+
+/// A trace as a sender would begin it.
+fn trace() -> Trace {
+    let id = Uuid::new_v4().simple().to_string();
+    let span = &Uuid::new_v4().simple().to_string()[..16];
+    Trace {
+        parent: Some(format!("00-{id}-{span}-01").into()),
+        state: Some("hookbus=conform".into()),
+    }
+}
