@@ -21,6 +21,7 @@ test: ## Run all tests against real brokers; with CI=true a part that is missing
 faults: ## Break brokers, network, disk and the bridge itself under load, for a quarter of an hour, and look what was lost
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
+	cargo test --locked --release --test overload -- --nocapture
 	cargo test --locked --release --test faults -- --long $(ARGS)
 
 fuzz: ## Look for inputs that break what reads them, a minute for each target (ARGS='SECONDS TARGET...')

@@ -60,7 +60,8 @@ impl Running {
     async fn ready(&mut self) {
         let what = "the example's line `ready`";
         let is_ready = eventually(what, PATIENCE, async || {
-            let said = self.printed().iter().any(|line| line == "ready");
+            let is_ready = |line: &String| line == "ready" || line.contains("is ready:");
+            let said = self.printed().iter().chain(&self.logged()).any(is_ready);
             (said || self.process.ended().is_some()).then_some(said)
         });
         assert!(is_ready.await, "the example has ended");

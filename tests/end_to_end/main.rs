@@ -22,7 +22,6 @@ mod http;
 mod kafka;
 mod layers;
 mod outage;
-mod overload;
 mod reload;
 mod replay;
 mod spool;

@@ -1,4 +1,4 @@
-//! Brokers and the bridge, as the tests of `end_to_end` start them.
+//! Brokers, the bridge and workers, as the tests of `end_to_end` start them.
 
 #[path = "../end_to_end/support/bridge.rs"]
 pub(crate) mod bridge;
@@ -14,6 +14,9 @@ pub(crate) mod nats;
 pub(crate) mod ports;
 #[path = "../end_to_end/support/process.rs"]
 pub(crate) mod process;
+
+#[path = "../end_to_end/support/worker.rs"]
+pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use kafka::Kafka;

@@ -1,7 +1,7 @@
 //! Every worker keeps the same rules, through the built binary: the five functions of each behave alike.
 
 use super::{Example, PATIENCE, Running};
-use crate::support::{Bridge, Nats, eventually};
+use crate::support::{Bridge, Nats, eventually, missing};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -73,6 +73,34 @@ async fn the_worker_in_rust_keeps_the_rules() {
     keeps_the_rules(&example).await;
 }
 
+/// A process for each call, which `hookbus answer` starts: what it logs, and how many it works at, is not the example's.
+#[tokio::test]
+async fn the_worker_in_shell_answers_as_the_others_do() {
+    let example = Example { folder: "workers/shell", command: &["./run"], built: "worker.sh" };
+    if output(&mut std::process::Command::new("jq")).is_none() {
+        return missing("jq (install it, such as by `apt-get install jq`)");
+    }
+    let Some(mut nats) = Nats::start().await else { return };
+    let environment = [
+        ("NATS_URL", &*nats.url()),
+        ("HOOKBUS_ENDPOINT", "examples"),
+        ("HOOKBUS", env!("CARGO_BIN_EXE_hookbus")),
+    ];
+    let Some(mut worker) = example.start(&environment) else { return };
+    worker.ready().await;
+    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    is_listed(&nats).await;
+    answers_what_is_right(&bridge).await;
+    says_what_is_wrong(&bridge).await;
+    nats.restart().await;
+    answers_again(&bridge).await;
+    stops_without_losing_a_call(&bridge, &nats, &mut worker).await;
+}
+
+fn output(command: &mut std::process::Command) -> Option<std::process::Output> {
+    command.arg("--version").output().ok()
+}
+
 async fn keeps_the_rules(example: &Example) {
     let Some(mut nats) = Nats::start().await else { return };
     // It waits for a server that isn't there yet.
@@ -90,11 +118,15 @@ async fn keeps_the_rules(example: &Example) {
     answers_many_at_a_time(&bridge).await;
     goes_on_with_a_trace(&bridge, &worker).await;
     nats.restart().await;
+    answers_again(&bridge).await;
+    stops_without_losing_a_call(&bridge, &nats, &mut worker).await;
+}
+
+async fn answers_again(bridge: &Bridge) {
     eventually("an answer after the server's restart", PATIENCE, async || {
-        (result(&bridge, "add", json!({"a": 2, "b": 3})).await == "5").then_some(())
+        (result(bridge, "add", json!({"a": 2, "b": 3})).await == "5").then_some(())
     })
     .await;
-    stops_without_losing_a_call(&bridge, &nats, &mut worker).await;
 }
 
 /// NATS micro knows its functions, all in the queue group of workers.
