@@ -26,8 +26,10 @@ use self::question::{Asked, Input};
 use self::service::Offer;
 use super::reach::{ANY, Place, Reach};
 use super::{Failure, Outcome, block_on};
+use crate::config::Log;
 use crate::config::units::Time;
 use crate::nats::Settings;
+use crate::telemetry;
 use crate::template::Template;
 
 pub(super) const EXAMPLES: &str = "\
@@ -92,6 +94,8 @@ fn token(text: &str) -> Result<String, &'static str> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    // For what the connection has to say; the lines about questions are said directly.
+    telemetry::init(&Log::default());
     let place = arguments.reach.place()?;
     let offer = Offer {
         subjects: subjects(&place, &arguments.functions, &arguments.subjects)?,

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_nats::{Auth, AuthError, Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr};
+use async_nats::{
+    Auth, AuthError, Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
+};
 use tokio::sync::Notify;
+use tracing::warn;
 
 use crate::config::Nats;
 use crate::config::secret::Secret;
@@ -147,8 +150,13 @@ impl Settings {
         .event_callback(move |event| {
             let gone = gone.clone();
             async move {
-                if matches!(event, Event::Disconnected | Event::Closed) {
-                    gone.notify_one();
+                match event {
+                    Event::Disconnected | Event::Closed => gone.notify_one(),
+                    // Such as a subject that this user may not use: nothing else would ever say so.
+                    Event::ServerError(ServerError::Other(error)) => {
+                        warn!(error, "the NATS server refuses something");
+                    }
+                    _ => {}
                 }
             }
         });

@@ -131,6 +131,23 @@ async fn the_configuration_says_where_and_who() {
     assert_eq!(log.matches("not connected to NATS").count(), 1, "{log}");
 }
 
+/// The server says so once, and to the client alone.
+#[tokio::test]
+async fn a_subject_that_is_not_allowed_is_said() {
+    let permissions = "{ subscribe: { deny: \"vapi.tool.secret\" } }";
+    let authorization = format!(
+        "authorization {{ users: [{{ user: w, password: p, permissions: {permissions} }}] }}"
+    );
+    let Some(nats) = Nats::start_with(&authorization).await else { return };
+    let url = nats.url().replace("//", "//w:p@");
+    let folder = tempfile::tempdir().unwrap();
+    let mut answer = Answer::start(folder, &["--server", &url, "open", "secret", "--", "cat"]);
+    answer.said("the NATS server refuses something").await;
+    let log = answer.log();
+    assert!(log.contains("vapi.tool.secret") && !log.contains("vapi.tool.open\""), "{log}");
+    assert!(!log.contains("w:p"), "{log}");
+}
+
 #[tokio::test]
 async fn it_waits_for_a_server_that_is_not_there_yet() {
     let Some(mut nats) = Nats::start().await else { return };
