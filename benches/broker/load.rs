@@ -4,8 +4,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use ring::hmac;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -19,6 +20,42 @@ pub(crate) const CONNECTIONS: usize = 64;
 
 /// Different keys, so that the order of one key holds no other one up.
 pub(crate) const KEYS: usize = 8_192;
+
+/// What requests bring to be let in.
+pub(crate) enum Credential {
+    /// Nothing.
+    None,
+    /// A secret in its header.
+    Secret(&'static str),
+    /// A signature of each body.
+    Signature(hmac::Key),
+}
+
+impl From<&'static str> for Credential {
+    fn from(secret: &'static str) -> Self {
+        Self::Secret(secret)
+    }
+}
+
+impl Credential {
+    /// Signatures as an endpoint with `kind = "hmac"` wants them by default.
+    pub(crate) fn signature(secret: &str) -> Self {
+        Self::Signature(hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
+    }
+
+    /// Header lines; for a signature with room for it.
+    fn head(&self, time: u64) -> String {
+        match self {
+            Self::None => String::new(),
+            Self::Secret(secret) => format!("x-vapi-secret: {secret}\r\n"),
+            Self::Signature(_) => {
+                format!("x-timestamp: {time}\r\n{SIGNATURE}{}\r\n", "0".repeat(64))
+            }
+        }
+    }
+}
+
+const SIGNATURE: &str = "x-signature: ";
 
 /// Open connections to one server, each with its request ready to be sent.
 pub(crate) struct Load {
@@ -36,11 +73,11 @@ impl Load {
     pub(crate) async fn connect(
         address: &str,
         path: &str,
-        secret: &str,
+        credential: impl Into<Credential>,
         body: &Body,
         keys: usize,
     ) -> Self {
-        Self::connect_by(None, address, path, secret, body, keys).await
+        Self::connect_by(None, address, path, credential, body, keys).await
     }
 
     /// The same over TLS.
@@ -48,16 +85,26 @@ impl Load {
         tls: Option<TlsConnector>,
         address: &str,
         path: &str,
-        secret: &str,
+        credential: impl Into<Credential>,
         body: &Body,
         keys: usize,
     ) -> Self {
         assert!(keys.is_multiple_of(CONNECTIONS), "no two connections ever have the same key");
+        let credential = credential.into();
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let head = format!(
             "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-             x-vapi-secret: {secret}\r\ncontent-length: {}\r\n\r\n",
+             {}content-length: {}\r\n\r\n",
+            credential.head(time),
             body.bytes.len()
         );
+        let signer = match credential {
+            Credential::Signature(key) => {
+                let at = head.find(SIGNATURE).expect("it stands in the head") + SIGNATURE.len();
+                Some(Signer { key, time, at, body: head.len() })
+            }
+            Credential::None | Credential::Secret(_) => None,
+        };
         let key = body.key();
         let mut connections = Vec::with_capacity(CONNECTIONS);
         for number in 0..CONNECTIONS {
@@ -72,6 +119,8 @@ impl Load {
             };
             connections.push(Connection {
                 stream,
+                signer: signer.clone(),
+                expected: b"HTTP/1.1 2",
                 request: [head.as_bytes(), &body.bytes].concat(),
                 key: key.start + head.len()..key.end + head.len(),
                 number,
@@ -82,7 +131,16 @@ impl Load {
         Self { connections }
     }
 
-    /// Sends for so long, so many requests a second or else as many as are answered. Anything but a 2xx fails the bench.
+    /// Every request is to be refused.
+    pub(crate) fn refused(mut self) -> Self {
+        for connection in &mut self.connections {
+            connection.expected = b"HTTP/1.1 401";
+        }
+        self
+    }
+
+    /// Sends for so long, so many requests a second or else as many as are answered. Anything but a 2xx, or a 401 where
+    /// it is due, fails the bench.
     pub(crate) async fn run(&mut self, time: Duration, rate: Option<f64>) -> Seen {
         let began = Instant::now();
         let pace = rate.map(|rate| Arc::new(Pace::new(began, rate)));
@@ -102,7 +160,8 @@ impl Load {
         }
         let mut all = Vec::new();
         while let Some(ended) = running.join_next().await {
-            let (connection, latencies) = ended.expect("all requests are answered 2xx");
+            let (connection, latencies) =
+                ended.expect("all requests are answered as they should be");
             self.connections.push(connection);
             all.extend(latencies);
         }
@@ -146,6 +205,9 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 struct Connection {
     stream: Box<dyn Stream>,
+    signer: Option<Signer>,
+    /// How each response begins.
+    expected: &'static [u8],
     request: Vec<u8>,
     key: Range<usize>,
     /// The number of its next key. No two connections ever have the same one.
@@ -158,6 +220,9 @@ impl Connection {
     async fn ask(&mut self) -> io::Result<Duration> {
         bodies::set_key(&mut self.request[self.key.clone()], self.number);
         self.number = (self.number + CONNECTIONS) % self.keys;
+        if let Some(signer) = &self.signer {
+            signer.sign(&mut self.request);
+        }
         let began = Instant::now();
         self.stream.write_all(&self.request).await?;
         self.stream.flush().await?;
@@ -172,11 +237,32 @@ impl Connection {
         }
         let took = began.elapsed();
         assert!(
-            self.response.starts_with(b"HTTP/1.1 2"),
+            self.response.starts_with(self.expected),
             "answered: {}",
             String::from_utf8_lossy(&self.response)
         );
         Ok(took)
+    }
+}
+
+/// Signs a request before it is sent.
+#[derive(Clone)]
+struct Signer {
+    key: hmac::Key,
+    time: u64,
+    /// Where the signature stands.
+    at: usize,
+    /// Where the body begins.
+    body: usize,
+}
+
+impl Signer {
+    fn sign(&self, request: &mut [u8]) {
+        let mut context = hmac::Context::with_key(&self.key);
+        context.update(format!("{}.", self.time).as_bytes());
+        context.update(&request[self.body..]);
+        let signature = data_encoding::HEXLOWER.encode(context.sign().as_ref());
+        request[self.at..self.at + signature.len()].copy_from_slice(signature.as_bytes());
     }
 }
 

@@ -20,6 +20,7 @@
     reason = "a bench that meets an error should fail"
 )]
 
+mod auth;
 mod bodies;
 mod load;
 mod outage;
@@ -52,6 +53,9 @@ struct Arguments {
     /// Only what TLS costs: handshakes, and requests beside those without it.
     #[arg(long)]
     tls: bool,
+    /// Only what authentication costs, and what refusals cost.
+    #[arg(long)]
+    auth: bool,
     /// Only bodies of so many bytes.
     #[arg(long)]
     size: Option<usize>,
@@ -131,6 +135,9 @@ async fn measure(arguments: &Arguments) {
     }
     if arguments.tls {
         return tls::measure(arguments, &nats, &kafka).await;
+    }
+    if arguments.auth {
+        return auth::measure(arguments, &nats, &kafka).await;
     }
     let _worker = Helper::worker(&nats);
     let round = Duration::from_secs_f64(arguments.seconds);

@@ -43,6 +43,34 @@ types = ["conversation-update"]
 to = ["kafka:bench"]
 "#;
 
+/// Endpoints that differ in who is let in, beside the one of all other cases.
+const ENDPOINTS: &str = r#"
+[[endpoint]]
+name = "open"
+path = "/open"
+source = "vapi"
+
+[[endpoint.auth]]
+kind = "none"
+
+[[endpoint.event]]
+types = ["status-update"]
+to = ["nats:vapi.events.{type}"]
+
+[[endpoint]]
+name = "signed"
+path = "/signed"
+source = "vapi"
+
+[[endpoint.auth]]
+kind = "hmac"
+secrets = ["a-secret-of-this-bench"]
+
+[[endpoint.event]]
+types = ["status-update"]
+to = ["nats:vapi.events.{type}"]
+"#;
+
 /// A process under load.
 pub(crate) enum Server {
     /// `hookbus serve`.
@@ -54,6 +82,12 @@ pub(crate) enum Server {
 impl Server {
     pub(crate) async fn bridge(nats: &Nats, kafka: &Kafka) -> Self {
         let setup = Bridge::config(CONFIG).nats(nats).kafka(kafka);
+        Self::Bridge(Box::new(setup.start_ready().await))
+    }
+
+    /// The same with an endpoint without authentication and one with signatures.
+    pub(crate) async fn bridge_with_endpoints(nats: &Nats, kafka: &Kafka) -> Self {
+        let setup = Bridge::config(&format!("{CONFIG}{ENDPOINTS}")).nats(nats).kafka(kafka);
         Self::Bridge(Box::new(setup.start_ready().await))
     }
 
