@@ -4,6 +4,7 @@
 //! 0 when it is done, 1 when it failed, 2 when the command line or the configuration
 //! is wrong. A reader that closes the pipe early is no failure, and nothing panics.
 
+mod admin;
 mod answer;
 mod check;
 mod conform;

@@ -13,7 +13,7 @@ use reqwest::Url;
 
 use self::report::{Action, Report};
 use self::way::Way;
-use super::{Failure, Outcome, block_on, say};
+use super::{Failure, Outcome, admin, block_on, say};
 use crate::publish::replay::{Filter, Line, Task, moment};
 
 pub(super) const EXAMPLES: &str = "\
@@ -50,7 +50,7 @@ pub(super) struct Arguments {
     json: bool,
     /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; its token, where it asks
     /// for one, in the variable HOOKBUS_ADMIN_TOKEN
-    #[arg(long, value_name = "URL", value_parser = way::address, conflicts_with = "config")]
+    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
     admin: Option<Url>,
     /// The configuration file [default: hookbus.toml, if there is one]
     #[arg(long, value_name = "FILE")]

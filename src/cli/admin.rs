@@ -1,0 +1,220 @@
+//! The admin listener of a bridge that runs: finding it, and asking it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::Method;
+use reqwest::{Client, Response, StatusCode, Url, redirect};
+use serde::de::DeserializeOwned;
+
+use super::send::{is_loopback, root_cause};
+use super::{Failure, dev, load};
+use crate::config::secret::Secret;
+use crate::config::{self, Config};
+
+/// The configuration that is used where none is named.
+const CONFIG: &str = "hookbus.toml";
+
+/// The variable with the token of the admin listener, for bridges without their configuration.
+const TOKEN: &str = "HOOKBUS_ADMIN_TOKEN";
+
+pub(super) const CONNECT: Duration = Duration::from_secs(5);
+
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The longest text of a refusal that is shown.
+const TEXT: usize = 4 << 10;
+
+/// The longest line that is read.
+const LINE: usize = 4 << 20;
+
+const SOMETHING_ELSE: &str = "is the admin listener of a hookbus of this version there?";
+
+/// An address as it is given on the command line.
+pub(super) fn address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| error.to_string())?;
+    if matches!(url.scheme(), "http" | "https") && url.has_host() {
+        Ok(url)
+    } else {
+        Err("write the whole address, such as http://127.0.0.1:9180".to_owned())
+    }
+}
+
+/// The configuration that says where the listener is, unless an address does.
+pub(super) fn config(
+    admin: Option<&Url>,
+    config: Option<&Path>,
+) -> Result<Option<Config>, Failure> {
+    let default = Path::new(CONFIG);
+    let file = config.or(default.exists().then_some(default));
+    let (None, Some(file)) = (admin, file) else { return Ok(None) };
+    let config = load(file).map_err(|failure| {
+        failure.hint("`--admin URL` asks a bridge that runs, without a configuration")
+    })?;
+    Ok(Some(config))
+}
+
+/// The admin listener of a bridge.
+pub(super) struct Listener {
+    client: Client,
+    url: Url,
+    token: Option<Secret>,
+}
+
+/// Why there is no answer.
+pub(super) enum Unasked {
+    /// Nobody is there.
+    Unreachable(Failure),
+    /// It was refused.
+    Refused(Failure),
+}
+
+impl From<Unasked> for Failure {
+    fn from(unasked: Unasked) -> Self {
+        match unasked {
+            Unasked::Unreachable(failure) | Unasked::Refused(failure) => failure,
+        }
+    }
+}
+
+impl Listener {
+    /// At this address, or at the one that is the default.
+    pub(super) fn named(admin: Option<Url>) -> Result<Self, Failure> {
+        let token = std::env::var(TOKEN).ok().map(Secret::new);
+        let url = admin.map_or_else(|| at(config::Admin::default().listen, false), Ok)?;
+        Self::new(url, token)
+    }
+
+    /// Where this configuration says.
+    pub(super) fn of(config: &Config) -> Result<Self, Failure> {
+        let url = at(dev::reachable(config.admin.listen), config.admin.tls.is_some())?;
+        Self::new(url, config.admin.token.clone())
+    }
+
+    fn new(url: Url, token: Option<Secret>) -> Result<Self, Failure> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            // Some answers go on for ever: who sends them may be gone without a word.
+            .tcp_keepalive(KEEP_ALIVE);
+        if is_loopback(&url) {
+            builder = builder.no_proxy();
+        }
+        if url.scheme() == "http" {
+            // Without it the system's certificates are loaded, which takes time and fails where there are none.
+            builder = builder.tls_certs_only([]);
+        }
+        let client = builder.build().map_err(|error| {
+            Failure::failed(format_args!("can't set up HTTP: {}", root_cause(&error)))
+        })?;
+        Ok(Self { client, url, token })
+    }
+
+    /// Ask for something.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        query: &str,
+    ) -> Result<Response, Unasked> {
+        let mut url = self.url.clone();
+        url.set_path(path);
+        url.set_query((!query.is_empty()).then_some(query));
+        let request = self.client.request(method, url);
+        let request = match &self.token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        };
+        let response = request.send().await.map_err(|error| {
+            let cause = root_cause(&error);
+            let text = format!("no answer from {}: {cause}", self.place());
+            Unasked::Unreachable(Failure::failed(text))
+        })?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(Unasked::Refused(self.refused(response).await))
+    }
+
+    /// The host and the port: nothing else of the address is shown, as it may be secret.
+    pub(super) fn place(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default())
+    }
+
+    async fn refused(&self, mut response: Response) -> Failure {
+        let status = response.status();
+        let mut text = Vec::new();
+        while text.len() < TEXT
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            text.extend_from_slice(&chunk);
+        }
+        text.truncate(TEXT);
+        let text = String::from_utf8_lossy(&text);
+        if status == StatusCode::UNAUTHORIZED {
+            let failure = Failure::failed(format_args!(
+                "{} asks for the token of the admin listener",
+                self.place()
+            ));
+            return failure.hint(format_args!(
+                "set {TOKEN}, or name the bridge's configuration with --config"
+            ));
+        }
+        let text = text.trim().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
+        if text.is_empty() {
+            let failure = Failure::failed(format_args!("{} answered {status}", self.place()));
+            return failure.hint(SOMETHING_ELSE);
+        }
+        Failure::failed(text)
+    }
+}
+
+fn at(listen: SocketAddr, has_tls: bool) -> Result<Url, Failure> {
+    let scheme = if has_tls { "https" } else { "http" };
+    let url = format!("{scheme}://{listen}/");
+    Url::parse(&url).map_err(|error| Failure::failed(format_args!("{url}: {error}")))
+}
+
+/// An answer that is one JSON object a line.
+pub(super) struct Lines {
+    response: Response,
+    buffer: BytesMut,
+    place: String,
+}
+
+impl Lines {
+    /// The lines of an answer from there.
+    pub(super) fn new(response: Response, place: String) -> Self {
+        Self { response, buffer: BytesMut::new(), place }
+    }
+
+    /// The next line; nothing if it ends here.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
+        loop {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
+                let line = self.buffer.split_to(end + 1);
+                return match serde_json::from_slice(&line) {
+                    Ok(line) => Ok(Some(line)),
+                    Err(error) => Err(self.odd(error)),
+                };
+            }
+            if self.buffer.len() > LINE {
+                return Err(self.odd("a line without an end"));
+            }
+            match self.response.chunk().await {
+                Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
+                // Whoever asks says that the end is missing.
+                Ok(None) | Err(_) => return Ok(None),
+            }
+        }
+    }
+
+    fn odd(&self, what: impl std::fmt::Display) -> Failure {
+        Failure::failed(format_args!("{} answered something else: {what}", self.place))
+            .hint(SOMETHING_ELSE)
+    }
+}
