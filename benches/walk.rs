@@ -25,6 +25,7 @@ use http::request::Parts;
 use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
+use hookbus::activity::Activity;
 use hookbus::answers::Answers;
 use hookbus::auth::{Auth, Deliveries};
 use hookbus::bridge::{Bridge, Endpoint};
@@ -258,6 +259,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         answers: Answers::default(),
         deliveries: Deliveries::default(),
         metrics,
+        activity: Activity::default(),
     };
     (Arc::new(bridge), Arc::new(built))
 }

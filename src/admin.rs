@@ -1,8 +1,10 @@
-//! The second listener: is it alive, should it get traffic, what does it count, what was parked.
+//! The second listener: is it alive, should it get traffic, what does it count, what was parked,
+//! what comes in.
 
 mod guard;
 pub mod reload;
 mod replay;
+mod tail;
 
 use std::sync::Arc;
 
@@ -36,12 +38,14 @@ pub fn router(
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
+    let guarded =
+        replay::router(replays).merge(reload::router(asking)).merge(tail::router(bridge.clone()));
     let metrics = move || async move {
         bridge.limits.report(&bridge.metrics);
         destinations.report();
         ([(header::CONTENT_TYPE, METRICS)], bridge.metrics.text()).into_response()
     };
-    let guarded = move |request: Request, next: Next| {
+    let check = move |request: Request, next: Next| {
         let checked = guard.check(&request);
         async move {
             match checked {
@@ -50,12 +54,9 @@ pub fn router(
             }
         }
     };
-    let guarded = replay::router(replays)
-        .merge(reload::router(asking))
-        .route_layer(middleware::from_fn(guarded));
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .merge(guarded)
+        .merge(guarded.route_layer(middleware::from_fn(check)))
 }

@@ -5,6 +5,7 @@
 mod audit;
 mod event;
 mod finish;
+mod follow;
 mod questions;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 use tracing::debug;
 use uuid::Uuid;
 
+use crate::activity::{self, Activity};
 use crate::answers::Answers;
 use crate::auth::{Auth, Cause, Delivered, Deliveries, Delivery};
 use crate::body::{self, Encoding};
@@ -42,6 +44,8 @@ pub struct Bridge {
     pub deliveries: Deliveries,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What others may follow.
+    pub activity: Activity,
 }
 
 /// One endpoint, ready to be used.
@@ -80,6 +84,8 @@ pub struct Done {
     kind: Option<&'static str>,
     /// The metric label for what became of it.
     fate: &'static str,
+    /// For those who follow; to be told how it was answered.
+    pub note: Option<activity::Note>,
 }
 
 impl Bridge {
@@ -96,18 +102,23 @@ impl Bridge {
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let started = Instant::now();
-        let done = match self.receive(endpoint, head, body, started).await {
+        let mut note = self.activity.note(&endpoint.name);
+        let mut done = match self.receive(endpoint, head, body, started).await {
             Err(refusal) => Done::refused(None, "other", refusal),
             Ok(Received { webhook, delivery, charge }) => {
+                if let Some(note) = &mut note {
+                    note.received(webhook.id.clone(), &webhook.body);
+                }
                 let done = match self.repeated(endpoint, &webhook, &delivery) {
                     Some(done) => done,
-                    None => self.handle(endpoint, webhook, charge).await,
+                    None => self.handle(endpoint, webhook, charge, note.as_mut()).await,
                 };
                 self.remember(endpoint, &delivery, &done);
                 done
             }
         };
         done.report(&self.metrics, &endpoint.name, started);
+        done.keep(note);
         done
     }
 
@@ -117,15 +128,21 @@ impl Bridge {
         endpoint: &Arc<Endpoint>,
         webhook: Webhook,
         charge: Charge,
+        note: Option<&mut activity::Note>,
     ) -> Done {
         match endpoint.source.classify(&webhook) {
             Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
-            Ok(Classified { about, demand }) => match demand {
-                Demand::Event => event::store(endpoint, webhook, about, charge).await,
-                Demand::Questions(questions) => {
-                    questions::ask(self, endpoint, webhook, about, questions, charge).await
+            Ok(Classified { about, demand }) => {
+                if let Some(note) = note {
+                    follow::classified(note, endpoint, &about, &demand);
                 }
-            },
+                match demand {
+                    Demand::Event => event::store(endpoint, webhook, about, charge).await,
+                    Demand::Questions(questions) => {
+                        questions::ask(self, endpoint, webhook, about, questions, charge).await
+                    }
+                }
+            }
         }
     }
 
@@ -192,6 +209,7 @@ impl Bridge {
             label: "other",
             kind: None,
             fate: "repeated",
+            note: None,
         })
     }
 
@@ -214,7 +232,15 @@ struct Received<'a> {
 
 impl Done {
     fn refused(id: Option<Arc<str>>, label: &'static str, refusal: Refusal) -> Self {
-        Self { id, outcome: None, result: Err(refusal), label, kind: None, fate: "refused" }
+        Self {
+            id,
+            outcome: None,
+            result: Err(refusal),
+            label,
+            kind: None,
+            fate: "refused",
+            note: None,
+        }
     }
 
     fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {

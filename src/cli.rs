@@ -12,6 +12,7 @@ mod dev;
 mod reach;
 mod replay;
 mod send;
+mod tail;
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
@@ -69,6 +70,9 @@ enum Command {
     /// Check a worker of your own: answers, errors, deadlines, many calls at the same time
     #[command(after_help = conform::EXAMPLES)]
     Conform(conform::Arguments),
+    /// Follow what a running bridge receives, one line a webhook
+    #[command(after_help = tail::EXAMPLES)]
+    Tail(tail::Arguments),
     /// Publish again what no broker took, show it, or drop it
     #[command(after_help = replay::EXAMPLES)]
     Replay(replay::Arguments),
@@ -99,6 +103,7 @@ pub fn main() -> ExitCode {
         Command::Send(arguments) => send::run(arguments),
         Command::Answer(arguments) => answer::run(arguments),
         Command::Conform(arguments) => conform::run(arguments),
+        Command::Tail(arguments) => tail::run(arguments),
         Command::Replay(arguments) => replay::run(arguments),
         Command::Schema => print(config::schema().trim_end()),
     };

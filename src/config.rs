@@ -43,6 +43,8 @@ pub struct Config {
     pub http: Http,
     /// The second listener: health, readiness and metrics.
     pub admin: Admin,
+    /// What `hookbus tail` may show.
+    pub tail: Tail,
     /// What is logged, and how.
     pub log: Log,
     /// Where events wait on this machine while their destination can't store them.
@@ -120,8 +122,9 @@ impl Default for Http {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload`, and of what `hookbus replay` uses. On
-    /// another address than loopback these two need `token`, or a certificate that `client_ca` of `[admin.tls]` signed.
+    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload` and `/workers`, and of what `hookbus replay`
+    /// and `hookbus tail` use. On another address than loopback these four need `token`, or a certificate that
+    /// `client_ca` of `[admin.tls]` signed.
     #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
     /// What a request has to bring as `authorization: Bearer ...`, except for `/livez`, `/readyz` and `/metrics`.
@@ -135,6 +138,14 @@ impl Default for Admin {
     fn default() -> Self {
         Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), token: None, tls: None }
     }
+}
+
+/// `[tail]`: what `hookbus tail` may show of webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tail {
+    /// Whether it shows their bodies, up to 64 KiB of each, to those who ask with `--bodies`.
+    pub bodies: bool,
 }
 
 /// `[http.tls]` and `[admin.tls]`: TLS 1.2 and 1.3 on a listener. The files are looked at once a second, and what

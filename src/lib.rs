@@ -43,6 +43,7 @@ pub mod sink;
 pub mod spool;
 pub mod inbox;
 pub mod nats;
+pub mod activity;
 pub mod telemetry;
 pub mod config;
 pub mod tls;

@@ -13,7 +13,8 @@ use http::{Method, StatusCode, header};
 
 use crate::publish::replay::{Line, Lines, Refused, Replays, Task};
 
-const LINES: &str = "application/x-ndjson";
+/// The content type of lines of JSON.
+pub(super) const LINES: &str = "application/x-ndjson";
 
 /// How many lines are sent at once.
 const AT_ONCE: usize = 64;

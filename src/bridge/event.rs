@@ -35,6 +35,7 @@ pub(super) async fn store(
         label: about.label,
         kind: Some("event"),
         fate,
+        note: None,
     }
 }
 

@@ -48,7 +48,15 @@ pub(super) async fn ask(
         (Ok(_), true) => "fallback",
         _ => outcome.as_str(),
     };
-    Done { id: Some(id), outcome: Some(outcome), result, label, kind: Some("question"), fate }
+    Done {
+        id: Some(id),
+        outcome: Some(outcome),
+        result,
+        label,
+        kind: Some("question"),
+        fate,
+        note: None,
+    }
 }
 
 /// One webhook with questions.
@@ -244,6 +252,7 @@ impl Walk {
     }
 
     fn prepare<'a>(&'a self, question: &'a Question, rule: &AskRule, payload: Bytes) -> Ask<'a> {
+        self.bridge.activity.recent.note(self.asked(question));
         Ask {
             webhook: &self.webhook,
             kind: &self.about.kind,

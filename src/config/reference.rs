@@ -15,10 +15,11 @@ use serde_json::Value as Json;
 use super::schema::{self, Format, Shape};
 
 /// The tables of the file, and the keys of each in the order of the types.
-fn tables() -> [(&'static str, &'static [&'static str]); 18] {
+fn tables() -> [(&'static str, &'static [&'static str]); 19] {
     [
         ("Http", keys::<super::Http>()),
         ("Admin", keys::<super::Admin>()),
+        ("Tail", keys::<super::Tail>()),
         ("Tls", keys::<super::Tls>()),
         ("Log", keys::<super::Log>()),
         ("Spool", keys::<super::Spool>()),

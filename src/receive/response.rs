@@ -41,6 +41,9 @@ pub(super) fn of(done: Done) -> Response {
     if let Some(outcome) = done.outcome {
         headers.insert(OUTCOME, HeaderValue::from_static(outcome.as_str()));
     }
+    if let Some(note) = done.note {
+        note.answered(response.status().as_u16());
+    }
     response
 }
 

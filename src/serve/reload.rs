@@ -136,6 +136,7 @@ impl Reload {
         self.parts.serve(endpoints, &mut self.background);
         self.parts.needs.store(Arc::new(needs));
         self.guard.set_token(new.admin.token.as_ref());
+        bridge.activity.show_bodies(new.tail.bodies);
         telemetry::set_level(new.log.level);
         self.times.send_replace(Times::of(&new));
         if let Some(kafka) = &new.kafka
@@ -210,6 +211,7 @@ fn changes(old: &Config, new: &Config) -> Vec<String> {
     };
     note("http", old.http == new.http);
     note("admin", old.admin == new.admin);
+    note("tail", old.tail == new.tail);
     note("log", old.log == new.log);
     note("nats", old.nats == new.nats);
     note("kafka", old.kafka == new.kafka);

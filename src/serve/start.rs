@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::Error;
 use super::outlets::{Connect, Outlets};
+use crate::activity::Activity;
 use crate::answers::Answers;
 use crate::auth::{Auth, Deliveries};
 use crate::bridge::{Bridge, Endpoint};
@@ -74,7 +75,9 @@ impl Parts {
             answers: Answers::default(),
             deliveries: Deliveries::default(),
             metrics,
+            activity: Activity::default(),
         });
+        bridge.activity.show_bodies(config.tail.bodies);
         let parts = Self {
             bridge,
             served: Arc::default(),

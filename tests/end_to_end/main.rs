@@ -28,6 +28,7 @@ mod spool;
 mod start;
 #[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]
 mod support;
+mod tail;
 mod tls;
 mod tools;
 mod vapi;

@@ -21,6 +21,13 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
         }
         _ => {}
     }
+    if checks.config.tail.bodies {
+        checks.warning(
+            checks.root.get("tail").get("bodies"),
+            "`hookbus tail --bodies` shows what webhooks hold to everybody who may ask the admin listener",
+            "take it out again when you have seen what you wanted to see; a reload is enough",
+        );
+    }
 }
 
 /// The characters that a header carries as they are, without those that would end the token.

@@ -1,0 +1,84 @@
+//! What was asked lately, so that it can be said who would answer it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+/// How many names are kept: those asked last.
+const NAMES: usize = 256;
+
+/// Longer names come from somebody who makes them up.
+const LONGEST: usize = 256;
+
+/// A function, or a type of question, of one endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Asked {
+    /// Name of the endpoint.
+    pub endpoint: Arc<str>,
+    /// Whether it is a function, and not a type.
+    pub is_function: bool,
+    /// The name as received.
+    pub name: Arc<str>,
+}
+
+/// The last of what was asked, in bounded memory.
+#[derive(Default)]
+pub struct Recent(Mutex<Names>);
+
+#[derive(Default)]
+struct Names {
+    /// When each was asked last, in questions.
+    last: HashMap<Asked, u64>,
+    count: u64,
+}
+
+impl Recent {
+    /// It is being asked.
+    pub fn note(&self, asked: Asked) {
+        if asked.name.is_empty() || asked.name.len() > LONGEST {
+            return;
+        }
+        let mut names = self.0.lock();
+        names.count += 1;
+        let now = names.count;
+        if names.last.len() >= NAMES && !names.last.contains_key(&asked) {
+            let oldest = names.last.iter().min_by_key(|(_, last)| **last);
+            if let Some(oldest) = oldest.map(|(asked, _)| asked.clone()) {
+                names.last.remove(&oldest);
+            }
+        }
+        names.last.insert(asked, now);
+    }
+
+    /// All of them, sorted.
+    pub fn all(&self) -> Vec<Asked> {
+        let mut all: Vec<_> = self.0.lock().last.keys().cloned().collect();
+        all.sort();
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(name: &str) -> Asked {
+        Asked { endpoint: "vapi".into(), is_function: true, name: name.into() }
+    }
+
+    #[test]
+    fn the_names_asked_last_are_kept() {
+        let recent = Recent::default();
+        recent.note(asked("often"));
+        for number in 0..2 * NAMES {
+            recent.note(asked(&number.to_string()));
+            recent.note(asked("often"));
+        }
+        recent.note(asked(&"x".repeat(LONGEST + 1)));
+        let all = recent.all();
+        assert_eq!(all.len(), NAMES);
+        assert!(all.contains(&asked("often")) && all.contains(&asked("511")));
+        assert!(!all.contains(&asked("0")));
+    }
+}

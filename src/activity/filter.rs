@@ -1,0 +1,137 @@
+//! Which webhooks a follower wants to see.
+
+use form_urlencoded::Serializer;
+
+use super::line::Webhook;
+use crate::template::glob;
+
+/// What a line has to be like: it has to fit every part that says something. A part is a list of exact texts, or
+/// patterns with `*`, of which one has to fit.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Names of endpoints.
+    pub endpoints: Vec<String>,
+    /// Types as received.
+    pub types: Vec<String>,
+    /// Keys.
+    pub keys: Vec<String>,
+    /// Outcomes, or the reasons for them.
+    pub outcomes: Vec<String>,
+    /// Only those that somebody should look at.
+    pub errors: bool,
+    /// With their bodies.
+    pub bodies: bool,
+}
+
+impl Filter {
+    /// Read it from the query of an address. What isn't known is an error: it could be a misspelt part, without which
+    /// more would be shown.
+    pub fn read(query: &str) -> Result<Self, String> {
+        let mut filter = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            let flag = || {
+                let error = |_| format!("`{name}` is true or false, and not `{value}`");
+                value.parse().map_err(error)
+            };
+            match &*name {
+                "endpoint" => filter.endpoints.push(value.into_owned()),
+                "type" => filter.types.push(value.into_owned()),
+                "key" => filter.keys.push(value.into_owned()),
+                "outcome" => filter.outcomes.push(value.into_owned()),
+                "errors" => filter.errors = flag()?,
+                "bodies" => filter.bodies = flag()?,
+                _ => return Err(format!("unknown parameter `{name}`")),
+            }
+        }
+        Ok(filter)
+    }
+
+    /// Write it as the query of an address.
+    pub fn query(&self) -> String {
+        let mut query = Serializer::new(String::new());
+        let parts = [
+            ("endpoint", &self.endpoints),
+            ("type", &self.types),
+            ("key", &self.keys),
+            ("outcome", &self.outcomes),
+        ];
+        for (name, patterns) in parts {
+            for pattern in patterns {
+                query.append_pair(name, pattern);
+            }
+        }
+        for (name, flag) in [("errors", self.errors), ("bodies", self.bodies)] {
+            if flag {
+                query.append_pair(name, "true");
+            }
+        }
+        query.finish()
+    }
+
+    /// Whether a line is wanted.
+    pub(super) fn matches(&self, line: &Webhook) -> bool {
+        let reason = line.reason.as_deref().filter(|_| !self.outcomes.is_empty());
+        (!self.errors || line.is_error())
+            && fits(&self.endpoints, Some(&line.endpoint))
+            && fits(&self.types, line.r#type.as_deref())
+            && fits(&self.keys, line.key.as_deref())
+            && (fits(&self.outcomes, Some(&line.outcome))
+                || reason.is_some_and(|reason| fits(&self.outcomes, Some(reason))))
+    }
+}
+
+fn fits(patterns: &[String], text: Option<&str>) -> bool {
+    let is_one = |text: &str| patterns.iter().any(|pattern| glob::matches(pattern, text));
+    patterns.is_empty() || text.is_some_and(is_one)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn every_part_has_to_fit() {
+        let line = Webhook {
+            endpoint: "vapi".into(),
+            r#type: Some("tool-calls".into()),
+            outcome: "fallback".into(),
+            reason: Some("timeout".into()),
+            ..Webhook::default()
+        };
+        let matches = |query: &str| Filter::read(query).unwrap().matches(&line);
+        for query in [
+            "",
+            "endpoint=other&endpoint=va*",
+            "type=tool-*&errors=true",
+            "outcome=fallback",
+            "outcome=time*",
+            "errors=false&bodies=true",
+        ] {
+            assert!(matches(query), "{query}");
+        }
+        for query in ["endpoint=vap", "type=calls", "key=*", "outcome=stored", "endpoint="] {
+            assert!(!matches(query), "{query}");
+        }
+        let stored = Webhook { outcome: "stored".into(), ..line };
+        assert!(!Filter { errors: true, ..Filter::default() }.matches(&stored));
+    }
+
+    #[test]
+    fn a_query_says_all_of_it() {
+        let filter = Filter {
+            endpoints: vec!["a".into(), "b*".into()],
+            types: vec!["c d&e=f".into()],
+            keys: vec!["+%".into()],
+            outcomes: vec!["stored".into()],
+            errors: true,
+            bodies: true,
+        };
+        assert_eq!(Filter::read(&filter.query()), Ok(filter));
+        assert_eq!(Filter::read(""), Ok(Filter::default()));
+        for query in ["types=a", "errors=yes", "bodies"] {
+            assert!(Filter::read(query).is_err(), "{query}");
+        }
+    }
+}

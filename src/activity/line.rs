@@ -1,0 +1,79 @@
+//! What is told of a webhook, and how it is written: one JSON object a line.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// One line.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "kebab-case")]
+pub enum Line {
+    /// A webhook that has got its answer.
+    Webhook(Arc<Webhook>),
+    /// Lines that came too fast for this reader, whether they would have fitted its filter or not.
+    Lost {
+        /// How many.
+        count: u64,
+    },
+}
+
+/// A webhook and its fate.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Webhook {
+    /// When it came.
+    pub time: String,
+    /// Name of the endpoint.
+    pub endpoint: Arc<str>,
+    /// Its id, once it was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Arc<str>>,
+    /// Whether it tells or asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Its type, cut and without control characters, as the following ones.
+    #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<Arc<str>>,
+    /// The key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Arc<str>>,
+    /// The functions that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub functions: Vec<Arc<str>>,
+    /// Where it goes, as configured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub destinations: Vec<Arc<str>>,
+    /// What became of it, as in the metrics.
+    pub outcome: Cow<'static, str>,
+    /// Why it was refused, or fell back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Cow<'static, str>>,
+    /// The status of the response; nothing if the sender hung up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// From the head of the request to that of the response.
+    pub milliseconds: f64,
+    /// Size of its body, as far as it was read.
+    pub bytes: usize,
+    /// Its body as text, cut.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+}
+
+/// What a webhook is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Its sender tells.
+    Event,
+    /// Its sender waits.
+    Question,
+}
+
+impl Webhook {
+    /// Whether somebody should look at it: it was refused or parked, or a worker's answer is missing.
+    pub fn is_error(&self) -> bool {
+        let is_fine = ["stored", "spooled", "dropped", "repeated", "answered"];
+        !is_fine.contains(&&*self.outcome)
+    }
+}

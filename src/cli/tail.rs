@@ -1,0 +1,128 @@
+//! `hookbus tail`: follow what a running bridge receives, one line a webhook.
+
+mod screen;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use http::Method;
+use reqwest::Url;
+
+use self::screen::Screen;
+use super::admin::{self, Lines, Listener, Unasked};
+use super::{Failure, Outcome, block_on, say};
+use crate::activity::{Filter, Line};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  hookbus tail                                what comes in: time, endpoint, type, key, outcome, latency, destinations
+  hookbus tail --type 'transcript*' --key call-7
+  hookbus tail --errors                       what was refused or parked, and questions without a worker's answer
+  hookbus tail --outcome timeout --json | jq -r .functions[]
+  hookbus tail --admin http://10.0.0.7:9180   a bridge elsewhere, with its token in HOOKBUS_ADMIN_TOKEN
+
+It asks the admin listener of the bridge, connects again when the bridge restarts, and ends with Ctrl-C.";
+
+/// How long to wait before the next attempt to find a bridge that went away.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// What `hookbus tail` takes.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only webhooks of this endpoint; may be repeated, and hold * for anything, as the following ones
+    #[arg(long, value_name = "NAME")]
+    endpoint: Vec<String>,
+    /// Only those of this type
+    #[arg(long = "type", value_name = "TYPE")]
+    kind: Vec<String>,
+    /// Only those with this key, such as the id of a call
+    #[arg(long, value_name = "KEY")]
+    key: Vec<String>,
+    /// Only those with this outcome or reason, such as stored, fallback, timeout, unauthorized
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Vec<String>,
+    /// Only what somebody should look at: refused, parked, or without a worker's answer
+    #[arg(long)]
+    errors: bool,
+    /// Write JSON, one object a line
+    #[arg(long)]
+    json: bool,
+    /// Show bodies too, up to 64 KiB of each; the configuration of the bridge has to allow it
+    #[arg(long)]
+    bodies: bool,
+    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; its token, where it asks
+    /// for one, in the variable HOOKBUS_ADMIN_TOKEN
+    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
+    admin: Option<Url>,
+    /// The configuration file [default: hookbus.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let Arguments { endpoint, kind, key, outcome, errors, json, bodies, admin, config } = arguments;
+    let filter =
+        Filter { endpoints: endpoint, types: kind, keys: key, outcomes: outcome, errors, bodies };
+    let bridge = match admin::config(admin.as_ref(), config.as_deref())? {
+        Some(config) => Listener::of(&config)?,
+        None => Listener::named(admin)?,
+    };
+    let query = filter.query();
+    block_on(async move {
+        tokio::select! {
+            ended = follow(&bridge, &query, Screen::new(json)) => ended,
+            _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
+        }
+    })
+}
+
+async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
+    let mut lines = match ask(bridge, query).await {
+        Ok(lines) => lines,
+        Err(Unasked::Unreachable(failure)) => {
+            return Err(
+                failure.hint("is a bridge running there? --admin or --config names another one")
+            );
+        }
+        Err(Unasked::Refused(failure)) => return Err(failure),
+    };
+    say(format_args!("following {}; Ctrl-C ends it", bridge.place()));
+    loop {
+        while let Some(line) = lines.next::<Line>().await? {
+            match screen.show(line) {
+                Ok(()) => {}
+                // `| head` has seen enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    return Ok(ExitCode::SUCCESS);
+                }
+                Err(error) => {
+                    return Err(Failure::failed(format_args!(
+                        "can't write to standard output: {error}"
+                    )));
+                }
+            }
+        }
+        say(format_args!("the bridge at {} went away; waiting for it", bridge.place()));
+        lines = again(bridge, query).await?;
+        say(format_args!("following {} again", bridge.place()));
+    }
+}
+
+/// Wait for a bridge that went away.
+async fn again(bridge: &Listener, query: &str) -> Result<Lines, Failure> {
+    loop {
+        match ask(bridge, query).await {
+            Ok(lines) => return Ok(lines),
+            Err(Unasked::Unreachable(_)) => tokio::time::sleep(AGAIN).await,
+            Err(Unasked::Refused(failure)) => return Err(failure),
+        }
+    }
+}
+
+async fn ask(bridge: &Listener, query: &str) -> Result<Lines, Unasked> {
+    let response = bridge.ask(Method::GET, "/tail", query).await?;
+    Ok(Lines::new(response, bridge.place()))
+}

@@ -1,0 +1,185 @@
+//! How a webhook looks: a line for people, in columns; or JSON.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Stdout, Write as _};
+
+use crate::activity::{Line, Webhook};
+use crate::cli::say;
+
+/// The widest column, in characters; what is longer is cut.
+const WIDEST: usize = 40;
+
+/// Columns before the latency: endpoint, type, key, outcome.
+const COLUMNS: usize = 4;
+
+pub(super) struct Screen {
+    out: Stdout,
+    is_json: bool,
+    has_colours: bool,
+    /// As wide as what was shown so far.
+    widths: [usize; COLUMNS],
+}
+
+impl Screen {
+    pub(super) fn new(is_json: bool) -> Self {
+        let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let has_colours = io::stdout().is_terminal() && !wants_none;
+        // Room for what comes most often, so that the columns seldom move.
+        Self { out: io::stdout(), is_json, has_colours, widths: [4, 13, 8, 8] }
+    }
+
+    pub(super) fn show(&mut self, line: Line) -> io::Result<()> {
+        let text = match &line {
+            _ if self.is_json => plain(&serde_json::to_string(&line)?),
+            Line::Webhook(webhook) => self.line(webhook),
+            Line::Lost { count } => {
+                say(format_args!("{count} webhooks came too fast to be shown"));
+                return Ok(());
+            }
+        };
+        writeln!(self.out, "{text}")?;
+        self.out.flush()
+    }
+
+    fn line(&mut self, webhook: &Webhook) -> String {
+        // The day is known to whoever watches.
+        let time = webhook.time.split_once('T').map_or(&*webhook.time, |(_, time)| time);
+        let outcome = match &webhook.reason {
+            Some(reason) => format!("{}:{reason}", webhook.outcome),
+            None => webhook.outcome.to_string(),
+        };
+        let columns = [
+            &*webhook.endpoint,
+            webhook.r#type.as_deref().unwrap_or("-"),
+            webhook.key.as_deref().unwrap_or("-"),
+            &outcome,
+        ];
+        let mut line = clean(time);
+        for (at, text) in columns.into_iter().enumerate() {
+            let text = cut(&clean(text));
+            let width = &mut self.widths[at];
+            *width = (*width).max(text.chars().count());
+            let padding = " ".repeat(*width - text.chars().count());
+            let text = if at + 1 == COLUMNS { self.painted(webhook, &text) } else { text };
+            // Writing to a String can't fail.
+            let _ = write!(line, "  {text}{padding}");
+        }
+        let _ = write!(line, "  {:>8.1} ms", webhook.milliseconds);
+        let functions = webhook.functions.iter().map(|function| format!("{function}()"));
+        let destinations = webhook.destinations.iter().map(ToString::to_string);
+        let to: Vec<_> = functions.chain(destinations).collect();
+        if !to.is_empty() {
+            let _ = write!(line, "  {}", clean(&to.join(" ")));
+        }
+        if let Some(body) = &webhook.body {
+            let _ = write!(line, "\n    {}", clean(body));
+            if body.len() < webhook.bytes {
+                let _ = write!(line, " ... ({} bytes)", webhook.bytes);
+            }
+        }
+        line
+    }
+
+    fn painted(&self, webhook: &Webhook, text: &str) -> String {
+        let colour = match &*webhook.outcome {
+            _ if !self.has_colours => return text.to_owned(),
+            "refused" | "parked" => 31,
+            _ if webhook.is_error() => 33,
+            _ => 32,
+        };
+        format!("\x1b[{colour}m{text}\x1b[0m")
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.chars().count() <= WIDEST {
+        return text.to_owned();
+    }
+    text.chars().take(WIDEST - 3).chain("...".chars()).collect()
+}
+
+/// Nothing from outside may change more of a terminal than its line.
+fn clean(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
+/// The same for JSON, whose strings may hold some of them as they are.
+fn plain(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_control() {
+            // Writing to a String can't fail.
+            let _ = write!(text, "\\u{:04x}", u32::from(character));
+        } else {
+            text.push(character);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn webhook() -> Webhook {
+        Webhook {
+            time: "2026-11-23T15:20:09.526Z".to_owned(),
+            endpoint: "vapi".into(),
+            r#type: Some("status-update".into()),
+            key: Some("call-7".into()),
+            destinations: vec!["nats:vapi.events.{type}".into(), "kafka:calls".into()],
+            outcome: "stored".into(),
+            status: Some(200),
+            milliseconds: 3.125,
+            bytes: 100,
+            ..Webhook::default()
+        }
+    }
+
+    fn screen(has_colours: bool) -> Screen {
+        Screen { has_colours, ..Screen::new(false) }
+    }
+
+    #[test]
+    fn lines_stand_in_columns() {
+        let mut screen = screen(false);
+        let stored = screen.line(&webhook());
+        let expected = "15:20:09.526Z  vapi  status-update  call-7    stored         3.1 ms  nats:vapi.events.{type} kafka:calls";
+        assert_eq!(stored, expected);
+        let refused = Webhook {
+            r#type: None,
+            key: None,
+            destinations: Vec::new(),
+            outcome: "refused".into(),
+            reason: Some("unauthorized".into()),
+            ..webhook()
+        };
+        let expected =
+            "15:20:09.526Z  vapi  -              -         refused:unauthorized       3.1 ms";
+        assert_eq!(screen.line(&refused), expected);
+        assert!(screen.line(&webhook()).contains("stored                     3.1 ms"));
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_it_holds() {
+        let odd = Webhook {
+            key: Some("a\nb\u{1b}[2J\u{9b}c".into()),
+            r#type: Some("x".repeat(500).into()),
+            body: Some("{\r\n}".to_owned()),
+            ..webhook()
+        };
+        let line = screen(false).line(&odd);
+        assert!(line.len() < 300 && !line.contains(['\r', '\u{1b}', '\u{9b}']), "{line}");
+        assert!(line.contains("...  a\u{fffd}b"), "{line}");
+        assert!(line.ends_with("\n    {\u{fffd}\u{fffd}} ... (100 bytes)"), "{line}");
+        assert_eq!(plain("{\"a\":\"\u{9b}\u{7f}\"}"), r#"{"a":"\u009b\u007f"}"#);
+    }
+
+    #[test]
+    fn only_the_outcome_has_a_colour() {
+        let line = screen(true).line(&webhook());
+        assert!(line.contains("\x1b[32mstored\x1b[0m  "), "{line}");
+        let parked = Webhook { outcome: "parked".into(), ..webhook() };
+        assert!(screen(true).line(&parked).contains("\x1b[31mparked\x1b[0m"));
+    }
+}
