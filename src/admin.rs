@@ -1,10 +1,11 @@
 //! The second listener: is it alive, should it get traffic, what does it count, what was parked,
-//! what comes in.
+//! what comes in, who answers.
 
 mod guard;
 pub mod reload;
 mod replay;
 mod tail;
+mod workers;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::bridge::Bridge;
 use crate::publish::Destinations;
 use crate::publish::replay::Replays;
 use crate::telemetry::health::Health;
+use crate::workers::Workers;
 
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +32,7 @@ pub fn router(
     destinations: Arc<Destinations>,
     health: Arc<Health>,
     replays: Arc<Replays>,
+    workers: Arc<Workers>,
     asking: reload::Asking,
     guard: Arc<Guard>,
 ) -> Router {
@@ -38,8 +41,10 @@ pub fn router(
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
-    let guarded =
-        replay::router(replays).merge(reload::router(asking)).merge(tail::router(bridge.clone()));
+    let guarded = replay::router(replays)
+        .merge(reload::router(asking))
+        .merge(tail::router(bridge.clone()))
+        .merge(workers::router(workers, bridge.clone()));
     let metrics = move || async move {
         bridge.limits.report(&bridge.metrics);
         destinations.report();

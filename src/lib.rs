@@ -29,6 +29,7 @@
 pub mod cli;
 pub mod serve;
 pub mod admin;
+pub mod workers;
 pub mod receive;
 pub mod bridge;
 pub mod body;

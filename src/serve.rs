@@ -28,6 +28,7 @@ use crate::receive::{self, connection};
 use crate::spool;
 use crate::telemetry::health::Health;
 use crate::tls::Anonymous;
+use crate::workers::Workers;
 
 /// How long the start waits for brokers before it goes on without them.
 const START: Duration = Duration::from_secs(5);
@@ -128,12 +129,14 @@ pub async fn run(
     let tls = config.admin.tls.as_ref();
     let admin_tls = parts.tls("admin.tls", tls, Anonymous::Allowed, &mut background)?;
     let guard = Arc::new(Guard::new(addresses.admin.ip(), &config.admin));
+    let workers = Arc::new(Workers::new(&config));
     let (asking, asked) = mpsc::channel(1);
     let admin_router = admin::router(
         parts.bridge.clone(),
         parts.destinations.clone(),
         parts.health.clone(),
         parts.replays.clone(),
+        workers.clone(),
         asking,
         guard.clone(),
     );
@@ -172,7 +175,7 @@ pub async fn run(
     let (times, mut current) = watch::channel(Times::of(&config));
     if let Some(file) = file {
         let hangup = signal(SignalKind::hangup())?;
-        let reload = Reload::new(file, config, parts.clone(), guard, times);
+        let reload = Reload::new(file, config, parts.clone(), (guard, workers), times);
         background.spawn(reload.serve(hangup, asked));
     }
 

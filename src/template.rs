@@ -212,6 +212,37 @@ impl Template {
         out
     }
 
+    /// The subject for values of which some are patterns: `*` in a value, and for one that is absent, stands for any
+    /// run of characters.
+    pub fn subject_glob(&self, vars: &Vars<'_>) -> String {
+        let mut out = String::with_capacity(self.estimate(vars));
+        for part in &self.parts {
+            let variable = match part {
+                Part::Literal(text) => {
+                    out.push_str(text);
+                    continue;
+                }
+                Part::Variable(variable) => *variable,
+            };
+            let value = vars.get(variable);
+            let dots = variable == Variable::Type;
+            if value.is_empty() {
+                out.push('*');
+            } else if value.contains('*') {
+                for character in value.chars() {
+                    match character {
+                        '*' => out.push('*'),
+                        '.' if dots => out.push('.'),
+                        _ => escape(character.encode_utf8(&mut [0; 4]), false, &mut out),
+                    }
+                }
+            } else {
+                escape(value, dots, &mut out);
+            }
+        }
+        out
+    }
+
     /// The topic for these values.
     pub fn render_topic(&self, vars: &Vars<'_>) -> String {
         let mut out = String::with_capacity(self.estimate(vars).min(TOPIC_LIMIT + 1));

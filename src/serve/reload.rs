@@ -18,6 +18,7 @@ use crate::admin::reload::Outcome;
 use crate::config::{Config, load};
 use crate::nats::streams::{Finding, Needs};
 use crate::telemetry;
+use crate::workers::Workers;
 
 /// The subject of a file that was refused, in `/readyz`.
 const CONFIGURATION: &str = "configuration";
@@ -29,6 +30,7 @@ pub(super) struct Reload {
     config: Config,
     parts: Arc<Parts>,
     guard: Arc<Guard>,
+    workers: Arc<Workers>,
     times: watch::Sender<Times>,
     /// What new parts do by themselves.
     background: JoinSet<()>,
@@ -39,10 +41,10 @@ impl Reload {
         file: PathBuf,
         config: Config,
         parts: Arc<Parts>,
-        guard: Arc<Guard>,
+        (guard, workers): (Arc<Guard>, Arc<Workers>),
         times: watch::Sender<Times>,
     ) -> Self {
-        Self { file, config, parts, guard, times, background: JoinSet::new() }
+        Self { file, config, parts, guard, workers, times, background: JoinSet::new() }
     }
 
     /// Reload whenever it is asked for, one after the other.
@@ -137,6 +139,7 @@ impl Reload {
         self.parts.needs.store(Arc::new(needs));
         self.guard.set_token(new.admin.token.as_ref());
         bridge.activity.show_bodies(new.tail.bodies);
+        self.workers.configure(&new);
         telemetry::set_level(new.log.level);
         self.times.send_replace(Times::of(&new));
         if let Some(kafka) = &new.kafka

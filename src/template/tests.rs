@@ -31,6 +31,18 @@ fn plain_values_stay() {
 }
 
 #[test]
+fn a_pattern_becomes_a_pattern() {
+    let glob = |template: &str, kind, function| {
+        let vars = Vars { endpoint: "vapi", kind, key: None, function: Some(function) };
+        Template::subject(template).unwrap().subject_glob(&vars)
+    };
+    assert_eq!(glob("{endpoint}.tool.{function}", "", "get_*"), "vapi.tool.get_*");
+    assert_eq!(glob("{endpoint}.tool.{function}", "", "a.* b"), "vapi.tool.a%2E*%20b");
+    assert_eq!(glob("a.{type}.{key}", "chat.*", ""), "a.chat.*.*");
+    assert_eq!(glob("a.{type}", ".x", ""), "a.%2Ex");
+}
+
+#[test]
 fn dots_stay_only_between_parts_of_the_type() {
     for (kind, expected) in [
         ("a.b.c", "a.b.c"),

@@ -16,8 +16,13 @@ const ENDPOINT: &str = r#"
 "#;
 
 const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
-const GUARDED: [(&str, &str); 4] =
-    [("GET", "/parked"), ("GET", "/queues"), ("POST", "/drop?all=true"), ("POST", "/reload")];
+const GUARDED: [(&str, &str); 5] = [
+    ("GET", "/parked"),
+    ("GET", "/queues"),
+    ("GET", "/workers"),
+    ("POST", "/drop?all=true"),
+    ("POST", "/reload"),
+];
 
 async fn status(
     client: &Client,

@@ -32,3 +32,4 @@ mod tail;
 mod tls;
 mod tools;
 mod vapi;
+mod workers;

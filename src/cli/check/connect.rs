@@ -14,6 +14,8 @@ pub(super) struct Report {
     broker: &'static str,
     /// What was reached.
     reached: Vec<String>,
+    /// What was found there.
+    found: Vec<String>,
     /// Why it could not be asked, or not everything.
     unreachable: Vec<(String, String)>,
     wrong: Vec<(String, String)>,
@@ -29,6 +31,11 @@ impl Report {
     /// It answers, and is this.
     pub(super) fn reached(&mut self, what: String) {
         self.reached.push(what);
+    }
+
+    /// Something that is there.
+    pub(super) fn found(&mut self, what: String) {
+        self.found.push(what);
     }
 
     /// It doesn't answer.
@@ -94,6 +101,7 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
             line("error", broker, problem, Some(hint));
         }
         reached.extend(report.reached.iter().map(|what| format!("{broker}: reached {what}")));
+        reached.extend(report.found.iter().map(|what| format!("{broker}: {what}")));
     }
     let text = text.trim_end().to_owned();
     if !is_wrong && !is_unreachable {

@@ -1,10 +1,11 @@
-//! Asking NATS: is it there, what do its streams take, how large may a message be.
+//! Asking NATS: is it there, what do its streams take, how large may a message be, who answers.
 
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
 use super::connect::Report;
+use super::workers;
 use crate::config::Config;
 use crate::nats::streams::Needs;
 use crate::nats::{BROKER, Settings};
@@ -45,7 +46,10 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             "raise max_payload of the server, with some room for headers, or lower `http.max_body`",
         );
     }
-    match Needs::new(config).compare(&client).await {
+    let needs = Needs::new(config);
+    let (streams, workers) =
+        tokio::join!(needs.compare(&client), workers::ask(&client, config, nats));
+    match streams {
         Ok(findings) => {
             report.all_wrong(findings.refused);
             report.all_wrong(findings.uncovered);
@@ -59,5 +63,6 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             "turn JetStream on at the server, and let this user use its API",
         ),
     }
+    workers.tell(&mut report);
     Some(report)
 }

@@ -1,0 +1,33 @@
+//! `GET /workers`: who answers, as NATS micro shows it.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+
+use crate::bridge::Bridge;
+use crate::workers::{Unasked, Workers};
+
+pub(super) fn router(workers: Arc<Workers>, bridge: Arc<Bridge>) -> Router {
+    let handle = move || async move { answer(&workers, &bridge).await };
+    Router::new().route("/workers", get(handle))
+}
+
+async fn answer(workers: &Workers, bridge: &Bridge) -> Response {
+    match workers.report(&bridge.activity.recent.all()).await {
+        Ok(report) => match serde_json::to_string(&report) {
+            Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),
+            // Text and numbers can be written.
+            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        },
+        Err(unasked) => {
+            let status = match unasked {
+                Unasked::NoNats => StatusCode::NOT_FOUND,
+                Unasked::NotConnected(_) => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            (status, format!("{unasked}\n")).into_response()
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Who answers what is configured, as NATS micro shows it.
+
+use async_nats::Client;
+
+use super::connect::Report;
+use crate::config::{Config, Nats};
+use crate::workers::{self, Answering, Functions, Worker};
+
+/// What was found out, to be put into the report.
+pub(super) struct Answers(Option<workers::Report>);
+
+/// Ask for the workers of all configured functions. Where none is configured nobody is asked.
+pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answers {
+    let functions = Functions::new(config);
+    if functions.configured().is_empty() {
+        return Answers(None);
+    }
+    let found = workers::discover(client, &nats.inbox_prefix).await;
+    Answers(Some(workers::Report::new(functions.configured().to_vec(), &found)))
+}
+
+impl Answers {
+    pub(super) fn tell(self, report: &mut Report) {
+        let Some(workers) = self.0 else { return };
+        for problem in workers.problems {
+            let hint = "allow it, or wait until there is less; questions don't depend on it";
+            report.warn(format!("who answers can't be told for sure: {problem}"), hint);
+        }
+        for answering in &workers.functions {
+            let (name, subject) = (answering.name(), &answering.subject);
+            match &answering.warning {
+                Some(warning) if answering.workers.is_empty() => report.warn(
+                    format!("`{name}` (`{subject}`) has {warning}"),
+                    "start one; a worker that is a plain subscription can't be seen here, and answers all the same",
+                ),
+                Some(warning) => report.warn(
+                    format!("`{name}` (`{subject}`): {warning}"),
+                    "let all workers be in the queue group `q`, so that one of them gets a question",
+                ),
+                None => {}
+            }
+            report.found(line(answering));
+        }
+    }
+}
+
+/// One function and its workers.
+fn line(answering: &Answering) -> String {
+    let workers: Vec<_> = answering.workers.iter().map(worker).collect();
+    let workers = if workers.is_empty() {
+        "no worker that can be seen".to_owned()
+    } else {
+        workers.join("; ")
+    };
+    format!("{} `{}`: {workers}", answering.endpoint, answering.name())
+}
+
+fn worker(worker: &Worker) -> String {
+    let Worker { service, version, id, queue_group, .. } = worker;
+    let mut text = format!("{service} {version} ({id}) in `{queue_group}`");
+    if let (Some(requests), Some(errors), Some(average)) =
+        (worker.requests, worker.errors, worker.average_milliseconds)
+    {
+        text += &format!(", {requests} requests, {errors} errors, {average:.1} ms on average");
+    }
+    if let Some(error) = &worker.last_error {
+        text += &format!(", last error: {error}");
+    }
+    text
+}

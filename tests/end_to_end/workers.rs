@@ -1,0 +1,73 @@
+//! Who answers: `check --connect` and `GET /workers`, by NATS micro.
+
+mod reachable;
+mod shown;
+mod strange;
+
+use crate::support::bridge::run;
+use crate::support::process::Output;
+use crate::support::{Bridge, Nats, eventually};
+use async_nats::service::{Service, ServiceExt as _};
+use bytes::Bytes;
+use futures_util::StreamExt;
+use serde_json::Value;
+use std::time::Duration;
+
+/// Two functions by name, some by a pattern, and one type.
+const CONFIG: &str = r#"
+    [[endpoint]]
+    name = "hook"
+    path = "/hook"
+    source = "vapi"
+    [[endpoint.auth]]
+    kind = "none"
+    [[endpoint.event]]
+    types = ["*"]
+    to = []
+    [[endpoint.tool]]
+    names = ["weather", "book", "set_*"]
+    [[endpoint.question]]
+    types = ["assistant-request"]
+"#;
+
+/// A service of NATS micro on one subject. It answers `ok`, and fails where the subject ends with `broken`.
+async fn serve(nats: &Nats, name: &str, group: &str, subject: &str) -> Service {
+    let client = nats.client().await;
+    let builder = client.service_builder().queue_group(group);
+    let service = builder.start(name, "1.2.3").await.unwrap();
+    let mut endpoint = service.endpoint(subject).await.unwrap();
+    client.flush().await.unwrap();
+    tokio::spawn(async move {
+        while let Some(request) = endpoint.next().await {
+            let is_broken = request.message.subject.ends_with("broken");
+            let error = || async_nats::service::error::Error { status: "no".to_owned(), code: 500 };
+            let answer = if is_broken { Err(error()) } else { Ok(Bytes::from("ok")) };
+            request.respond(answer).await.unwrap();
+        }
+    });
+    service
+}
+
+/// What the admin listener says, once it is so.
+async fn shown(bridge: &Bridge, mut is_it: impl FnMut(&Value) -> bool) -> Value {
+    eventually("the workers", Duration::from_secs(15), async || {
+        let answer = bridge.admin("/workers").await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let report = answer.json();
+        is_it(&report).then_some(report)
+    })
+    .await
+}
+
+fn function<'a>(report: &'a Value, name: &str) -> &'a Value {
+    let functions = report["functions"].as_array().unwrap();
+    let is_it = |one: &&Value| one["function"] == name || one["type"] == name;
+    functions.iter().find(is_it).unwrap_or_else(|| panic!("no {name} in {report}"))
+}
+
+async fn check(config: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hookbus.toml");
+    std::fs::write(&file, config).unwrap();
+    run(&["check", "--connect", "--config", file.to_str().unwrap()]).await
+}
