@@ -141,7 +141,7 @@ async fn send(client: async_nats::Client, inbox: async_nats::Subject, reply: Rep
 }
 
 /// The server reads a connection's commands in order: when this message is back, it has read what was sent before.
-async fn round_trip(client: &async_nats::Client) {
+pub(crate) async fn round_trip(client: &async_nats::Client) {
     let inbox = client.new_inbox();
     let mut subscription = client.subscribe(inbox.clone()).await.unwrap();
     client.publish(inbox, Bytes::new()).await.unwrap();

@@ -1,6 +1,7 @@
 //! Workers made by others: a plain subscription of nats-py, and a service of NATS micro.
 
 use crate::http::{open, tool_calls};
+use crate::support::worker::round_trip;
 use crate::support::{Bridge, eventually, nats, python};
 use async_nats::service::ServiceExt;
 use bytes::Bytes;
@@ -66,7 +67,7 @@ async fn a_service_of_nats_micro_answers_and_fails() {
     let client = nats.client().await;
     let service = client.service_builder().start("weather", "1.0.0").await.unwrap();
     let mut endpoint = service.endpoint("micro.tool.*").await.unwrap();
-    client.flush().await.unwrap();
+    round_trip(&client).await;
     let serving = tokio::spawn(async move {
         while let Some(request) = endpoint.next().await {
             let answer = if request.message.subject.ends_with("broken") {
