@@ -6,6 +6,7 @@ mod strange;
 
 use crate::support::bridge::run;
 use crate::support::process::Output;
+use crate::support::worker::round_trip;
 use crate::support::{Bridge, Nats, eventually};
 use async_nats::service::{Service, ServiceExt as _};
 use bytes::Bytes;
@@ -36,7 +37,7 @@ async fn serve(nats: &Nats, name: &str, group: &str, subject: &str) -> Service {
     let builder = client.service_builder().queue_group(group);
     let service = builder.start(name, "1.2.3").await.unwrap();
     let mut endpoint = service.endpoint(subject).await.unwrap();
-    client.flush().await.unwrap();
+    round_trip(&client).await;
     tokio::spawn(async move {
         while let Some(request) = endpoint.next().await {
             let is_broken = request.message.subject.ends_with("broken");
