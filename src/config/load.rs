@@ -58,7 +58,7 @@ pub fn parse(name: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Lo
     let root = schema::json();
     let document = DeValue::Table(document.into_inner());
     let mut tree = Tree::new(&document, 0..0, &env, &mut report);
-    shape::check(&root, &mut tree, is_partial, &mut report);
+    shape::check(root, &mut tree, is_partial, &mut report);
     let config = match Config::deserialize(tree.to_json().unwrap_or_default()) {
         Ok(config) => {
             check::check(&config, Node::new(&tree), &mut report);

@@ -1,5 +1,7 @@
 //! The JSON Schema of the file, and what its parts mean.
 
+use std::sync::LazyLock;
+
 use serde_json::Value as Json;
 
 use super::Config;
@@ -9,8 +11,10 @@ pub fn schema() -> String {
     format!("{:#}", json())
 }
 
-pub(super) fn json() -> Json {
-    schemars::schema_for!(Config).to_value()
+/// Made once: a reload reads a file again, and a fuzz target many.
+pub(super) fn json() -> &'static Json {
+    static JSON: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(Config).to_value());
+    &JSON
 }
 
 /// What a value must look like.
