@@ -51,7 +51,7 @@ fn the_reference_says_what_the_types_say() {
             panic!("docs/configuration.md has no keys of {name}");
         };
         let to = from + after[from..].find("<!-- end -->").unwrap();
-        after.replace_range(from..to, &table(&root, name, keys));
+        after.replace_range(from..to, &table(root, name, keys));
     }
     if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(&path, &after).unwrap();
