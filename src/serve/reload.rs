@@ -17,6 +17,7 @@ use crate::admin::Guard;
 use crate::admin::reload::Outcome;
 use crate::config::{Config, load};
 use crate::nats::streams::{Finding, Needs};
+use crate::receive::Endpoints;
 use crate::telemetry;
 use crate::workers::Workers;
 
@@ -115,10 +116,14 @@ impl Reload {
             .endpoints(&new, Some(&self.config))
             .map_err(|error| vec![format!("error: {error}")])?;
         let needs = self.streams(&new).await?;
-
-        // From here on nothing can fail.
-        let Parts { bridge, destinations, health, .. } = &*self.parts;
         let changes = changes(&self.config, &new);
+        self.swap(new, endpoints, needs);
+        Ok(changes)
+    }
+
+    /// Put everything new in the place of the old; nothing of it can fail.
+    fn swap(&mut self, new: Config, endpoints: Endpoints, needs: Needs) {
+        let Parts { bridge, destinations, health, .. } = &*self.parts;
         bridge.limits.set(&new.http);
         for endpoint in &new.endpoints {
             if let Some(built) = endpoints.get(&endpoint.path) {
@@ -148,7 +153,6 @@ impl Reload {
             self.background.spawn(create_topics(kafka.clone(), health.clone()));
         }
         self.config = new;
-        Ok(changes)
     }
 
     /// What is needed of the streams, once the server has it; those that are new are created.
