@@ -239,8 +239,12 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         Arc::new(Health::default()),
     );
     let endpoint = &config.endpoints[0];
-    let routes =
-        Routes::new(endpoint, config.event_destination(), config.job_destination(), &destinations);
+    let routes = Routes::new(
+        endpoint,
+        Some(config.event_destination()),
+        Some(config.job_destination()),
+        &destinations,
+    );
     let limits = Arc::new(Limits::new(&config.http));
     let built = Endpoint {
         gate: Arc::new(Gate::new(limits.clone(), endpoint)),

@@ -764,6 +764,13 @@ impl Config {
         if self.nats.is_some() { EVENT_SUBJECT } else { EVENT_TOPIC }
     }
 
+    /// Where events and jobs go unless a rule says otherwise; nowhere without a broker.
+    pub fn default_destinations(&self) -> (Option<&'static str>, Option<&'static str>) {
+        let has_broker = self.nats.is_some() || self.kafka.is_some();
+        let some = |text| has_broker.then_some(text);
+        (some(self.event_destination()), some(self.job_destination()))
+    }
+
     /// The destination of jobs.
     pub fn job_destination(&self) -> &'static str {
         if self.nats.is_some() { JOB_SUBJECT } else { JOB_TOPIC }

@@ -13,8 +13,9 @@ use crate::template::{self, Template, Vars, glob};
 /// The rules of one endpoint, ready to be used.
 pub struct Routes {
     events: Vec<EventRule>,
-    default_event: Arc<Destination>,
-    jobs: Arc<Destination>,
+    /// Nothing where there is no broker; then some rule drops whatever comes.
+    default_event: Option<Arc<Destination>>,
+    jobs: Option<Arc<Destination>>,
     audit: Vec<Arc<Destination>>,
     questions: Vec<AskRule>,
     default_question: AskRule,
@@ -58,8 +59,8 @@ impl Routes {
     /// The rules of an endpoint.
     pub fn new(
         endpoint: &Endpoint,
-        default_event: &str,
-        job: &str,
+        default_event: Option<&str>,
+        job: Option<&str>,
         destinations: &Destinations,
     ) -> Result<Self, Error> {
         let all = |texts: &[String]| -> Result<Vec<_>, Error> {
@@ -123,8 +124,8 @@ impl Routes {
             tools,
             default_question: by_default(config::ASK_SUBJECT)?,
             default_tool: by_default(config::TOOL_SUBJECT)?,
-            default_event: find(destinations, default_event)?,
-            jobs: find(destinations, job)?,
+            default_event: default_event.map(|text| find(destinations, text)).transpose()?,
+            jobs: job.map(|text| find(destinations, text)).transpose()?,
             audit: endpoint
                 .audit
                 .as_ref()
@@ -138,19 +139,19 @@ impl Routes {
             .events
             .iter()
             .find(|rule| rule.types.iter().any(|pattern| glob::matches(pattern, kind)));
-        rule.map_or(std::slice::from_ref(&self.default_event), |rule| &rule.to)
+        rule.map_or(self.default_event.as_slice(), |rule| &rule.to)
     }
 
     /// All destinations that something may go to.
     pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
         let events = self.events.iter().flat_map(|rule| &rule.to);
         let copies = self.questions.iter().chain(&self.tools).flat_map(|rule| &rule.copy_to);
-        events.chain(copies).chain(&self.audit).chain([&self.default_event, &self.jobs])
+        events.chain(copies).chain(&self.audit).chain(&self.default_event).chain(&self.jobs)
     }
 
-    /// Where jobs are stored.
-    pub fn job(&self) -> &Arc<Destination> {
-        &self.jobs
+    /// Where jobs are stored; nowhere without a broker.
+    pub fn job(&self) -> Option<&Arc<Destination>> {
+        self.jobs.as_ref()
     }
 
     /// Where it is told what became of each question.

@@ -23,7 +23,7 @@ pub(super) fn classified(note: &mut Note, endpoint: &Endpoint, about: &About, de
         if let Some(function) = &question.function {
             note.calls(function);
         }
-        let job = question.is_async.then(|| routes.job());
+        let job = routes.job().filter(|_| question.is_async);
         for destination in job.into_iter().chain(&rule.copy_to) {
             note.goes_to(destination.text());
         }

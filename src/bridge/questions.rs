@@ -288,7 +288,7 @@ impl Walk {
         );
         let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
         let refused = || (Outcome::Disconnected, Some("the job could not be stored".to_owned()));
-        let to = self.endpoint.routes.job();
+        let to = self.endpoint.routes.job().ok_or_else(refused)?;
         let to = [(to.clone(), to.name(&vars))];
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
         // It keeps its turn until the broker has spoken, even if the sender's limit comes first.

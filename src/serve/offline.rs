@@ -30,7 +30,7 @@ impl Offline {
         let outlets = Outlets::build(config, &health, &Arc::default(), &mut background)?;
         for endpoint in &config.endpoints {
             // That they are routed to is what makes destinations configured ones.
-            let (event, job) = (config.event_destination(), config.job_destination());
+            let (event, job) = config.default_destinations();
             Routes::new(endpoint, event, job, &outlets.destinations)
                 .map_err(|error| Error::Config(format!("endpoint `{}`: {error}", endpoint.name)))?;
         }

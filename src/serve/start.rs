@@ -105,7 +105,7 @@ impl Parts {
         let mut endpoints = Endpoints::new();
         for endpoint in &config.endpoints {
             let name: Arc<str> = endpoint.name.as_str().into();
-            let (event, job) = (config.event_destination(), config.job_destination());
+            let (event, job) = config.default_destinations();
             let routes = Routes::new(endpoint, event, job, &self.destinations)
                 .map_err(|error| Error::Config(format!("endpoint `{name}`: {error}")))?;
             let old = served.values().find(|old| old.name == name);

@@ -54,3 +54,38 @@ async fn declared_streams_are_there_as_soon_as_the_server_is() {
     })
     .await;
 }
+
+/// Not much of a bridge, but what `check` calls right has to start.
+#[tokio::test]
+async fn without_any_broker_there_are_fallbacks() {
+    let config = r#"
+        [[endpoint]]
+        name = "alone"
+        path = "/alone"
+        source = "vapi"
+        [[endpoint.auth]]
+        kind = "none"
+        [[endpoint.event]]
+        types = ["*"]
+        to = []
+        [[endpoint.tool]]
+        names = ["*"]
+        fallback = "Nobody is there."
+    "#;
+    let bridge = Bridge::config(config).start_ready().await;
+    let event = r#"{"message":{"type":"hang"}}"#;
+    assert_eq!(bridge.post("/alone", event, &[]).await.status, 200);
+    let call = |more: &str| {
+        format!(
+            r#"{{"message":{{"type":"tool-calls","toolCallList":[{{"id":"c","function":{{"name":"f"}}}}]{more}}}}}"#
+        )
+    };
+    let answer = bridge.post("/alone", call(""), &[]).await;
+    assert_eq!(answer.header("hookbus-outcome"), Some("no-responders"));
+    assert_eq!(answer.json()["results"][0]["result"], "Nobody is there.");
+    // A job has nowhere to go, and says so.
+    let job = r#","toolWithToolCallList":[{"async":true,"toolCall":{"id":"c"}}]"#;
+    let answer = bridge.post("/alone", call(job), &[]).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.json()["results"][0]["error"].is_string(), "{}", answer.text());
+}
