@@ -231,20 +231,16 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         jetstream: Some(Timed { sink: Arc::new(AtOnce), ack_timeout: Duration::from_secs(5) }),
         ..Sinks::default()
     };
-    let destinations = Destinations::new(
-        sinks,
-        None,
-        config.http.max_events,
-        metrics.clone(),
-        Arc::new(Health::default()),
-    );
+    let destinations = Destinations::new(sinks, None, metrics.clone(), Arc::new(Health::default()));
     let endpoint = &config.endpoints[0];
+    let draft = destinations.draft();
     let routes = Routes::new(
         endpoint,
         Some(config.event_destination()),
         Some(config.job_destination()),
-        &destinations,
+        &draft,
     );
+    destinations.adopt(draft, config.http.max_events);
     let limits = Arc::new(Limits::new(&config.http));
     let built = Endpoint {
         gate: Arc::new(Gate::new(limits.clone(), endpoint)),

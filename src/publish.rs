@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::warn;
@@ -75,7 +75,6 @@ impl Sinks {
 pub struct Destinations {
     sinks: Sinks,
     shelf: Option<Arc<Shelf>>,
-    most: AtomicUsize,
     /// How many events each destination may have in flight: its part of `http.max_events`.
     share: Arc<AtomicUsize>,
     by_text: RwLock<BTreeMap<String, Arc<Destination>>>,
@@ -84,49 +83,32 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// No destinations yet. `most` events are in flight at the most, over all of them. Without a shelf, what isn't
-    /// acknowledged in time is refused.
+    /// No destinations yet. Without a shelf, what isn't acknowledged in time is refused.
     pub fn new(
         sinks: Sinks,
         shelf: Option<Arc<Shelf>>,
-        most: usize,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
     ) -> Self {
         let by_text = RwLock::default();
-        Self {
-            sinks,
-            shelf,
-            most: AtomicUsize::new(most),
-            share: Arc::default(),
-            by_text,
-            metrics,
-            health,
-        }
+        Self { sinks, shelf, share: Arc::default(), by_text, metrics, health }
     }
 
-    /// The destination of this text.
-    pub fn get(&self, text: &str) -> Result<Arc<Destination>, template::Error> {
-        if let Some(known) = self.by_text.read().get(text) {
-            return Ok(known.clone());
-        }
-        let destination = self.make(text)?;
+    /// The destinations of a configuration that isn't in use yet.
+    pub fn draft(&self) -> Draft<'_> {
+        Draft { all: self, by_text: Mutex::default() }
+    }
+
+    /// From now on a configuration is in use, and `most` events are in flight at the most. Destinations that only an
+    /// earlier one named stay, since something may queue for them.
+    pub fn adopt(&self, draft: Draft<'_>, most: usize) {
+        let drafted = draft.by_text.into_inner();
+        // Equal parts, so that however many destinations are dead, there is room for those that live.
+        self.share.store(most.div_ceil(drafted.len().max(1)), Ordering::Relaxed);
         let mut by_text = self.by_text.write();
-        by_text.insert(text.to_owned(), destination.clone());
-        self.apportion(by_text.len());
-        Ok(destination)
-    }
-
-    /// From now on so many destinations are in use, and `most` events are in flight at the most.
-    pub fn resize(&self, most: usize, in_use: usize) {
-        self.most.store(most, Ordering::Relaxed);
-        self.apportion(in_use);
-    }
-
-    /// Equal parts, so that however many destinations are dead, there is room for those that live.
-    fn apportion(&self, in_use: usize) {
-        let share = self.most.load(Ordering::Relaxed).div_ceil(in_use.max(1));
-        self.share.store(share, Ordering::Relaxed);
+        for (text, destination) in drafted {
+            by_text.entry(text).or_insert(destination);
+        }
     }
 
     /// The destination of this text; where nothing is routed to it, one for the moment, that takes no share.
@@ -216,8 +198,28 @@ impl Destinations {
     /// Write what is kept on disk into the metrics.
     pub fn report(&self) {
         if let Some(shelf) = &self.shelf {
-            shelf.report();
+            shelf.report(|text| self.is_configured(text));
         }
+    }
+}
+
+/// The destinations of a configuration that isn't in use yet: those that are known, and new ones. Nothing is sent to
+/// the new ones, nothing is counted for them, and dropping this forgets them.
+pub struct Draft<'a> {
+    all: &'a Destinations,
+    by_text: Mutex<BTreeMap<String, Arc<Destination>>>,
+}
+
+impl Draft<'_> {
+    /// The destination of this text.
+    pub fn get(&self, text: &str) -> Result<Arc<Destination>, template::Error> {
+        let mut by_text = self.by_text.lock();
+        if let Some(drafted) = by_text.get(text) {
+            return Ok(drafted.clone());
+        }
+        let destination = self.all.find(text)?;
+        by_text.insert(text.to_owned(), destination.clone());
+        Ok(destination)
     }
 }
 

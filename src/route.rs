@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::{self, Context, Endpoint};
-use crate::publish::{Destination, Destinations};
+use crate::publish::{Destination, Draft};
 use crate::source::Source;
 use crate::template::{self, Template, Vars, glob};
 
@@ -61,7 +61,7 @@ impl Routes {
         endpoint: &Endpoint,
         default_event: Option<&str>,
         job: Option<&str>,
-        destinations: &Destinations,
+        destinations: &Draft<'_>,
     ) -> Result<Self, Error> {
         let all = |texts: &[String]| -> Result<Vec<_>, Error> {
             texts.iter().map(|text| find(destinations, text)).collect()
@@ -200,7 +200,7 @@ impl AskRule {
     }
 }
 
-fn find(destinations: &Destinations, text: &str) -> Result<Arc<Destination>, Error> {
+fn find(destinations: &Draft<'_>, text: &str) -> Result<Arc<Destination>, Error> {
     destinations.get(text).map_err(|error| Error { text: text.to_owned(), error })
 }
 

@@ -186,7 +186,9 @@ impl Spool {
 
     /// All queues that this spool has seen, also those of destinations that are not configured any more.
     pub fn queues(&self) -> Vec<Queue> {
-        let logs = self.logs.lock();
+        let mut logs = self.logs.lock();
+        // While these are locked nobody gets hold of a queue, so that one of nobody's stays so.
+        logs.retain(|_, log| Arc::strong_count(log) > 1 || log.is_used());
         let queues = logs.iter().filter(|(name, _)| *name != PARKED);
         queues.map(|(_, log)| Queue { destination: log.text(), log: log.clone() }).collect()
     }

@@ -48,6 +48,54 @@ pub struct Findings {
     pub warnings: Vec<Finding>,
     /// What was created or changed.
     pub done: Vec<String>,
+    /// How to take that back.
+    changes: Vec<Change>,
+}
+
+/// What was done to the server's streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Change {
+    /// There was none of this name.
+    Created(String),
+    /// It was like this.
+    Updated(Box<Stream>),
+}
+
+impl Findings {
+    /// Take back what was created or changed, since it is not to be used. Returns what couldn't be taken back, which is
+    /// also a new stream that has messages already.
+    pub async fn undo(&mut self, client: &Client) -> Vec<String> {
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(TIMEOUT);
+        let mut left = Vec::new();
+        self.done.clear();
+        for change in self.changes.drain(..).rev() {
+            match change {
+                Change::Created(name) => match context.get_stream(&name).await {
+                    Ok(stream) if stream.cached_info().state.messages > 0 => {
+                        left.push(format!("stream `{name}` was created, and has messages already"));
+                    }
+                    Ok(_) => {
+                        if let Err(error) = context.delete_stream(&name).await {
+                            left.push(format!(
+                                "stream `{name}` was created, and can't be deleted: {error}"
+                            ));
+                        }
+                    }
+                    Err(error) => left.push(format!("stream `{name}` was created: {error}")),
+                },
+                Change::Updated(before) => {
+                    if let Err(error) = context.update_stream(&*before).await {
+                        left.push(format!(
+                            "stream `{}` was changed, and can't be changed back: {error}",
+                            before.name
+                        ));
+                    }
+                }
+            }
+        }
+        left
+    }
 }
 
 /// Something that is not as it should be, and the next step.
@@ -145,7 +193,10 @@ impl Needs {
             let wanted = stream(declared);
             match streams.iter().find(|info| info.config.name == declared.name) {
                 None if create => match context.create_stream(wanted).await {
-                    Ok(_) => findings.done.push(format!("created stream `{}`", declared.name)),
+                    Ok(_) => {
+                        findings.done.push(format!("created stream `{}`", declared.name));
+                        findings.changes.push(Change::Created(declared.name.clone()));
+                    }
                     Err(error) => findings.refused.push(Finding::new(
                         format!("stream `{}` can't be created: {error}", declared.name),
                         "mend what the server says, or create the stream by hand",
@@ -169,11 +220,16 @@ impl Needs {
                         ));
                     } else if create {
                         match context.update_stream(&wanted).await {
-                            Ok(_) => findings.done.push(format!(
-                                "changed stream `{}`: {}",
-                                declared.name,
-                                differences.join(", ")
-                            )),
+                            Ok(_) => {
+                                findings.done.push(format!(
+                                    "changed stream `{}`: {}",
+                                    declared.name,
+                                    differences.join(", ")
+                                ));
+                                findings
+                                    .changes
+                                    .push(Change::Updated(Box::new(info.config.clone())));
+                            }
                             Err(error) => findings.refused.push(Finding::new(
                                 format!("{text}, and it can't be changed: {error}"),
                                 "make them equal by hand",
@@ -188,7 +244,14 @@ impl Needs {
         }
         let mut judged: Vec<Stream> = streams.into_iter().map(|info| info.config).collect();
         if !create {
-            // What the start would create counts as there.
+            // What the start would change counts as changed, what it would create as there.
+            for stream in &mut judged {
+                let is_updated =
+                    |declared: &&config::Stream| declared.update && declared.name == stream.name;
+                if let Some(declared) = self.declared.iter().find(is_updated) {
+                    *stream = self::stream(declared);
+                }
+            }
             let is_missing = |declared: &&config::Stream| {
                 !judged.iter().any(|stream| stream.name == declared.name)
             };

@@ -113,11 +113,13 @@ impl Shelf {
         }
     }
 
-    /// Write what is kept into the metrics.
-    pub(super) fn report(&self) {
+    /// Write what is kept into the metrics. A queue of nobody that was never used has no place there.
+    pub(super) fn report(&self, is_configured: impl Fn(&str) -> bool) {
         let queues = self.spool.queues();
         for queue in &queues {
-            self.metrics.set_spooled(queue.destination(), queue.len());
+            if queue.is_used() || is_configured(queue.destination()) {
+                self.metrics.set_spooled(queue.destination(), queue.len());
+            }
         }
         let oldest = queues.iter().filter_map(Queue::oldest).min();
         let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok());

@@ -55,8 +55,8 @@ impl Bench {
         let sink = Arc::new(Manual { handed: sender, error: Mutex::new(None) });
         let timed = Timed { sink: sink.clone(), ack_timeout: BUDGET };
         let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
-        let all = Destinations::new(sinks, None, most, Arc::default(), Arc::default());
-        let destination = all.get("nats:events").unwrap();
+        let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
+        let destination = configured(&all, "nats:events", most);
         Self { sink, destination, handed }
     }
 
@@ -180,17 +180,51 @@ async fn a_destination_takes_no_more_than_its_share() {
     assert!(bench.begin("4", None).is_ok());
 }
 
+/// One destination more, beside those that there are; `most` events may be in flight.
+fn configured(all: &Destinations, text: &str, most: usize) -> Arc<Destination> {
+    let draft = all.draft();
+    let known: Vec<String> = all.by_text.read().keys().cloned().collect();
+    for text in known {
+        draft.get(&text).unwrap();
+    }
+    let destination = draft.get(text).unwrap();
+    all.adopt(draft, most);
+    destination
+}
+
 #[test]
 fn equal_texts_share_a_destination_and_all_share_the_room() {
     let bench = Bench::new(10);
     let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
     let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
-    let all = Destinations::new(sinks, None, 10, Arc::default(), Arc::default());
-    let one = all.get("nats:a").unwrap();
+    let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
+    let one = configured(&all, "nats:a", 10);
     assert_eq!(one.share.load(Ordering::Relaxed), 10);
-    assert!(Arc::ptr_eq(&one, &all.get("nats:a").unwrap()));
-    all.get("nats:b").unwrap();
-    all.get("nats:c").unwrap();
+    assert!(Arc::ptr_eq(&one, &configured(&all, "nats:a", 10)));
+    configured(&all, "nats:b", 10);
+    configured(&all, "nats:c", 10);
     assert_eq!(one.share.load(Ordering::Relaxed), 4);
-    assert!(all.get("kafka:a").is_err());
+    assert!(all.draft().get("kafka:a").is_err());
+}
+
+#[test]
+fn a_draft_that_is_dropped_changes_nothing() {
+    let bench = Bench::new(10);
+    let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
+    let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
+    let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
+    let one = configured(&all, "nats:a", 10);
+    let draft = all.draft();
+    assert!(Arc::ptr_eq(&one, &draft.get("nats:a").unwrap()));
+    let other = draft.get("nats:b").unwrap();
+    assert!(Arc::ptr_eq(&other, &draft.get("nats:b").unwrap()));
+    drop(draft);
+    assert_eq!(one.share.load(Ordering::Relaxed), 10);
+    assert!(!all.is_configured("nats:b"));
+    // What is in use no longer stays known, and takes no share.
+    let draft = all.draft();
+    draft.get("nats:c").unwrap();
+    all.adopt(draft, 10);
+    assert!(all.is_configured("nats:a") && all.is_configured("nats:c"));
+    assert_eq!(one.share.load(Ordering::Relaxed), 10);
 }

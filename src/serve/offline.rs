@@ -28,12 +28,14 @@ impl Offline {
         let health = Arc::new(Health::default());
         let mut background = JoinSet::new();
         let outlets = Outlets::build(config, &health, &Arc::default(), &mut background)?;
+        let draft = outlets.destinations.draft();
         for endpoint in &config.endpoints {
             // That they are routed to is what makes destinations configured ones.
             let (event, job) = config.default_destinations();
-            Routes::new(endpoint, event, job, &outlets.destinations)
+            Routes::new(endpoint, event, job, &draft)
                 .map_err(|error| Error::Config(format!("endpoint `{}`: {error}", endpoint.name)))?;
         }
+        outlets.destinations.adopt(draft, config.http.max_events);
         let replays = Replays::new(outlets.destinations.clone());
         Ok(Self { replays, outlets, health, background })
     }

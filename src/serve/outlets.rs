@@ -62,8 +62,7 @@ impl Outlets {
                 Some(Timed { sink: sink.clone(), ack_timeout: settings.ack_timeout.get() });
             kafka = Some(sink);
         }
-        let most = config.http.max_events;
-        let destinations = Destinations::new(sinks, shelf, most, metrics.clone(), health.clone());
+        let destinations = Destinations::new(sinks, shelf, metrics.clone(), health.clone());
         Ok(Self { destinations: Arc::new(destinations), events, kafka })
     }
 }

@@ -15,8 +15,9 @@ use super::Times;
 use super::start::{Parts, create_topics};
 use crate::admin::Guard;
 use crate::admin::reload::Outcome;
-use crate::config::{Config, load};
-use crate::nats::streams::{Finding, Needs};
+use crate::config::{self, Config, load};
+use crate::nats::streams::{Finding, Findings, Needs};
+use crate::publish::Draft;
 use crate::receive::Endpoints;
 use crate::telemetry;
 use crate::workers::Workers;
@@ -111,18 +112,20 @@ impl Reload {
             };
             return Err(fixed.into_iter().map(say).collect());
         }
-        let endpoints = self
-            .parts
-            .endpoints(&new, Some(&self.config))
+        let parts = self.parts.clone();
+        let destinations = parts.destinations.draft();
+        let endpoints = parts
+            .endpoints(&new, Some(&self.config), &destinations)
             .map_err(|error| vec![format!("error: {error}")])?;
+        // Last of all, since it changes something outside of this process.
         let needs = self.streams(&new).await?;
         let changes = changes(&self.config, &new);
-        self.swap(new, endpoints, needs);
+        self.swap(new, endpoints, destinations, needs);
         Ok(changes)
     }
 
     /// Put everything new in the place of the old; nothing of it can fail.
-    fn swap(&mut self, new: Config, endpoints: Endpoints, needs: Needs) {
+    fn swap(&mut self, new: Config, endpoints: Endpoints, drafted: Draft<'_>, needs: Needs) {
         let Parts { bridge, destinations, health, .. } = &*self.parts;
         bridge.limits.set(&new.http);
         for endpoint in &new.endpoints {
@@ -130,15 +133,7 @@ impl Reload {
                 built.gate.set(endpoint);
             }
         }
-        let mut in_use: Vec<_> = endpoints
-            .values()
-            .flat_map(|endpoint| endpoint.routes.destinations())
-            .map(|destination| destination.text())
-            .collect();
-        in_use.sort();
-        in_use.dedup();
-        destinations.resize(new.http.max_events, in_use.len());
-        drop(in_use);
+        destinations.adopt(drafted, new.http.max_events);
         destinations.drain_new(&mut self.background);
         self.parts.serve(endpoints, &mut self.background);
         self.parts.needs.store(Arc::new(needs));
@@ -155,52 +150,89 @@ impl Reload {
         self.config = new;
     }
 
-    /// What is needed of the streams, once the server has it; those that are new are created.
+    /// What is needed of the streams, once the server has it; those that are new are created. After an error they are
+    /// as they were.
     async fn streams(&self, new: &Config) -> Result<Needs, Vec<String>> {
         let needs = Needs::new(new);
-        let client = self.parts.events.as_ref().and_then(|link| link.client());
-        if let Some(client) = client
-            && let Ok(findings) = needs.meet(&client).await
-        {
-            if !findings.refused.is_empty() {
-                let say = |finding: &Finding| {
-                    format!("error: {}\nhint: {}", finding.problem, finding.hint)
-                };
-                return Err(findings.refused.iter().map(say).collect());
+        // Without a connection they are looked at as soon as there is one.
+        let Some(client) = self.parts.events.as_ref().and_then(|link| link.client()) else {
+            return Ok(needs);
+        };
+        // What can be known to be wrong beforehand needs no undoing.
+        if let Ok(findings) = needs.compare(&client).await {
+            refuse(&findings)?;
+        }
+        if let Ok(mut findings) = needs.meet(&client).await {
+            if let Err(mut problems) = refuse(&findings) {
+                let left = findings.undo(&client).await;
+                problems.extend(left.into_iter().map(|text| format!("warning: {text}")));
+                return Err(problems);
             }
             self.parts.say(&findings);
         }
-        // Without a connection they are looked at as soon as there is one.
         Ok(needs)
     }
+}
+
+/// What is in the way of using streams as they were found.
+fn refuse(findings: &Findings) -> Result<(), Vec<String>> {
+    if findings.refused.is_empty() {
+        return Ok(());
+    }
+    let say = |finding: &Finding| format!("error: {}\nhint: {}", finding.problem, finding.hint);
+    Err(findings.refused.iter().map(say).collect())
 }
 
 /// The settings that differ, of those that only a start reads.
 fn fixed(old: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
+    // A key that stands in neither list doesn't compile: whoever adds one decides whether a reload takes it over.
     macro_rules! compare {
-        ($old:expr, $new:expr, $table:literal: $($key:ident),+) => {
+        ($table:literal, $type:ident: $old:expr, $new:expr; fixed: $($key:ident),*; follows: $($other:ident),*) => {
+            let (config::$type { $($key: _,)* $($other: _,)* }, _) = ($old, $new);
             $(if $old.$key != $new.$key {
                 keys.push(format!("{}.{}", $table, stringify!($key)));
-            })+
+            })*
         };
     }
-    compare!(old.http, new.http, "http": listen, max_connections, header_timeout, keep_alive, tls);
-    compare!(old.admin, new.admin, "admin": listen, tls);
-    compare!(old.log, new.log, "log": format);
-    compare!(old.spool, new.spool, "spool": enabled, dir, max_bytes, sync_timeout);
+    compare!(
+        "http", Http: &old.http, &new.http;
+        fixed: listen, max_connections, header_timeout, keep_alive, tls;
+        follows: max_body, max_reading, max_events, max_questions, max_in_flight_bytes, body_timeout, shutdown_delay,
+            drain, trusted_proxies
+    );
+    compare!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
+    compare!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies);
+    compare!("log", Log: &old.log, &new.log; fixed: format; follows: level);
+    compare!(
+        "spool", Spool: &old.spool, &new.spool;
+        fixed: enabled, dir, max_bytes, sync_timeout; follows:
+    );
     match (&old.nats, &new.nats) {
         (Some(old), Some(new)) => {
-            compare!(old, new, "nats": servers, user, password, token, credentials, nkey, tls_ca, tls_cert, tls_key, inbox_prefix, ack_timeout);
+            compare!(
+                "nats", Nats: old, new;
+                fixed: servers, user, password, token, credentials, nkey, tls_ca, tls_cert, tls_key, inbox_prefix,
+                    ack_timeout;
+                follows: streams
+            );
         }
         (None, None) => {}
         _ => keys.push("nats".to_owned()),
     }
     match (&old.kafka, &new.kafka) {
         (Some(before), Some(now)) => {
-            compare!(before, now, "kafka": brokers, ack_timeout, properties);
+            compare!(
+                "kafka", Kafka: before, now;
+                fixed: brokers, ack_timeout, properties; follows: topics
+            );
             // The client was made for them.
-            compare!(old.http, new.http, "http": max_body, max_in_flight_bytes);
+            if old.http.max_body != new.http.max_body {
+                keys.push("http.max_body".to_owned());
+            }
+            if old.http.max_in_flight_bytes != new.http.max_in_flight_bytes {
+                keys.push("http.max_in_flight_bytes".to_owned());
+            }
         }
         (None, None) => {}
         _ => keys.push("kafka".to_owned()),

@@ -20,8 +20,8 @@ use crate::inbox::OnLoss;
 use crate::limit::{Gate, Limits};
 use crate::nats::Link;
 use crate::nats::streams::Needs;
-use crate::publish::Destinations;
 use crate::publish::replay::Replays;
+use crate::publish::{Destinations, Draft};
 use crate::receive::{Endpoints, Served};
 use crate::route::Routes;
 use crate::sink::kafka::{self, Kafka};
@@ -89,7 +89,10 @@ impl Parts {
             kafka,
             tags,
         };
-        parts.serve(parts.endpoints(config, None)?, background);
+        let draft = parts.destinations.draft();
+        let endpoints = parts.endpoints(config, None, &draft)?;
+        parts.destinations.adopt(draft, config.http.max_events);
+        parts.serve(endpoints, background);
         parts.destinations.drain(background);
         Ok(Arc::new(parts))
     }
@@ -99,6 +102,7 @@ impl Parts {
         &self,
         config: &Config,
         before: Option<&Config>,
+        destinations: &Draft<'_>,
     ) -> Result<Endpoints, Error> {
         let served = self.served.now();
         let body = (config.http.max_body.get(), config.http.body_timeout.get());
@@ -106,7 +110,7 @@ impl Parts {
         for endpoint in &config.endpoints {
             let name: Arc<str> = endpoint.name.as_str().into();
             let (event, job) = config.default_destinations();
-            let routes = Routes::new(endpoint, event, job, &self.destinations)
+            let routes = Routes::new(endpoint, event, job, destinations)
                 .map_err(|error| Error::Config(format!("endpoint `{name}`: {error}")))?;
             let old = served.values().find(|old| old.name == name);
             let is_the_same = before.is_some_and(|before| same_auth(before, config, &name));

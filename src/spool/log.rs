@@ -138,6 +138,12 @@ impl Log {
         self.state.lock().next
     }
 
+    /// Whether it ever held something.
+    pub(super) fn is_used(&self) -> bool {
+        let state = self.state.lock();
+        state.next > 0 || !state.segments.is_empty()
+    }
+
     pub(super) fn bytes(&self) -> u64 {
         let state = self.state.lock();
         state.segments.iter().map(|segment| segment.bytes).sum()

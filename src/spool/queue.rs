@@ -74,6 +74,11 @@ impl Queue {
         self.log.next()
     }
 
+    /// Whether it ever held something.
+    pub fn is_used(&self) -> bool {
+        self.log.is_used()
+    }
+
     /// Records that are not done.
     pub fn len(&self) -> u64 {
         self.log.records()

@@ -1,5 +1,7 @@
 //! A changed configuration, taken over while webhooks come in.
 
+mod refused;
+
 use crate::support::http::{Answer, Client};
 use crate::support::worker::{Reply, Worker};
 use crate::support::{Bridge, Nats, eventually, nats};

@@ -276,7 +276,7 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut roads = Roads::new(folder.path(), 100).await;
-    roads.all.get("nats:said").unwrap();
+    configured(&roads.all, "nats:said", 100);
     roads.drain();
     roads.nats.all(retry());
     for number in 0..5 {

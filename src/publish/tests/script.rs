@@ -157,6 +157,7 @@ pub(super) struct Roads {
     pub(super) nats: Arc<Script>,
     pub(super) kafka: Arc<Script>,
     pub(super) all: Destinations,
+    most: usize,
     pub(super) health: Arc<Health>,
     pub(super) shelf: Arc<Shelf>,
     background: JoinSet<()>,
@@ -193,10 +194,10 @@ impl Roads {
         };
         let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
         let shelf = Arc::new(Shelf::new(spool, metrics.clone(), health.clone()));
-        let all = Destinations::new(sinks, Some(shelf.clone()), most, metrics, health.clone());
-        all.get("nats:events").unwrap();
+        let all = Destinations::new(sinks, Some(shelf.clone()), metrics, health.clone());
+        configured(&all, "nats:events", most);
         let background = JoinSet::new();
-        Self { nats, kafka, all, health, shelf, background, _still: still }
+        Self { nats, kafka, all, most, health, shelf, background, _still: still }
     }
 
     pub(super) fn drain(&mut self) {
@@ -223,7 +224,7 @@ impl Roads {
             trace: Trace::default(),
             dedupe: true,
         };
-        let to = to.iter().map(|to| (self.all.get(to).unwrap(), "name".to_owned()));
+        let to = to.iter().map(|to| (configured(&self.all, to, self.most), "name".to_owned()));
         let begun = begin(to, event);
         tokio::spawn(async move { begun?.finish().await })
     }
