@@ -27,7 +27,7 @@
 //! ```
 
 mod cursor;
-mod disk;
+pub mod disk;
 mod error;
 mod log;
 mod queue;
@@ -39,16 +39,17 @@ mod tests;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::thread::{self, JoinHandle};
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
+use self::disk::{Disk, Join, Lock};
 pub use self::error::{Damage, Error};
 use self::log::Log;
 pub use self::queue::{Appending, Parking, Queue, Reader};
@@ -85,9 +86,9 @@ pub struct Spool {
     shared: Arc<Shared>,
     logs: Logs,
     parked: Arc<Log>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Join>>,
     /// Last, so that the directory is given up last.
-    _lock: File,
+    _lock: Lock,
 }
 
 /// The queues by the names of their directories.
@@ -99,10 +100,18 @@ const PARKED: &str = "parked";
 impl Spool {
     /// Open the directory, or make it. What is damaged is set aside and said, and never an error.
     pub fn open(settings: &config::Spool) -> Result<(Self, Vec<Damage>), Error> {
+        Self::open_on(Arc::new(disk::System), settings)
+    }
+
+    /// The same on a certain disk.
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        settings: &config::Spool,
+    ) -> Result<(Self, Vec<Damage>), Error> {
         let limit = settings.max_bytes.get() as u64;
         // Room is given back by the segment: there must be several, and not thousands.
         let segment = (limit / 16).clamp(64 << 10, 16 << 20);
-        let shared = Shared::new(limit, segment, settings.sync_timeout.get());
+        let shared = Shared::new(disk, limit, segment, settings.sync_timeout.get());
         Self::open_with(&settings.dir, shared)
     }
 
@@ -116,21 +125,20 @@ impl Spool {
         let place = directory.join(PARKED);
         shared.disk.create_directory(&queues).map_err(failed)?;
         shared.disk.create_directory(&place).map_err(failed)?;
-        let lock = lock(directory)?;
+        let lock = lock(&*shared.disk, directory)?;
         let mut damage = Vec::new();
         check_format(directory, &shared, &mut damage)?;
 
         let mut logs = BTreeMap::new();
-        for entry in fs::read_dir(&queues).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !entry.path().is_dir() {
+        for path in shared.disk.list(&queues).map_err(failed)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            if !shared.disk.is_directory(&path) {
                 continue;
             }
-            let log = match Log::open(entry.path(), shared.clone(), &mut damage) {
+            let log = match Log::open(path.clone(), shared.clone(), &mut damage) {
                 Ok(log) => log,
                 Err(error) => {
-                    damage.push(Damage::unreadable(&entry.path(), &error));
+                    damage.push(Damage::unreadable(&path, &error));
                     continue;
                 }
             };
@@ -142,7 +150,7 @@ impl Spool {
                 _ if log.records() == 0 => {}
                 _ => {
                     let what = "it doesn't say whose queue it is";
-                    damage.push(Damage::new(&entry.path(), what, 0));
+                    damage.push(Damage::new(&path, what, 0));
                 }
             }
             logs.insert(name, Arc::new(log));
@@ -159,8 +167,8 @@ impl Spool {
         let logs = Arc::new(Mutex::new(logs));
         let writer = {
             let (shared, logs) = (shared.clone(), logs.clone());
-            let thread = thread::Builder::new().name("spool".to_owned());
-            thread.spawn(move || shared.run(&logs)).map_err(failed)?
+            let disk = shared.clone();
+            disk.disk.start(Box::pin(async move { shared.run(&logs).await })).map_err(failed)?
         };
         let spool = Self {
             directory: queues,
@@ -215,10 +223,11 @@ impl Spool {
         }
         let (disk, path) = (&self.shared.disk, self.directory.with_file_name("probe"));
         let began = Instant::now();
-        let tried = disk::remove(&path)
+        let tried = disk
+            .discard(&path)
             .and_then(|()| disk.create(&path))
-            .and_then(|file| disk.write(&file, &[0; 4_096]).and_then(|()| disk.sync(&file)));
-        let _ = disk::remove(&path);
+            .and_then(|file| file.write(&[0; 4_096]).and_then(|()| disk.sync(&*file)));
+        let _ = disk.discard(&path);
         match tried {
             Ok(()) if began.elapsed() > self.shared.sync_timeout => Err(Error::Slow),
             Ok(()) => Ok(()),
@@ -229,8 +238,9 @@ impl Spool {
     /// Finish what was begun, and take nothing more. Blocks until that is on disk.
     pub fn close(&self) {
         self.shared.stop();
-        if let Some(writer) = self.writer.lock().take() {
-            let _ = writer.join();
+        let writer = self.writer.lock().take();
+        if let Some(join) = writer {
+            join();
         }
     }
 
@@ -246,22 +256,19 @@ impl Drop for Spool {
     }
 }
 
-fn lock(directory: &Path) -> Result<File, Error> {
+fn lock(disk: &dyn Disk, directory: &Path) -> Result<Lock, Error> {
     let path = directory.join("lock");
-    let doing = format!("the file {} can't be locked", path.display());
-    let failed = |error| Error::unusable(doing, error);
-    let mut options = OpenOptions::new();
-    let file = options.create(true).write(true).truncate(false).open(&path);
-    match file.map(|file| (file.try_lock(), file)) {
-        Ok((Ok(()), file)) => Ok(file),
-        Ok((Err(TryLockError::WouldBlock), _)) => Err(Error::InUse(directory.to_owned())),
-        Ok((Err(TryLockError::Error(error)), _)) | Err(error) => Err(failed(error)),
-    }
+    disk.lock(&path).map_err(|error| match error {
+        TryLockError::WouldBlock => Error::InUse(directory.to_owned()),
+        TryLockError::Error(error) => {
+            Error::unusable(format!("the file {} can't be locked", path.display()), error)
+        }
+    })
 }
 
 fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> Result<(), Error> {
     let path = directory.join("format");
-    let found = fs::read(&path).unwrap_or_default();
+    let found = shared.disk.read(&path).unwrap_or_default();
     let text = String::from_utf8_lossy(&found);
     let version = text.strip_prefix(FORMAT).map(str::trim_end);
     match version.map(str::parse::<u32>) {
@@ -278,11 +285,11 @@ fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> 
     // The directory above may be one that can be entered, but not read.
     let full = directory.canonicalize().ok();
     if let Some(parent) = full.as_deref().and_then(Path::parent) {
-        let _ = disk.sync_directory(parent);
+        let _ = disk.sync_names(parent);
     }
     let content = format!("{FORMAT}{VERSION}\n");
     let written = disk.replace(&path, content.as_bytes());
-    let synced = written.and_then(|()| disk.sync_directory(directory));
+    let synced = written.and_then(|()| disk.sync_names(directory));
     let doing = format!("the file {} can't be written", path.display());
     synced.map_err(|error| Error::unusable(doing, error))
 }

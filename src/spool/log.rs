@@ -6,8 +6,7 @@ mod read;
 mod recover;
 mod write;
 
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -21,7 +20,7 @@ use tracing::{debug, warn};
 pub(super) use self::read::Place;
 use self::write::Active;
 use super::cursor::Cursor;
-use super::disk;
+use super::disk::Volume;
 use super::ranges::Ranges;
 use super::writer::Shared;
 use super::{Damage, Position};
@@ -29,6 +28,9 @@ use super::{Damage, Position};
 /// The file that says whose queue it is.
 const DESTINATION: &str = "destination";
 const CURSOR: &str = "cursor";
+
+/// How much is copied at once of what is set aside.
+const CHUNK: u64 = 256 << 10;
 
 pub(super) struct Log {
     directory: PathBuf,
@@ -90,23 +92,39 @@ impl Log {
         }
     }
 
+    /// The disk that it is on.
+    pub(super) fn disk(&self) -> &Volume {
+        &self.shared.disk
+    }
+
     /// Copy bytes that are no frames to where somebody can look at them; nothing if they are there already.
     fn set_aside(&self, path: &Path, range: &Range<u64>) -> Option<Damage> {
         let kept = path.with_extension(format!("{}.corrupt", range.start));
-        if kept.exists() {
+        let disk = &self.shared.disk;
+        if disk.open(&kept).is_ok() {
             return None;
         }
         let length = range.end - range.start;
         let what = format!("there is no whole record at byte {}", range.start);
         let damage = Damage::new(path, what, length);
-        let copy = || {
-            let mut from = File::open(path)?;
-            from.seek(SeekFrom::Start(range.start))?;
-            io::copy(&mut from.take(length), &mut File::create_new(&kept)?)
+        let copy = || -> io::Result<()> {
+            let (from, to) = (disk.open(path)?, disk.create(&kept)?);
+            let mut buffer = vec![0; length.min(CHUNK) as usize];
+            let mut at = range.start;
+            while at < range.end {
+                let most = (range.end - at).min(CHUNK) as usize;
+                let read = from.read_at(&mut buffer[..most], at)?;
+                if read == 0 {
+                    break;
+                }
+                to.write(&buffer[..read])?;
+                at += read as u64;
+            }
+            Ok(())
         };
         self.shared.damaged.fetch_add(1, Ordering::Relaxed);
         match copy() {
-            Ok(_) => Some(Damage { kept: Some(kept), ..damage }),
+            Ok(()) => Some(Damage { kept: Some(kept), ..damage }),
             Err(_) => Some(damage),
         }
     }
@@ -127,7 +145,8 @@ impl Log {
 
     /// The text that stands in the directory.
     pub(super) fn read_text(&self) -> io::Result<String> {
-        fs::read_to_string(self.directory.join(DESTINATION))
+        let bytes = self.shared.disk.read(&self.directory.join(DESTINATION))?;
+        String::from_utf8(bytes).map_err(io::Error::other)
     }
 
     pub(super) fn records(&self) -> u64 {
@@ -229,7 +248,7 @@ impl Log {
         drop(active);
         for first in finished {
             // One that can't be removed is tried again; until then it takes its room.
-            if let Err(error) = disk::remove(&self.segment_path(first)) {
+            if let Err(error) = self.shared.disk.discard(&self.segment_path(first)) {
                 debug!(destination = %self.text(), %error, "a finished segment can't be removed");
                 self.shared.tidy_later();
                 continue;
@@ -248,7 +267,7 @@ impl Log {
     fn save(&self) {
         let cursor = {
             let mut state = self.state.lock();
-            if !state.is_stale || !self.directory.is_dir() {
+            if !state.is_stale || !self.shared.disk.is_directory(&self.directory) {
                 return;
             }
             state.is_stale = false;

@@ -1,5 +1,6 @@
 //! What the others see of a queue: append, read, done.
 
+use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -159,7 +160,8 @@ impl<T: Stored> Reader<T> {
     /// this is given up halfway.
     pub async fn read(&mut self, most: usize, bytes: usize) -> Result<Vec<(Position, T)>, Error> {
         let (log, mut place) = (self.log.clone(), self.place);
-        let reading = tokio::task::spawn_blocking(move || {
+        let (sender, result) = oneshot::channel();
+        let mut reading = move || {
             let mut records = Vec::new();
             // Only what can't be read at all may leave a part empty that isn't the last one.
             while records.is_empty() {
@@ -175,10 +177,14 @@ impl<T: Stored> Reader<T> {
                 }
             }
             Ok((place, records))
-        });
+        };
+        // Whoever waited may have stopped.
+        let job = Box::new(move || drop(sender.send(reading())));
+        self.log.disk().run(job).await;
         let failed = |error| Error::io("can't read the spool", error);
-        let (place, records) =
-            reading.await.map_err(|error| failed(error.into()))?.map_err(failed)?;
+        // It says nothing if it panicked.
+        let read = result.await.map_err(io::Error::other).and_then(|read| read);
+        let (place, records) = read.map_err(failed)?;
         self.place = place;
         Ok(records)
     }

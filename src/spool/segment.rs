@@ -13,12 +13,13 @@
 //! is random, and the checksums of frame heads begin with it: nobody outside can make up bytes that, inside a payload,
 //! look like a frame. So after damage the next byte at which a frame head is right is where the next frame begins.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use crc32c::{crc32c, crc32c_append};
+
+use super::disk::{File, read_up_to};
 
 /// The version of the format is its last byte.
 const MAGIC: [u8; 8] = *b"hookbus\x01";
@@ -61,7 +62,7 @@ impl Header {
     }
 
     /// The header of a file, if one of its two copies is whole.
-    pub(super) fn read(file: &File) -> io::Result<Option<Self>> {
+    pub(super) fn read(file: &dyn File) -> io::Result<Option<Self>> {
         let mut bytes = [0; 2 * HEADER];
         let length = read_up_to(file, &mut bytes, 0)?;
         let mut copies = bytes[..length].chunks_exact(HEADER);
@@ -103,12 +104,12 @@ pub(super) fn footer(id: u64, next: u64) -> Vec<u8> {
 }
 
 /// The sequence after the last frame, if the file ends with a footer.
-pub(super) fn read_footer(file: &File, id: u64, length: u64) -> io::Result<Option<u64>> {
+pub(super) fn read_footer(file: &dyn File, id: u64, length: u64) -> io::Result<Option<u64>> {
     let Some(at) = length.checked_sub(END).filter(|at| *at >= START) else {
         return Ok(None);
     };
     let mut bytes = [0; END as usize];
-    file.read_exact_at(&mut bytes, at)?;
+    read_up_to(file, &mut bytes, at)?;
     let next = u64_at(&bytes, HEAD);
     Ok((bytes[..] == footer(id, next)).then_some(next))
 }
@@ -135,7 +136,7 @@ pub(super) enum Found {
 
 /// Reads the frames of a part of a segment. Memory: one chunk, or the largest frame.
 pub(super) struct Scan {
-    file: File,
+    file: Arc<dyn File>,
     seed: u32,
     offset: u64,
     end: u64,
@@ -146,7 +147,7 @@ pub(super) struct Scan {
 
 impl Scan {
     /// Over the frames between these offsets.
-    pub(super) fn new(file: File, id: u64, part: Range<u64>) -> Self {
+    pub(super) fn new(file: Arc<dyn File>, id: u64, part: Range<u64>) -> Self {
         Self {
             file,
             seed: Header::seed(id),
@@ -211,7 +212,7 @@ impl Scan {
         if from < held.start || from + length as u64 > held.end {
             let rest = usize::try_from(self.end - from).unwrap_or(usize::MAX);
             self.buffer.resize(length.max(CHUNK).min(rest), 0);
-            let read = read_up_to(&self.file, &mut self.buffer, from)?;
+            let read = read_up_to(&*self.file, &mut self.buffer, from)?;
             // The file is shorter than it was: what is missing reads as zeros, and so as damage.
             self.buffer[read..].fill(0);
             self.place = from;
@@ -219,20 +220,6 @@ impl Scan {
         let at = (from - self.place) as usize;
         Ok(&self.buffer[at..at + length])
     }
-}
-
-/// Fill the buffer as far as the file reaches.
-fn read_up_to(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match file.read_at(&mut buffer[filled..], at + filled as u64) {
-            Ok(0) => break,
-            Ok(read) => filled += read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }
 
 /// The number at a place that was checked to be there.
@@ -268,10 +255,10 @@ mod tests {
         bytes
     }
 
-    fn file(bytes: &[u8]) -> File {
+    fn file(bytes: &[u8]) -> Arc<dyn File> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        file
+        Arc::new(file)
     }
 
     fn scan(bytes: &[u8]) -> Vec<Result<u64, Range<u64>>> {
@@ -294,9 +281,9 @@ mod tests {
         assert_eq!(scan(&bytes), [Ok(3), Ok(4), Ok(5)]);
         let file = file(&bytes);
         let length = bytes.len() as u64;
-        assert_eq!(read_footer(&file, 7, length).unwrap(), Some(6));
-        assert_eq!(read_footer(&file, 8, length).unwrap(), None);
-        assert_eq!(read_footer(&file, 7, length - 1).unwrap(), None);
+        assert_eq!(read_footer(&*file, 7, length).unwrap(), Some(6));
+        assert_eq!(read_footer(&*file, 8, length).unwrap(), None);
+        assert_eq!(read_footer(&*file, 7, length - 1).unwrap(), None);
     }
 
     #[test]
@@ -316,7 +303,7 @@ mod tests {
         for bit in 0..START * 8 {
             let mut bytes = bytes.clone();
             bytes[(bit / 8) as usize] ^= 1 << (bit % 8);
-            assert_eq!(Header::read(&file(&bytes)).unwrap(), Some(HEADER_OF_TEST));
+            assert_eq!(Header::read(&*file(&bytes)).unwrap(), Some(HEADER_OF_TEST));
         }
     }
 

@@ -2,9 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,45 +14,139 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
+use super::disk::{self, Disk, Job, Join, Lock, System, Task};
 use super::writer::Shared;
 use super::{Damage, Error, Parked, Position, Queue, Record, Spool};
 use crate::message::{Event, Trace};
 
-/// What is wrong with the disk.
+/// A disk of this machine, and what is wrong with it.
+#[derive(Debug, Clone, Default)]
+struct Faults(Arc<Wrong>);
+
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+struct Wrong {
     /// Nothing can be created, and half of what is written arrives.
     full: AtomicBool,
     syncs_fail: AtomicBool,
     sync_takes: Mutex<Duration>,
-    syncs_are_real: bool,
+    /// Tests crash processes, not machines: they need no platter, only the answer.
+    syncs_are_real: AtomicBool,
 }
 
 impl Faults {
-    pub(super) fn create(&self) -> io::Result<()> {
-        match self.full.load(Ordering::Relaxed) {
+    fn full(&self, full: bool) {
+        self.0.full.store(full, Ordering::Relaxed);
+    }
+
+    fn syncs_fail(&self, fail: bool) {
+        self.0.syncs_fail.store(fail, Ordering::Relaxed);
+    }
+
+    fn syncs_take(&self, time: Duration) {
+        *self.0.sync_takes.lock() = time;
+    }
+
+    fn check(&self) -> io::Result<()> {
+        match self.0.full.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => Ok(()),
         }
     }
 
-    pub(super) fn write(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
-        let checked = self.create();
-        if checked.is_err() {
-            file.write_all(&bytes[..bytes.len() / 2])?;
-        }
-        checked
+    fn wrap(&self, file: Arc<dyn disk::File>) -> Arc<dyn disk::File> {
+        Arc::new(Opened { file, faults: self.clone() })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the writer has a thread of its own")]
-    pub(super) fn sync(&self, real: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        let takes = *self.sync_takes.lock();
+    fn sync(&self, real: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let takes = *self.0.sync_takes.lock();
         std::thread::sleep(takes);
-        match self.syncs_fail.load(Ordering::Relaxed) {
+        match self.0.syncs_fail.load(Ordering::Relaxed) {
             true => Err(io::Error::other("lost")),
-            false if self.syncs_are_real => real(),
+            false if self.0.syncs_are_real.load(Ordering::Relaxed) => real(),
             false => Ok(()),
         }
+    }
+}
+
+impl Disk for Faults {
+    fn create_directory(&self, path: &Path) -> io::Result<()> {
+        System.create_directory(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<PathBuf>> {
+        System.list(path)
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        System.is_directory(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
+        self.check()?;
+        Ok(self.wrap(System.create(path)?))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
+        System.open(path)
+    }
+
+    fn append(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
+        Ok(self.wrap(System.append(path)?))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        System.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        System.remove(path)
+    }
+
+    fn sync_directory(&self, path: &Path) -> io::Result<()> {
+        self.sync(|| System.sync_directory(path))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Lock, TryLockError> {
+        System.lock(path)
+    }
+
+    fn run(&self, job: Job) -> Task {
+        System.run(job)
+    }
+
+    fn start(&self, writer: Task) -> io::Result<Join> {
+        System.start(writer)
+    }
+}
+
+struct Opened {
+    file: Arc<dyn disk::File>,
+    faults: Faults,
+}
+
+impl disk::File for Opened {
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        let checked = self.faults.check();
+        let length = if checked.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        self.file.write(&bytes[..length])?;
+        checked
+    }
+
+    fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        self.file.read_at(buffer, at)
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn truncate(&self, length: u64) -> io::Result<()> {
+        self.file.truncate(length)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.faults.sync(|| self.file.sync())
     }
 }
 
@@ -59,11 +154,21 @@ const MIB: u64 = 1 << 20;
 const NAME: &str = "nats:vapi.events.{type}";
 
 fn shared(limit: u64) -> Shared {
-    Shared::new(limit, 16 << 10, Duration::from_secs(30))
+    shared_on(&Faults::default(), limit)
+}
+
+fn shared_on(faults: &Faults, limit: u64) -> Shared {
+    Shared::new(Arc::new(faults.clone()), limit, 16 << 10, Duration::from_secs(30))
 }
 
 fn open(directory: &Path) -> (Spool, Vec<Damage>) {
     Spool::open_with(directory, shared(100 * MIB)).unwrap()
+}
+
+fn faulty(directory: &Path) -> (Spool, Faults) {
+    let faults = Faults::default();
+    let spool = Spool::open_with(directory, shared_on(&faults, 100 * MIB)).unwrap().0;
+    (spool, faults)
 }
 
 fn record(id: usize) -> Record {
@@ -157,8 +262,9 @@ async fn until(what: impl Fn() -> bool) {
 #[tokio::test]
 async fn what_is_read_is_what_was_appended() {
     let directory = tempfile::tempdir().unwrap();
-    let mut shared = shared(100 * MIB);
-    shared.disk.faults.syncs_are_real = true;
+    let faults = Faults::default();
+    faults.0.syncs_are_real.store(true, Ordering::Relaxed);
+    let shared = shared_on(&faults, 100 * MIB);
     let (spool, damage) = Spool::open_with(directory.path(), shared).unwrap();
     assert!(damage.is_empty());
     let queue = spool.queue(NAME);
@@ -232,11 +338,11 @@ async fn the_order_of_the_calls_is_the_order_of_the_records() {
 #[tokio::test]
 async fn those_who_come_together_share_a_sync() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) = open(directory.path());
+    let (spool, faults) = faulty(directory.path());
     let queue = spool.queue(NAME);
     fill(&queue, 0..1).await;
     let before = spool.syncs();
-    *spool.shared.disk.faults.sync_takes.lock() = Duration::from_millis(50);
+    faults.syncs_take(Duration::from_millis(50));
     fill(&queue, 1..101).await;
     // One for whoever was first, one for all others.
     assert!(spool.syncs() - before <= 3, "{}", spool.syncs() - before);
@@ -245,17 +351,16 @@ async fn those_who_come_together_share_a_sync() {
 #[tokio::test]
 async fn a_failed_sync_is_an_error_and_the_next_append_works() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) = open(directory.path());
+    let (spool, faults) = faulty(directory.path());
     let queue = spool.queue(NAME);
     fill(&queue, 0..3).await;
     let bytes = spool.bytes();
-    let faults = &spool.shared.disk.faults;
-    faults.syncs_fail.store(true, Ordering::Relaxed);
+    faults.syncs_fail(true);
     for _ in 0..3 {
         let error = queue.append(&record(9)).await.unwrap_err();
         assert_eq!(error.to_string(), "can't write to the spool: lost");
     }
-    faults.syncs_fail.store(false, Ordering::Relaxed);
+    faults.syncs_fail(false);
     assert_eq!(files(directory.path(), ".segment").len(), 1);
     assert_eq!((spool.bytes(), queue.len()), (bytes, 3));
     fill(&queue, 3..6).await;
@@ -271,24 +376,23 @@ async fn a_failed_sync_is_an_error_and_the_next_append_works() {
 #[tokio::test]
 async fn a_full_disk_is_an_error_until_there_is_room() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) = open(directory.path());
-    let faults = &spool.shared.disk.faults;
-    faults.full.store(true, Ordering::Relaxed);
+    let (spool, faults) = faulty(directory.path());
+    faults.full(true);
     let queue = spool.queue(NAME);
     for _ in 0..3 {
         let error = queue.append(&record(9)).await.unwrap_err();
         assert_eq!(error.reason(), "spool-error");
     }
     assert_eq!(spool.bytes(), 0);
-    faults.full.store(false, Ordering::Relaxed);
+    faults.full(false);
     fill(&queue, 0..2).await;
-    faults.full.store(true, Ordering::Relaxed);
+    faults.full(true);
     queue.append(&record(9)).await.unwrap_err();
     queue.append(&record(9)).await.unwrap_err();
     // What is kept can be read and called done meanwhile.
     let first = all(&queue).await[0].0;
     queue.done(first);
-    faults.full.store(false, Ordering::Relaxed);
+    faults.full(false);
     fill(&queue, 2..4).await;
     assert_eq!(ids(&queue).await, [1, 2, 3]);
     drop(spool);
@@ -300,12 +404,12 @@ async fn a_full_disk_is_an_error_until_there_is_room() {
 #[tokio::test]
 async fn a_slow_disk_is_given_up() {
     let directory = tempfile::tempdir().unwrap();
-    let slow = Shared::new(MIB, 16 << 10, Duration::from_secs(1));
+    let faults = Faults::default();
+    let slow = Shared::new(Arc::new(faults.clone()), MIB, 16 << 10, Duration::from_secs(1));
     let (spool, _) = Spool::open_with(directory.path(), slow).unwrap();
     let queue = spool.queue(NAME);
     queue.append(&record(0)).await.unwrap();
-    let takes = &spool.shared.disk.faults.sync_takes;
-    *takes.lock() = Duration::from_secs(3);
+    faults.syncs_take(Duration::from_secs(3));
     let begun = queue.begin(&record(1)).unwrap();
     tokio::time::sleep(Duration::from_millis(100)).await;
     // It waits behind the first one, and is not written once nobody waits for it.
@@ -314,7 +418,7 @@ async fn a_slow_disk_is_given_up() {
     assert!(matches!(begun.finish().await, Err(Error::Slow)));
     assert!(matches!(behind.finish().await, Err(Error::Slow)));
     assert!(start.elapsed() < Duration::from_secs(2));
-    *takes.lock() = Duration::ZERO;
+    faults.syncs_take(Duration::ZERO);
     until(|| queue.len() == 2).await;
     queue.append(&record(3)).await.unwrap();
     assert_eq!(ids(&queue).await, [0, 1, 3]);
@@ -580,9 +684,11 @@ async fn a_reader_is_told_of_more() {
 #[tokio::test]
 async fn many_records_open_quickly() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) =
-        Spool::open_with(directory.path(), Shared::new(100 * MIB, MIB, Duration::from_secs(30)))
-            .unwrap();
+    let (spool, _) = Spool::open_with(
+        directory.path(),
+        Shared::new(Arc::new(Faults::default()), 100 * MIB, MIB, Duration::from_secs(30)),
+    )
+    .unwrap();
     let queue = spool.queue(NAME);
     for round in 0..20 {
         fill(&queue, round * 1_000..(round + 1) * 1_000).await;
@@ -607,11 +713,12 @@ async fn anything_goes() {
             (random % below as u64) as usize
         };
         let mut directory = tempfile::tempdir().unwrap();
-        let (mut spool, _) = Spool::open_with(directory.path(), shared(MIB)).unwrap();
+        let mut faults = Faults::default();
+        let on = |faults: &Faults| shared_on(faults, MIB);
+        let (mut spool, _) = Spool::open_with(directory.path(), on(&faults)).unwrap();
         let (mut next, mut kept) = (0, std::collections::BTreeSet::new());
         for step in 0..60 {
             let queue = spool.queue(NAME);
-            let faults = &spool.shared.disk.faults;
             match pick(8) {
                 0..3 => {
                     let sizes: Vec<_> = (0..pick(30)).map(|_| pick(2_000)).collect();
@@ -626,8 +733,8 @@ async fn anything_goes() {
                         }
                     }
                 }
-                3 => faults.full.store(pick(2) == 0, Ordering::Relaxed),
-                4 => faults.syncs_fail.store(pick(2) == 0, Ordering::Relaxed),
+                3 => faults.full(pick(2) == 0),
+                4 => faults.syncs_fail(pick(2) == 0),
                 5 => {
                     for (position, id) in all(&queue).await {
                         if pick(3) > 0 {
@@ -644,11 +751,13 @@ async fn anything_goes() {
                     }
                     drop(spool);
                     directory = left;
-                    spool = Spool::open_with(directory.path(), shared(MIB)).unwrap().0;
+                    faults = Faults::default();
+                    spool = Spool::open_with(directory.path(), on(&faults)).unwrap().0;
                 }
                 _ => {
                     drop(spool);
-                    spool = Spool::open_with(directory.path(), shared(MIB)).unwrap().0;
+                    faults = Faults::default();
+                    spool = Spool::open_with(directory.path(), on(&faults)).unwrap().0;
                 }
             }
             let queue = spool.queue(NAME);
@@ -660,8 +769,8 @@ async fn anything_goes() {
             );
             assert_eq!(queue.len() as usize, found.len(), "seed {seed}, step {step}");
         }
-        spool.shared.disk.faults.full.store(false, Ordering::Relaxed);
-        spool.shared.disk.faults.syncs_fail.store(false, Ordering::Relaxed);
+        faults.full(false);
+        faults.syncs_fail(false);
         let queue = spool.queue(NAME);
         for (position, _) in all(&queue).await {
             queue.done(position);

@@ -1,4 +1,4 @@
-//! The one thread that writes: it takes all that waits, stores it queue by queue, and answers those who wait.
+//! The one task that writes, in a thread of its own: it takes all that waits, stores it queue by queue, and answers those who wait.
 //!
 //! While it syncs, others come; they share the next sync. That is the group commit.
 
@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use parking_lot::{Condvar, Mutex};
-use tokio::sync::oneshot;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, timeout_at};
 
-use super::disk::Disk;
+use super::disk::{Disk, Volume};
 use super::log::Log;
 use super::{Error, Position};
 
@@ -35,7 +36,7 @@ pub(super) struct Entry {
 
 /// What the queues of a spool have in common.
 pub(super) struct Shared {
-    pub(super) disk: Disk,
+    pub(super) disk: Volume,
     /// Bytes that all queues may take.
     pub(super) limit: u64,
     /// A segment of this size is followed by a new one.
@@ -48,7 +49,7 @@ pub(super) struct Shared {
     /// Whether there is something to tidy up.
     untidy: AtomicBool,
     waiting: Mutex<Waiting>,
-    wake: Condvar,
+    wake: Notify,
 }
 
 #[derive(Default)]
@@ -61,9 +62,14 @@ struct Waiting {
 }
 
 impl Shared {
-    pub(super) fn new(limit: u64, segment: u64, sync_timeout: Duration) -> Self {
+    pub(super) fn new(
+        disk: Arc<dyn Disk>,
+        limit: u64,
+        segment: u64,
+        sync_timeout: Duration,
+    ) -> Self {
         Self {
-            disk: Disk::default(),
+            disk: Volume::new(disk),
             limit,
             segment,
             sync_timeout,
@@ -71,7 +77,7 @@ impl Shared {
             damaged: AtomicU64::new(0),
             untidy: AtomicBool::new(false),
             waiting: Mutex::default(),
-            wake: Condvar::new(),
+            wake: Notify::new(),
         }
     }
 
@@ -119,11 +125,11 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// The thread: until it is stopped.
-    pub(super) fn run(&self, logs: &Mutex<BTreeMap<String, Arc<Log>>>) {
+    /// Write until it is stopped.
+    pub(super) async fn run(&self, logs: &Mutex<BTreeMap<String, Arc<Log>>>) {
         let mut tidied = Instant::now();
         loop {
-            let (entries, tidy, stop) = self.wait(tidied + TIDY);
+            let (entries, tidy, stop) = self.wait(tidied + TIDY).await;
             let bytes = entries.iter().map(|entry| entry.size).sum::<u64>();
             for (log, entries) in by_log(entries) {
                 log.store(entries);
@@ -148,15 +154,20 @@ impl Shared {
         }
     }
 
-    fn wait(&self, until: Instant) -> (Vec<Entry>, bool, bool) {
-        let mut waiting = self.waiting.lock();
-        while waiting.entries.is_empty() && !waiting.tidy && !waiting.stop {
-            if self.wake.wait_until(&mut waiting, until).timed_out() {
-                break;
+    async fn wait(&self, until: Instant) -> (Vec<Entry>, bool, bool) {
+        loop {
+            {
+                let mut waiting = self.waiting.lock();
+                if !waiting.entries.is_empty() || waiting.tidy || waiting.stop {
+                    let entries = mem::take(&mut waiting.entries);
+                    return (entries, mem::take(&mut waiting.tidy), waiting.stop);
+                }
+            }
+            // One that came since is not missed: a wake that nobody waits for is kept.
+            if timeout_at(until, self.wake.notified()).await.is_err() {
+                return (Vec::new(), false, false);
             }
         }
-        let entries = mem::take(&mut waiting.entries);
-        (entries, mem::take(&mut waiting.tidy), waiting.stop)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Reading records, beside the writer: what is synced, and nothing else.
 
-use std::fs::{self, File};
 use std::io;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -72,7 +71,7 @@ impl Log {
         let path = self.segment_path(part.first);
         let mut place =
             Place { segment: part.first, offset: part.range.start, sequence: part.sequence };
-        match File::open(&path) {
+        match self.shared.disk.open(&path) {
             // It was done and removed meanwhile, or somebody else took it away.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -142,7 +141,7 @@ impl Log {
     pub(in crate::spool) fn unreadable(&self, raw: &Raw) {
         let path = self.directory.join(format!("{:020}.corrupt", raw.position.sequence));
         let length = raw.body.len() as u64;
-        let kept = fs::write(&path, &raw.body).is_ok().then(|| path.clone());
+        let kept = self.shared.disk.write(&path, &raw.body).is_ok().then(|| path.clone());
         self.shared.damaged.fetch_add(1, Ordering::Relaxed);
         self.report(Some(Damage {
             kept,

@@ -1,6 +1,5 @@
 //! What a directory holds when it is opened, whatever happened to it.
 
-use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use tracing::debug;
 use super::{CURSOR, Log, Segment};
 use crate::spool::Damage;
 use crate::spool::cursor::Cursor;
-use crate::spool::disk;
 use crate::spool::ranges::Ranges;
 use crate::spool::segment::{self, Found, Header, Scan};
 use crate::spool::writer::Shared;
@@ -25,8 +23,7 @@ impl Log {
     ) -> io::Result<Self> {
         let log = Self::new(directory, shared);
         let mut segments = Vec::new();
-        for entry in fs::read_dir(&log.directory)? {
-            let path = entry?.path();
+        for path in log.shared.disk.list(&log.directory)? {
             if path.extension().is_some_and(|ending| ending == "segment") {
                 match log.recover(&path, damage) {
                     Ok(segment) => segments.extend(segment),
@@ -61,7 +58,7 @@ impl Log {
     fn read_cursor(&self, damage: &mut Vec<Damage>) -> Cursor {
         let path = self.directory.join(CURSOR);
         // Without one nothing is done.
-        let Ok(bytes) = fs::read(&path) else {
+        let Ok(bytes) = self.shared.disk.read(&path) else {
             return Cursor::default();
         };
         Cursor::read(&bytes).unwrap_or_else(|| {
@@ -74,16 +71,17 @@ impl Log {
 
     /// What a segment holds; nothing if it holds nothing.
     fn recover(&self, path: &Path, damage: &mut Vec<Damage>) -> io::Result<Option<Segment>> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        let Some(header) = Header::read(&file)? else {
+        let disk = &self.shared.disk;
+        let file = disk.open(path)?;
+        let length = file.length()?;
+        let Some(header) = Header::read(&*file)? else {
             // Nothing was stored in a segment that never got its header.
             if length == 0 {
-                disk::remove(path)?;
+                disk.discard(path)?;
                 return Ok(None);
             }
             let kept = path.with_extension("corrupt");
-            fs::rename(path, &kept)?;
+            disk.rename(path, &kept)?;
             damage
                 .push(Damage { kept: Some(kept), ..Damage::new(path, "it has no header", length) });
             return Ok(None);
@@ -98,7 +96,7 @@ impl Log {
             is_sealed: true,
             done: Ranges::default(),
         };
-        if let Some(next) = segment::read_footer(&file, header.id, length)? {
+        if let Some(next) = segment::read_footer(&*file, header.id, length)? {
             segment.next = next.max(segment.first);
             segment.end = length - segment::END;
             return Ok(Some(segment));
@@ -122,7 +120,7 @@ impl Log {
         }
         segment.end = end;
         if segment.next == segment.first && is_kept {
-            disk::remove(path)?;
+            disk.discard(path)?;
             return Ok(None);
         }
         // What couldn't be copied stays where it is.
@@ -139,9 +137,9 @@ impl Log {
 
     /// Give a segment that was not sealed its footer, so that it isn't searched again.
     fn finish(&self, path: &Path, segment: &Segment) -> io::Result<()> {
-        let file = OpenOptions::new().append(true).open(path)?;
-        file.set_len(segment.end)?;
-        self.shared.disk.write(&file, &segment::footer(segment.id, segment.next))?;
-        self.shared.disk.sync(&file)
+        let file = self.shared.disk.append(path)?;
+        file.truncate(segment.end)?;
+        file.write(&segment::footer(segment.id, segment.next))?;
+        self.shared.disk.sync(&*file)
     }
 }

@@ -1,6 +1,5 @@
 //! Adding records. All but taking a place is done by the writer's thread.
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,7 +10,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::{DESTINATION, Log, Segment, now};
-use crate::spool::disk;
+use crate::spool::disk::File;
 use crate::spool::ranges::Ranges;
 use crate::spool::record::Stored;
 use crate::spool::segment::{self, Header};
@@ -23,7 +22,7 @@ const CHUNK: usize = 256 << 10;
 
 /// The segment that is being written.
 pub(super) struct Active {
-    file: File,
+    file: Arc<dyn File>,
     path: PathBuf,
     id: u64,
     pub(super) first: u64,
@@ -131,7 +130,6 @@ impl Log {
     }
 
     fn write_frames(&self, active: &Active, first: u64, entries: &[Entry]) -> io::Result<u64> {
-        let disk = &self.shared.disk;
         let mut buffer = Vec::new();
         let mut end = active.end;
         for (sequence, entry) in (first..).zip(entries) {
@@ -141,18 +139,18 @@ impl Log {
             if entry.payload.len() < CHUNK {
                 buffer.extend(&entry.payload);
             } else {
-                disk.write(&active.file, &buffer)?;
-                disk.write(&active.file, &entry.payload)?;
+                active.file.write(&buffer)?;
+                active.file.write(&entry.payload)?;
                 buffer.clear();
             }
             if buffer.len() >= CHUNK {
-                disk.write(&active.file, &buffer)?;
+                active.file.write(&buffer)?;
                 buffer.clear();
             }
             end += entry.size;
         }
-        disk.write(&active.file, &buffer)?;
-        disk.sync(&active.file)?;
+        active.file.write(&buffer)?;
+        self.shared.disk.sync(&*active.file)?;
         Ok(end)
     }
 
@@ -163,7 +161,7 @@ impl Log {
         if self.read_text().ok().as_deref() != Some(&text) {
             disk.create_directory(&self.directory)?;
             if let Some(parent) = self.directory.parent() {
-                disk.sync_directory(parent)?;
+                disk.sync_names(parent)?;
             }
             disk.replace(&self.directory.join(DESTINATION), text.as_bytes())?;
         }
@@ -171,10 +169,9 @@ impl Log {
         let header = Header { id, first, time: now() };
         let path = self.segment_path(first);
         let file = disk.create(&path)?;
-        let made =
-            disk.write(&file, &header.bytes()).and_then(|()| disk.sync_directory(&self.directory));
+        let made = file.write(&header.bytes()).and_then(|()| disk.sync_names(&self.directory));
         if let Err(error) = made {
-            let _ = disk::remove(&path);
+            let _ = disk.discard(&path);
             return Err(error);
         }
         self.shared.used.fetch_add(segment::START, Ordering::Relaxed);
@@ -193,18 +190,18 @@ impl Log {
 
     /// End a segment in good order.
     pub(super) fn seal(&self, active: Active) {
-        let disk = &self.shared.disk;
         let next = self.change(active.first, |segment| {
             segment.is_sealed = true;
             segment.next
         });
         let Some(next) = next else { return };
         let footer = segment::footer(active.id, next);
-        let written = disk.write(&active.file, &footer).and_then(|()| disk.sync(&active.file));
+        let file = &*active.file;
+        let written = file.write(&footer).and_then(|()| self.shared.disk.sync(file));
         if let Err(error) = written {
             debug!(segment = %active.path.display(), %error, "a segment stays without its footer");
             // Half a footer would be taken for damage.
-            let _ = active.file.set_len(active.end);
+            let _ = file.truncate(active.end);
             return;
         }
         self.shared.used.fetch_add(segment::END, Ordering::Relaxed);
@@ -219,7 +216,7 @@ impl Log {
         });
         if is_empty == Some(true) {
             self.shared.tidy_soon();
-        } else if let Err(error) = failed.file.set_len(failed.end) {
+        } else if let Err(error) = failed.file.truncate(failed.end) {
             debug!(segment = %failed.path.display(), %error, "what could not be synced stays in its segment");
         }
     }
