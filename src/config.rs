@@ -6,6 +6,7 @@
 //! names, templates that make sense) is in [`check`]; how text becomes these types
 //! is in [`load`].
 
+pub mod address;
 pub mod load;
 pub mod check;
 mod shape;
@@ -240,7 +241,8 @@ impl Default for Spool {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Nats {
-    /// Addresses of the servers, tried in turn. `tls://` demands TLS.
+    /// Addresses of the servers, tried in turn. `tls://` demands TLS. A login in an address
+    /// (`nats://USER:PASSWORD@HOST`) is percent-encoded.
     pub servers: Vec<String>,
     /// User name, together with `password`.
     pub user: Option<String>,
@@ -262,6 +264,11 @@ pub struct Nats {
     /// File with the key (PEM) of `tls_cert`.
     #[schemars(extend("format" = "file"))]
     pub tls_key: Option<PathBuf>,
+    /// Start with the TLS handshake instead of waiting for the server's greeting, for servers with `handshake_first`.
+    pub tls_first: bool,
+    /// JetStream domain of the declared streams, for servers that are leaf nodes of another JetStream.
+    #[schemars(example = &"hub")]
+    pub domain: Option<String>,
     /// First part of the reply subjects; for accounts that may not use `_INBOX`.
     pub inbox_prefix: String,
     /// How long storing an event may take before the sender gets a 503, retries included.
@@ -283,6 +290,8 @@ impl Default for Nats {
             tls_ca: None,
             tls_cert: None,
             tls_key: None,
+            tls_first: false,
+            domain: None,
             inbox_prefix: "_INBOX".to_owned(),
             ack_timeout: Time::seconds(5),
             streams: Vec::new(),

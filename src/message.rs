@@ -289,6 +289,8 @@ pub enum Outcome {
     Timeout,
     /// No worker listens.
     NoResponders,
+    /// The NATS server lets the bridge not ask on this subject, or not listen for replies.
+    NotPermitted,
     /// A worker answered with an error.
     WorkerError,
     /// A worker answered with something that the sender can't read.
@@ -308,6 +310,7 @@ impl Outcome {
             Self::Answered => "answered",
             Self::Timeout => "timeout",
             Self::NoResponders => "no-responders",
+            Self::NotPermitted => "not-permitted",
             Self::WorkerError => "worker-error",
             Self::BadReply => "bad-reply",
             Self::TooLarge => "too-large",
@@ -322,6 +325,7 @@ impl Outcome {
             Self::Answered => "done",
             Self::Timeout => "there was no answer in time",
             Self::NoResponders => "nobody can answer this right now",
+            Self::NotPermitted => "nobody may be asked this right now",
             Self::WorkerError => "the answer could not be worked out",
             Self::BadReply => "the answer could not be used",
             Self::TooLarge => "the question is too large",

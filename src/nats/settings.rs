@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 use crate::config::Nats;
+use crate::config::address::{Login, login};
 use crate::config::secret::Secret;
 use crate::tls;
 
@@ -33,6 +34,8 @@ pub struct Settings {
     credentials: Credentials,
     tls_ca: Option<PathBuf>,
     tls_client: Option<(PathBuf, PathBuf)>,
+    tls_first: bool,
+    inbox_prefix: String,
 }
 
 /// Who this client is.
@@ -101,6 +104,8 @@ impl Settings {
             credentials,
             tls_ca: config.tls_ca.clone(),
             tls_client: config.tls_cert.clone().zip(config.tls_key.clone()),
+            tls_first: config.tls_first,
+            inbox_prefix: config.inbox_prefix.clone(),
         })
     }
 
@@ -144,6 +149,8 @@ impl Settings {
         .connection_timeout(CONNECT)
         .ping_interval(PING)
         .client_capacity(CLIENT_QUEUE)
+        // For the client's own requests, such as those to the API of JetStream.
+        .custom_inbox_prefix(&self.inbox_prefix)
         .max_reconnects(1)
         .reconnect_delay_callback(|_| Duration::ZERO)
         .ignore_discovered_servers()
@@ -160,6 +167,9 @@ impl Settings {
                 }
             }
         });
+        if self.tls_first {
+            options = options.tls_first();
+        }
         if let Some(ca) = &self.tls_ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
         }
@@ -175,14 +185,14 @@ impl Credentials {
         let mut auth = Auth::new();
         match self {
             Self::Address => {
-                // A lone user name in an address is a token.
-                match (server.username(), server.password()) {
-                    (Some(user), Some(password)) => {
-                        auth.username = Some(user.to_owned());
-                        auth.password = Some(password.to_owned());
+                let login = login(server);
+                match login.ok_or_else(|| io::Error::other("the login isn't UTF-8"))? {
+                    Login::User(user, password) => {
+                        auth.username = Some(user);
+                        auth.password = Some(password);
                     }
-                    (Some(token), None) => auth.token = Some(token.to_owned()),
-                    _ => {}
+                    Login::Token(token) => auth.token = Some(token),
+                    Login::None => {}
                 }
             }
             Self::User { name, password } => {

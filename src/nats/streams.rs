@@ -25,6 +25,8 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, Default)]
 pub struct Needs {
     declared: Vec<config::Stream>,
+    /// The JetStream domain that they are in, where it isn't the server's own.
+    domain: Option<String>,
     /// Subject patterns that no stream may take, and what they are for.
     free: Vec<(String, String)>,
     /// Subject patterns that some stream must take, and the destination they are of.
@@ -133,6 +135,7 @@ impl Needs {
         };
         let mut needs = Self {
             declared: nats.streams.clone(),
+            domain: nats.domain.clone(),
             free: vec![(format!("{}.>", nats.inbox_prefix), "replies".to_owned())],
             max_body: config.http.max_body.get(),
             ..Self::default()
@@ -185,7 +188,10 @@ impl Needs {
     }
 
     async fn look(&self, client: &Client, create: bool) -> Result<Findings, Error> {
-        let mut context = jetstream::new(client.clone());
+        let mut context = match &self.domain {
+            None => jetstream::new(client.clone()),
+            Some(domain) => jetstream::with_domain(client.clone(), domain),
+        };
         context.set_timeout(TIMEOUT);
         let mut streams = all(&context).await?;
         let mut findings = Findings::default();

@@ -61,9 +61,10 @@ fn refused(refusal: &Refusal) -> Response {
         | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, true),
         Refusal::Unanswered(outcome) => match outcome {
             Outcome::Timeout | Outcome::Answered => (StatusCode::GATEWAY_TIMEOUT, false),
-            Outcome::NoResponders | Outcome::Disconnected | Outcome::Overloaded => {
-                (StatusCode::SERVICE_UNAVAILABLE, true)
-            }
+            Outcome::NoResponders
+            | Outcome::NotPermitted
+            | Outcome::Disconnected
+            | Outcome::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, true),
             Outcome::WorkerError | Outcome::BadReply | Outcome::TooLarge => {
                 (StatusCode::BAD_GATEWAY, false)
             }

@@ -212,8 +212,8 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
         (Some(old), Some(new)) => {
             compare!(
                 "nats", Nats: old, new;
-                fixed: servers, user, password, token, credentials, nkey, tls_ca, tls_cert, tls_key, inbox_prefix,
-                    ack_timeout;
+                fixed: servers, user, password, token, credentials, nkey, tls_ca, tls_cert, tls_key, tls_first, domain,
+                    inbox_prefix, ack_timeout;
                 follows: streams
             );
         }

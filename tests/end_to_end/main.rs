@@ -21,6 +21,7 @@ mod fixtures;
 mod http;
 mod kafka;
 mod layers;
+mod nats;
 mod outage;
 mod reload;
 mod replay;

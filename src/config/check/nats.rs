@@ -1,6 +1,7 @@
 //! `[nats]` and its streams.
 
 use super::{Checks, shown, tls};
+use crate::config::address::login;
 use crate::config::tree::Node;
 use crate::config::{Nats, Stream};
 use crate::template::overlaps;
@@ -16,15 +17,21 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
     }
     for (at, server) in nats.servers.iter().enumerate() {
         let address = server.parse::<async_nats::ServerAddr>();
-        let is_right = address.is_ok_and(|address| {
+        let is_right = address.as_ref().is_ok_and(|address| {
             !address.host().is_empty() && matches!(address.scheme(), "nats" | "tls")
         });
+        // Neither is shown: an address may hold a password.
         if !is_right {
-            // Not shown: it may hold a password.
             checks.error(
                 servers.at(at),
                 "this is not the address of a NATS server",
                 "write `nats://HOST:4222`, or `tls://HOST:4222`",
+            );
+        } else if address.is_ok_and(|address| login(&address).is_none()) {
+            checks.error(
+                servers.at(at),
+                "the login in this address is not UTF-8 once its `%XX` are decoded",
+                "write a `%` of a password as `%25`, or use `user` and `password`",
             );
         }
     }
@@ -44,6 +51,16 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
             at,
             format!("`{}` can't be the beginning of a subject", shown(at, &nats.inbox_prefix)),
             "write words with dots between them, such as `_INBOX_hookbus`",
+        );
+    }
+    if let Some(domain) = &nats.domain
+        && is_no_name(domain)
+    {
+        let at = node.get("domain");
+        checks.error(
+            at,
+            format!("`{}` can't be a JetStream domain", shown(at, domain)),
+            "write the `domain` of the server's `jetstream` block: one word of visible ASCII characters without `.`, `*`, `>`, `/` and `\\`",
         );
     }
     checks.not_zero(node, "ack_timeout", nats.ack_timeout);
@@ -66,12 +83,17 @@ fn pair(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, one: (&str, bool), othe
     }
 }
 
+/// Whether this can't be the name of a stream, or of a domain.
+fn is_no_name(text: &str) -> bool {
+    let is_wrong = |c: char| !c.is_ascii_graphic() || ".*>/\\".contains(c);
+    text.is_empty() || text.len() > 255 || text.contains(is_wrong)
+}
+
 fn streams(checks: &mut Checks<'_, '_, '_>, nats: &Nats, list: Node<'_>) {
     for (at, stream) in nats.streams.iter().enumerate() {
         let node = list.at(at);
         let name = node.get("name");
-        let is_wrong = |c: char| !c.is_ascii_graphic() || ".*>/\\".contains(c);
-        if stream.name.is_empty() || stream.name.len() > 255 || stream.name.contains(is_wrong) {
+        if is_no_name(&stream.name) {
             checks.error(
                 name,
                 format!("`{}` can't be the name of a stream", shown(name, &stream.name)),

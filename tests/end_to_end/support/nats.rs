@@ -21,6 +21,8 @@ pub(crate) struct Nats {
     process: Process,
     port: u16,
     folder: tempfile::TempDir,
+    /// Before a client says anything.
+    greets: bool,
 }
 
 /// A message of a stream, as it is stored.
@@ -46,6 +48,15 @@ impl Nats {
 
     /// The same with more lines of nats-server's configuration; a key given again wins (`max_payload: 1MB`).
     pub(crate) async fn start_with(config: &str) -> Option<Nats> {
+        Nats::start_as(config, true).await
+    }
+
+    /// The same for one that greets nobody before TLS: ready when it says so in its log.
+    pub(crate) async fn start_silent(config: &str) -> Option<Nats> {
+        Nats::start_as(config, false).await
+    }
+
+    async fn start_as(config: &str, greets: bool) -> Option<Nats> {
         let Some(program) = program() else {
             missing("nats-server 2.10 or newer (run: make tools)");
             return None;
@@ -54,7 +65,7 @@ impl Nats {
             let folder = tempfile::tempdir().unwrap();
             let port = ports::free();
             configure(&folder, port, config);
-            let mut nats = Nats { process: spawn(&program, &folder), port, folder };
+            let mut nats = Nats { process: spawn(&program, &folder), port, folder, greets };
             if nats.ready().await {
                 return Some(nats);
             }
@@ -159,6 +170,9 @@ impl Nats {
         eventually("nats-server", START, async || {
             if self.process.ended().is_some() {
                 return Some(false);
+            }
+            if !self.greets {
+                return self.log().contains("Server is ready").then_some(true);
             }
             let greeting =
                 tokio::time::timeout(Duration::from_millis(500), greeting(self.port)).await;
