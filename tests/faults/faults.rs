@@ -121,7 +121,7 @@ impl Fault {
     /// Returns when all is well again.
     pub(crate) async fn inject(self, stage: &mut Stage<'_>) {
         match self {
-            Fault::Calm => tokio::time::sleep(stage.lengths.outage).await,
+            Fault::Calm => tokio::time::sleep(stage.lengths.frozen).await,
             Fault::NatsKilled => brokers::kill(stage, Broker::Nats).await,
             Fault::KafkaKilled => brokers::kill(stage, Broker::Kafka).await,
             Fault::NatsFrozen => brokers::freeze(stage, Broker::Nats).await,

@@ -32,7 +32,15 @@ pub(crate) struct Shape {
 
 pub(crate) struct Load {
     counts: Arc<Counts>,
-    senders: JoinSet<Vec<Sent>>,
+    senders: JoinSet<Told>,
+}
+
+/// What one sender knows.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    pub(crate) sent: Vec<Sent>,
+    /// When a connection was refused.
+    pub(crate) refused: Vec<Duration>,
 }
 
 /// What was sent so far.
@@ -91,6 +99,7 @@ impl Load {
                 clock,
                 random: random.part(),
                 counts: counts.clone(),
+                told: Told::default(),
             };
             senders.spawn(sender.run());
         }
@@ -102,9 +111,14 @@ impl Load {
     }
 
     /// Lets each sender finish what it has begun.
-    pub(crate) async fn finish(&mut self) -> Vec<Sent> {
+    pub(crate) async fn finish(&mut self) -> Told {
         self.counts.stop.store(true, Ordering::Relaxed);
-        std::mem::take(&mut self.senders).join_all().await.into_iter().flatten().collect()
+        let mut all = Told::default();
+        for told in std::mem::take(&mut self.senders).join_all().await {
+            all.sent.extend(told.sent);
+            all.refused.extend(told.refused);
+        }
+        all
     }
 }
 
@@ -116,19 +130,18 @@ struct Sender {
     clock: Clock,
     random: Random,
     counts: Arc<Counts>,
+    told: Told,
 }
 
 impl Sender {
-    async fn run(mut self) -> Vec<Sent> {
-        let mut all = Vec::new();
+    async fn run(mut self) -> Told {
         let mut due = Instant::now() + self.random.about(self.interval);
         while !self.stopped() {
             sleep_until(due).await;
             due = (due + self.interval).max(Instant::now());
             let webhook = self.webhook();
-            let body = webhook.body();
             let mut attempts: Vec<Attempt> = Vec::new();
-            while let Some(attempt) = self.attempt(&body).await {
+            while let Some(attempt) = self.attempt(&webhook).await {
                 self.counts.add(webhook.kind, &attempt);
                 let again = !attempt.is_success() && attempts.len() < self.retries;
                 attempts.push(attempt);
@@ -138,10 +151,10 @@ impl Sender {
                 sleep(self.random.about(Duration::from_millis(200))).await;
             }
             if !attempts.is_empty() {
-                all.push(Sent { webhook, attempts });
+                self.told.sent.push(Sent { webhook, attempts });
             }
         }
-        all
+        self.told
     }
 
     fn stopped(&self) -> bool {
@@ -150,28 +163,44 @@ impl Sender {
 
     fn webhook(&mut self) -> Webhook {
         let kind = match self.random.below(100) {
-            0..45 => Kind::Both,
-            45..65 => Kind::Nats,
-            65..85 => Kind::Kafka,
+            0..35 => Kind::Both,
+            35..50 => Kind::Nats,
+            50..65 => Kind::Kafka,
+            65..75 => Kind::Pair,
+            75..85 => Kind::Live,
             _ => Kind::Question,
         };
         let key = self.keys[self.random.below(self.keys.len())];
         let most = if self.random.one_in(100) { 32 << 10 } else { 1_500 };
         let size = self.random.below(most);
-        Webhook { number: self.counts.next.fetch_add(1, Ordering::Relaxed), key, kind, size }
+        Webhook {
+            number: self.counts.next.fetch_add(1, Ordering::Relaxed),
+            key,
+            kind,
+            size,
+            calls: if kind == Kind::Question { 1 } else { 0 },
+            is_compressed: false,
+        }
     }
 
     /// Nothing when it was stopped before somebody listened: then nothing was sent.
-    async fn attempt(&mut self, body: &str) -> Option<Attempt> {
+    async fn attempt(&mut self, webhook: &Webhook) -> Option<Attempt> {
         while self.connection.open().await.is_err() {
+            self.told.refused.push(self.clock.now());
             if self.stopped() {
                 return None;
             }
             sleep(Duration::from_millis(20)).await;
         }
         let sent = self.clock.now();
-        let answer = timeout(PATIENCE, self.connection.post(body)).await;
+        let mut written = sent;
+        let answer = async {
+            self.connection.write(webhook).await?;
+            written = self.clock.now();
+            self.connection.read().await
+        };
+        let answer = timeout(PATIENCE, answer).await;
         let answer = answer.ok().and_then(Result::ok);
-        Some(Attempt { sent, ended: self.clock.now(), answer })
+        Some(Attempt { sent, written, ended: self.clock.now(), line: None, answer })
     }
 }

@@ -18,12 +18,14 @@ mod faults;
 mod ground;
 mod history;
 mod load;
+mod meter;
 mod options;
 mod proxy;
 mod random;
 mod readback;
 mod report;
 mod stage;
+mod subscriber;
 #[allow(
     dead_code,
     unused_imports,
@@ -36,7 +38,7 @@ mod worker;
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -44,6 +46,7 @@ use futures_util::future::join_all;
 
 use self::faults::Fault;
 use self::ground::Ground;
+use self::meter::Meter;
 use self::options::{Lengths, Options};
 use self::random::Random;
 use self::report::{Outcome, Report};
@@ -67,6 +70,7 @@ async fn main() -> ExitCode {
     let suite = Suite {
         lengths: options.lengths(),
         seed: options.seed,
+        meter: Arc::new(Meter::start()),
         rest: Mutex::new(faults.into()),
         report: Mutex::new(Report::begin()),
     };
@@ -88,6 +92,7 @@ async fn main() -> ExitCode {
 struct Suite {
     lengths: Lengths,
     seed: u64,
+    meter: Arc<Meter>,
     rest: Mutex<VecDeque<Fault>>,
     report: Mutex<Report>,
 }
@@ -123,7 +128,9 @@ impl Suite {
     /// After a panic nobody knows how its brokers are: they are not used again.
     async fn play(&self, fault: Fault, mut ground: Ground) -> (Outcome, Option<Ground>) {
         let random = Random::new(self.seed ^ fault as u64);
-        let played = AssertUnwindSafe(stage::play(fault, &mut ground, self.lengths, random));
+        let meter = self.meter.clone();
+        let played = stage::play(fault, &mut ground, meter, self.lengths, random);
+        let played = AssertUnwindSafe(played);
         match played.catch_unwind().await {
             Ok(verdict) => (Outcome::Judged(verdict), Some(ground)),
             Err(panic) => {

@@ -95,6 +95,14 @@ pub(crate) struct Lengths {
     /// Of one of several troubles.
     pub(crate) step: Duration,
     pub(crate) rounds: usize,
-    /// Under load, when all is well again.
+    /// Under load, when everything has to be well again.
     pub(crate) after: Duration,
+}
+
+impl Lengths {
+    /// How many webhooks are sent at the least: a third of what the senders are to send while nothing holds them up.
+    pub(crate) fn least(&self) -> usize {
+        let time = self.calm + self.outage + self.after;
+        (time.as_secs_f64() * self.shape.rate as f64 / 3.0) as usize
+    }
 }

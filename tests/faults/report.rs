@@ -7,6 +7,21 @@ use crate::checker::{Breach, Verdict};
 /// Of the broken promises of each kind, so many are told.
 const EXAMPLES: usize = 5;
 
+const TITLES: [&str; 12] = [
+    "sent",
+    "direct",
+    "on disk",
+    "refused",
+    "fell back",
+    "late",
+    "twice",
+    "lost",
+    "disorder",
+    "mend ms",
+    "p99 ms",
+    "max ms",
+];
+
 /// How a fault ended.
 pub(crate) enum Outcome {
     Judged(Verdict),
@@ -34,8 +49,7 @@ pub(crate) struct Report {
 
 impl Report {
     pub(crate) fn begin() -> Report {
-        let titles = ["sent", "2xx", "lost", "duplicates", "out of order", "p99 ms", "longest ms"];
-        println!("{}", row("fault", titles.map(str::to_owned)));
+        println!("{}", row("fault", TITLES.map(str::to_owned)));
         Report::default()
     }
 
@@ -45,8 +59,8 @@ impl Report {
         }
         let verdict = match outcome {
             Outcome::Judged(verdict) => verdict,
-            Outcome::Skipped(why) => return println!("{name:<22}skipped: {why}"),
-            Outcome::Failed(why) => return println!("{name:<22}FAILED: {why}"),
+            Outcome::Skipped(why) => return println!("{name:<18}skipped: {why}"),
+            Outcome::Failed(why) => return println!("{name:<18}FAILED: {why}"),
         };
         println!("{}", verdict_row(name, verdict));
         for (breach, list) in &verdict.broken {
@@ -57,8 +71,14 @@ impl Report {
         }
         let total = &mut self.total;
         total.webhooks += verdict.webhooks;
-        total.successes += verdict.successes;
+        total.direct += verdict.direct;
+        total.on_disk += verdict.on_disk;
+        total.refused += verdict.refused;
+        total.fell_back += verdict.fell_back;
+        total.late_arrivals += verdict.late_arrivals;
         total.duplicates += verdict.duplicates;
+        total.starved += verdict.starved;
+        total.mended = total.mended.max(verdict.mended);
         total.p99 = total.p99.max(verdict.p99);
         total.peak_bytes = total.peak_bytes.max(verdict.peak_bytes);
         total.longest = total.longest.max(verdict.longest);
@@ -72,6 +92,9 @@ impl Report {
         println!("{}", verdict_row("all", &self.total));
         let (seconds, peak) = (took.as_secs_f64(), self.total.peak_bytes >> 20);
         println!("{seconds:.0} s, {peak} MiB of memory at the most; again with {repeat}");
+        if self.total.starved > 0 {
+            println!("{} answers are excused by a machine that was too busy", self.total.starved);
+        }
         if !self.bad.is_empty() {
             println!("broken promises in: {}", self.bad.join(", "));
         }
@@ -83,17 +106,22 @@ fn verdict_row(name: &str, verdict: &Verdict) -> String {
     let milliseconds = |time: Duration| format!("{:.0}", time.as_secs_f64() * 1e3);
     let figures = [
         verdict.webhooks.to_string(),
-        verdict.successes.to_string(),
-        verdict.count(Breach::Lost).to_string(),
+        verdict.direct.to_string(),
+        verdict.on_disk.to_string(),
+        verdict.refused.to_string(),
+        verdict.fell_back.to_string(),
+        verdict.late_arrivals.to_string(),
         verdict.duplicates.to_string(),
+        verdict.count(Breach::Lost).to_string(),
         verdict.count(Breach::OutOfOrder).to_string(),
+        milliseconds(verdict.mended),
         milliseconds(verdict.p99),
         milliseconds(verdict.longest),
     ];
     row(name, figures)
 }
 
-fn row(name: &str, figures: [String; 7]) -> String {
-    let figures = figures.map(|figure| format!("{figure:>13}"));
-    format!("{name:<22}{}", figures.concat())
+fn row(name: &str, figures: [String; TITLES.len()]) -> String {
+    let figures = figures.map(|figure| format!("{figure:>10}"));
+    format!("{name:<18}{}", figures.concat())
 }

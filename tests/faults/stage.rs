@@ -1,5 +1,6 @@
 //! The run of one fault: a bridge under load, what is done to it and to its brokers, and what is there afterwards.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::stream;
@@ -10,12 +11,14 @@ use crate::faults::Fault;
 use crate::ground::Ground;
 use crate::history::{Clock, Excused, History, Part, Trouble};
 use crate::load::{Counts, Load};
+use crate::meter::Meter;
 use crate::options::Lengths;
 use crate::random::Random;
 use crate::readback;
+use crate::subscriber::Live;
 use crate::support::bridge::Setup;
 use crate::support::{Bridge, eventually};
-use crate::webhook::Broker;
+use crate::webhook::{Broker, Kind};
 use crate::worker::Worker;
 
 /// For everything that was spooled to reach its broker.
@@ -35,14 +38,24 @@ pub(crate) struct Stage<'a> {
     pub(crate) name: String,
     pub(crate) clock: Clock,
     load: Load,
+    observers: Observers,
+    kernel_bytes: u64,
     troubles: Vec<Trouble>,
     peak_bytes: u64,
+}
+
+/// Those who see what the bridge does, beside the senders.
+struct Observers {
+    worker: Worker,
+    live: Live,
+    meter: Arc<Meter>,
 }
 
 /// Plays one fault from its beginning to its verdict.
 pub(crate) async fn play(
     fault: Fault,
     ground: &mut Ground,
+    meter: Arc<Meter>,
     lengths: Lengths,
     mut random: Random,
 ) -> Verdict {
@@ -50,7 +63,11 @@ pub(crate) async fn play(
     create_stream(ground, &name).await;
     ground.kafka.create_topic(&name, PARTITIONS).await;
     let clock = Clock::start();
-    let worker = Worker::start(&ground.nats, &format!("{name}.tool.*"), clock).await;
+    let observers = Observers {
+        worker: Worker::start(&ground.nats, &format!("{name}.tool.>"), clock).await,
+        live: Live::start(&ground.nats, &format!("{name}.live.>"), clock).await,
+        meter,
+    };
     let bridge = fault.setup(setup(ground, &name, fault.is_proxied())).start_ready().await;
     let load = Load::start(&bridge.address(), "/hook", lengths.shape, clock, &mut random);
     let mut stage = Stage {
@@ -62,44 +79,56 @@ pub(crate) async fn play(
         name,
         clock,
         load,
+        observers,
+        kernel_bytes: kernel_bytes(fault.is_proxied()),
         troubles: Vec::new(),
         peak_bytes: 0,
     };
     stage.until("events that are stored", |counts| counts.stored() >= 50).await;
     sleep(lengths.calm).await;
     fault.inject(&mut stage).await;
-    sleep(lengths.after).await;
-    stage.end(worker).await
+    stage.well_again().await;
+    stage.end().await
+}
+
+/// What the kernel may hold for one connection: what its sender has written, and what its receiver hasn't read.
+fn kernel_bytes(is_proxied: bool) -> u64 {
+    let most = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
+        let most = text.ok().and_then(|text| text.split_whitespace().nth(2)?.parse::<u64>().ok());
+        most.unwrap_or(8 << 20)
+    };
+    let hops = if is_proxied { 2 } else { 1 };
+    hops * (most("tcp_wmem") + most("tcp_rmem"))
 }
 
 fn setup(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
-    let text = format!(
+    let mut text = format!(
         r#"
         [nats]
         servers = ["{{nats}}"]
-        ack_timeout = "2s"
+        ack_timeout = "{ack}s"
         [kafka]
         brokers = ["{{kafka}}"]
-        ack_timeout = "2s"
+        ack_timeout = "{ack}s"
         [spool]
         dir = "hookbus-spool"
+        sync_timeout = "{sync}s"
         [[endpoint]]
         name = "{name}"
         path = "/hook"
         source = "vapi"
         [[endpoint.auth]]
         kind = "none"
-        [[endpoint.event]]
-        types = ["hang"]
-        to = ["nats:{{endpoint}}.events.{{type}}", "kafka:{name}"]
-        [[endpoint.event]]
-        types = ["status-update"]
-        to = ["nats:{{endpoint}}.events.{{type}}"]
-        [[endpoint.event]]
-        types = ["speech-update"]
-        to = ["kafka:{name}"]
-        "#
+        "#,
+        ack = checker::ACK.as_secs(),
+        sync = checker::SYNC.as_secs(),
     );
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Question) {
+        let to = kind.destinations().iter().map(|destination| destination.text(name));
+        let (to, kind) = (to.collect::<Vec<_>>(), kind.name());
+        text.push_str(&format!("[[endpoint.event]]\ntypes = [\"{kind}\"]\nto = {to:?}\n"));
+    }
     let setup = Bridge::config(&text);
     if is_proxied {
         let nats = format!("nats://127.0.0.1:{}", ground.proxy(Broker::Nats).port());
@@ -113,7 +142,7 @@ fn setup(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
 async fn create_stream(ground: &Ground, name: &str) {
     let config = stream::Config {
         name: name.to_owned(),
-        subjects: vec![format!("{name}.events.>")],
+        subjects: vec![format!("{name}.events.>"), format!("{name}.keys.>")],
         discard: stream::DiscardPolicy::New,
         ..stream::Config::default()
     };
@@ -154,14 +183,14 @@ impl Stage<'_> {
 
     /// SIGSTOP to a broker.
     pub(crate) fn freeze(&mut self, broker: Broker) {
-        self.trouble(Part::Broker(broker));
+        self.trouble(Part::Stalled(broker));
         self.ground.freeze(broker);
     }
 
     /// SIGCONT to a broker.
     pub(crate) fn thaw(&mut self, broker: Broker) {
         self.ground.thaw(broker);
-        self.healed(Part::Broker(broker));
+        self.healed(Part::Stalled(broker));
     }
 
     /// SIGKILL to the bridge.
@@ -184,10 +213,18 @@ impl Stage<'_> {
     pub(crate) async fn restart(&mut self) {
         self.bridge.restart().await;
         let now = self.clock.now();
-        let ends = self.troubles.iter_mut().filter(|trouble| {
-            !matches!(trouble.part, Part::Broker(_)) && trouble.to == Duration::MAX
-        });
+        let ends = self
+            .troubles
+            .iter_mut()
+            .filter(|trouble| trouble.part.is_bridge() && trouble.to == Duration::MAX);
         ends.for_each(|trouble| trouble.to = now);
+    }
+
+    /// Waits until the last trouble must show no more, and a little longer.
+    async fn well_again(&self) {
+        let ends = self.troubles.iter().map(|trouble| trouble.to + trouble.mend());
+        let mended = ends.max().unwrap_or_default();
+        sleep(mended.saturating_sub(self.clock.now()) + self.lengths.after).await;
     }
 
     fn look_at_memory(&mut self) {
@@ -213,24 +250,31 @@ impl Stage<'_> {
         .await;
     }
 
-    async fn end(mut self, worker: Worker) -> Verdict {
+    async fn end(mut self) -> Verdict {
         // The last answers may still be spooled ones.
-        let sent = self.load.finish().await;
+        let told = self.load.finish().await;
         self.drained().await;
         let parked = self.bridge.metric("hookbus_parked_records").await;
         assert!(parked == 0.0, "{parked} events were parked, though every one was right");
         self.look_at_memory();
+        let (name, clock) = (&self.name, self.clock);
         let history = History {
-            sent,
-            nats: readback::nats(&self.ground.nats, &self.name).await,
-            kafka: readback::kafka(&self.ground.kafka, &self.name).await,
-            executed: worker.executed(),
+            endpoint: name.clone(),
+            sent: told.sent,
+            refused: told.refused,
+            nats: readback::nats(&self.ground.nats, name, clock).await,
+            kafka: readback::kafka(&self.ground.kafka, name, clock).await,
+            live: self.observers.live.got(),
+            arrivals: self.observers.worker.arrivals(),
             troubles: self.troubles,
             excused: self.excused,
+            stalls: self.observers.meter.stalls(clock),
+            kernel_bytes: self.kernel_bytes,
             peak_bytes: self.peak_bytes,
+            least: self.lengths.least(),
         };
-        let _ = self.ground.nats.jetstream().await.delete_stream(&self.name).await;
-        self.ground.kafka.delete_topic(&self.name).await;
+        let _ = self.ground.nats.jetstream().await.delete_stream(name).await;
+        self.ground.kafka.delete_topic(name).await;
         checker::judge(&history)
     }
 }

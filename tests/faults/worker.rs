@@ -1,64 +1,77 @@
-//! A worker that remembers what it executed, and drops what is past its deadline, as every worker should.
+//! A worker that remembers all that reaches it, and does nothing for what is past its deadline, as every worker should.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
+use async_nats::Message;
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
-use crate::history::{Clock, Execution};
+use crate::history::{Arrival, Clock};
+use crate::subscriber;
 use crate::support::Nats;
 use crate::webhook;
 
-/// One question in so many is never answered.
-const SILENT: u64 = 199;
+/// When a late answer is given: after the bridge's limit.
+const LATE: Duration = Duration::from_millis(3_300);
 
 pub(crate) struct Worker {
     task: JoinHandle<()>,
-    executed: Arc<Mutex<Vec<Execution>>>,
+    arrivals: Arc<Mutex<Vec<Arrival>>>,
 }
 
 impl Worker {
     /// Returns when the server knows of it.
     pub(crate) async fn start(nats: &Nats, subject: &str, clock: Clock) -> Worker {
         let client = nats.client().await;
-        let mut questions =
-            client.queue_subscribe(subject.to_owned(), "q".to_owned()).await.unwrap();
-        client.flush().await.unwrap();
-        let executed = Arc::new(Mutex::new(Vec::new()));
-        let remembered = executed.clone();
-        let task = tokio::spawn(async move {
-            while let Some(question) = questions.next().await {
-                let header = |name: &str| {
-                    let text = question.headers.as_ref()?.get(name)?.as_str();
-                    text.parse::<u64>().ok()
-                };
-                let deadline = clock.at(header("Hookbus-Deadline").expect("a deadline"));
-                let number = webhook::number(&question.payload).expect("a question of ours");
-                let at = clock.now();
-                if at >= deadline {
-                    continue;
-                }
-                remembered.lock().unwrap().push(Execution { number, at, deadline });
-                if let Some(inbox) = question.reply.filter(|_| !number.is_multiple_of(SILENT)) {
-                    let answer = Bytes::from(format!(r#"{{"number":{number}}}"#));
-                    // The server may be down; then the answer is lost, as in life.
-                    let publish = client.publish(inbox, answer);
-                    let _ = tokio::time::timeout(Duration::from_secs(1), publish).await;
-                }
-            }
-        });
-        Worker { task, executed }
+        let arrivals = Arc::new(Mutex::new(Vec::new()));
+        let (answering, remembered) = (client.clone(), arrivals.clone());
+        let work = move |question: Message| {
+            let arrival = arrival(&question, clock);
+            let (number, is_acted_on) = (arrival.number, arrival.is_acted_on);
+            let answer = webhook::result(&arrival.call).into();
+            remembered.lock().unwrap().push(arrival);
+            let (true, Some(inbox)) = (is_acted_on && webhook::is_answered(number), question.reply)
+            else {
+                return;
+            };
+            let client = answering.clone();
+            let pause = if webhook::is_late(number) { LATE } else { Duration::ZERO };
+            tokio::spawn(async move {
+                sleep(pause).await;
+                // The server may be down; then the answer is lost, as in life.
+                let _ = timeout(Duration::from_secs(1), client.publish(inbox, answer)).await;
+            });
+        };
+        let task = subscriber::start(&client, subject, Some("q"), work).await;
+        Worker { task, arrivals }
     }
 
-    pub(crate) fn executed(&self) -> Vec<Execution> {
-        self.executed.lock().unwrap().clone()
+    pub(crate) fn arrivals(&self) -> Vec<Arrival> {
+        self.arrivals.lock().unwrap().clone()
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+fn arrival(question: &Message, clock: Clock) -> Arrival {
+    let at = clock.now();
+    let header = |name: &str| subscriber::header(question, name).unwrap_or_default();
+    let deadline = clock.at(header("Hookbus-Deadline").parse().expect("a deadline"));
+    let payload: serde_json::Value =
+        serde_json::from_slice(&question.payload).expect("a question of ours");
+    Arrival {
+        number: webhook::number(&question.payload).expect("a question of ours"),
+        call: payload["id"].as_str().unwrap_or_default().to_owned(),
+        subject: question.subject.to_string(),
+        key: header("Hookbus-Key"),
+        at,
+        deadline,
+        bytes: question.length as u64,
+        is_acted_on: at < deadline,
     }
 }

@@ -49,6 +49,8 @@ pub(crate) struct Record {
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) payload: Option<Vec<u8>>,
+    /// When its sender handed it to its client, in Unix milliseconds.
+    pub(crate) time: u64,
 }
 
 impl Record {
@@ -366,6 +368,7 @@ fn record(message: &impl Message) -> Record {
         key: message.key().map(<[u8]>::to_vec),
         headers: headers.unwrap_or_default(),
         payload: message.payload().map(<[u8]>::to_vec),
+        time: message.timestamp().to_millis().and_then(|time| time.try_into().ok()).unwrap_or(0),
     }
 }
 

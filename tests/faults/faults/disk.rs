@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 
 use tokio::time::sleep;
 
+use crate::history::Part;
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
 use crate::webhook::Broker;
@@ -73,6 +74,7 @@ pub(super) async fn fill(stage: &mut Stage<'_>) {
         return with(stage, "full").await;
     }
     stage.freeze(Broker::Kafka);
+    stage.trouble(Part::Disk);
     stage.spooled(20).await;
     stage.refused().await;
     sleep(stage.lengths.outage).await;
@@ -80,6 +82,7 @@ pub(super) async fn fill(stage: &mut Stage<'_>) {
     stage.refused().await;
     stage.thaw(Broker::Kafka);
     stage.drained().await;
+    stage.healed(Part::Disk);
 }
 
 pub(super) async fn slow(stage: &mut Stage<'_>) {
@@ -95,6 +98,7 @@ async fn with(stage: &mut Stage<'_>, fault: &str) {
     let control = stage.bridge.folder().join("disk-fault");
     stage.freeze(Broker::Kafka);
     stage.spooled(20).await;
+    stage.trouble(Part::Disk);
     std::fs::write(&control, fault).unwrap();
     if fault == "slow" {
         stage.spooled(20).await;
@@ -103,6 +107,7 @@ async fn with(stage: &mut Stage<'_>, fault: &str) {
     }
     sleep(stage.lengths.outage).await;
     std::fs::remove_file(&control).unwrap();
+    stage.healed(Part::Disk);
     // Without a restart.
     stage.spooled(50).await;
     stage.thaw(Broker::Kafka);

@@ -32,9 +32,9 @@ pub(super) async fn slow(stage: &mut Stage<'_>, broker: Broker) {
 }
 
 async fn change(stage: &mut Stage<'_>, broker: Broker, mode: Mode) {
-    stage.trouble(Part::Broker(broker));
+    stage.trouble(Part::Stalled(broker));
     stage.ground.proxy(broker).set(mode);
     sleep(stage.lengths.frozen).await;
     stage.ground.proxy(broker).set(Mode::Open);
-    stage.healed(Part::Broker(broker));
+    stage.healed(Part::Stalled(broker));
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::stage::Stage;
-use crate::webhook::{self, Broker};
+use crate::webhook::{self, Broker, Destination};
 
 /// Of a segment, before its first frame.
 const START: usize = 72;
@@ -23,7 +23,7 @@ pub(super) async fn tear(stage: &mut Stage<'_>) {
     let bytes = fs::read(&segment).unwrap();
     let last = frames(&bytes).pop().expect("a frame");
     let number = webhook::number(&bytes[last.clone()]).expect("a webhook in it");
-    stage.excused.destroyed.insert((broker, number));
+    stage.excused.destroyed.insert((spooled(broker), number));
     let cut = last.start + 1 + stage.random.below(last.len() - 1);
     fs::write(&segment, &bytes[..cut]).unwrap();
     stage.restart().await;
@@ -79,7 +79,7 @@ fn flip_bits(stage: &mut Stage<'_>, broker: Broker) {
         let (segment, frame) = &chosen[stage.random.below(chosen.len() - 1)];
         let mut bytes = fs::read(segment).unwrap();
         let number = webhook::number(&bytes[frame.clone()]).expect("a webhook in it");
-        stage.excused.destroyed.insert((broker, number));
+        stage.excused.destroyed.insert((spooled(broker), number));
         bytes[frame.start + stage.random.below(frame.len())] ^= 1 << stage.random.below(8);
         fs::write(segment, &bytes).unwrap();
     }
@@ -109,18 +109,23 @@ fn segments(stage: &Stage<'_>, broker: Broker) -> Vec<PathBuf> {
     files(stage, broker, "segment")
 }
 
-/// Those of the broker's queue, in their order.
+/// The destination of a broker whose queue is damaged.
+fn spooled(broker: Broker) -> Destination {
+    match broker {
+        Broker::Nats => Destination::Types,
+        Broker::Kafka => Destination::Topic,
+    }
+}
+
+/// Those of this destination's queue, in their order.
 fn files(stage: &Stage<'_>, broker: Broker, ending: &str) -> Vec<PathBuf> {
-    let scheme = match broker {
-        Broker::Nats => "nats:",
-        Broker::Kafka => "kafka:",
-    };
+    let text = spooled(broker).text(&stage.name);
     let list = |path: &Path| -> Vec<PathBuf> {
         let entries = fs::read_dir(path).into_iter().flatten();
         entries.map(|entry| entry.unwrap().path()).collect()
     };
     let is_its = |queue: &PathBuf| {
-        fs::read_to_string(queue.join("destination")).is_ok_and(|text| text.starts_with(scheme))
+        fs::read_to_string(queue.join("destination")).is_ok_and(|found| found == text)
     };
     let queues = list(&stage.bridge.folder().join("hookbus-spool/queues"));
     let mut files: Vec<PathBuf> =

@@ -2,11 +2,12 @@
 
 use std::io;
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::history::Answer;
-use crate::webhook;
+use crate::history::{Answer, CallResult};
+use crate::webhook::Webhook;
 
 pub(super) struct Connection {
     address: String,
@@ -40,15 +41,17 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) async fn post(&mut self, body: &str) -> io::Result<Answer> {
+    /// Returns when the last byte is written.
+    pub(super) async fn write(&mut self, webhook: &Webhook) -> io::Result<()> {
         // Taken out, so that it is gone if this future is dropped or fails.
         let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        let request = format!(
-            "POST {} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.path,
-            body.len()
-        );
-        stream.write_all(request.as_bytes()).await?;
+        stream.write_all(&request(&self.path, webhook)).await?;
+        self.stream = Some(stream);
+        Ok(())
+    }
+
+    pub(super) async fn read(&mut self) -> io::Result<Answer> {
+        let mut stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
         self.buffer.clear();
         let (head, body) = loop {
             if stream.read_buf(&mut self.buffer).await? == 0 {
@@ -70,9 +73,20 @@ impl Connection {
         Ok(Answer {
             status: status.ok_or(io::ErrorKind::InvalidData)?,
             id: header(&head, "hookbus-id").map(str::to_owned),
-            number: webhook::number(&unescaped(&self.buffer[body])),
+            results: results(&self.buffer[body]),
         })
     }
+}
+
+/// A whole request.
+fn request(path: &str, webhook: &Webhook) -> Vec<u8> {
+    let body = webhook.bytes();
+    let encoding = if webhook.is_compressed { "content-encoding: gzip\r\n" } else { "" };
+    let length = body.len();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n{encoding}content-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), &body].concat()
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
@@ -82,7 +96,13 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// A worker's JSON stands as text within JSON.
-fn unescaped(body: &[u8]) -> Vec<u8> {
-    body.iter().copied().filter(|byte| *byte != b'\\').collect()
+/// The entries of `results`, if there are any.
+fn results(body: &[u8]) -> Vec<CallResult> {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let entries = body["results"].as_array().into_iter().flatten();
+    let result = |entry: &Value| CallResult {
+        call: entry["toolCallId"].as_str().unwrap_or_default().to_owned(),
+        result: entry["result"].as_str().map(str::to_owned),
+    };
+    entries.map(result).collect()
 }

@@ -1,0 +1,108 @@
+//! What reached the worker.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use super::answers::QUESTION;
+use super::{Breach, Verdict};
+use crate::history::{Arrival, Attempt, History, Part, Sent};
+use crate::webhook::{self, Broker, LIMIT_SECONDS};
+
+/// When its sender has given up for certain.
+const LIMIT: Duration = Duration::from_secs(LIMIT_SECONDS);
+/// A limit begins when the bridge has read the head of a request: in this time, even if it has no processor to do so.
+/// Whether the sender then gets its answer in time is another question.
+const UNREAD: Duration = Duration::from_secs(1);
+/// What a connection held has come through so soon after it goes on.
+const FLUSHED: Duration = Duration::from_secs(1);
+
+pub(super) fn judge(history: &History, verdict: &mut Verdict) {
+    let sent: HashMap<u64, &Sent> =
+        history.sent.iter().map(|sent| (sent.webhook.number, sent)).collect();
+    let mut times: BTreeMap<(u64, &str, usize), usize> = BTreeMap::new();
+    let mut held: BTreeMap<usize, u64> = BTreeMap::new();
+    for arrival in &history.arrivals {
+        let Some(sent) = sent.get(&arrival.number) else {
+            let what = format!("{} was asked, and never sent", arrival.call);
+            verdict.add(Breach::Altered, what);
+            continue;
+        };
+        check_names(history, sent, arrival, verdict);
+        let Some((place, attempt)) = asked_by(sent, arrival) else {
+            let what = format!(
+                "{} arrived at {:.3?} with a deadline, {:.3?}, that no sender has: {:.3?}",
+                arrival.call,
+                arrival.at,
+                arrival.deadline,
+                sent.attempts.iter().map(|attempt| attempt.sent).collect::<Vec<_>>()
+            );
+            verdict.add(Breach::Stale, what);
+            continue;
+        };
+        *times.entry((arrival.number, &arrival.call, place)).or_default() += 1;
+        if arrival.at < arrival.deadline && arrival.at <= attempt.sent + LIMIT {
+            continue;
+        }
+        verdict.late_arrivals += 1;
+        let what = format!(
+            "{}, sent at {:.3?}, arrived at {:.3?}",
+            arrival.call, attempt.sent, arrival.at
+        );
+        match holder(history, attempt, arrival) {
+            _ if arrival.is_acted_on => {
+                verdict.add(Breach::Stale, format!("{what}, and was acted on"));
+            }
+            Some(trouble) => *held.entry(trouble).or_default() += arrival.bytes,
+            None => verdict.add(Breach::Stale, what),
+        }
+    }
+    for ((_, call, _), times) in times.into_iter().filter(|(_, times)| *times > 1) {
+        verdict.add(Breach::Repeated, format!("{call} arrived {times} times for one attempt"));
+    }
+    for (trouble, bytes) in held {
+        if bytes > history.kernel_bytes {
+            let from = history.troubles[trouble].from;
+            let what = format!(
+                "{bytes} bytes of late questions since {from:.3?}: the kernel holds {} at the most",
+                history.kernel_bytes
+            );
+            verdict.add(Breach::Stale, what);
+        }
+    }
+}
+
+fn check_names(history: &History, sent: &Sent, arrival: &Arrival, verdict: &mut Verdict) {
+    let webhook = sent.webhook;
+    let place = (0..webhook.calls).find(|place| webhook.call_id(*place) == arrival.call);
+    let Some(place) = place else {
+        let what = format!("{} is no call of #{}", arrival.call, webhook.number);
+        return verdict.add(Breach::Altered, what);
+    };
+    let (subject, key) =
+        (webhook.call_subject(&history.endpoint, place), webhook::key_text(webhook.key));
+    if arrival.subject != subject || arrival.key != key {
+        let what = format!(
+            "{} on {} with key {}, not on {subject} with {key}",
+            arrival.call, arrival.subject, arrival.key
+        );
+        verdict.add(Breach::Misrouted, what);
+    }
+}
+
+/// The attempt whose limit a question carries.
+fn asked_by<'a>(sent: &'a Sent, arrival: &Arrival) -> Option<(usize, &'a Attempt)> {
+    let attempts = sent.attempts.iter().enumerate();
+    let off = |attempt: &Attempt| arrival.deadline.abs_diff(attempt.sent + QUESTION);
+    let nearest = attempts.min_by_key(|(_, attempt)| off(attempt))?;
+    (off(nearest.1) <= UNREAD && arrival.at >= nearest.1.sent).then_some(nearest)
+}
+
+/// The trouble in which a connection may have held a question.
+fn holder(history: &History, attempt: &Attempt, arrival: &Arrival) -> Option<usize> {
+    history.troubles.iter().position(|trouble| {
+        trouble.part == Part::Stalled(Broker::Nats)
+            && attempt.sent <= trouble.to
+            && arrival.at >= trouble.from
+            && arrival.at <= trouble.to + FLUSHED + history.stall(trouble.to, arrival.at)
+    })
+}
