@@ -18,8 +18,8 @@ mod shelf;
 mod window;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -78,6 +78,8 @@ pub struct Destinations {
     /// How many events each destination may have in flight: its part of `http.max_events`.
     share: Arc<AtomicUsize>,
     by_text: RwLock<BTreeMap<String, Arc<Destination>>>,
+    /// All that exist, whoever uses them: two of one text would be two drains of one queue, and two orders.
+    alive: Mutex<BTreeMap<String, Weak<Destination>>>,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
 }
@@ -91,7 +93,8 @@ impl Destinations {
         health: Arc<Health>,
     ) -> Self {
         let by_text = RwLock::default();
-        Self { sinks, shelf, share: Arc::default(), by_text, metrics, health }
+        let alive = Mutex::default();
+        Self { sinks, shelf, share: Arc::default(), by_text, alive, metrics, health }
     }
 
     /// The destinations of a configuration that isn't in use yet.
@@ -113,8 +116,14 @@ impl Destinations {
 
     /// The destination of this text; where nothing is routed to it, one for the moment, that takes no share.
     fn find(&self, text: &str) -> Result<Arc<Destination>, template::Error> {
-        let known = self.by_text.read().get(text).cloned();
-        known.map_or_else(|| self.make(text), Ok)
+        let mut alive = self.alive.lock();
+        if let Some(known) = alive.get(text).and_then(Weak::upgrade) {
+            return Ok(known);
+        }
+        let destination = self.make(text)?;
+        alive.retain(|_, destination| destination.strong_count() > 0);
+        alive.insert(text.to_owned(), Arc::downgrade(&destination));
+        Ok(destination)
     }
 
     /// Whether something may be routed to a destination of this text.

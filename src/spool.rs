@@ -54,6 +54,7 @@ pub use self::error::{Damage, Error};
 use self::log::Log;
 pub use self::queue::{Appending, Parking, Queue, Reader};
 pub use self::record::{Parked, Record};
+pub use self::writer::Kept;
 use self::writer::Shared;
 use crate::config;
 

@@ -7,10 +7,12 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
+use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
-use crate::spool::{self, Appending, Position, Queue, Record};
+use crate::spool::{self, Appending, Position, Queue, Reader, Record};
 
 /// Places of the table; 256 KiB while something is queued.
 const PLACES: usize = 1 << 16;
@@ -25,7 +27,17 @@ pub(super) struct Backlog {
     ours: u64,
     held: Mutex<Held>,
     hasher: RandomState,
+    seat: Arc<Turn<Seat>>,
+    /// Somebody publishes it, or waits to, for as long as the process lives.
+    is_followed: AtomicBool,
 }
+
+/// Who may read the queue and call its records done. There is one for each queue, and only its holder gets a reader: two
+/// at a time would publish everything twice, and break the order.
+pub(super) struct Seat(());
+
+/// A seat that is taken, until this is dropped.
+pub(super) type Taken = OwnedMutexGuard<Seat>;
 
 #[derive(Default)]
 struct Held {
@@ -47,11 +59,40 @@ impl Backlog {
             held: Mutex::new(Held { is_old, ..Held::default() }),
             hasher: RandomState::new(),
             queue,
+            seat: Arc::new(Turn::new(Seat(()))),
+            is_followed: AtomicBool::new(false),
         }
     }
 
-    pub(super) fn queue(&self) -> &Queue {
-        &self.queue
+    /// Take the seat for good, as soon as it is free. Nothing if somebody did so before.
+    pub(super) fn follow(&self) -> Option<impl Future<Output = Taken> + use<>> {
+        let is_followed = self.is_followed.swap(true, Ordering::Relaxed);
+        (!is_followed).then(|| self.seat.clone().lock_owned())
+    }
+
+    /// Take the seat for a while, if it is free and nobody wants it for good.
+    pub(super) fn sit_down(&self) -> Option<Taken> {
+        let is_followed = self.is_followed.load(Ordering::Relaxed);
+        self.seat.clone().try_lock_owned().ok().filter(|_| !is_followed)
+    }
+
+    /// Read it from its oldest record on.
+    pub(super) fn reader(&self, _: &Taken) -> Reader<Record> {
+        self.queue.reader()
+    }
+
+    /// Records that are not done.
+    pub(super) fn len(&self) -> u64 {
+        self.queue.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Since when the oldest record has been waiting, or a little earlier.
+    pub(super) fn oldest(&self) -> Option<SystemTime> {
+        self.queue.oldest()
     }
 
     fn place(&self, key: &str) -> usize {
@@ -90,9 +131,8 @@ impl Backlog {
                 table[place] = table[place].saturating_add(1);
             }
         }
-        let mut keeping = Keeping { backlog: self.clone(), place, appending: None };
-        keeping.appending = Some(self.queue.begin(record)?);
-        Ok(keeping)
+        let ticket = Ticket { backlog: self.clone(), place };
+        self.queue.begin_with(record, Box::new(|| ticket.kept())).map(Keeping)
     }
 
     /// A record is published, or parked: it needn't be kept.
@@ -106,6 +146,12 @@ impl Backlog {
     /// Whether a record is of an earlier process.
     pub(super) fn is_old(&self, position: Position) -> bool {
         position.sequence() < self.ours
+    }
+
+    /// Records that took their place, and are not known to be on disk yet.
+    #[cfg(test)]
+    pub(super) fn appending(&self) -> usize {
+        self.held.lock().appending
     }
 
     /// All records of earlier processes are done.
@@ -134,32 +180,31 @@ impl Backlog {
 }
 
 /// A record that has its place, and is on its way to the disk.
-pub(super) struct Keeping {
-    backlog: Arc<Backlog>,
-    place: Option<usize>,
-    appending: Option<Appending>,
-}
+pub(super) struct Keeping(Appending);
 
 impl Keeping {
-    /// Wait until it is synced.
-    pub(super) async fn finish(mut self) -> Result<(), spool::Error> {
-        let Some(appending) = self.appending.take() else {
-            return Err(spool::Error::Closed);
-        };
-        // What is given up halfway may be on disk or not: its key counts as queued until nothing is.
-        let place = self.place.take();
-        let result = appending.finish().await;
-        // The same goes for what was too slow. What is there is called done by the drain.
-        if !matches!(result, Ok(_) | Err(spool::Error::Slow)) {
-            self.place = place;
-        }
-        result.map(|_| ())
+    /// Wait until it is synced, but not for long. What is given up may be kept all the same.
+    pub(super) async fn finish(self) -> Result<(), spool::Error> {
+        self.0.finish().await.map(drop)
     }
 }
 
-impl Drop for Keeping {
+/// The place of a record in the counts while it is on its way to the disk. The spool has it, and ends it when the record
+/// is there, or when it is certain that it won't be: whoever waits may give up long before.
+struct Ticket {
+    backlog: Arc<Backlog>,
+    place: Option<usize>,
+}
+
+impl Ticket {
+    /// It is on disk: its key counts as queued until it is done.
+    fn kept(mut self) {
+        self.place = None;
+    }
+}
+
+impl Drop for Ticket {
     fn drop(&mut self) {
-        let place = self.place.take_if(|_| self.appending.is_none());
-        self.backlog.release(place, true);
+        self.backlog.release(self.place, true);
     }
 }

@@ -1,7 +1,7 @@
 //! One configured destination: the short road to its broker, the long one over the disk, and which of them is taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -44,8 +44,6 @@ pub struct Destination {
 pub(super) struct OnDisk {
     pub(super) backlog: Arc<Backlog>,
     pub(super) shelf: Arc<Shelf>,
-    /// Somebody publishes what is queued; a second one would break the order.
-    pub(super) is_drained: AtomicBool,
     /// How many of its records are in flight.
     pub(super) in_flight: AtomicUsize,
 }
@@ -62,12 +60,7 @@ impl Destination {
         let is_live = matches!(name, template::Destination::NatsCore(_));
         let disk = shelf.filter(|_| !is_live).map(|shelf| {
             let backlog = Arc::new(Backlog::new(shelf.queue(text)));
-            OnDisk {
-                backlog,
-                shelf,
-                is_drained: AtomicBool::new(false),
-                in_flight: AtomicUsize::new(0),
-            }
+            OnDisk { backlog, shelf, in_flight: AtomicUsize::new(0) }
         });
         Self {
             text: text.into(),

@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
+use super::backlog::Taken;
 use super::destination::{Destination, OnDisk};
 use super::replay::{ATTEMPTS, PATIENCE};
 use super::window::{Waiting, Window};
@@ -32,19 +34,29 @@ const SAY: Duration = Duration::from_secs(60);
 /// The pause after the disk couldn't be read.
 const READ_AGAIN: Duration = Duration::from_secs(1);
 
-/// Publish whatever is queued for a destination, now and later. Nothing for one that is not kept on disk, or that
-/// is being drained already.
+/// Publish whatever is queued for a destination, now and later, as soon as nobody else does. Nothing for one that is not
+/// kept on disk, or that this was begun for already.
 pub(super) fn forever(destination: &Arc<Destination>) -> Option<impl Future<Output = ()> + use<>> {
-    let drain = Drain::new(destination.clone(), Until::Stopped, Arc::default())?;
+    let turn = destination.disk.as_ref()?.backlog.follow()?;
+    let destination = destination.clone();
     Some(async move {
+        let seat = turn.await;
+        let drain = Drain::new(destination, seat, Until::Stopped, Arc::default());
         // Nothing ends it.
         let _ = drain.run().await;
     })
 }
 
-/// Publish what is queued for a destination until nothing is, or until it fails again and again.
-pub(super) fn once(destination: &Arc<Destination>, tally: Arc<Tally>) -> Option<Draining> {
-    let drain = Drain::new(destination.clone(), Until::Empty, tally)?;
+/// Publish what is queued for a destination until nothing is, until it fails again and again, or until `stop`, which
+/// waits for what is in flight. Nothing if it is being drained already.
+pub(super) fn once(
+    destination: &Arc<Destination>,
+    tally: Arc<Tally>,
+    stop: oneshot::Receiver<()>,
+) -> Option<Draining> {
+    let seat = destination.disk.as_ref()?.backlog.sit_down()?;
+    let mut drain = Drain::new(destination.clone(), seat, Until::Empty, tally);
+    drain.stop = Some(stop);
     Some(Box::pin(drain.run()))
 }
 
@@ -79,7 +91,12 @@ type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 struct Drain {
     destination: Arc<Destination>,
+    /// Nobody else reads the queue meanwhile.
+    seat: Taken,
     until: Until,
+    /// To end early.
+    stop: Option<oneshot::Receiver<()>>,
+    is_stopping: bool,
     tally: Arc<Tally>,
     window: Window,
     /// Bytes in flight.
@@ -92,11 +109,7 @@ struct Drain {
 }
 
 impl Drain {
-    fn new(destination: Arc<Destination>, until: Until, tally: Arc<Tally>) -> Option<Self> {
-        let disk = destination.disk.as_ref()?;
-        if disk.is_drained.swap(true, Ordering::Relaxed) {
-            return None;
-        }
+    fn new(destination: Arc<Destination>, seat: Taken, until: Until, tally: Arc<Tally>) -> Self {
         // What was left by an earlier process waits for the first connection.
         let pause: Pause = Box::pin(recovered(destination.clone(), until));
         let pace = Pace {
@@ -108,18 +121,28 @@ impl Drain {
             failures: 0,
             failing: None,
         };
-        let window = Window::default();
-        Some(Self { destination, until, tally, window, bytes: 0, old: 0, is_old_read: false, pace })
+        Self {
+            destination,
+            seat,
+            until,
+            stop: None,
+            is_stopping: false,
+            tally,
+            window: Window::default(),
+            bytes: 0,
+            old: 0,
+            is_old_read: false,
+            pace,
+        }
     }
 
     async fn run(mut self) -> Result<(), sink::Error> {
         let destination = self.destination.clone();
         let Some(disk) = &destination.disk else { return Ok(()) };
-        let queue = disk.backlog.queue();
         let mut in_flight = FuturesUnordered::new();
-        let mut reader = Some(queue.reader());
+        let mut reader = Some(disk.backlog.reader(&self.seat));
         let mut reading = None;
-        while self.until == Until::Stopped || !queue.is_empty() {
+        while self.goes_on(disk, in_flight.len()) {
             while self.may_send(in_flight.len())
                 && let Some(waiting) = self.window.next(self.pace.failing.as_deref())
             {
@@ -139,15 +162,26 @@ impl Drain {
                     self.take(disk, batch)?;
                 }
                 () = ready(&mut self.pace.pause) => self.pace.pause = None,
+                () = told(&mut self.stop) => self.is_stopping = true,
             }
         }
         Ok(())
+    }
+
+    fn goes_on(&self, disk: &OnDisk, in_flight: usize) -> bool {
+        match self.until {
+            Until::Stopped => true,
+            // What is in flight is waited for: whoever drains next would send it again.
+            Until::Empty if self.is_stopping => in_flight > 0,
+            Until::Empty => !disk.backlog.is_empty(),
+        }
     }
 
     fn may_send(&self, in_flight: usize) -> bool {
         in_flight < self.pace.most
             && (self.bytes < BYTES || in_flight == 0)
             && self.pace.pause.is_none()
+            && !self.is_stopping
             && !self.destination.is_held()
     }
 
@@ -185,7 +219,7 @@ impl Drain {
     }
 
     fn check_old(&mut self, disk: &OnDisk) {
-        if self.old == 0 && (self.is_old_read || disk.backlog.queue().is_empty()) {
+        if self.old == 0 && (self.is_old_read || disk.backlog.is_empty()) {
             disk.backlog.old_is_over();
         }
     }
@@ -212,7 +246,7 @@ impl Drain {
         self.destination.fails(&waiting.record.event, &error);
         if error.class == Class::Reject {
             let record = waiting.record.clone();
-            if disk.shelf.park(self.destination.text(), record, &error).await.is_ok() {
+            if disk.shelf.park_surely(self.destination.text(), record, &error).await.is_ok() {
                 self.tally.parked.fetch_add(1, Ordering::Relaxed);
                 self.done(disk, waiting);
                 return Ok(());
@@ -232,7 +266,7 @@ impl Drain {
             self.old -= 1;
             self.check_old(disk);
         }
-        if self.pace.has_failed && disk.backlog.queue().is_empty() {
+        if self.pace.has_failed && disk.backlog.is_empty() {
             self.pace.has_failed = false;
             info!(destination = %self.destination.text(), "all that was queued on disk is published");
         }
@@ -243,7 +277,6 @@ impl Drop for Drain {
     fn drop(&mut self) {
         if let Some(disk) = &self.destination.disk {
             disk.in_flight.store(0, Ordering::Relaxed);
-            disk.is_drained.store(false, Ordering::Relaxed);
         }
     }
 }
@@ -284,7 +317,7 @@ impl Pace {
             self.said = Instant::now();
         } else if self.said.elapsed() >= SAY {
             self.said = Instant::now();
-            let queue = disk.backlog.queue();
+            let queue = &disk.backlog;
             let waiting =
                 queue.oldest().and_then(|time| SystemTime::now().duration_since(time).ok());
             let seconds = waiting.unwrap_or_default().as_secs();
@@ -324,6 +357,17 @@ fn unreadable(destination: &Destination) -> String {
 async fn ready<T>(future: &mut Option<Pin<Box<dyn Future<Output = T> + Send>>>) -> T {
     match future {
         Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Wait to be told to stop; whoever could may be gone.
+async fn told(stop: &mut Option<oneshot::Receiver<()>>) {
+    match stop {
+        Some(waiting) => {
+            let _ = waiting.await;
+            *stop = None;
+        }
         None => std::future::pending().await,
     }
 }

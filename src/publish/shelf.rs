@@ -10,7 +10,7 @@ use tracing::{info, warn};
 use super::backlog::Keeping;
 use crate::message::Event;
 use crate::sink;
-use crate::spool::{self, Parked, Parking, Queue, Record, Spool};
+use crate::spool::{self, Parked, Parking, Position, Queue, Record, Spool};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -66,19 +66,43 @@ impl Shelf {
         record: Record,
         error: &sink::Error,
     ) -> Result<(), spool::Error> {
-        let Event { id, endpoint, .. } = &record.event;
-        let (id, endpoint) = (id.clone(), endpoint.clone());
-        let parked = Parked {
-            destination: destination.clone(),
-            reason: error.reason.into(),
-            detail: (*error.detail).into(),
-            record,
+        let parked = parked(destination, record, error);
+        let kept = match self.parking.begin(&parked) {
+            Ok(parking) => parking.finish().await,
+            Err(error) => Err(error),
         };
-        let kept = self.parking.park(&parked).await;
-        if kept.is_ok() {
-            warn!(%destination, %id, %endpoint, %error, "an event was parked; see `hookbus replay --list`");
+        self.is_parked(&parked, error, kept)
+    }
+
+    /// The same for one that is queued, and would be parked again if it weren't known what became of it: however long
+    /// the disk takes.
+    pub(super) async fn park_surely(
+        &self,
+        destination: &Arc<str>,
+        record: Record,
+        error: &sink::Error,
+    ) -> Result<(), spool::Error> {
+        let parked = parked(destination, record, error);
+        let kept = match self.parking.begin(&parked) {
+            Ok(parking) => parking.resolved().await,
+            Err(error) => Err(error),
+        };
+        self.is_parked(&parked, error, kept)
+    }
+
+    fn is_parked(
+        &self,
+        parked: &Parked,
+        error: &sink::Error,
+        kept: Result<Position, spool::Error>,
+    ) -> Result<(), spool::Error> {
+        if let Err(error) = kept {
+            self.troubled(&error);
+            return Err(error);
         }
-        kept.map(|_| ()).inspect_err(|error| self.troubled(error))
+        let Event { id, endpoint, .. } = &parked.record.event;
+        warn!(destination = %parked.destination, %id, %endpoint, %error, "an event was parked; see `hookbus replay --list`");
+        Ok(())
     }
 
     /// The first trouble is said, and its end; between them, `/readyz` says it.
@@ -130,5 +154,14 @@ impl Shelf {
     /// Finish what was begun, and let others have the directory. Blocks until that is on disk.
     pub fn close(&self) {
         self.spool.close();
+    }
+}
+
+fn parked(destination: &Arc<str>, record: Record, error: &sink::Error) -> Parked {
+    Parked {
+        destination: destination.clone(),
+        reason: error.reason.into(),
+        detail: (*error.detail).into(),
+        record,
     }
 }

@@ -1,7 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod late;
 mod roads;
 mod script;
+mod seat;
 
 use std::pin::Pin;
 use std::time::SystemTime;

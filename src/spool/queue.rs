@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::log::{Log, Place};
 use super::record::{Parked, Record, Stored};
+use super::writer::Kept;
 use super::{Error, Position};
 
 /// A record that has its place, and is on its way to the disk. Dropped early, it may be kept or not.
@@ -35,6 +36,11 @@ impl Appending {
             Err(_) => Err(Error::Slow),
         }
     }
+
+    /// Wait until it is synced or known not to be, however long that takes: for those who would do it again.
+    pub async fn resolved(self) -> Result<Position, Error> {
+        self.stored.await.unwrap_or(Err(Error::Closed))
+    }
 }
 
 /// The queue of one destination.
@@ -52,7 +58,13 @@ impl Queue {
 
     /// Take the next place for a record: the order of the calls is the order of the records.
     pub fn begin(&self, record: &Record) -> Result<Appending, Error> {
-        self.log.begin(record)
+        self.log.begin(record, None)
+    }
+
+    /// The same, for somebody who has to know what becomes of it even when nobody waits for that any more: `kept` is
+    /// called by the writer once it is synced, before anything else is told so, and dropped if it never will be.
+    pub fn begin_with(&self, record: &Record, kept: Kept) -> Result<Appending, Error> {
+        self.log.begin(record, Some(kept))
     }
 
     /// Keep a record; Ok means that it is synced.
@@ -110,7 +122,7 @@ pub struct Parking {
 impl Parking {
     /// Take a place for a record.
     pub fn begin(&self, parked: &Parked) -> Result<Appending, Error> {
-        self.log.begin(parked)
+        self.log.begin(parked, None)
     }
 
     /// Keep a record; Ok means that it is synced.

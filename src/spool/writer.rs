@@ -32,7 +32,13 @@ pub(super) struct Entry {
     pub(super) size: u64,
     pub(super) time: u64,
     pub(super) stored: oneshot::Sender<Result<Position, Error>>,
+    /// Called once it is on disk; dropped when it is known that it won't be.
+    pub(super) kept: Option<Kept>,
 }
+
+/// What is to happen once a record is on disk, however long ago somebody stopped waiting for that. The writer's thread
+/// calls it; dropped uncalled, the record is not kept.
+pub type Kept = Box<dyn FnOnce() + Send>;
 
 /// What the queues of a spool have in common.
 pub(super) struct Shared {

@@ -4,11 +4,13 @@
 mod damage;
 mod destinations;
 mod disk;
+mod handover;
 mod outage;
 mod parked;
 mod restart;
 mod shutdown;
 mod size;
+mod slow;
 
 use crate::support::bridge::Setup;
 use crate::support::http::{Answer, Client};
@@ -337,6 +339,11 @@ async fn outcomes(bridge: &Bridge, outcome: &str) -> f64 {
 
 /// Puts so many events of 1 KB and a thousand keys on disk, as a bridge does.
 async fn fill(directory: &Path, destination: &str, name: &str, records: usize) {
+    fill_with(directory, destination, name, records, true).await;
+}
+
+/// The same; whether JetStream may drop what it had before.
+async fn fill_with(directory: &Path, destination: &str, name: &str, records: usize, dedupe: bool) {
     let settings = hookbus::config::Spool { dir: directory.to_owned(), ..Default::default() };
     let (spool, damage) = Spool::open(&settings).unwrap();
     assert!(damage.is_empty());
@@ -357,7 +364,7 @@ async fn fill(directory: &Path, destination: &str, name: &str, records: usize) {
                 content_type: "application/json".into(),
                 payload: Bytes::from(payload),
                 trace: Trace::default(),
-                dedupe: true,
+                dedupe,
             },
         }
     };

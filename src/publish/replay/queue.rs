@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Refused;
@@ -16,17 +16,17 @@ use crate::spool::Queue;
 const SAY: Duration = Duration::from_millis(200);
 
 pub(super) struct Draining {
+    destinations: Arc<Destinations>,
     destination: Arc<Destination>,
     queue: Queue,
     drain: Drain,
+    stop: oneshot::Sender<()>,
     tally: Arc<Tally>,
-    /// It isn't configured: nobody else says anything of it.
-    is_ours: bool,
 }
 
 impl Draining {
     pub(super) fn new(
-        destinations: &Destinations,
+        destinations: &Arc<Destinations>,
         shelf: &Shelf,
         text: &str,
     ) -> Result<Self, Refused> {
@@ -37,10 +37,10 @@ impl Draining {
             .ok_or_else(|| Refused::NoQueue(text.to_owned()))?;
         let destination = destinations.find(text)?;
         let tally = Arc::new(Tally::default());
-        let drain = drain::once(&destination, tally.clone())
+        let (stop, stopped) = oneshot::channel();
+        let drain = drain::once(&destination, tally.clone(), stopped)
             .ok_or_else(|| Refused::Drained(text.to_owned()))?;
-        let is_ours = !destinations.is_configured(text);
-        Ok(Self { destination, queue, drain, tally, is_ours })
+        Ok(Self { destinations: destinations.clone(), destination, queue, drain, stop, tally })
     }
 
     /// Go on until the end; says why the destination was given up, if it was.
@@ -73,10 +73,17 @@ impl Draining {
                 }
             }
         };
+        if stopped.is_some() {
+            // It ends once it is known what became of what was sent. That it goes on until then is its affair.
+            let _ = self.stop.send(());
+            let _ = self.drain.await;
+        } else {
+            drop(self.drain);
+        }
         let summary = summary(stopped);
-        drop(self.drain);
         let destination = self.destination.text().clone();
-        if self.is_ours {
+        if !self.destinations.is_configured(&destination) {
+            // Nobody else says anything of it.
             self.destination.health.clear(&destination);
         }
         let given_up = failed.map(|error| Line::GivenUp { destination, error: error.to_string() });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc;
 use std::time::SystemTime;
 
@@ -17,7 +17,7 @@ use crate::config;
 use crate::config::units::Time;
 use crate::message::Trace;
 use crate::sink::{self, Sending};
-use crate::spool::Spool;
+use crate::spool::{Appending, Queue, Record, Spool};
 
 /// What becomes of what a sink is handed.
 #[derive(Clone)]
@@ -156,7 +156,7 @@ impl Drop for UnderWay<'_> {
 pub(super) struct Roads {
     pub(super) nats: Arc<Script>,
     pub(super) kafka: Arc<Script>,
-    pub(super) all: Destinations,
+    pub(super) all: Arc<Destinations>,
     most: usize,
     pub(super) health: Arc<Health>,
     pub(super) shelf: Arc<Shelf>,
@@ -167,14 +167,16 @@ pub(super) struct Roads {
 
 impl Roads {
     pub(super) async fn new(directory: &Path, most: usize) -> Self {
+        // The disk takes real time, and a test may let an hour pass meanwhile.
+        Self::with(directory, most, Time::seconds(1_000_000)).await
+    }
+
+    /// With a limit for the disk.
+    pub(super) async fn with(directory: &Path, most: usize, sync_timeout: Time) -> Self {
         let (still, wait) = mpsc::channel();
         tokio::task::spawn_blocking(move || wait.recv());
-        let settings = config::Spool {
-            dir: directory.to_owned(),
-            // The disk takes real time, and a test may let an hour pass meanwhile.
-            sync_timeout: Time::seconds(1_000_000),
-            ..config::Spool::default()
-        };
+        let settings =
+            config::Spool { dir: directory.to_owned(), sync_timeout, ..config::Spool::default() };
         let mut opened = Spool::open(&settings);
         // What an earlier one was doing may just be ending.
         until("the directory", || {
@@ -196,6 +198,7 @@ impl Roads {
         let shelf = Arc::new(Shelf::new(spool, metrics.clone(), health.clone()));
         let all = Destinations::new(sinks, Some(shelf.clone()), metrics, health.clone());
         configured(&all, "nats:events", most);
+        let all = Arc::new(all);
         let background = JoinSet::new();
         Self { nats, kafka, all, most, health, shelf, background, _still: still }
     }
@@ -211,19 +214,7 @@ impl Roads {
         key: &str,
         id: &str,
     ) -> JoinHandle<Result<Receipt, Refusal>> {
-        let key = Some(key).filter(|key| !key.is_empty());
-        let event = Event {
-            id: id.into(),
-            endpoint: "e".into(),
-            kind: "t".into(),
-            key: key.map(Into::into),
-            subject: None,
-            time: SystemTime::now(),
-            content_type: "application/json".into(),
-            payload: Bytes::from_static(b"{}"),
-            trace: Trace::default(),
-            dedupe: true,
-        };
+        let event = event("t", key, id);
         let to = to.iter().map(|to| (configured(&self.all, to, self.most), "name".to_owned()));
         let begun = begin(to, event);
         tokio::spawn(async move { begun?.finish().await })
@@ -238,6 +229,28 @@ impl Roads {
         storing.await.unwrap()
     }
 
+    /// A record for this queue at which the thread that writes is held: it is on disk then, and so is what came with it.
+    pub(super) fn stall(&self, queue: &str) -> Stalled {
+        let record = Record { name: "stalls".into(), event: event("stalls", "", "0") };
+        let (release, wait) = mpsc::channel::<()>();
+        let is_held = Arc::new(AtomicBool::new(false));
+        let holds = is_held.clone();
+        let hold = Box::new(move || {
+            holds.store(true, Ordering::Relaxed);
+            // Its end is the sender's.
+            let _ = wait.recv();
+        });
+        let queue = self.shelf.queue(queue);
+        let appending = queue.begin_with(&record, hold).unwrap();
+        Stalled { queue, appending, is_held, release }
+    }
+
+    /// How many records are on their way to the queue of `nats:events`.
+    pub(super) fn on_its_way(&self) -> usize {
+        let destination = configured(&self.all, "nats:events", self.most);
+        destination.disk.as_ref().map_or(0, |disk| disk.backlog.appending())
+    }
+
     /// How many records are queued.
     pub(super) fn queued(&self) -> u64 {
         self.shelf.queues().iter().map(crate::spool::Queue::len).sum()
@@ -246,6 +259,43 @@ impl Roads {
     /// Waits until nothing is queued, while time passes.
     pub(super) async fn drained(&self) {
         in_time("an empty queue", || self.queued() == 0).await;
+    }
+}
+
+/// The thread that writes, held at a record.
+pub(super) struct Stalled {
+    queue: Queue,
+    appending: Appending,
+    is_held: Arc<AtomicBool>,
+    release: mpsc::Sender<()>,
+}
+
+impl Stalled {
+    pub(super) async fn is_held(&self) {
+        until("a stalled disk", || self.is_held.load(Ordering::Relaxed)).await;
+    }
+
+    /// Lets it go on, and takes the record away.
+    pub(super) async fn end(self) {
+        drop(self.release);
+        self.queue.done(self.appending.resolved().await.unwrap());
+    }
+}
+
+/// An event; without a key where that is empty.
+pub(super) fn event(kind: &str, key: &str, id: &str) -> Event {
+    let key = Some(key).filter(|key| !key.is_empty());
+    Event {
+        id: id.into(),
+        endpoint: "e".into(),
+        kind: kind.into(),
+        key: key.map(Into::into),
+        subject: None,
+        time: SystemTime::now(),
+        content_type: "application/json".into(),
+        payload: Bytes::from_static(b"{}"),
+        trace: Trace::default(),
+        dedupe: true,
     }
 }
 

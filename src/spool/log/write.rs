@@ -14,7 +14,7 @@ use crate::spool::disk::File;
 use crate::spool::ranges::Ranges;
 use crate::spool::record::Stored;
 use crate::spool::segment::{self, Header};
-use crate::spool::writer::Entry;
+use crate::spool::writer::{Entry, Kept};
 use crate::spool::{Appending, Error, Position};
 
 /// How much is written at once, unless one payload is larger.
@@ -31,10 +31,11 @@ pub(super) struct Active {
 }
 
 impl Log {
-    /// Take a place for a record.
+    /// Take a place for a record; `kept` is called once it is synced, and dropped if it never will be.
     pub(in crate::spool) fn begin(
         self: &Arc<Self>,
         record: &impl Stored,
+        kept: Option<Kept>,
     ) -> Result<Appending, Error> {
         let head = record.head();
         let payload = record.payload().clone();
@@ -52,6 +53,7 @@ impl Log {
             size: segment::size(length),
             time: now(),
             stored,
+            kept,
         })?;
         Ok(Appending::new(waiting, self.shared.sync_timeout))
     }
@@ -72,6 +74,9 @@ impl Log {
             Ok(first) => {
                 for (sequence, entry) in (first..).zip(entries) {
                     let position = Position { sequence, stored: entry.time };
+                    if let Some(kept) = entry.kept {
+                        kept();
+                    }
                     let _ = entry.stored.send(Ok(position));
                 }
             }

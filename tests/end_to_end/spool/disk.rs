@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// A refusal that says what is wrong with the disk.
-fn assert_refused(answer: &Answer, reason: &str) {
+pub(super) fn assert_refused(answer: &Answer, reason: &str) {
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.header("retry-after").is_some());
     assert_eq!(answer.json()["detail"], format!("the event could not be stored: {reason}"));
@@ -37,7 +37,7 @@ async fn fill_up(bridge: &Bridge, first: usize, reason: &str) -> Vec<Sent> {
 }
 
 /// Posts an event until it is kept again; the key is one of its own.
-async fn kept_again(bridge: &Bridge) {
+pub(super) async fn kept_again(bridge: &Bridge) {
     eventually("202", RECOVERY, async || {
         let answer = bridge.post("/hook", event("again", 0), &[]).await;
         (answer.status == 202).then_some(())
@@ -155,37 +155,44 @@ async fn the_disk_is_full() {
 }
 
 /// A bridge on a disk that does what it is told.
-struct Faulty {
-    bridge: Bridge,
-    nats: Nats,
+pub(super) struct Faulty {
+    pub(super) bridge: Bridge,
+    pub(super) nats: Nats,
     folder: TempDir,
 }
 
 impl Faulty {
     /// With a dead broker, and one event on the disk.
     async fn start() -> Option<Self> {
+        let mut faulty = Self::start_with("").await?;
+        faulty.nats.kill();
+        readiness(&faulty.bridge, "nats: down").await;
+        assert_all(&send(&faulty.bridge, "first", 0..1).await, 202);
+        Some(faulty)
+    }
+
+    /// With a broker that works, and with these settings of the spool.
+    pub(super) async fn start_with(settings: &str) -> Option<Self> {
         let folder = folder();
         let Some(shim) = shim(folder.path()) else {
             missing("cc, to make a disk that fails");
             return None;
         };
-        let mut nats = Nats::start().await?;
+        let nats = Nats::start().await?;
         nats.create_stream("EVENTS", &["events.>"]).await;
         let spool = folder.path().join("spool");
-        let bridge = Bridge::config(&config(&spool, &["nats:events.{type}"]))
+        let text = format!("{}{settings}\n", config(&spool, &["nats:events.{type}"]));
+        let bridge = Bridge::config(&text)
             .nats(&nats)
             .environment("LD_PRELOAD", shim.to_str().unwrap())
             .environment("FAULTY_DISK", spool.to_str().unwrap())
             .environment("FAULTY_DISK_IS", folder.path().join("is").to_str().unwrap())
             .start_ready()
             .await;
-        nats.kill();
-        readiness(&bridge, "nats: down").await;
-        assert_all(&send(&bridge, "first", 0..1).await, 202);
         Some(Self { bridge, nats, folder })
     }
 
-    fn is(&self, state: &str) {
+    pub(super) fn is(&self, state: &str) {
         let (new, path) = (self.folder.path().join("new"), self.folder.path().join("is"));
         std::fs::write(&new, state).unwrap();
         std::fs::rename(new, path).unwrap();

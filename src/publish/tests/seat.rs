@@ -1,0 +1,131 @@
+//! One destination for a text, and one drain for its queue, whoever asks for them.
+
+use super::script::{Mode, Roads, in_time, pass, retry, until};
+use super::*;
+use crate::publish::replay::{Line, Lines, Refused, Replays, Summary, Task};
+
+const OLD: &str = "nats:old";
+const RECORDS: usize = 20;
+
+/// A process that finds a queue for [`OLD`], which isn't configured.
+async fn roads(folder: &tempfile::TempDir) -> (Arc<Roads>, Replays) {
+    let before = Roads::new(folder.path(), 100).await;
+    before.nats.all(retry());
+    configured(&before.all, OLD, 100);
+    for number in 0..RECORDS {
+        let storing = before.begin(&[OLD], &format!("k{}", number % 3), &number.to_string());
+        until("a receipt", || storing.is_finished()).await;
+        assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
+    }
+    before.shelf.close();
+    drop(before);
+    let roads = Arc::new(Roads::new(folder.path(), 100).await);
+    let replays = Replays::new(roads.all.clone());
+    (roads, replays)
+}
+
+fn drain(replays: &Replays) -> Result<Lines, Refused> {
+    replays.begin(Task::Drain(OLD.to_owned()))
+}
+
+/// What a replay says at its end.
+async fn summary(mut lines: Lines) -> Summary {
+    let mut last = None;
+    in_time("the end of a replay", || {
+        while let Ok(line) = lines.try_recv() {
+            if let Line::Summary(summary) = line {
+                last = Some(summary);
+            }
+        }
+        last.is_some()
+    })
+    .await;
+    last.unwrap()
+}
+
+/// Each of them once, in the order of its key.
+fn assert_each_once(roads: &Roads, more: &[&str]) {
+    for key in 0..3 {
+        let expected = (0..RECORDS).filter(|number| number % 3 == key).map(|n| n.to_string());
+        let taken = roads.nats.taken_of(&format!("k{key}"));
+        assert!(taken.into_iter().eq(expected), "k{key}: {:?}", roads.nats.taken());
+    }
+    assert_eq!(roads.nats.taken_of("live"), more);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_comes_back_takes_over_from_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let (roads, replays) = roads(&folder).await;
+    roads.nats.all(Mode::Hangs);
+    let lines = drain(&replays).unwrap();
+    in_time("the first under way", || roads.nats.under_way() == 1).await;
+    // It comes back, and others ask too.
+    let mut background = JoinSet::new();
+    let known = configured(&roads.all, OLD, 100);
+    for _ in 0..3 {
+        roads.all.drain_new(&mut background);
+    }
+    assert!(Arc::ptr_eq(&known, &configured(&roads.all, OLD, 100)));
+    assert!(matches!(drain(&replays), Err(Refused::Busy)));
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(roads.nats.under_way(), 1, "one drain");
+    // Nobody knows the keys of what is there.
+    let live = roads.begin(&[OLD], "live", "live-0");
+    until("a receipt", || live.is_finished()).await;
+    assert_eq!(live.await.unwrap(), Ok(Receipt::Spooled));
+    roads.nats.all(Mode::Takes);
+    let summary = summary(lines).await;
+    assert_eq!((summary.left, summary.stopped), (0, None));
+    assert_each_once(&roads, &["live-0"]);
+    // From now on it is published by itself, and nobody else may.
+    roads.nats.all(retry());
+    let live = roads.begin(&[OLD], "live", "live-1");
+    until("a receipt", || live.is_finished()).await;
+    assert_eq!(live.await.unwrap(), Ok(Receipt::Spooled));
+    assert!(matches!(drain(&replays), Err(Refused::Drained(_))));
+    roads.nats.all(Mode::Takes);
+    roads.drained().await;
+    assert_each_once(&roads, &["live-0", "live-1"]);
+}
+
+/// Whoever listens goes away: what is in flight is waited for before anybody else may begin.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_ends_early_leaves_nothing_in_flight() {
+    let folder = tempfile::tempdir().unwrap();
+    let (roads, replays) = roads(&folder).await;
+    roads.nats.one("0", Mode::Takes);
+    roads.nats.all(Mode::Hangs);
+    let lines = drain(&replays).unwrap();
+    in_time("one of each key", || roads.nats.under_way() == 3).await;
+    let mut background = JoinSet::new();
+    configured(&roads.all, OLD, 100);
+    roads.all.drain_new(&mut background);
+    drop(lines);
+    pass(Duration::from_secs(1)).await;
+    assert_eq!(roads.nats.under_way(), 3);
+    roads.nats.all(Mode::Takes);
+    roads.drained().await;
+    assert_each_once(&roads, &[]);
+}
+
+/// Two replays, one after the other, and none beside the drain of a configured destination.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_second_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let (roads, replays) = roads(&folder).await;
+    roads.nats.all(retry());
+    // It gives up by itself.
+    let first = drain(&replays).unwrap();
+    assert_eq!(summary(first).await.left, RECORDS as u64);
+    let second = drain(&replays).unwrap();
+    assert!(matches!(drain(&replays), Err(Refused::Busy)));
+    roads.nats.all(Mode::Takes);
+    assert_eq!(summary(second).await.published, RECORDS as u64);
+    assert!(matches!(drain(&replays), Err(Refused::NoQueue(_))));
+    assert_each_once(&roads, &[]);
+    // What nobody holds is forgotten, and made anew.
+    assert!(roads.all.alive.lock().get(OLD).is_some_and(|known| known.strong_count() == 0));
+    configured(&roads.all, OLD, 100);
+    assert_eq!(roads.all.alive.lock().len(), 2);
+}
