@@ -16,6 +16,7 @@ mod schema;
 mod tree;
 mod variables;
 mod problem;
+pub mod librdkafka;
 pub mod secret;
 pub mod signature;
 pub mod units;

@@ -31,6 +31,11 @@ impl Time {
         Self(Duration::from_secs(seconds))
     }
 
+    /// So many milliseconds.
+    pub const fn milliseconds(milliseconds: u64) -> Self {
+        Self(Duration::from_millis(milliseconds))
+    }
+
     /// The span itself.
     pub const fn get(self) -> Duration {
         self.0

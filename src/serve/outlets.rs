@@ -48,15 +48,8 @@ impl Outlets {
         }
         let mut kafka = None;
         if let Some(settings) = &config.kafka {
-            let max_in_flight = config.http.max_in_flight_bytes.get();
-            let sink = Kafka::new(
-                settings,
-                config.http.max_body.get(),
-                max_in_flight,
-                health.clone(),
-                metrics.clone(),
-            )
-            .map_err(|error| Error::Config(format!("[kafka] can't be used: {error}")))?;
+            let sink = Kafka::new(settings, &config.http, health.clone(), metrics.clone())
+                .map_err(|error| Error::Config(format!("[kafka] can't be used: {error}")))?;
             let sink = Arc::new(sink);
             sinks.kafka =
                 Some(Timed { sink: sink.clone(), ack_timeout: settings.ack_timeout.get() });

@@ -1,5 +1,7 @@
 //! Events to Kafka.
 
+mod batches;
+
 use crate::support::http::Answer;
 use crate::support::{Bridge, eventually, kafka, python};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};

@@ -16,8 +16,8 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 
 use super::connect::Report;
 use super::event_destinations;
-use crate::config::{self, Config};
-use crate::sink::kafka::{BROKER, client_config};
+use crate::config::{self, Config, librdkafka};
+use crate::sink::kafka::BROKER;
 use crate::template::{Destination, Variable, Vars};
 
 /// Time for each request to the cluster.
@@ -41,7 +41,7 @@ async fn look(
     kafka: &config::Kafka,
     report: &mut Report,
 ) -> Result<(), anyhow::Error> {
-    let settings = client_config(kafka);
+    let settings = librdkafka::client(kafka);
     let producer = settings.create_with_context(Listener::default())?;
     let cluster = tokio::task::spawn_blocking(move || fetch(&producer)).await??;
     report.reached(cluster.name());

@@ -1,0 +1,92 @@
+//! Sending events one by one, where Kafka refuses whole batches.
+//!
+//! A broker has one verdict for a batch: too large, or a record in it that the topic doesn't take. librdkafka gives
+//! that verdict to each event of the batch, so it says nothing of any of them. What was refused that way is sent
+//! again by a second producer, in a batch of its own; its verdict counts. A topic that refused a batch gets all its
+//! events that way for a while, so that few of them are sent twice.
+//!
+//! The order of a key holds, since its next event isn't sent before this one is stored or judged.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::RwLock;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::KafkaError;
+use tokio::sync::OnceCell;
+use tokio::time::Instant;
+use tracing::info;
+
+use super::cluster::Cluster;
+use super::producer::Producer;
+
+/// How long a topic's events go one by one after a batch was refused: its limit may be raised meanwhile.
+const MEMORY: Duration = Duration::from_secs(600);
+
+/// So many topics are remembered. What is refused at others is sent twice, no more.
+const MAX_TOPICS: usize = 1_024;
+
+/// The second producer, and the topics that need it.
+pub(super) struct Alone {
+    config: ClientConfig,
+    cluster: Arc<Cluster>,
+    /// Made when it is needed first.
+    producer: OnceCell<Producer>,
+    /// Until when.
+    topics: RwLock<HashMap<String, Instant>>,
+    /// There are some.
+    is_used: AtomicBool,
+}
+
+impl Alone {
+    pub(super) fn new(config: ClientConfig, cluster: Arc<Cluster>) -> Self {
+        Self {
+            config,
+            cluster,
+            producer: OnceCell::new(),
+            topics: RwLock::default(),
+            is_used: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the events of this topic go one by one.
+    pub(super) fn takes(&self, topic: &str) -> bool {
+        // Most clusters never refuse a batch: no lock, no clock.
+        if !self.is_used.load(Ordering::Relaxed) {
+            return false;
+        }
+        self.topics.read().get(topic).is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// This topic has just refused a batch.
+    pub(super) fn add(&self, topic: &str, error: &KafkaError) {
+        let now = Instant::now();
+        let mut topics = self.topics.write();
+        topics.retain(|_, until| now < *until);
+        if topics.len() >= MAX_TOPICS {
+            return;
+        }
+        if topics.insert(topic.to_owned(), now + MEMORY).is_none() {
+            info!(topic, %error, "a batch was refused; events for this topic are sent one by one for a while");
+        }
+        self.is_used.store(true, Ordering::Relaxed);
+    }
+
+    /// The second producer.
+    pub(super) async fn producer(&self) -> Result<&Producer, KafkaError> {
+        let make = async || {
+            let (config, cluster) = (self.config.clone(), self.cluster.clone());
+            // It reads files and starts threads.
+            let made = tokio::task::spawn_blocking(move || Producer::new(config, cluster)).await;
+            made.unwrap_or(Err(KafkaError::Canceled))
+        };
+        self.producer.get_or_try_init(make).await
+    }
+
+    /// The same, where there is one already.
+    pub(super) fn get(&self) -> Option<&Producer> {
+        self.producer.get()
+    }
+}
