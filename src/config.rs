@@ -379,7 +379,7 @@ pub enum Discard {
 pub struct Kafka {
     /// Addresses (`host:port`) of some brokers of the cluster.
     pub brokers: Vec<String>,
-    /// How long storing an event may take before the sender gets a 503.
+    /// How long storing an event may take before it goes to the disk, or without a spool is refused. At least `"1500ms"`: librdkafka stops trying 1.2 s before.
     pub ack_timeout: Time,
     /// Any property of librdkafka: `security.protocol`, `sasl.mechanism`, `compression.type` and so on.
     /// The ones that the promises of the bridge rest on (`acks`, `enable.idempotence` and a few more) can't be set.

@@ -91,6 +91,16 @@ impl<'a> Report<'a> {
         self.problems.iter().any(|problem| problem.severity == Severity::Error)
     }
 
+    /// How many there are so far.
+    pub(super) fn count(&self) -> usize {
+        self.problems.len()
+    }
+
+    /// Whether there is an error beyond the first `count` problems.
+    pub(super) fn has_errors_since(&self, count: usize) -> bool {
+        self.problems.iter().skip(count).any(|problem| problem.severity == Severity::Error)
+    }
+
     /// All of them, from the top of the file to its end.
     pub(super) fn into_problems(mut self) -> Vec<Problem> {
         self.problems.sort_by_key(|problem| (problem.line, problem.column, problem.severity));

@@ -164,7 +164,7 @@ fn the_examples_of_the_reference_have_no_problems() {
 fn values_arrive() {
     let text = file(
         "[http]\nmax_events = \"${NUMBER}\"\nmax_body = \"1MiB\"\n[nats]\n[[nats.stream]]\nname = \"S\"\nsubjects = [\"s\"]\nupdate = \"${YES}\"\n\
-         [kafka.properties]\nsecurity.protocol = \"ssl\"\nssl.ca.location = \"/x\"\nlinger.ms = 5\nsocket.keepalive.enable = true\n\"client.id\" = \"${NUMBER:-x}\"\n",
+         [kafka.properties]\nsecurity.protocol = \"ssl\"\nssl.ca.location = \"probe\"\nlinger.ms = 5\nsocket.keepalive.enable = true\n\"client.id\" = \"${NUMBER:-x}\"\n",
         "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = \"all\"\nfallback = { a = [1, 2.5, true, \"${NUMBER}\"], d = 2024-01-02 }\n[[endpoint.tool]]\nnames = [\"b\"]\ncontext = [\"call\"]\n",
     );
     let loaded = load::parse("f", &text, env);
@@ -187,7 +187,7 @@ fn values_arrive() {
             ("linger.ms", "5"),
             ("security.protocol", "ssl"),
             ("socket.keepalive.enable", "true"),
-            ("ssl.ca.location", "/x"),
+            ("ssl.ca.location", "probe"),
         ]
     );
     let tools = &config.endpoints[0].tools;
@@ -535,8 +535,37 @@ fn kafka() {
         ("brokers = []", "`brokers` is empty"),
         ("brokers = [\"kafka\"]", "not the address of a broker"),
         ("brokers = [\"a:1,b:2\"]", "not the address of a broker"),
-        ("ack_timeout = \"500ms\"", "warning: `ack_timeout` (500ms)"),
+        ("ack_timeout = \"1s\"", "error: `ack_timeout` (1s) is too short"),
+        ("ack_timeout = \"1499ms\"", "set at least \"1500ms\""),
+        ("ack_timeout = \"30d\"", "makes no producer of these settings: message.timeout.ms"),
         ("[kafka.properties]\nacks = 1", "`acks` can't be set"),
+        ("[kafka.properties]\ndelivery.report.only.error = true", "without a report"),
+        ("[kafka.properties]\ntest.mock.num.brokers = 3", "a cluster in memory"),
+        ("[kafka.properties]\nlinger.ms = 3800", "librdkafka gives up after 3800 ms"),
+        ("[kafka.properties]\nqueue.buffering.max.ms = 5000", "leaves no time to send"),
+        ("[kafka.properties]\nlinger.ms = 5\nqueue.buffering.max.ms = 5", "are the same property"),
+        ("[kafka.properties]\nmax.in.flight = 6", "error: librdkafka makes no producer"),
+        ("[kafka.properties]\nretries = 0", "error: librdkafka makes no producer"),
+        ("[kafka.properties]\nqueuing.strategy = \"lifo\"", "error: librdkafka makes no producer"),
+        ("[kafka.properties]\nreconnect.backoff.ms = 2000", "error: librdkafka makes no producer"),
+        ("[kafka.properties]\nstatistics.interval.ms = 0", "warning: `statistics.interval.ms`"),
+        ("[kafka.properties]\nsasl.username = \"a\"", "warning: `sasl.username` isn't used"),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"sasl_ssl\"",
+            "can't log in like that: No provider for SASL mechanism GSSAPI",
+        ),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"sasl_ssl\"\nsasl.mechanism = \"AWS_MSK_IAM\"",
+            "Amazon MSK takes SCRAM-SHA-512",
+        ),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"sasl_ssl\"\nsasl.mechanism = \"PLAIN\"",
+            "sasl.username and sasl.password must be set",
+        ),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"ssl\"\nssl.ca.location = \"/nowhere\"",
+            "the file `/nowhere` can't be opened",
+        ),
         ("[kafka.properties]\nsecurity.protocl = \"ssl\"", "did you mean `security.protocol`?"),
         (
             "[kafka.properties]\nsecurity.protocol = \"SASL\"",

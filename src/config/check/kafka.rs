@@ -1,17 +1,20 @@
 //! `[kafka]`, its properties and topics.
+//!
+//! In the end librdkafka is asked to make the very producer that `serve` would use, so that nothing passes here and
+//! fails there.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
-use super::{Checks, shown};
+use super::{Checks, shown, tls};
 use crate::config::Kafka;
+use crate::config::librdkafka::{self, MIN_ACK_TIMEOUT, message_timeout};
 use crate::config::tree::Node;
-use crate::config::units::Time;
 use crate::template::{Template, nearest};
 
 /// Properties that the bridge sets itself, and why they are not to be changed.
-const OWN: [(&str, &str, &str); 8] = [
+const OWN: [(&str, &str, &str); 10] = [
     ("bootstrap.servers", "it is the same as `brokers`", "write `brokers` in `[kafka]`"),
     ("metadata.broker.list", "it is the same as `brokers`", "write `brokers` in `[kafka]`"),
     (
@@ -40,7 +43,20 @@ const OWN: [(&str, &str, &str); 8] = [
         "take it out; it is always on",
     ),
     ("transactional.id", "the bridge uses no transactions", "take it out"),
+    (
+        "delivery.report.only.error",
+        "without a report nobody knows that an event is stored",
+        "take it out",
+    ),
+    (
+        "test.mock.num.brokers",
+        "events would go to a cluster in memory that is gone with the process",
+        "take it out; `hookbus dev --kafka` has such a cluster for trying things out",
+    ),
 ];
+
+/// What to do about a way to log in that librdkafka doesn't have here.
+const MECHANISMS: &str = "hookbus logs in with PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or a client certificate; Amazon MSK takes SCRAM-SHA-512 or certificates, Azure Event Hubs PLAIN with its connection string";
 
 /// Properties that people set, to find the one that was meant.
 const COMMON: [&str; 29] = [
@@ -76,6 +92,7 @@ const COMMON: [&str; 29] = [
 ];
 
 pub(super) fn check(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
+    let before = checks.report.count();
     let brokers = node.get("brokers");
     if kafka.brokers.is_empty() {
         checks.error(
@@ -95,17 +112,24 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'
         }
     }
     checks.not_zero(node, "ack_timeout", kafka.ack_timeout);
-    if kafka.ack_timeout < Time::seconds(1) && !kafka.ack_timeout.get().is_zero() {
-        checks.warning(
+    if kafka.ack_timeout < MIN_ACK_TIMEOUT && !kafka.ack_timeout.get().is_zero() {
+        checks.error(
             node.get("ack_timeout"),
-            format!("`ack_timeout` ({}) is under a second, but librdkafka looks for late events once a second: a refused one may still be sent", kafka.ack_timeout),
-            "set at least \"1s\"",
+            format!("`ack_timeout` ({}) is too short: librdkafka looks for late events once a second, so that a refused one could still be sent", kafka.ack_timeout),
+            format!("set at least \"{MIN_ACK_TIMEOUT}\""),
         );
     }
     for (key, value) in &kafka.properties {
         property(checks, node.get("properties").get(key), key, value.expose());
     }
+    aliases(checks, kafka, node.get("properties"));
+    unused(checks, kafka, node.get("properties"));
+    tls::kafka(checks, node.get("properties"), kafka);
     topics(checks, kafka, node.get("topic"));
+    // What was found already would only be said again, in worse words.
+    if !checks.report.has_errors_since(before) {
+        whole(checks, kafka, node);
+    }
 }
 
 fn is_address(broker: &str) -> bool {
@@ -156,6 +180,94 @@ fn property(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, key: &str, value: &
             "librdkafka's CONFIGURATION.md lists the values of each property",
         ),
     }
+}
+
+/// Report properties that are set twice, under two names.
+fn aliases(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
+    for (one, other) in librdkafka::ALIASES {
+        let is_set = |key| kafka.properties.contains_key(key);
+        if is_set(one) && is_set(other) && !node.get(other).is_broken() {
+            checks.report.error(
+                node.get(other).key(),
+                format!("`{one}` and `{other}` are the same property"),
+                "take one of them out",
+            );
+        }
+    }
+}
+
+/// Warn of what has no effect.
+fn unused(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
+    let protocol = librdkafka::property(kafka, "security.protocol").unwrap_or("plaintext");
+    let is_sasl = protocol.to_ascii_lowercase().starts_with("sasl_");
+    for (prefix, is_used) in
+        [("sasl.", is_sasl), ("ssl.", protocol.to_ascii_lowercase().ends_with("ssl"))]
+    {
+        let first = kafka.properties.keys().find(|key| key.starts_with(prefix));
+        if let Some(key) = first.filter(|_| !is_used) {
+            checks.warning(
+                node.get(key),
+                format!("`{key}` isn't used: `security.protocol` is `{}`", protocol.escape_debug()),
+                "set `security.protocol` to `SSL`, `SASL_SSL` or `SASL_PLAINTEXT`, as the brokers want it",
+            );
+        }
+    }
+    if kafka.properties.contains_key("statistics.interval.ms") {
+        checks.warning(
+            node.get("statistics.interval.ms"),
+            "`statistics.interval.ms` has no effect: hookbus asks librdkafka for the state of the brokers every second",
+            "take it out",
+        );
+    }
+}
+
+/// Let librdkafka make the producer, and report what it says.
+fn whole(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
+    let properties = node.get("properties");
+    let said = match librdkafka::try_out(&librdkafka::producer(kafka, &checks.config.http)) {
+        Ok(()) => return,
+        Err(KafkaError::ClientCreation(text)) => text,
+        Err(KafkaError::ClientConfig(_, text, key, _)) => format!("{key}: {text}"),
+        Err(error) => error.to_string(),
+    };
+    let about = |key: &&String| said.contains(key.as_str());
+    let longest = kafka.properties.keys().filter(about).max_by_key(|key| key.len());
+    let place = longest.map_or(node, |key| properties.get(key));
+    let said = without_values(&said, kafka, properties);
+    let (message, hint) = if said.contains("linger.ms") {
+        let timeout = message_timeout(kafka.ack_timeout.get()).as_millis();
+        (
+            format!(
+                "`linger.ms` leaves no time to send anything: with an `ack_timeout` of {} librdkafka gives up after {timeout} ms",
+                kafka.ack_timeout
+            ),
+            "lower `linger.ms`, or raise `ack_timeout`".to_owned(),
+        )
+    } else if said.contains("SASL mechanism") {
+        (format!("librdkafka can't log in like that: {said}"), MECHANISMS.to_owned())
+    } else {
+        (
+            format!("librdkafka makes no producer of these settings: {said}"),
+            "mend what it says; librdkafka's CONFIGURATION.md tells which values go together"
+                .to_owned(),
+        )
+    };
+    checks.error(place, message, hint);
+}
+
+/// What librdkafka says may quote a value: one that is secret, or came from the environment, is not shown.
+fn without_values(said: &str, kafka: &Kafka, properties: Node<'_>) -> String {
+    let mut said = said.to_owned();
+    for (key, value) in &kafka.properties {
+        let is_secret = ["password", "secret", "pem", "passphrase", "config", "username"]
+            .iter()
+            .any(|part| key.contains(part));
+        let written = properties.get(key).written();
+        if (is_secret || written.is_some()) && !value.expose().is_empty() {
+            said = said.replace(value.expose(), written.unwrap_or("***"));
+        }
+    }
+    said
 }
 
 fn topics(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, list: Node<'_>) {

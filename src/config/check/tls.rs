@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::{Checks, shown};
 use crate::config::tree::Node;
-use crate::config::{Nats, Tls};
+use crate::config::{Kafka, Nats, Tls};
 use crate::tls::validity::Validity;
 use crate::tls::{Fault, pair, pem};
 
@@ -34,6 +34,33 @@ pub(super) fn nats(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, nats: &Nats)
     if let Some(path) = &nats.credentials {
         checks.file(node, "credentials", Some(path));
         private(checks, (node.get("credentials"), "credentials", path));
+    }
+}
+
+/// The files that the properties of `[kafka]` name. What they hold is librdkafka's business, which takes more forms of
+/// it than we do.
+pub(super) fn kafka(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, kafka: &Kafka) {
+    let path = |key: &str| kafka.properties.get(key).map(|value| Path::new(value.expose()));
+    for key in [
+        "ssl.ca.location",
+        "ssl.certificate.location",
+        "ssl.key.location",
+        "ssl.keystore.location",
+        "ssl.crl.location",
+    ] {
+        // A word of librdkafka's for where the system keeps them.
+        let path = path(key).filter(|path| *path != Path::new("probe"));
+        checks.file(node, key, path);
+    }
+    if let Some(path) = path("ssl.key.location") {
+        private(checks, (node.get("ssl.key.location"), "ssl.key.location", path));
+    }
+    let key = "ssl.certificate.location";
+    let chain = path(key).and_then(|path| pem::chain(&pem::read(path).ok()?).ok());
+    let validity = chain.and_then(|chain| Validity::of(chain.first()?));
+    if let Some(problem) = validity.and_then(|validity| validity.problem(SystemTime::now())) {
+        let hint = "renew it in time, and restart hookbus: librdkafka reads it at the start";
+        checks.warning(node.get(key), format!("`{key}`: {problem}"), hint);
     }
 }
 
