@@ -27,7 +27,7 @@ use http_body_util::Full;
 use self::bodies::{Body, SIZES};
 use hookbus::activity::Activity;
 use hookbus::answers::Answers;
-use hookbus::auth::{Auth, Deliveries};
+use hookbus::auth::{Auth, Deliveries, Issuers};
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::{Gate, Limits};
@@ -248,7 +248,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         name: "vapi".into(),
         tag: 0,
         source: Box::new(Vapi),
-        auth: Arc::new(Auth::new(endpoint, &[])),
+        auth: Arc::new(Auth::new(endpoint, &[], &Issuers::default())),
         routes: routes.unwrap(),
         dedupe: Dedupe::DeliveryId,
         answer_window: Duration::from_secs(120),

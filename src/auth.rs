@@ -18,6 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 pub use self::hmac::Hmac;
 use self::hmac::Signed;
+pub use self::jwks::Issuers;
 use self::jwt::Jwt;
 use self::network::Networks;
 pub use self::replay::{Delivered, Deliveries};
@@ -107,8 +108,8 @@ pub struct Pending<'a> {
 }
 
 impl Auth {
-    /// The kinds of an endpoint, as configured.
-    pub fn new(endpoint: &config::Endpoint, proxies: &[String]) -> Self {
+    /// The kinds of an endpoint, as configured. The keys of `issuers` are shared with other endpoints.
+    pub fn new(endpoint: &config::Endpoint, proxies: &[String], issuers: &Issuers) -> Self {
         let url = endpoint.public_url.as_deref();
         let kinds = endpoint.auth.iter().map(|kind| match kind {
             config::Auth::Secret { header, prefix, secrets } => {
@@ -118,7 +119,7 @@ impl Auth {
                 Kind::Secret(secret::Secret::basic(user, passwords))
             }
             config::Auth::Hmac(settings) => Kind::Hmac(Hmac::new(settings, url)),
-            config::Auth::Jwt(settings) => Kind::Jwt(Jwt::new(settings)),
+            config::Auth::Jwt(settings) => Kind::Jwt(Jwt::new(settings, issuers)),
             config::Auth::None {} => Kind::None,
         });
         Self {

@@ -1,10 +1,13 @@
 //! The keys that tokens are signed with (RFC 7517), from a URL or a file: cached, and fetched again when they change.
 //!
 //! Keys that were fetched stay in use while their server is down. A token whose key is not among them makes us
-//! look again, at most every [`PAUSE`], so that nobody can make us ask the server at will.
+//! look again, at most every [`PAUSE`], so that nobody can make us ask the server at will: the attempt counts from
+//! its beginning, it belongs to a task and not to the request that caused it, and all endpoints that name the same
+//! place share it.
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,17 +17,19 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
 use jsonwebtoken::signature::{Error, Verifier};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::signature::{self as signatures, RsaPublicKeyComponents, UnparsedPublicKey};
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::{debug, warn};
 
 use super::Cause;
 
-/// The least time between two looks.
+/// The least time from the beginning of one look to that of the next.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Keys are looked at again when they are so old.
 const OLD: Duration = Duration::from_secs(300);
-/// A request waits for the keys no longer than this.
+/// A request waits for the keys no longer than this, and we no longer for their server.
 const LIMIT: Duration = Duration::from_secs(3);
 /// The largest set of keys, in bytes.
 const LARGEST: usize = 1 << 20;
@@ -35,13 +40,30 @@ enum Place {
     File(PathBuf),
 }
 
+/// The keys of all issuers that a process knows, by where they come from.
+#[derive(Default)]
+pub struct Issuers(Mutex<HashMap<String, Weak<Inner>>>);
+
+impl Issuers {
+    /// The keys at a URL, or in a file.
+    pub(super) fn keys(&self, place: &str) -> Keys {
+        let mut known = self.0.lock();
+        known.retain(|_, inner| inner.strong_count() > 0);
+        if let Some(inner) = known.get(place).and_then(Weak::upgrade) {
+            return Keys(inner);
+        }
+        let inner = Arc::new(Inner::new(place));
+        known.insert(place.to_owned(), Arc::downgrade(&inner));
+        Keys(inner)
+    }
+}
+
 /// A set of keys.
 pub(super) struct Keys(Arc<Inner>);
 
 struct Inner {
     place: Place,
     set: ArcSwapOption<Set>,
-    /// How the last look went. Whoever holds it looks.
     look: Mutex<Look>,
 }
 
@@ -50,24 +72,19 @@ struct Set {
     fetched: Instant,
 }
 
+/// The last look for keys.
 #[derive(Default)]
 struct Look {
-    last: Option<Instant>,
+    began: Option<Instant>,
+    /// Closed when it ends; unset when none is under way.
+    running: Option<watch::Receiver<()>>,
     has_failed: bool,
 }
 
 impl Keys {
-    /// The keys at a URL, or in a file.
-    pub(super) fn new(place: &str) -> Self {
-        let is_url = place.starts_with("https://") || place.starts_with("http://");
-        let url = place.parse().ok().filter(|_| is_url);
-        let place = url.map_or_else(|| Place::File(place.into()), Place::Url);
-        Self(Arc::new(Inner { place, set: ArcSwapOption::empty(), look: Mutex::default() }))
-    }
-
     /// Look now, unless somebody just did.
     pub(super) async fn refresh(&self) {
-        self.0.look(None).await;
+        self.0.current(None).await;
     }
 
     /// The keys that may have signed a token.
@@ -81,15 +98,14 @@ impl Keys {
             let found = set.find(kid, algorithm);
             if !found.is_empty() {
                 if set.fetched.elapsed() > OLD {
-                    let (inner, fetched) = (self.0.clone(), set.fetched);
-                    tokio::spawn(async move { inner.look(Some(fetched)).await });
+                    self.0.look(Some(set.fetched));
                 }
                 return Ok(found);
             }
         }
         // A key that is new, or none at all.
         let seen = known.map(|set| set.fetched);
-        let Ok(is_current) = timeout(LIMIT, self.0.look(seen)).await else {
+        let Ok(is_current) = timeout(LIMIT, self.0.current(seen)).await else {
             return Err(Cause::Undecided);
         };
         let set = self.0.set.load_full();
@@ -103,16 +119,47 @@ impl Keys {
 }
 
 impl Inner {
-    /// Look for keys newer than those of `seen`. Returns whether what we have is what there is.
-    async fn look(&self, seen: Option<Instant>) -> bool {
-        let mut look = self.look.lock().await;
-        let set = self.set.load_full().map(|set| set.fetched);
-        if set > seen || look.last.is_some_and(|last| last.elapsed() < PAUSE) {
-            // Somebody has just looked.
-            return !look.has_failed;
+    fn new(place: &str) -> Self {
+        let is_url = place.starts_with("https://") || place.starts_with("http://");
+        let url = place.parse().ok().filter(|_| is_url);
+        let place = url.map_or_else(|| Place::File(place.into()), Place::Url);
+        Self { place, set: ArcSwapOption::empty(), look: Mutex::default() }
+    }
+
+    /// Wait for keys newer than those of `seen`, if they are being looked for. Returns whether what we have is what
+    /// there is.
+    async fn current(self: &Arc<Self>, seen: Option<Instant>) -> bool {
+        if let Some(mut running) = self.look(seen) {
+            // Nothing is ever sent: it ends by being closed.
+            let _ = running.changed().await;
         }
-        let result = self.fetch().await;
-        look.last = Some(Instant::now());
+        !self.look.lock().has_failed
+    }
+
+    /// Look for keys newer than those of `seen`, unless that is being done or was done a moment ago. Whoever asked
+    /// may go away: neither the look nor the pause after it ends with that.
+    fn look(self: &Arc<Self>, seen: Option<Instant>) -> Option<watch::Receiver<()>> {
+        let mut look = self.look.lock();
+        if look.running.is_some() {
+            return look.running.clone();
+        }
+        let set = self.set.load_full().map(|set| set.fetched);
+        if set > seen || look.began.is_some_and(|began| began.elapsed() < PAUSE) {
+            return None;
+        }
+        let (end, running) = watch::channel(());
+        look.began = Some(Instant::now());
+        look.running = Some(running.clone());
+        let looking = Looking { inner: self.clone(), _end: end };
+        tokio::spawn(async move {
+            let result = looking.inner.fetch().await;
+            looking.inner.note(result);
+        });
+        Some(running)
+    }
+
+    fn note(&self, result: Result<Vec<Jwk>, String>) {
+        let mut look = self.look.lock();
         match result {
             Ok(keys) => {
                 debug!(keys = keys.len(), "fetched the keys of tokens");
@@ -126,12 +173,13 @@ impl Inner {
                 look.has_failed = true;
             }
         }
-        !look.has_failed
     }
 
     async fn fetch(&self) -> Result<Vec<Jwk>, String> {
         let bytes = match &self.place {
-            Place::File(path) => tokio::fs::read(path).await.map_err(|error| error.to_string())?,
+            // A file that hangs, such as a pipe, holds up this look, and with it all later ones: there is never more
+            // than one thread in it.
+            Place::File(path) => read(path).await.map_err(|error| error.to_string())?,
             Place::Url(url) => timeout(LIMIT, download(url.clone()))
                 .await
                 .map_err(|_| format!("no answer within {} s", LIMIT.as_secs()))??,
@@ -151,6 +199,18 @@ impl Inner {
     }
 }
 
+/// A look that is under way; when it is over, however it ends, the next one may begin.
+struct Looking {
+    inner: Arc<Inner>,
+    _end: watch::Sender<()>,
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.inner.look.lock().running = None;
+    }
+}
+
 #[derive(serde::Deserialize)]
 struct RawSet {
     keys: Vec<serde_json::Value>,
@@ -159,6 +219,14 @@ struct RawSet {
 fn is_for_signatures(key: &Jwk) -> bool {
     let purpose = key.common.public_key_use.as_ref();
     purpose.is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+}
+
+/// At most one byte more than a set may have.
+async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let file = tokio::fs::File::open(path).await?;
+    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).await?;
+    Ok(bytes)
 }
 
 async fn download(url: reqwest::Url) -> Result<Vec<u8>, String> {

@@ -7,7 +7,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde::Deserialize;
 
-use super::jwks::Keys;
+use super::jwks::{Issuers, Keys};
 use super::{Cause, only};
 use crate::config;
 
@@ -28,7 +28,7 @@ pub(super) struct Jwt {
 struct Claims {}
 
 impl Jwt {
-    pub(super) fn new(settings: &config::Jwt) -> Self {
+    pub(super) fn new(settings: &config::Jwt, issuers: &Issuers) -> Self {
         let algorithms: Vec<_> = settings.algorithms.iter().map(|name| algorithm(*name)).collect();
         let mut validation =
             Validation::new(algorithms.first().copied().unwrap_or(Algorithm::RS256));
@@ -39,7 +39,7 @@ impl Jwt {
         validation.set_audience(&[&settings.audience]);
         validation.required_spec_claims = HashSet::from(["exp", "iss", "aud"].map(str::to_owned));
         super::jwks::install();
-        Self { keys: Keys::new(&settings.jwks), validation }
+        Self { keys: issuers.keys(&settings.jwks), validation }
     }
 
     /// Fetch the keys.

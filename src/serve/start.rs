@@ -13,7 +13,7 @@ use super::Error;
 use super::outlets::{Connect, Outlets};
 use crate::activity::Activity;
 use crate::answers::Answers;
-use crate::auth::{Auth, Deliveries};
+use crate::auth::{Auth, Deliveries, Issuers};
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
 use crate::inbox::OnLoss;
@@ -42,6 +42,7 @@ pub(super) struct Parts {
     pub(super) events: Option<Arc<Link>>,
     kafka: Option<Arc<Kafka>>,
     tags: Arc<Tags>,
+    issuers: Issuers,
 }
 
 impl Parts {
@@ -88,6 +89,7 @@ impl Parts {
             events,
             kafka,
             tags,
+            issuers: Issuers::default(),
         };
         let draft = parts.destinations.draft();
         let endpoints = parts.endpoints(config, None, &draft)?;
@@ -120,8 +122,10 @@ impl Parts {
                 tag: self.tags.of(&name),
                 name,
                 source: source::of(endpoint.source),
-                auth: auth
-                    .unwrap_or_else(|| Arc::new(Auth::new(endpoint, &config.http.trusted_proxies))),
+                auth: auth.unwrap_or_else(|| {
+                    let proxies = &config.http.trusted_proxies;
+                    Arc::new(Auth::new(endpoint, proxies, &self.issuers))
+                }),
                 gate: gate
                     .unwrap_or_else(|| Arc::new(Gate::new(self.bridge.limits.clone(), endpoint))),
                 body,

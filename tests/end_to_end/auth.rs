@@ -1,6 +1,7 @@
 //! Who may post: every kind of `[[endpoint.auth]]`, with signatures and tokens that other people's libraries make.
 
 mod hmac;
+mod jwks;
 mod jwt;
 mod network;
 

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, Mac};
-use hookbus::auth::Auth;
+use hookbus::auth::{Auth, Issuers};
 use hookbus::config::load;
 use http::{HeaderName, HeaderValue, Request};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -143,7 +143,7 @@ static STATE: LazyLock<State> = LazyLock::new(|| {
     let loaded = load::parse("hookbus.toml", &text, |_| None);
     let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
     let runtime = Runtime::new().expect("a runtime");
-    let kinds = config.endpoints.iter().map(|endpoint| Arc::new(Auth::new(endpoint, &[])));
+    let kinds = config.endpoints.iter().map(|endpoint| Arc::new(Auth::new(endpoint, &[], &Issuers::default())));
     let kinds: Vec<_> = kinds.collect();
     for auth in &kinds {
         runtime.block_on(auth.prepare());

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use hookbus::auth::Auth;
+use hookbus::auth::{Auth, Issuers};
 use hookbus::config::{Config, Severity, load};
 use hookbus::template::{Destination, Template};
 use libfuzzer_sys::fuzz_target;
@@ -30,7 +30,7 @@ fuzz_target!(|text: &str| {
 /// As far as a start goes without a listener or a broker.
 fn build(config: &Config) {
     for endpoint in &config.endpoints {
-        Auth::new(endpoint, &[]);
+        Auth::new(endpoint, &[], &Issuers::default());
         let copies = endpoint.questions.iter().flat_map(|rule| &rule.copy_to);
         let copies = copies.chain(endpoint.tools.iter().flat_map(|rule| &rule.copy_to));
         for text in endpoint.events.iter().flat_map(|rule| &rule.to).chain(copies) {
