@@ -27,7 +27,7 @@ use http_body_util::Full;
 use self::bodies::{Body, SIZES};
 use hookbus::activity::Activity;
 use hookbus::answers::Answers;
-use hookbus::auth::{Auth, Deliveries, Issuers};
+use hookbus::auth::{Auth, Deliveries, Issuers, Seen};
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::{Gate, Limits};
@@ -247,6 +247,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         body: (config.http.max_body.get(), config.http.body_timeout.get()),
         name: "vapi".into(),
         tag: 0,
+        seen: Arc::new(Seen::new(1)),
         source: Box::new(Vapi),
         auth: Arc::new(Auth::new(endpoint, &[], &Issuers::default())),
         routes: routes.unwrap(),

@@ -21,7 +21,7 @@ use self::hmac::Signed;
 pub use self::jwks::Issuers;
 use self::jwt::Jwt;
 use self::network::Networks;
-pub use self::replay::{Delivered, Deliveries};
+pub use self::replay::{Delivered, Deliveries, Entry, Found, Mark, Seen};
 use crate::config::{self, Replay};
 use crate::message::Refusal;
 
@@ -56,6 +56,8 @@ pub enum Cause {
     Audience,
     /// It came before, and its endpoint refuses repetitions.
     Repeated,
+    /// Its endpoint refuses repetitions, and has no room to remember this one.
+    Full,
     /// The keys that would tell can't be had.
     Undecided,
 }
@@ -71,6 +73,7 @@ impl Cause {
             Self::Stale => "stale",
             Self::Audience => "audience",
             Self::Repeated => "repeated",
+            Self::Full => "full",
             Self::Undecided => "undecided",
         }
     }
@@ -79,6 +82,7 @@ impl Cause {
     pub fn refusal(self) -> Refusal {
         match self {
             Self::Undecided => Refusal::Undecided,
+            Self::Full => Refusal::Overloaded("deliveries to remember"),
             _ => Refusal::Unauthorized,
         }
     }
@@ -91,10 +95,10 @@ pub struct Peer(pub IpAddr);
 /// What is known of an accepted request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery<'a> {
-    /// The provider's id of this delivery.
+    /// The provider's id of this delivery, if its signature covers it or its endpoint trusts it as it is.
     pub id: Option<&'a str>,
-    /// When it was signed, as it was sent.
-    pub timestamp: &'a str,
+    /// What tells it from all others, if anything does.
+    pub mark: Option<Mark>,
     /// What becomes of a repetition.
     pub replay: Replay,
 }
@@ -118,7 +122,9 @@ impl Auth {
             config::Auth::Basic { user, passwords } => {
                 Kind::Secret(secret::Secret::basic(user, passwords))
             }
-            config::Auth::Hmac(settings) => Kind::Hmac(Hmac::new(settings, url)),
+            config::Auth::Hmac(settings) => {
+                Kind::Hmac(Hmac::new(settings, url, &endpoint.trust_unsigned))
+            }
             config::Auth::Jwt(settings) => Kind::Jwt(Jwt::new(settings, issuers)),
             config::Auth::None {} => Kind::None,
         });

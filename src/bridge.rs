@@ -20,14 +20,12 @@ use uuid::Uuid;
 
 use crate::activity::{self, Activity};
 use crate::answers::Answers;
-use crate::auth::{Auth, Cause, Delivered, Deliveries, Delivery};
+use crate::auth::{Auth, Cause, Deliveries, Delivery, Entry, Seen};
 use crate::body::{self, Encoding};
 use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Gate, Limits};
-use crate::message::{
-    Classified, Demand, Outcome, Receipt, Refusal, Reply, Trace, Webhook, attribute,
-};
+use crate::message::{Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook, attribute};
 use crate::route::Routes;
 use crate::source::Source;
 use crate::telemetry::metrics::Metrics;
@@ -40,7 +38,7 @@ pub struct Bridge {
     pub questions: Option<Arc<Inbox>>,
     /// What workers answered, for tool calls that come again.
     pub answers: Answers,
-    /// Deliveries that got their 2xx.
+    /// Deliveries that were seen before, also those of endpoints that are gone.
     pub deliveries: Deliveries,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -60,6 +58,8 @@ pub struct Endpoint {
     pub auth: Arc<Auth>,
     /// How much may come.
     pub gate: Arc<Gate>,
+    /// Its part of the deliveries that were seen before.
+    pub seen: Arc<Seen>,
     /// Largest body, in bytes, and the time that it may take to arrive.
     pub body: (usize, Duration),
     /// Where things go.
@@ -105,16 +105,11 @@ impl Bridge {
         let mut note = self.activity.note(&endpoint.name);
         let mut done = match self.receive(endpoint, head, body, started).await {
             Err(refusal) => Done::refused(None, "other", refusal),
-            Ok(Received { webhook, delivery, charge }) => {
+            Ok(received) => {
                 if let Some(note) = &mut note {
-                    note.received(webhook.id.clone(), &webhook.body);
+                    note.received(received.webhook.id.clone(), &received.webhook.body);
                 }
-                let done = match self.repeated(endpoint, &webhook, &delivery) {
-                    Some(done) => done,
-                    None => self.handle(endpoint, webhook, charge, note.as_mut()).await,
-                };
-                self.remember(endpoint, &delivery, &done);
-                done
+                self.handle(endpoint, received, note.as_mut()).await
             }
         };
         done.report(&self.metrics, &endpoint.name, started);
@@ -126,10 +121,10 @@ impl Bridge {
     async fn handle(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
-        webhook: Webhook,
-        charge: Charge,
+        received: Received<'_>,
         note: Option<&mut activity::Note>,
     ) -> Done {
+        let Received { webhook, delivery, entry, charge } = received;
         match endpoint.source.classify(&webhook) {
             Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
             Ok(Classified { about, demand }) => {
@@ -137,9 +132,19 @@ impl Bridge {
                     follow::classified(note, endpoint, &about, &demand);
                 }
                 match demand {
-                    Demand::Event => event::store(endpoint, webhook, about, charge).await,
+                    Demand::Event => {
+                        // The answers to questions are not kept here: a repeated question is asked, or its answer
+                        // reused, call by call.
+                        let is_told =
+                            delivery.replay == Replay::Dedupe && endpoint.dedupe != Dedupe::Off;
+                        match delivery.mark.filter(|_| is_told) {
+                            Some(mark) => event::once(endpoint, webhook, about, charge, mark).await,
+                            None => event::store(endpoint, webhook, about, charge, entry).await,
+                        }
+                    }
                     Demand::Questions(questions) => {
-                        questions::ask(self, endpoint, webhook, about, questions, charge).await
+                        questions::ask(self, endpoint, webhook, about, questions, charge, entry)
+                            .await
                     }
                 }
             }
@@ -168,11 +173,11 @@ impl Bridge {
         let (limit, time) = endpoint.body;
         let received = body::read(body, limit, time, &mut charge).await?;
         let delivery = pending.body(&received).map_err(refused)?;
-        if delivery.replay == Replay::Refuse
-            && self.deliveries.find(&endpoint.name, &delivery).is_some()
-        {
-            return Err(refused(Cause::Repeated));
-        }
+        let entry = match (delivery.replay, delivery.mark) {
+            // Before anything is made of it, so that of two at the same time only one passes.
+            (Replay::Refuse, Some(mark)) => Some(endpoint.seen.refuse(mark).map_err(refused)?),
+            _ => None,
+        };
         let id = id(endpoint.dedupe, delivery.id, &received);
         let (body, charge) = match encoding {
             None => (received, charge),
@@ -187,39 +192,7 @@ impl Bridge {
             started,
             body,
         };
-        Ok(Received { webhook, delivery, charge })
-    }
-
-    /// An event that got its 2xx already gets it again.
-    fn repeated(
-        &self,
-        endpoint: &Endpoint,
-        webhook: &Webhook,
-        delivery: &Delivery<'_>,
-    ) -> Option<Done> {
-        if endpoint.dedupe == Dedupe::Off || delivery.replay != Replay::Dedupe {
-            return None;
-        }
-        let Delivered { is_accepted } = self.deliveries.find(&endpoint.name, delivery)?;
-        let reply = Reply { is_accepted, ..Reply::receipt(Receipt::Stored) };
-        Some(Done {
-            id: Some(webhook.id.clone()),
-            outcome: None,
-            result: Ok(reply),
-            label: "other",
-            kind: None,
-            fate: "repeated",
-            note: None,
-        })
-    }
-
-    /// The answers to questions are not kept here: a repeated question is asked, or its answer reused, call by call.
-    fn remember(&self, endpoint: &Endpoint, delivery: &Delivery<'_>, done: &Done) {
-        let counts = done.kind == Some("event") || delivery.replay == Replay::Refuse;
-        if let (Ok(Reply { is_accepted, .. }), true) = (&done.result, counts) {
-            let delivered = Delivered { is_accepted: *is_accepted };
-            self.deliveries.note(&endpoint.name, delivery, delivered);
-        }
+        Ok(Received { webhook, delivery, entry, charge })
     }
 }
 
@@ -227,6 +200,8 @@ impl Bridge {
 struct Received<'a> {
     webhook: Webhook,
     delivery: Delivery<'a>,
+    /// Where a repetition is to be refused.
+    entry: Option<Entry>,
     charge: Charge,
 }
 

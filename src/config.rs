@@ -460,6 +460,18 @@ pub struct Endpoint {
     #[serde(default)]
     #[schemars(example = ["167.150.224.0/23"])]
     pub allow_from: Vec<String>,
+    /// Headers that count although the signature doesn't cover them, such as a message id. Whoever can send a webhook
+    /// again can change them.
+    #[serde(default)]
+    #[schemars(example = ["x-webhook-id"])]
+    pub trust_unsigned: Vec<String>,
+    /// How many deliveries are remembered, to tell repetitions (`replay`); each takes up to 100 bytes of memory.
+    /// `"dedupe"` forgets the oldest first. `"refuse"` forgets none whose timestamp would still be accepted, and when
+    /// there is no room, new deliveries get a 503. Unset: with `"refuse"` 1,000 for each second of `tolerance` (300,000
+    /// for five minutes), else 65,536.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_seen_deliveries: Option<usize>,
     /// The URL that the provider was told, where signatures cover it.
     #[schemars(example = &"https://hooks.example.com/vapi")]
     pub public_url: Option<String>,
@@ -478,6 +490,22 @@ pub struct Endpoint {
     /// Where it is told what became of each question.
     #[serde(default)]
     pub audit: Option<Audit>,
+}
+
+impl Endpoint {
+    /// How many deliveries are remembered.
+    pub fn max_seen(&self) -> usize {
+        const USUAL: usize = 65_536;
+        const A_SECOND: usize = 1_000;
+        self.max_seen_deliveries.unwrap_or_else(|| {
+            let refusing = self.auth.iter().filter_map(|auth| match auth {
+                Auth::Hmac(hmac) if hmac.replay == Replay::Refuse => Some(hmac.tolerance.get()),
+                _ => None,
+            });
+            let longest = refusing.max().unwrap_or_default().as_secs();
+            usize::try_from(longest).unwrap_or(usize::MAX).saturating_mul(A_SECOND).max(USUAL)
+        })
+    }
 }
 
 /// `[endpoint.audit]`: one event for each question, after its answer: who was asked, what came of it, and how long it
@@ -576,10 +604,12 @@ pub struct Hmac {
     /// default `{timestamp}.{body}`, and `{body}` without a timestamp.
     #[schemars(example = &"{timestamp}.{body}")]
     pub payload_format: Option<String>,
-    /// Header with an id that a repeated delivery has again. Sign it too, or anybody can change it.
+    /// Header with an id that a repeated delivery has again. It counts only where `payload_format` covers it, or
+    /// `trust_unsigned` of the endpoint names it. Where `{svix-id}` is signed and nothing is said here, it is `svix-id`.
     #[schemars(example = &"svix-id")]
     pub message_id_header: Option<String>,
-    /// What becomes of a delivery whose message id got its 2xx before.
+    /// What becomes of a delivery that got its 2xx before, or is being handled. It is told by its message id; without
+    /// one, `"refuse"` tells it by its signature.
     #[serde(default)]
     pub replay: Replay,
     /// Whether the secrets are written in base64.
@@ -623,10 +653,10 @@ pub enum SignatureEncoding {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Replay {
-    /// It gets the same answer again, and is not published.
+    /// An event gets the same answer again, and is not published; while the first one is being stored, it waits for it.
     #[default]
     Dedupe,
-    /// The same id with the same timestamp gets a 401.
+    /// The same id with the same timestamp gets a 401, and so does the same signature.
     Refuse,
 }
 

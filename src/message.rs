@@ -278,6 +278,11 @@ impl Receipt {
             Self::Parked => "parked",
         }
     }
+
+    /// Whether something is still to be done: it is on its way to a broker.
+    pub const fn is_accepted(self) -> bool {
+        matches!(self, Self::Spooled | Self::Parked)
+    }
 }
 
 /// How a question ended. A later one is worse.
@@ -388,8 +393,7 @@ impl Reply {
 
     /// What the sender of an event gets.
     pub fn receipt(receipt: Receipt) -> Self {
-        let is_accepted = matches!(receipt, Receipt::Spooled | Receipt::Parked);
-        Self { is_accepted, ..Self::json(Bytes::from_static(b"{}")) }
+        Self { is_accepted: receipt.is_accepted(), ..Self::json(Bytes::from_static(b"{}")) }
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! What is signed is a text with placeholders. The timestamp is part of it unless the sender leaves it out, and must be
 //! near our clock, in either direction. Its unit is not documented: seconds and milliseconds are told apart by size.
+//!
+//! A message id counts only where it is signed too, or the operator said that it may.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,15 +14,12 @@ use ring::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA51
 use uuid::Uuid;
 
 use super::secret::same;
-use super::{Cause, Delivery, only};
-use crate::config::signature::{Piece, pieces};
+use super::{Cause, Delivery, Mark, only, replay};
+use crate::config::signature::{MESSAGE_ID, Piece, pieces};
 use crate::config::{self, HmacAlgorithm, Replay, SignatureEncoding};
 
 /// A larger number is one of milliseconds: in seconds it would be the year 5138.
 const MILLISECONDS: u64 = 100_000_000_000;
-
-/// Visible ASCII, and no more than this of it, is a delivery id as it is.
-const ID: usize = 256;
 
 /// What an endpoint's signatures must be like.
 #[derive(Debug)]
@@ -32,12 +31,23 @@ pub struct Hmac {
     timestamp: Option<HeaderName>,
     tolerance: Duration,
     message_id: Option<HeaderName>,
-    /// Its sender has message ids, signed or not.
-    is_identified: bool,
+    /// What the message id is worth.
+    identity: Identity,
     replay: Replay,
     format: Vec<Piece>,
     /// The URL that the sender was told, where it is signed and known.
     url: Option<String>,
+}
+
+/// What a message id is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    /// It is signed.
+    Signed,
+    /// It isn't, and counts all the same: its endpoint says so.
+    Trusted,
+    /// It isn't, so it isn't looked at.
+    Unknown,
 }
 
 /// A signature whose headers are in order, and whose bytes are to come.
@@ -45,12 +55,14 @@ pub(super) struct Signed<'a> {
     hmac: &'a Hmac,
     signature: Vec<u8>,
     timestamp: &'a str,
+    /// The same in seconds, where it is signed.
+    time: Option<u64>,
     message_id: &'a str,
 }
 
 impl Hmac {
-    /// As configured; `url` is the one that the sender was told.
-    pub fn new(settings: &config::Hmac, url: Option<&str>) -> Self {
+    /// As configured; `url` is the one that the sender was told, `trusted` are the headers that count unsigned.
+    pub fn new(settings: &config::Hmac, url: Option<&str>, trusted: &[String]) -> Self {
         let algorithm = match settings.algorithm {
             HmacAlgorithm::Sha1 => HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             HmacAlgorithm::Sha256 => HMAC_SHA256,
@@ -61,7 +73,15 @@ impl Hmac {
             true => Some(Key::new(algorithm, &BASE64.decode(secret.expose().as_bytes()).ok()?)),
             false => Some(Key::new(algorithm, secret.expose().as_bytes())),
         };
-        let message_id = settings.message_id_header.as_deref().unwrap_or("svix-id");
+        let format = pieces(settings.format()).unwrap_or_default();
+        let identity = match &settings.message_id_header {
+            _ if format.contains(&Piece::MessageId) => Identity::Signed,
+            Some(name) if trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(name)) => {
+                Identity::Trusted
+            }
+            _ => Identity::Unknown,
+        };
+        let message_id = settings.message_id_header.as_deref().unwrap_or(MESSAGE_ID);
         Self {
             keys: settings.secrets.iter().filter_map(key).collect(),
             signature: settings.signature_header.parse().ok(),
@@ -74,9 +94,9 @@ impl Hmac {
                 .filter(|_| settings.include_timestamp),
             tolerance: settings.tolerance.get(),
             message_id: message_id.parse().ok(),
-            is_identified: settings.message_id_header.is_some(),
+            identity,
             replay: settings.replay,
-            format: pieces(settings.format()).unwrap_or_default(),
+            format,
             url: url.map(str::to_owned),
         }
     }
@@ -91,21 +111,32 @@ impl Hmac {
             SignatureEncoding::Base64 => BASE64,
         };
         let signature = encoding.decode(value).map_err(|_| Cause::Malformed)?;
-        let timestamp = match &self.timestamp {
-            None => "",
+        let (timestamp, time) = match &self.timestamp {
+            None => ("", None),
             Some(name) => {
                 let text = only(&head.headers, name)?.to_str().map_err(|_| Cause::Malformed)?;
-                self.check_time(text, SystemTime::now())?;
-                text
+                let time = self.check_time(text, SystemTime::now())?;
+                (text, Some(time).filter(|_| self.format.contains(&Piece::Timestamp)))
             }
         };
-        let message_id = match self.message_id.as_ref().map(|name| only(&head.headers, name)) {
-            Some(Ok(value)) => value.to_str().map_err(|_| Cause::Malformed)?,
-            Some(Err(Cause::Malformed)) => return Err(Cause::Malformed),
-            _ if self.format.contains(&Piece::MessageId) => return Err(Cause::Missing),
-            _ => "",
+        let message_id = self.message_id(&head.headers)?;
+        Ok(Signed { hmac: self, signature, timestamp, time, message_id })
+    }
+
+    /// The message id, where it counts; nothing where it doesn't, or is missing and needn't be there.
+    fn message_id<'a>(&self, headers: &'a HeaderMap) -> Result<&'a str, Cause> {
+        let value = || {
+            let value = only(headers, self.message_id.as_ref().ok_or(Cause::Missing)?)?;
+            value.to_str().map_err(|_| Cause::Malformed)
         };
-        Ok(Signed { hmac: self, signature, timestamp, message_id })
+        match self.identity {
+            Identity::Unknown => Ok(""),
+            Identity::Signed => value(),
+            Identity::Trusted => match value() {
+                Err(Cause::Missing) => Ok(""),
+                found => found,
+            },
+        }
     }
 
     /// The headers that a sender of these bytes adds now, by the first of the secrets; nothing without one.
@@ -126,8 +157,7 @@ impl Hmac {
             SignatureEncoding::Hex => HEXLOWER.encode(tag.as_ref()),
             SignatureEncoding::Base64 => BASE64.encode(tag.as_ref()),
         };
-        let is_identified = self.is_identified || self.format.contains(&Piece::MessageId);
-        let message_id = self.message_id.as_ref().filter(|_| is_identified);
+        let message_id = self.message_id.as_ref().filter(|_| self.identity != Identity::Unknown);
         let mut headers = HeaderMap::new();
         for (name, value) in [
             (self.signature.as_ref(), format!("{}{signature}", self.prefix)),
@@ -150,7 +180,8 @@ impl Hmac {
         context.sign()
     }
 
-    fn check_time(&self, text: &str, now: SystemTime) -> Result<(), Cause> {
+    /// The time of signing in seconds, if it is near enough.
+    fn check_time(&self, text: &str, now: SystemTime) -> Result<u64, Cause> {
         // Not `+5`, nor anything else that a parser might let through.
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Cause::Malformed);
@@ -161,7 +192,7 @@ impl Hmac {
             _ => Duration::from_secs(number),
         };
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if now.abs_diff(time) <= self.tolerance { Ok(()) } else { Err(Cause::Stale) }
+        if now.abs_diff(time) <= self.tolerance { Ok(time.as_secs()) } else { Err(Cause::Stale) }
     }
 
     /// The forms that the URL may have been signed in.
@@ -200,7 +231,24 @@ impl<'a> Signed<'a> {
         if !is_known {
             return Err(Cause::Mismatch);
         }
-        let id = Some(self.message_id).filter(|id| !id.is_empty() && id.len() <= ID);
-        Ok(Delivery { id, timestamp: self.timestamp, replay: hmac.replay })
+        let id = Some(self.message_id).filter(|id| !id.is_empty());
+        Ok(Delivery { id, mark: self.mark(id), replay: hmac.replay })
+    }
+
+    /// What tells this delivery from all others. Whoever sends it again can change nothing of that.
+    fn mark(&self, id: Option<&str>) -> Option<Mark> {
+        match (self.hmac.replay, id) {
+            (Replay::Dedupe, Some(id)) => Some(Mark::new(&[b"id", id.as_bytes()], None)),
+            (Replay::Dedupe, None) => None,
+            (Replay::Refuse, id) => {
+                let tolerance = self.hmac.tolerance.as_secs();
+                let time = self.time.map(|at| replay::Signed { at, tolerance });
+                Some(match id.filter(|_| self.hmac.identity == Identity::Signed) {
+                    Some(id) => Mark::new(&[b"id", id.as_bytes(), self.timestamp.as_bytes()], time),
+                    // It says nothing about itself that is signed: then it is its signature.
+                    None => Mark::new(&[b"signature", &self.signature], time),
+                })
+            }
+        }
     }
 }

@@ -6,21 +6,57 @@ use bytes::Bytes;
 
 use super::finish::Finish;
 use super::{Done, Endpoint};
+use crate::auth::{Delivered, Entry, Found, Mark};
 use crate::config::Dedupe;
 use crate::limit::Charge;
 use crate::message::{About, Event, Receipt, Refusal, Reply, Webhook, attribute};
 use crate::publish;
 use crate::template::Vars;
 
-/// Store an event at all its destinations.
+/// Store an event unless it was stored before: then it gets the same answer again. While it is being stored, a copy
+/// waits, and shares its end.
+pub(super) async fn once(
+    endpoint: &Arc<Endpoint>,
+    webhook: Webhook,
+    about: About,
+    charge: Charge,
+    mark: Mark,
+) -> Done {
+    let ended = loop {
+        match endpoint.seen.find(mark) {
+            Found::New(entry) => return store(endpoint, webhook, about, charge, Some(entry)).await,
+            Found::Done(delivered) => break Ok(delivered),
+            Found::Open(end) => match end.await {
+                Ok(ended) => break ended,
+                // The first was given up before it had its turn: this one may be the first now.
+                Err(_) => continue,
+            },
+        }
+    };
+    match ended {
+        Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
+        Ok(Delivered { is_accepted }) => Done {
+            id: Some(webhook.id),
+            outcome: None,
+            result: Ok(Reply { is_accepted, ..Reply::receipt(Receipt::Stored) }),
+            label: "other",
+            kind: None,
+            fate: "repeated",
+            note: None,
+        },
+    }
+}
+
+/// Store an event at all its destinations. The end of `entry` is that of the event, also if nobody waits for it.
 pub(super) async fn store(
     endpoint: &Arc<Endpoint>,
     webhook: Webhook,
     about: About,
     charge: Charge,
+    entry: Option<Entry>,
 ) -> Done {
     let id = webhook.id.clone();
-    let result = match begin(endpoint, webhook, &about, charge) {
+    let result = match begin(endpoint, webhook, &about, charge, entry) {
         Ok(storing) => Finish::new(storing).await,
         Err(refusal) => Err(refusal),
     };
@@ -45,18 +81,37 @@ fn begin(
     webhook: Webhook,
     about: &About,
     mut charge: Charge,
+    entry: Option<Entry>,
 ) -> Result<impl Future<Output = Result<Receipt, Refusal>> + use<>, Refusal> {
-    endpoint.gate.rate()?;
-    let permit = endpoint.gate.event(&mut charge)?;
-    let vars = vars(endpoint, about, None);
-    let to = endpoint.routes.event(&about.kind).iter();
-    let to = to.map(|destination| (destination.clone(), destination.name(&vars)));
-    let publishing = publish::begin(to, whole(endpoint, &webhook, about))?;
+    let mut take_turns = || {
+        endpoint.gate.rate()?;
+        let permit = endpoint.gate.event(&mut charge)?;
+        let vars = vars(endpoint, about, None);
+        let to = endpoint.routes.event(&about.kind).iter();
+        let to = to.map(|destination| (destination.clone(), destination.name(&vars)));
+        Ok::<_, Refusal>((permit, publish::begin(to, whole(endpoint, &webhook, about))?))
+    };
+    let (permit, publishing) = match take_turns() {
+        Ok(begun) => begun,
+        Err(refusal) => {
+            end(entry, &Err(refusal.clone()));
+            return Err(refusal);
+        }
+    };
     Ok(async move {
         let receipt = publishing.finish().await;
         drop((permit, charge));
+        end(entry, &receipt);
         receipt
     })
+}
+
+/// Tell the copies of a delivery what came of it.
+fn end(entry: Option<Entry>, result: &Result<Receipt, Refusal>) {
+    if let Some(entry) = entry {
+        let delivered = |receipt: &Receipt| Delivered { is_accepted: receipt.is_accepted() };
+        entry.end(result.as_ref().map(delivered).map_err(Refusal::clone));
+    }
 }
 
 /// A webhook as the event that it is.

@@ -13,6 +13,7 @@ use super::finish::Finish;
 use super::{Bridge, Done, Endpoint, event};
 use crate::answers::{self, Got};
 use crate::ask::{self, Ask, Failed, fall_back};
+use crate::auth::{Delivered, Entry};
 use crate::limit::{Charge, Permit};
 use crate::message::{
     About, Answer, Body, Content, Event, Form, Members, Outcome, Payload, Question, Questions,
@@ -29,6 +30,7 @@ pub(super) async fn ask(
     about: About,
     questions: Questions,
     charge: Charge,
+    entry: Option<Entry>,
 ) -> Done {
     let id = webhook.id.clone();
     let label = about.label;
@@ -42,8 +44,15 @@ pub(super) async fn ask(
         has_place: permit.is_some(),
     };
     walk.copy(&questions);
-    let Answered { outcome, fell_back, result } =
-        Finish::new(walk.answer(questions, permit, charge)).await;
+    let answering = async move {
+        let answered = walk.answer(questions, permit, charge).await;
+        if let Some(entry) = entry {
+            let delivered = |_: &Reply| Delivered { is_accepted: false };
+            entry.end(answered.result.as_ref().map(delivered).map_err(Refusal::clone));
+        }
+        answered
+    };
+    let Answered { outcome, fell_back, result } = Finish::new(answering).await;
     let fate = match (&result, fell_back) {
         (Ok(_), true) => "fallback",
         _ => outcome.as_str(),

@@ -14,14 +14,11 @@ use super::tree::{Tree, Value};
 use super::units::{RATE_HINT, Rate, SIZE_HINT, Size, TIME_HINT, Time};
 use crate::template::nearest;
 
-/// Keys that later versions will have, so that nobody looks for a mistake.
-const LATER: [(&str, &str); 1] = [("[[endpoint]]", "trust_unsigned")];
-/// Values that later versions will have.
+/// Values that later versions will have, so that nobody looks for a mistake.
 const LATER_VALUES: [(&str, &[&str]); 2] = [
     ("kind", &["signature"]),
     ("source", &["github", "stripe", "slack", "twilio", "standard-webhooks", "generic"]),
 ];
-const NOT_YET: &str = "take it out; this version does without it";
 
 /// Report what is wrong, and replace it by something that fits.
 ///
@@ -173,10 +170,6 @@ impl<'a> Walk<'a, '_, '_> {
         title: &str,
     ) -> Option<&'a str> {
         let at = tree.key.unwrap_or(tree.span.start);
-        if LATER.contains(&(title, key)) {
-            self.report.error(at, format!("`{key}` is not supported yet"), NOT_YET);
-            return None;
-        }
         let known: Vec<&str> = schema::properties(schema).map(|(key, _)| key).collect();
         let meant = nearest(key, known.iter().copied());
         let elsewhere = tables_with(self.root, key);

@@ -17,6 +17,9 @@ pub enum Piece {
     MessageId,
 }
 
+/// The header with the message id, unless another one is configured.
+pub const MESSAGE_ID: &str = "svix-id";
+
 /// The pieces of a format; an error names the placeholder that there is not.
 pub fn pieces(format: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();

@@ -649,7 +649,15 @@ fn mistakes_of_authentication() {
         (format!("{hmac}payload_format = \"{{timestamp}}\""), "the body is not signed"),
         (format!("{hmac}payload_format = \"{{body}}\""), "the timestamp is not signed"),
         (format!("{hmac}include_timestamp = false"), "can be sent again at any time"),
-        (format!("{hmac}message_id_header = \"x-id\""), "the message id is not signed"),
+        (format!("{hmac}message_id_header = \"x-id\""), "error: the message id is not signed"),
+        (
+            format!("{hmac}message_id_header = \"x-id\""),
+            "`trust_unsigned = [\"x-id\"]` on the endpoint takes it as it is",
+        ),
+        (
+            format!("{hmac}include_timestamp = false\nreplay = \"refuse\""),
+            "the last 300000 deliveries are",
+        ),
         (format!("{hmac}payload_format = \"{{timestamp}}{{url}}{{body}}\""), "set `public_url`"),
         (format!("{hmac}algorithm = \"md5\""), "sha256"),
         (format!("{jwt}jwks = \"not-there\""), "the file `not-there` can't be read"),
@@ -672,6 +680,32 @@ fn mistakes_of_authentication() {
         let said = said(&auth);
         assert!(said.is_empty(), "{auth}\n{said}");
     }
+}
+
+#[test]
+fn what_counts_unsigned_has_to_be_named() {
+    let said = |trusted: &str, hmac: &str| {
+        let auth = format!("kind = \"hmac\"\nsecrets = [\"s\"]\n{hmac}");
+        let text = file("[nats]", "").replace("kind = \"none\"", &auth).replace(
+            "path = \"/vapi\"",
+            &format!("path = \"/vapi\"\ntrust_unsigned = [{trusted}]"),
+        );
+        let problems = load::parse("f", &text, env).problems;
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let id = "message_id_header = \"x-webhook-id\"";
+    let time = "payload_format = \"{body}\"";
+    assert_eq!(said("\"x-webhook-id\"", id), "");
+    assert_eq!(said("\"X-Webhook-Id\"", id), "");
+    assert_eq!(said("\"x-timestamp\"", time), "");
+    assert!(said("", id).contains("error: the message id is not signed"), "{}", said("", id));
+    assert!(said("\"x-id\"", id).contains("error: the message id is not signed"));
+    assert!(said("\"x-webhook-id\"", time).contains("error: the timestamp is not signed"));
+    for (trusted, hmac) in [("\"x-id\"", id), ("\"svix-id\"", ""), ("\"x-webhook-id\"", "")] {
+        let said = said(trusted, hmac);
+        assert!(said.contains("trusting it is without effect"), "{said}");
+    }
+    assert!(said("\"a b\"", id).contains("can't be the name of a header"));
 }
 
 #[test]

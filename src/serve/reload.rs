@@ -131,6 +131,7 @@ impl Reload {
         for endpoint in &new.endpoints {
             if let Some(built) = endpoints.get(&endpoint.path) {
                 built.gate.set(endpoint);
+                built.seen.set(endpoint.max_seen());
             }
         }
         destinations.adopt(drafted, new.http.max_events);

@@ -13,7 +13,7 @@ use super::Error;
 use super::outlets::{Connect, Outlets};
 use crate::activity::Activity;
 use crate::answers::Answers;
-use crate::auth::{Auth, Deliveries, Issuers};
+use crate::auth::{Auth, Deliveries, Issuers, Seen};
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
 use crate::inbox::OnLoss;
@@ -118,6 +118,8 @@ impl Parts {
             let is_the_same = before.is_some_and(|before| same_auth(before, config, &name));
             let auth = old.filter(|_| is_the_same).map(|old| old.auth.clone());
             let gate = old.map(|old| old.gate.clone());
+            let max_seen = endpoint.max_seen();
+            let seen = self.bridge.deliveries.of(&name);
             let built = Endpoint {
                 tag: self.tags.of(&name),
                 name,
@@ -128,6 +130,7 @@ impl Parts {
                 }),
                 gate: gate
                     .unwrap_or_else(|| Arc::new(Gate::new(self.bridge.limits.clone(), endpoint))),
+                seen: seen.unwrap_or_else(|| Arc::new(Seen::new(max_seen))),
                 body,
                 routes,
                 dedupe: endpoint.dedupe,
@@ -147,6 +150,7 @@ impl Parts {
             if !known.values().any(|old| Arc::ptr_eq(&old.auth, &endpoint.auth)) {
                 background.spawn(endpoint.auth.prepare());
             }
+            self.bridge.deliveries.keep(endpoint.name.clone(), endpoint.seen.clone());
         }
         self.served.replace(endpoints);
     }

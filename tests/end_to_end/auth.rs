@@ -1,9 +1,11 @@
 //! Who may post: every kind of `[[endpoint.auth]]`, with signatures and tokens that other people's libraries make.
 
 mod hmac;
+mod ids;
 mod jwks;
 mod jwt;
 mod network;
+mod replays;
 
 use crate::support::http::Answer;
 use crate::support::{Bridge, Nats, nats};
@@ -29,6 +31,17 @@ fn endpoint(name: &str, more: &str, auth: &str) -> String {
 
 fn event(text: &str) -> String {
     json!({"message": {"type": "hang", "call": {"id": "k"}, "text": text}}).to_string()
+}
+
+/// The signature of some bytes: HMAC-SHA-256, as hex. Others' libraries have their say in `hmac`.
+fn tag(secret: &str, signed: &str) -> String {
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    data_encoding::HEXLOWER.encode(ring::hmac::sign(&key, signed.as_bytes()).as_ref())
+}
+
+/// Unix time in seconds.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// The stream of a test's endpoint.

@@ -60,7 +60,10 @@ impl Credential {
                 let pair = data_encoding::BASE64.encode(pair.as_bytes());
                 Some(Self::Header(AUTHORIZATION, value(&format!("Basic {pair}"))?))
             }
-            Auth::Hmac(settings) => Some(Self::Signature(Box::new(Hmac::new(settings, url)))),
+            Auth::Hmac(settings) => {
+                let hmac = Hmac::new(settings, url, &endpoint.trust_unsigned);
+                Some(Self::Signature(Box::new(hmac)))
+            }
             Auth::Jwt(_) => None,
         });
         made.ok_or_else(|| {

@@ -8,7 +8,7 @@ use super::{Checks, shown};
 use crate::config::secret::Secret;
 use crate::config::signature::{Piece, pieces};
 use crate::config::tree::Node;
-use crate::config::{Auth, Endpoint, Hmac, Jwt};
+use crate::config::{Auth, Endpoint, Hmac, Jwt, Replay};
 
 pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     let list = node.get("auth");
@@ -44,6 +44,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
         }
     }
     networks(checks, node.get("allow_from"), &endpoint.allow_from);
+    trusted(checks, node.get("trust_unsigned"), endpoint);
     if let Some(url) = &endpoint.public_url
         && !url.parse::<http::Uri>().is_ok_and(|url| url.scheme().is_some() && url.host().is_some())
     {
@@ -53,6 +54,32 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
             format!("`{}` is no URL", shown(at, url)),
             "write all of it, such as \"https://hooks.example.com/vapi\"",
         );
+    }
+}
+
+/// Report what is trusted for nothing.
+fn trusted(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, endpoint: &Endpoint) {
+    let is_read = |auth: &Auth, name: &str| match auth {
+        Auth::Hmac(hmac) => {
+            let is_it = |header: &str| header.eq_ignore_ascii_case(name);
+            hmac.message_id_header.as_deref().is_some_and(is_it)
+                || hmac.include_timestamp && is_it(&hmac.timestamp_header)
+        }
+        _ => false,
+    };
+    for (at, name) in endpoint.trust_unsigned.iter().enumerate() {
+        let at = list.at(at);
+        header(checks, at, name);
+        if !endpoint.auth.iter().any(|auth| is_read(auth, name)) {
+            checks.warning(
+                at,
+                format!(
+                    "nothing is read from `{}`: trusting it is without effect",
+                    shown(at, name)
+                ),
+                "name the header of `message_id_header` or `timestamp_header`, or take it out",
+            );
+        }
     }
 }
 
@@ -136,32 +163,47 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
             "put {body} into `payload_format`",
         );
     }
-    if has(Piece::Timestamp) != hmac.include_timestamp {
-        let (message, hint) = if hmac.include_timestamp {
-            (
-                "the timestamp is not signed: anybody could change it",
-                "put {timestamp} into `payload_format`, or set `include_timestamp = false`",
-            )
-        } else {
-            (
-                "`payload_format` has a {timestamp}, and `include_timestamp` is false",
-                "take one of them out",
-            )
-        };
-        checks.error(at, message, hint);
+    let is_trusted =
+        |name: &str| endpoint.trust_unsigned.iter().any(|known| known.eq_ignore_ascii_case(name));
+    if hmac.include_timestamp && !has(Piece::Timestamp) && !is_trusted(&hmac.timestamp_header) {
+        checks.error(
+            at,
+            "the timestamp is not signed: anybody could change it",
+            "put {timestamp} into `payload_format`, or set `include_timestamp = false`",
+        );
     }
-    if !hmac.include_timestamp && hmac.message_id_header.is_none() {
+    if !hmac.include_timestamp && has(Piece::Timestamp) {
+        checks.error(
+            at,
+            "`payload_format` has a {timestamp}, and `include_timestamp` is false",
+            "take one of them out",
+        );
+    }
+    let is_timed = hmac.include_timestamp && has(Piece::Timestamp);
+    if hmac.replay == Replay::Refuse && !is_timed {
+        checks.warning(
+            node.get("replay"),
+            format!("without a signed timestamp a repetition is refused only while it is remembered: the last {} deliveries are", endpoint.max_seen()),
+            "let the sender sign a timestamp",
+        );
+    }
+    let is_identified = has(Piece::MessageId) || hmac.message_id_header.is_some();
+    if !hmac.include_timestamp && !is_identified && hmac.replay == Replay::Dedupe {
         checks.warning(
             node,
             "without a timestamp and without a message id, a webhook that somebody has seen can be sent again at any time",
             "let the sender sign a timestamp",
         );
     }
-    if hmac.message_id_header.is_some() && !has(Piece::MessageId) {
-        checks.warning(
-            node.get("message_id_header"),
-            "the message id is not signed: who can send a webhook again can change it",
-            "put {svix-id} into `payload_format` there and here",
+    if let Some(name) = hmac.message_id_header.as_deref().filter(|name| !is_trusted(name))
+        && !has(Piece::MessageId)
+    {
+        let at = node.get("message_id_header");
+        let name = shown(at, name);
+        checks.error(
+            at,
+            "the message id is not signed: with one that was captured, another webhook would pass for a repetition and be dropped",
+            format!("put {{svix-id}} into `payload_format` there and here, or take `message_id_header` out; `trust_unsigned = [\"{name}\"]` on the endpoint takes it as it is"),
         );
     }
     if has(Piece::Url) && endpoint.public_url.is_none() {

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::support::python;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The signature of some bytes by some secret.
 async fn sign(hash: &str, encoding: &str, secret: &[u8], signed: &[u8]) -> Option<String> {
@@ -16,10 +15,6 @@ print(digest.hex() if encoding == "hex" else base64.b64encode(digest).decode())
     let output = python::code(SIGN, &[hash, encoding, &secret], signed).await?;
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     Some(output.stdout.trim().to_owned())
-}
-
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 #[tokio::test]

@@ -116,10 +116,8 @@ async fn endpoints_share_the_keys_of_a_server() {
     let (url, asked) = server(Duration::ZERO).await;
     let names = ["jwks-a", "jwks-b", "jwks-c"];
     let text: String = names.map(|name| endpoint(name, "", &auth(&url))).concat();
-    let bridge = Bridge::config(&text)
-        .text("[nats]\nservers = [\"nats://127.0.0.1:1\"]")
-        .start()
-        .await;
+    let bridge =
+        Bridge::config(&text).text("[nats]\nservers = [\"nats://127.0.0.1:1\"]").start().await;
     for name in names {
         let header = format!("Bearer {}", stranger(0));
         let path = format!("/{name}");
