@@ -112,11 +112,12 @@ pub(crate) fn judge(history: &History) -> Verdict {
 
 fn say(sent: &Sent, attempt: &Attempt) -> String {
     let webhook = sent.webhook;
-    let size = if webhook.is_compressed { "compressed " } else { "" };
+    let form = if webhook.is_compressed { "compressed " } else { "" };
     format!(
-        "#{} {size}{:?} of key {} ({:.3?} to {:.3?}, told {:?})",
+        "#{} {form}{:?} of {} bytes and key {} ({:.3?} to {:.3?}, told {:?})",
         webhook.number,
         webhook.kind,
+        webhook.size,
         webhook.key,
         attempt.sent,
         attempt.ended,

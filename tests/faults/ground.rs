@@ -22,6 +22,19 @@ impl Ground {
         Some(Ground { nats, kafka, nats_proxy, kafka_proxy })
     }
 
+    /// The last lines of what they wrote.
+    pub(crate) fn logs(&self) -> String {
+        let last = |log: String| {
+            let lines: Vec<&str> = log.lines().collect();
+            lines[lines.len().saturating_sub(30)..].join("\n")
+        };
+        format!(
+            "nats-server wrote:\n{}\nKafka wrote:\n{}",
+            last(self.nats.log()),
+            last(self.kafka.log())
+        )
+    }
+
     /// SIGKILL.
     pub(crate) fn kill(&mut self, broker: Broker) {
         match broker {

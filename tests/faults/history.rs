@@ -47,7 +47,7 @@ pub(crate) struct Attempt {
     /// After its last byte was written.
     pub(crate) written: Duration,
     pub(crate) ended: Duration,
-    /// Which connection it was, and which request of it, where several are unanswered at once.
+    /// Which connection it was, and which request of it, where several were pipelined.
     pub(crate) line: Option<(u64, u64)>,
     /// Nothing, when the connection ended before the answer.
     pub(crate) answer: Option<Answer>,
@@ -230,6 +230,14 @@ impl History {
             to >= trouble.from && from <= trouble.to.saturating_add(trouble.mend())
         };
         self.troubles.iter().any(|trouble| is_meant(trouble.part) && touches(trouble))
+    }
+
+    /// When the bridge can read what was sent then: a system takes connections before a program that starts does.
+    pub(crate) fn readable(&self, sent: Duration) -> Duration {
+        let starts = self.troubles.iter().filter(|trouble| {
+            trouble.part.is_bridge() && trouble.from <= sent && sent <= trouble.to
+        });
+        starts.map(|trouble| trouble.to).max().unwrap_or(sent)
     }
 
     /// When everything has to be well again for good.

@@ -1,26 +1,23 @@
-//! The senders: connections that send one webhook after the other, each for keys of its own.
+//! The senders, each for keys of its own.
 //!
-//! Within a key the next webhook is sent when the one before was answered. Half of the connections send what was
-//! refused again, as a provider with a plan for retries does; the others go on with the next one.
+//! Some send one webhook after the other, and half of those send what was refused again, as a provider with a plan for
+//! retries does. The others have several webhooks of one key in flight at once: over several connections, pipelined over
+//! one, or as streams of HTTP/2.
 
 mod connection;
+mod http2;
+mod sender;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use self::connection::Connection;
+use self::sender::{Post, Sender};
 use crate::history::{Attempt, Clock, Sent};
 use crate::random::Random;
-use crate::webhook::{Kind, Webhook};
-
-/// Longer than any answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a refused webhook is sent again, at the most.
-const RETRIES: usize = 20;
+use crate::webhook::Kind;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Shape {
@@ -69,6 +66,10 @@ impl Counts {
         self.refused.load(Ordering::Relaxed)
     }
 
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
     fn add(&self, kind: Kind, attempt: &Attempt) {
         let count = match attempt.status() {
             Some(200) if kind != Kind::Question => &self.stored,
@@ -89,19 +90,24 @@ impl Load {
         random: &mut Random,
     ) -> Load {
         let counts = Arc::new(Counts::default());
+        let post = Arc::new(Post {
+            address: address.to_owned(),
+            path: path.to_owned(),
+            clock,
+            counts: counts.clone(),
+        });
         let mut senders = JoinSet::new();
         for number in 0..shape.connections {
-            let sender = Sender {
-                connection: Connection::new(address, path),
-                retries: if number % 2 == 0 { RETRIES } else { 0 },
-                keys: (number..shape.keys).step_by(shape.connections).collect(),
-                interval: Duration::from_secs_f64(shape.connections as f64 / shape.rate as f64),
-                clock,
-                random: random.part(),
-                counts: counts.clone(),
-                told: Told::default(),
+            let keys = (number..shape.keys).step_by(shape.connections).collect();
+            let interval = Duration::from_secs_f64(shape.connections as f64 / shape.rate as f64);
+            let sender = Sender::new(post.clone(), keys, interval, random.part());
+            match number % 8 {
+                0 | 2 => senders.spawn(sender.one_by_one(true)),
+                1 | 3 => senders.spawn(sender.one_by_one(false)),
+                4 | 5 => senders.spawn(sender.several()),
+                6 => senders.spawn(sender.pipelined()),
+                _ => senders.spawn(sender.streams()),
             };
-            senders.spawn(sender.run());
         }
         Load { counts, senders }
     }
@@ -119,88 +125,5 @@ impl Load {
             all.refused.extend(told.refused);
         }
         all
-    }
-}
-
-struct Sender {
-    connection: Connection,
-    retries: usize,
-    keys: Vec<usize>,
-    interval: Duration,
-    clock: Clock,
-    random: Random,
-    counts: Arc<Counts>,
-    told: Told,
-}
-
-impl Sender {
-    async fn run(mut self) -> Told {
-        let mut due = Instant::now() + self.random.about(self.interval);
-        while !self.stopped() {
-            sleep_until(due).await;
-            due = (due + self.interval).max(Instant::now());
-            let webhook = self.webhook();
-            let mut attempts: Vec<Attempt> = Vec::new();
-            while let Some(attempt) = self.attempt(&webhook).await {
-                self.counts.add(webhook.kind, &attempt);
-                let again = !attempt.is_success() && attempts.len() < self.retries;
-                attempts.push(attempt);
-                if !again || self.stopped() {
-                    break;
-                }
-                sleep(self.random.about(Duration::from_millis(200))).await;
-            }
-            if !attempts.is_empty() {
-                self.told.sent.push(Sent { webhook, attempts });
-            }
-        }
-        self.told
-    }
-
-    fn stopped(&self) -> bool {
-        self.counts.stop.load(Ordering::Relaxed)
-    }
-
-    fn webhook(&mut self) -> Webhook {
-        let kind = match self.random.below(100) {
-            0..35 => Kind::Both,
-            35..50 => Kind::Nats,
-            50..65 => Kind::Kafka,
-            65..75 => Kind::Pair,
-            75..85 => Kind::Live,
-            _ => Kind::Question,
-        };
-        let key = self.keys[self.random.below(self.keys.len())];
-        let most = if self.random.one_in(100) { 32 << 10 } else { 1_500 };
-        let size = self.random.below(most);
-        Webhook {
-            number: self.counts.next.fetch_add(1, Ordering::Relaxed),
-            key,
-            kind,
-            size,
-            calls: if kind == Kind::Question { 1 } else { 0 },
-            is_compressed: false,
-        }
-    }
-
-    /// Nothing when it was stopped before somebody listened: then nothing was sent.
-    async fn attempt(&mut self, webhook: &Webhook) -> Option<Attempt> {
-        while self.connection.open().await.is_err() {
-            self.told.refused.push(self.clock.now());
-            if self.stopped() {
-                return None;
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
-        let sent = self.clock.now();
-        let mut written = sent;
-        let answer = async {
-            self.connection.write(webhook).await?;
-            written = self.clock.now();
-            self.connection.read().await
-        };
-        let answer = timeout(PATIENCE, answer).await;
-        let answer = answer.ok().and_then(Result::ok);
-        Some(Attempt { sent, written, ended: self.clock.now(), line: None, answer })
     }
 }

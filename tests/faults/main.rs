@@ -136,6 +136,7 @@ impl Suite {
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+                println!("{}", ground.logs());
                 (Outcome::Failed(text.unwrap_or_default()), None)
             }
         }

@@ -109,8 +109,9 @@ impl Waits {
         for (who, late) in most {
             let before = self.looked.insert(who, at);
             if late > SHORT {
-                let span = at.saturating_duration_since(before.unwrap_or(at));
-                notes.lock().unwrap().push((at, span, late.min(span), who));
+                // A wait is counted at its end, and may have begun before the last look.
+                let span = at.saturating_duration_since(before.unwrap_or(at)).max(late);
+                notes.lock().unwrap().push((at, span, late, who));
             }
         }
     }

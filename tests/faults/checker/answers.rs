@@ -164,8 +164,8 @@ fn check_time(
     limit: Duration,
     verdict: &mut Verdict,
 ) {
-    let Attempt { sent: from, ended, .. } = *attempt;
-    let took = ended - from;
+    let (from, ended) = (history.readable(attempt.sent), attempt.ended);
+    let took = ended.saturating_sub(from);
     // Between its first moment, when it is read, and its last, when it is over, it may wait as long as it likes.
     let busy = || history.stall(from, from + MOMENT) + history.stall(from + limit, ended);
     if took > limit + SLACK && took > limit + SLACK + busy() {

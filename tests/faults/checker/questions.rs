@@ -28,7 +28,7 @@ pub(super) fn judge(history: &History, verdict: &mut Verdict) {
             continue;
         };
         check_names(history, sent, arrival, verdict);
-        let Some((place, attempt)) = asked_by(sent, arrival) else {
+        let Some((place, attempt)) = asked_by(history, sent, arrival) else {
             let what = format!(
                 "{} arrived at {:.3?} with a deadline, {:.3?}, that no sender has: {:.3?}",
                 arrival.call,
@@ -90,11 +90,19 @@ fn check_names(history: &History, sent: &Sent, arrival: &Arrival, verdict: &mut 
 }
 
 /// The attempt whose limit a question carries.
-fn asked_by<'a>(sent: &'a Sent, arrival: &Arrival) -> Option<(usize, &'a Attempt)> {
+fn asked_by<'a>(
+    history: &History,
+    sent: &'a Sent,
+    arrival: &Arrival,
+) -> Option<(usize, &'a Attempt)> {
     let attempts = sent.attempts.iter().enumerate();
-    let off = |attempt: &Attempt| arrival.deadline.abs_diff(attempt.sent + QUESTION);
+    let off = |attempt: &Attempt| {
+        let begins = [attempt.sent, history.readable(attempt.sent)];
+        let off = begins.map(|begin| arrival.deadline.abs_diff(begin + QUESTION));
+        off[0].min(off[1])
+    };
     let nearest = attempts.min_by_key(|(_, attempt)| off(attempt))?;
-    (off(nearest.1) <= UNREAD && arrival.at >= nearest.1.sent).then_some(nearest)
+    (off(nearest.1) <= UNREAD).then_some(nearest)
 }
 
 /// The trouble in which a connection may have held a question.

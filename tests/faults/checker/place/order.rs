@@ -2,7 +2,7 @@
 //!
 //! - the former was answered before the latter was sent,
 //! - the former was written to its last byte [`APART`] before the first byte of the latter,
-//! - or both came over one connection.
+//! - or both came over one connection of HTTP/1.1, which is read in order.
 //!
 //! Of all others either order is right.
 
@@ -10,15 +10,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Place;
-use crate::checker::{Breach, Verdict};
-use crate::history::{Attempt, History, Stored};
+use crate::checker::{Breach, Verdict, say};
+use crate::history::{Attempt, History, Sent, Stored};
 
 /// So soon the bridge has read what was written to one connection, while it reads from others.
 const APART: Duration = Duration::from_millis(25);
 
 /// An event that was stored.
 struct Event<'a> {
-    number: u64,
+    sent: &'a Sent,
     attempt: &'a Attempt,
     stored: &'a Stored,
     /// What is sent from now on comes later.
@@ -38,22 +38,21 @@ impl Place<'_> {
             let Some(stored) = self.find(attempt) else { continue };
             let read = attempt.written + APART;
             let settled = (read + history.stall(attempt.written, read)).min(attempt.ended);
-            let event = Event { number: sent.webhook.number, attempt, stored, settled };
+            let event = Event { sent, attempt, stored, settled };
             by_key.entry(sent.webhook.key).or_default().push(event);
         }
         for (key, events) in by_key {
             for (former, latter) in swapped(&events) {
                 let say = |event: &Event<'_>| {
                     let (partition, position) = event.place();
-                    let Attempt { sent, written, ended, line, .. } = event.attempt;
+                    let Attempt { written, line, .. } = event.attempt;
+                    let what = say(event.sent, event.attempt);
                     format!(
-                        "#{} at {partition}/{position} (sent {sent:.3?}, written {written:.3?}, told {:?} {ended:.3?}, line {line:?})",
-                        event.number,
-                        event.attempt.status()
+                        "{what}, written {written:.3?}, line {line:?}, at {partition}/{position}"
                     )
                 };
                 let place = self.destination;
-                let what = format!("key {key} in {place:?}: {}, {}", say(former), say(latter));
+                let what = format!("key {key} in {place:?}: {}; {}", say(former), say(latter));
                 verdict.add(Breach::OutOfOrder, what);
             }
         }
@@ -72,7 +71,7 @@ fn swapped<'a, 'b>(events: &'b [Event<'a>]) -> Vec<(&'b Event<'a>, &'b Event<'a>
         }
     };
     let mut by_start: Vec<&Event<'_>> = events.iter().collect();
-    by_start.sort_by_key(|event| (event.attempt.sent, event.number));
+    by_start.sort_by_key(|event| (event.attempt.sent, event.sent.webhook.number));
     let mut by_end = by_start.clone();
     by_end.sort_by_key(|event| event.settled);
     let mut settled = by_end.into_iter().peekable();

@@ -156,6 +156,18 @@ pub(super) fn times() {
         assert_eq!(found, [(Breach::Late, 1)], "{kind:?} {status}");
         assert_eq!(late(kind, status, limit + MILLISECOND, MILLISECOND), []);
     }
+    // It was sent to one that was only starting.
+    for (started, expected) in [(10, vec![]), (9, vec![(Breach::Late, 1)])] {
+        let number = one(Kind::Question);
+        let starting = judged(|history| {
+            told(history, number).ended = at(number + 10) + QUESTION;
+            trouble(history, Part::Bridge, number - 5, number + started);
+            history.arrivals.iter_mut().filter(|one| one.number == number).for_each(|one| {
+                (one.at, one.deadline) = (one.at + at(10), one.deadline + at(10));
+            });
+        });
+        assert_eq!(starting, expected, "{started}");
+    }
     // Another's answer, or one that no worker gave.
     let number = one(Kind::Question);
     for change in [
