@@ -2,7 +2,8 @@
 //!
 //! Data goes to standard output, everything else to standard error. The exit code is
 //! 0 when it is done, 1 when it failed, 2 when the command line or the configuration
-//! is wrong. A reader that closes the pipe early is no failure, and nothing panics.
+//! is wrong. A reader that closes the pipe early is no failure, and nothing panics. One that takes nothing of standard
+//! error holds nobody up.
 
 mod admin;
 mod answer;
@@ -15,14 +16,16 @@ mod send;
 mod tail;
 
 use std::fmt::{Display, Write as _};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::{serve, telemetry};
+use crate::serve::{self, Manner, Signals};
+use crate::telemetry::{self, stderr};
 
 /// Webhooks to Kafka and NATS, and answers back.
 #[derive(Debug, Parser)]
@@ -84,39 +87,91 @@ enum Command {
 /// How a command ended, when it did not fail.
 type Outcome = Result<ExitCode, Failure>;
 
+/// How long the last lines may wait for a reader that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What the commands that run for long make of signals. The others are killed by them.
+fn manner(command: &str) -> Option<Manner> {
+    let ended = Manner { terminates: true, hangs_up: false, early: 0, asked: 1 };
+    Some(match command {
+        "serve" => Manner { hangs_up: true, ..ended },
+        "dev" => ended,
+        // The second one ends the programs.
+        "answer" => Manner { asked: 2, ..ended },
+        "tail" => Manner { terminates: false, ..ended },
+        "replay" => Manner { terminates: false, early: FAILED, ..ended },
+        _ => return None,
+    })
+}
+
 /// Run the command that the arguments of this process name.
 pub fn main() -> ExitCode {
+    // First of all, so that no signal finds the process unprepared.
+    let manner = std::env::args_os().nth(1).and_then(|command| manner(command.to_str()?));
+    let signals = manner.map(Signals::listen);
+    stderr::start();
+    let _written = Written;
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
-        Err(usage) => {
-            // It may be the help text, on a pipe that is closed already.
-            let _ = usage.print();
-            return ExitCode::from(if usage.use_stderr() { WRONG } else { 0 });
-        }
+        Err(usage) => return help(&usage),
     };
     // One TLS provider for all clients in here; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = match command {
-        Command::Serve { config } => serve(&config),
-        Command::Dev(arguments) => dev::run(arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Send(arguments) => send::run(arguments),
-        Command::Answer(arguments) => answer::run(arguments),
-        Command::Conform(arguments) => conform::run(arguments),
-        Command::Tail(arguments) => tail::run(arguments),
-        Command::Replay(arguments) => replay::run(arguments),
-        Command::Schema => print(config::schema().trim_end()),
-    };
-    outcome.unwrap_or_else(|failure| {
+    run(command, signals).unwrap_or_else(|failure| {
         say(&failure.text);
         ExitCode::from(failure.code)
     })
 }
 
-fn serve(path: &Path) -> Outcome {
+fn run(command: Command, signals: Option<io::Result<Signals>>) -> Outcome {
+    let signals = || {
+        // The commands that ask for them have a manner.
+        let signals = signals.unwrap_or_else(|| Err(io::ErrorKind::Unsupported.into()));
+        signals.map_err(|error| Failure::failed(format_args!("can't wait for signals: {error}")))
+    };
+    match command {
+        Command::Serve { config } => serve(&config, &signals()?),
+        Command::Dev(arguments) => dev::run(arguments, &signals()?),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Answer(arguments) => answer::run(arguments, &signals()?),
+        Command::Conform(arguments) => conform::run(arguments),
+        Command::Tail(arguments) => tail::run(arguments, &signals()?),
+        Command::Replay(arguments) => replay::run(arguments, &signals()?),
+        Command::Schema => print(config::schema().trim_end()),
+    }
+}
+
+/// The help that was asked for, or what is wrong with the arguments.
+fn help(usage: &clap::Error) -> ExitCode {
+    if !usage.use_stderr() {
+        // It may be on a pipe that is closed already.
+        let _ = usage.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = usage.render();
+    let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if io::stderr().is_terminal() && !wants_none {
+        stderr::text(text.ansi());
+    } else {
+        stderr::text(text);
+    }
+    ExitCode::from(WRONG)
+}
+
+/// Sees to it that the last lines are written, however the command ends.
+struct Written;
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        stderr::flush(PATIENCE);
+    }
+}
+
+fn serve(path: &Path, signals: &Signals) -> Outcome {
     let config = load(path)?;
     telemetry::init(&config.log);
-    block_on(async { Ok(serve::run(config, Some(path.to_owned()), |_| ()).await?) })?;
+    block_on(async { Ok(serve::run(config, Some(path.to_owned()), signals, |_| ()).await?) })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -190,9 +245,9 @@ impl From<serve::Error> for Failure {
     }
 }
 
-/// Write one line to standard error. `eprintln!` would panic when it is closed.
+/// Write one line to standard error.
 fn say(line: impl Display) {
-    let _ = writeln!(io::stderr(), "{line}");
+    stderr::line(line);
 }
 
 /// Write text and a line break to standard output.
@@ -202,8 +257,9 @@ fn print(text: &str) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Write bytes to standard output as they are.
+/// Write bytes to standard output as they are, after what was said before.
 fn write(bytes: &[u8]) -> Result<(), Failure> {
+    stderr::flush(PATIENCE);
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

@@ -3,6 +3,7 @@
 mod offline;
 mod outlets;
 mod reload;
+mod signals;
 mod start;
 
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::time::Duration;
 
 use hyper_util::server::graceful::GracefulShutdown;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -20,6 +20,7 @@ use tracing::{info, warn};
 
 pub use self::offline::Offline;
 use self::reload::Reload;
+pub use self::signals::{Manner, Signals};
 use self::start::Parts;
 use crate::admin::{self, Guard};
 use crate::config::Config;
@@ -101,15 +102,14 @@ fn lines(findings: &[Finding]) -> String {
     lines.join("\nerror: ")
 }
 
-/// Run until SIGTERM or SIGINT, then stop in order. `ready` is called once it serves. With a `file` it can be told to
+/// Run until it is asked to end, then stop in order. `ready` is called once it serves. With a `file` it can be told to
 /// read that again.
 pub async fn run(
     config: Config,
     file: Option<PathBuf>,
+    signals: &Signals,
     ready: impl FnOnce(Addresses),
 ) -> Result<(), Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     let listen = |address, key| {
         connection::bind(address).map_err(|source| Error::Listen { address, key, source })
     };
@@ -120,6 +120,8 @@ pub async fn run(
 
     let mut background = JoinSet::new();
     let parts = Parts::build(&config, &mut background)?;
+    // From here on something may be on its way to a broker.
+    signals.begun();
     let clock = connection::Clock {
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
@@ -149,7 +151,16 @@ pub async fn run(
     });
 
     let began = Instant::now();
-    let findings = parts.first_look(began + START).await.unwrap_or_default();
+    let findings = tokio::select! {
+        findings = parts.first_look(began + START) => findings.unwrap_or_default(),
+        // Nothing was served yet, and no load balancer has to notice that it ends.
+        () = signals.end() => {
+            parts.health.set_draining();
+            parts.drain(None, Instant::now() + config.http.drain.get()).await;
+            info!("stopped before it served anything");
+            return Ok(());
+        }
+    };
     if !findings.refused.is_empty() {
         return Err(Error::Streams(findings.refused));
     }
@@ -174,29 +185,19 @@ pub async fn run(
 
     let (times, mut current) = watch::channel(Times::of(&config));
     if let Some(file) = file {
-        let hangup = signal(SignalKind::hangup())?;
         let reload = Reload::new(file, config, parts.clone(), (guard, workers), times);
-        background.spawn(reload.serve(hangup, asked));
+        background.spawn(reload.serve(signals.hangups(), asked));
     }
 
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    signals.end().await;
     parts.health.set_draining();
     parts.replays.stop();
     let Times { delay, drain } = *current.borrow_and_update();
     info!(delay = %humantime::format_duration(delay), "stopping");
-    let draining = async {
-        tokio::time::sleep(delay).await;
-        stop.send_replace(true);
-        parts.drain(public, Instant::now() + drain).await;
-    };
-    tokio::select! {
-        () = draining => info!("stopped"),
-        _ = terminate.recv() => at_once(),
-        _ = interrupt.recv() => at_once(),
-    }
+    tokio::time::sleep(delay).await;
+    stop.send_replace(true);
+    parts.drain(Some(public), Instant::now() + drain).await;
+    info!("stopped");
     background.shutdown().await;
     Ok(())
 }
@@ -234,12 +235,6 @@ impl Times {
     }
 }
 
-/// A second signal: what is in flight is nobody's any more. Ending in order could wait for a disk, or for a broker.
-fn at_once() -> ! {
-    warn!("stopped at once, by a second signal");
-    std::process::exit(1)
-}
-
 /// Connections that the admin listener takes.
 const ADMIN_CONNECTIONS: usize = 256;
 
@@ -257,8 +252,7 @@ async fn start_over(health: Arc<Health>, deadline: Instant) {
 /// Look at the streams again after each connect, and from time to time: they are other people's too.
 async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
     loop {
-        // What was done once isn't found again.
-        known.done.clear();
+        known.settle();
         if let Some(findings) = parts.look().await
             && findings != known
         {
@@ -275,10 +269,12 @@ async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
 impl Parts {
     /// Wait for what is in flight: connections first, then what goes on without one, such as copies
     /// and the walks of senders that hung up. What the brokers don't acknowledge by then goes to the disk.
-    async fn drain(&self, public: JoinHandle<GracefulShutdown>, deadline: Instant) {
+    async fn drain(&self, public: Option<JoinHandle<GracefulShutdown>>, deadline: Instant) {
         let limits = &self.bridge.limits;
         let ended = async {
-            if let Ok(connections) = public.await {
+            if let Some(public) = public
+                && let Ok(connections) = public.await
+            {
                 connections.shutdown().await;
             }
             while limits.in_flight() > 0 {

@@ -1,29 +1,34 @@
 //! What the bridge says about itself: logs on standard error, metrics, health.
 //!
 //! A failure is logged once, where it is handled, with the same field names everywhere
-//! (`id`, `endpoint`, `kind`, `destination`, `error`). No body and no secret is ever a field.
+//! (`id`, `endpoint`, `kind`, `destination`, `error`). No body and no secret is ever a field. What libraries log
+//! below a warning may hold either: no level and no variable lets it through.
 
 pub mod health;
 pub mod metrics;
+pub mod stderr;
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;
 
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
-/// Send the log to standard error, as configured. `RUST_LOG` wins where it is set.
+/// Send the log to standard error, as configured. `RUST_LOG` wins where it is set, within [`ceiling`].
 /// A second call changes nothing.
 pub fn init(log: &Log) {
     let (filter, handle) = reload::Layer::new(filter(log.level));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| stderr::Writer).with_target(false);
     let lines = match log.format {
         LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let lines = lines.with_filter(ceiling());
     if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
         // It is the first call.
         let _ = FILTER.set(handle);
@@ -38,6 +43,16 @@ pub fn set_level(level: LogLevel) {
     }
 }
 
+/// What may be logged at all. Only our own lines are known to hold no body and no secret: those of the NATS client, at
+/// `trace`, hold every message, and those of HTTP every header. A new library is held to the same without being named.
+fn ceiling() -> Targets {
+    Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(env!("CARGO_CRATE_NAME"), LevelFilter::TRACE)
+        // Its warnings and errors hold what the server said, and call every planned goodbye a failure.
+        .with_target("async_nats", LevelFilter::OFF)
+}
+
 /// The filter in use.
 static FILTER: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
@@ -49,8 +64,6 @@ fn filter(level: LogLevel) -> EnvFilter {
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
-    // The NATS client reports every planned goodbye as an error, and librdkafka's own
-    // log repeats what the sink says once: both are left to those who ask for them.
-    let ours = format!("warn,hookbus={level},async_nats=off,librdkafka=off,rdkafka=off");
+    let ours = format!("warn,hookbus={level}");
     EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(ours))
 }

@@ -16,7 +16,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::desk::{Desk, Work};
 use self::lines::Lines;
@@ -28,7 +27,7 @@ use super::reach::{ANY, Place, Reach};
 use super::{Failure, Outcome, block_on};
 use crate::config::Log;
 use crate::config::units::Time;
-use crate::nats::Settings;
+use crate::serve::Signals;
 use crate::telemetry;
 use crate::template::Template;
 
@@ -93,7 +92,7 @@ fn token(text: &str) -> Result<String, &'static str> {
     is_name.then(|| text.to_owned()).ok_or("write letters, digits, `-` and `_`")
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     // For what the connection has to say; the lines about questions are said directly.
     telemetry::init(&Log::default());
     let place = arguments.reach.place()?;
@@ -112,6 +111,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let by_default = if arguments.lines { CONCURRENCY_OF_LINES } else { processors };
     let concurrency = arguments.concurrency.map_or(by_default, usize::from);
     block_on(async {
+        // From here on there are programs to be ended.
+        signals.begun();
         let outlet = Arc::new(Outlet::default());
         let work = if arguments.lines {
             Work::Lines(Lines::start(program, outlet.clone())?)
@@ -119,49 +120,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             Work::Each(program)
         };
         let desk = Desk::new(work, outlet, concurrency, arguments.waiting.into());
-        serve(&offer, &place.settings, &desk, arguments.drain).await
+        offer.serve(&place.settings, &desk, signals.end()).await;
+        // A second signal ends what is worked on.
+        desk.finish(arguments.drain.get(), signals.hurry()).await;
+        Ok(())
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Answer until SIGTERM or Ctrl-C, then finish what was begun; a second one ends that too.
-async fn serve(
-    offer: &Offer,
-    settings: &Settings,
-    desk: &Arc<Desk>,
-    drain: Time,
-) -> Result<(), Failure> {
-    let mut stop = Stop::new()?;
-    offer.serve(settings, desk, stop.next()).await;
-    desk.finish(drain.get(), stop.next()).await;
-    Ok(())
-}
-
-/// SIGTERM and Ctrl-C.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind)
-                .map_err(|error| Failure::failed(format_args!("can't wait for signals: {error}")))
-        };
-        Ok(Self {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    /// The next of them.
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Where to listen, and for what; each subject once.

@@ -19,7 +19,8 @@ use self::nats_server::NatsServer;
 use self::worker::Worker;
 use super::{Failure, Outcome, block_on, print, say, send, settle};
 use crate::config::load;
-use crate::{serve, telemetry};
+use crate::serve::{self, Signals};
+use crate::telemetry;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -52,7 +53,7 @@ const TOPIC: &str = "vapi.events";
 /// Any topic will do on one machine; several partitions show that a call stays in one.
 const PARTITIONS: i32 = 4;
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     if arguments.print_config {
         let kafka = arguments.kafka.then_some("127.0.0.1:9092");
         let text = settings(arguments.listen, ADMIN, "nats://127.0.0.1:4222", kafka);
@@ -62,12 +63,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         return Err(Failure::failed(format_args!("can't listen on {}: {error}", arguments.listen))
             .hint(format_args!("`{} dev --listen 127.0.0.1:0` takes a free port", program())));
     }
-    block_on(all(arguments.listen, arguments.kafka))?;
+    block_on(all(arguments.listen, arguments.kafka, signals))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Start all parts, wait for the end, and stop them in order.
-async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
+async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<(), Failure> {
     let kafka = with_kafka.then(mock_kafka).transpose()?;
     let brokers = kafka.as_ref().map(MockCluster::bootstrap_servers);
     let mut nats = NatsServer::start().await?;
@@ -85,7 +86,7 @@ async fn all(listen: SocketAddr, with_kafka: bool) -> Result<(), Failure> {
 
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();
-    let bridge = serve::run(config, None, |addresses| {
+    let bridge = serve::run(config, None, signals, |addresses| {
         say(welcome(&addresses, &address, &monitor, brokers.as_deref()));
     });
     let ended = tokio::select! {

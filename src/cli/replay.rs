@@ -15,6 +15,7 @@ use self::report::{Action, Report};
 use self::way::Way;
 use super::{Failure, Outcome, admin, block_on, say};
 use crate::publish::replay::{Filter, Line, Task, moment};
+use crate::serve::Signals;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -101,7 +102,7 @@ impl FilterArguments {
     }
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     let Arguments { filter, queue, list, dry_run, drop, json, admin, config } = arguments;
     let filter = filter.filter();
     if queue.is_none() && !list && !filter.is_explicit() {
@@ -126,25 +127,33 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         if matches!(task, Task::Publish(_) | Task::Drain(_)) {
             way.connected().await;
         }
-        let outcome = work(&way, Report::new(action, json), task, shows_queues).await;
+        signals.begun();
+        let outcome = work(&way, Report::new(action, json), task, shows_queues, signals).await;
         way.close().await;
         outcome
     })
 }
 
-async fn work(way: &Way, mut report: Report, task: Task, shows_queues: bool) -> Outcome {
+async fn work(
+    way: &Way,
+    mut report: Report,
+    task: Task,
+    shows_queues: bool,
+    signals: &Signals,
+) -> Outcome {
     let mut tasks = vec![task];
     tasks.extend(shows_queues.then_some(Task::Queues));
     for task in tasks {
         let is_extra = report.is_over();
-        let mut lines = way.begin(task).await?;
+        let begun = tokio::select! {
+            begun = way.begin(task) => Some(begun?),
+            () = signals.end() => None,
+        };
+        let Some(mut lines) = begun else { return Ok(report.interrupt()) };
         loop {
             let line = tokio::select! {
                 line = lines.next() => line?,
-                _ = tokio::signal::ctrl_c() => {
-                    report.interrupt();
-                    return Ok(ExitCode::FAILURE);
-                }
+                () = signals.end() => return Ok(report.interrupt()),
             };
             let Some(line) = line else { return Err(report.cut_off()) };
             let is_end = matches!(line, Line::Summary(_));

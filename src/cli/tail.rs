@@ -15,6 +15,7 @@ use self::screen::Screen;
 use super::admin::{self, Lines, Listener, Unasked};
 use super::{Failure, Outcome, block_on, say};
 use crate::activity::{Filter, Line};
+use crate::serve::Signals;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -62,7 +63,8 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+/// Ctrl-C ends it at any time, also while it waits for whoever reads its lines: nothing of it has to be ended in order.
+pub(super) fn run(arguments: Arguments, _signals: &Signals) -> Outcome {
     let Arguments { endpoint, kind, key, outcome, errors, json, bodies, admin, config } = arguments;
     let filter =
         Filter { endpoints: endpoint, types: kind, keys: key, outcomes: outcome, errors, bodies };
@@ -71,12 +73,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         None => Listener::named(admin)?,
     };
     let query = filter.query();
-    block_on(async move {
-        tokio::select! {
-            ended = follow(&bridge, &query, Screen::new(json)) => ended,
-            _ = tokio::signal::ctrl_c() => Ok(ExitCode::SUCCESS),
-        }
-    })
+    block_on(follow(&bridge, &query, Screen::new(json)))
 }
 
 async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {

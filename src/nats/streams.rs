@@ -64,6 +64,12 @@ enum Change {
 }
 
 impl Findings {
+    /// What was done stays, and is not found again.
+    pub fn settle(&mut self) {
+        self.done.clear();
+        self.changes.clear();
+    }
+
     /// Take back what was created or changed, since it is not to be used. Returns what couldn't be taken back, which is
     /// also a new stream that has messages already.
     pub async fn undo(&mut self, client: &Client) -> Vec<String> {

@@ -6,7 +6,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
@@ -52,12 +51,12 @@ impl Reload {
     /// Reload whenever it is asked for, one after the other.
     pub(super) async fn serve(
         mut self,
-        mut hangup: Signal,
+        mut hangups: watch::Receiver<u32>,
         mut asked: mpsc::Receiver<oneshot::Sender<Outcome>>,
     ) {
         loop {
             let answer = tokio::select! {
-                Some(()) = hangup.recv() => None,
+                Ok(()) = hangups.changed() => None,
                 Some(answer) = asked.recv() => Some(answer),
                 else => return,
             };

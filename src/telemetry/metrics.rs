@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -15,6 +15,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use super::stderr;
 
 /// Upper bounds of the histogram buckets, in seconds: from a broker on the same host to a tool's longest answer.
 const BUCKETS: [f64; 16] = [
@@ -76,6 +78,7 @@ pub struct Metrics {
     in_flight_bytes: Gauge<u64, AtomicU64>,
     broker_connected: Family<BrokerLabels, Gauge>,
     reloads: Family<OutcomeLabels, Counter>,
+    log_lines_dropped: Counter,
     spool_records: Family<DestinationLabels, Gauge>,
     spool_bytes: Gauge<u64, AtomicU64>,
     spool_oldest_seconds: Gauge<f64, AtomicU64>,
@@ -101,6 +104,7 @@ impl Default for Metrics {
             in_flight_bytes: Gauge::default(),
             broker_connected: Family::default(),
             reloads: Family::default(),
+            log_lines_dropped: Counter::default(),
             spool_records: Family::default(),
             spool_bytes: Gauge::default(),
             spool_oldest_seconds: Gauge::default(),
@@ -175,6 +179,11 @@ impl Default for Metrics {
             metrics.reloads.clone(),
         );
         registry.register(
+            "log_lines_dropped",
+            "Lines for standard error that could not be written in time, or at all",
+            metrics.log_lines_dropped.clone(),
+        );
+        registry.register(
             "spool_records",
             "Events that queue on disk for a destination",
             metrics.spool_records.clone(),
@@ -206,6 +215,8 @@ impl Default for Metrics {
 impl Metrics {
     /// The text that Prometheus reads.
     pub fn text(&self) -> String {
+        // They are of the process, and not of what is measured here.
+        self.log_lines_dropped.inner().fetch_max(stderr::dropped(), Ordering::Relaxed);
         let mut text = String::new();
         if encode(&mut text, &self.registry).is_err() {
             text.clear();

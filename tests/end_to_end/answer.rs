@@ -155,11 +155,11 @@ async fn ask_within(
     client.send_request(subject, request).await.map_err(|error| error.kind())
 }
 
-async fn ask(client: &async_nats::Client, function: &str, arguments: Value) -> Message {
+pub(crate) async fn ask(client: &async_nats::Client, function: &str, arguments: Value) -> Message {
     ask_within(client, function, arguments, PATIENCE).await.unwrap()
 }
 
-fn text(message: &Message) -> &str {
+pub(crate) fn text(message: &Message) -> &str {
     assert!(message.headers.is_none(), "{:?}", message.headers);
     std::str::from_utf8(&message.payload).unwrap()
 }

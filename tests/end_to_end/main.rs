@@ -22,6 +22,7 @@ mod http;
 mod kafka;
 mod layers;
 mod nats;
+mod log;
 mod outage;
 mod reload;
 mod replay;

@@ -1,5 +1,7 @@
 //! A start without brokers, and what it says.
 
+mod signals;
+
 use crate::support::{Bridge, Nats, eventually};
 use std::time::Duration;
 

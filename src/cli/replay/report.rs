@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{Failure, say};
 use crate::publish::replay::{Entry, Line, Outcome, Summary, Waiting};
+use crate::telemetry::stderr;
 
 /// How many failures are shown one by one.
 const SHOWN: u64 = 10;
@@ -118,14 +119,19 @@ impl Report {
             return;
         }
         let text = self.counts();
-        let _ = write!(io::stderr(), "\r\x1b[2K{text} ...");
+        stderr::text(format_args!("\r\x1b[2K{text} ..."));
+    }
+
+    /// Take away the progress that was shown.
+    fn make_room(&self) {
+        if self.is_terminal {
+            stderr::text("\r\x1b[2K");
+        }
     }
 
     /// A line of its own, where progress stood.
     fn say(&self, line: impl std::fmt::Display) {
-        if self.is_terminal {
-            let _ = write!(io::stderr(), "\r\x1b[2K");
-        }
+        self.make_room();
         say(line);
     }
 
@@ -187,17 +193,16 @@ impl Report {
         }
     }
 
-    pub(super) fn interrupt(&mut self) {
+    pub(super) fn interrupt(&mut self) -> ExitCode {
         let _ = self.out.flush();
         self.say(format_args!("interrupted: {}", self.counts()));
+        ExitCode::FAILURE
     }
 
     /// The lines ended, and not by a summary.
     pub(super) fn cut_off(&mut self) -> Failure {
         let _ = self.out.flush();
-        if self.is_terminal {
-            let _ = write!(io::stderr(), "\r\x1b[2K");
-        }
+        self.make_room();
         Failure::failed(format_args!("the bridge went away: {}", self.counts()))
             .hint("what was not published is kept on disk: run this again when the bridge is back")
     }

@@ -4,8 +4,9 @@ use super::http::{Answer, Client};
 use super::process::{self, Output, Process};
 use super::{Kafka, Nats, eventually, ports};
 use bytes::Bytes;
-use std::io::Read;
-use std::path::Path;
+use std::fs::File;
+use std::io::{PipeReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -35,6 +36,18 @@ pub(crate) struct Setup {
     environment: Vec<(String, String)>,
     under: Vec<String>,
     client: Option<Client>,
+    stderr: Stderr,
+}
+
+/// What standard error is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stderr {
+    /// A pipe that is read.
+    Read,
+    /// A pipe that is full, and that nobody reads.
+    Full,
+    /// A file, or a device.
+    File(PathBuf),
 }
 
 pub(crate) struct Bridge {
@@ -92,6 +105,18 @@ impl Setup {
         self
     }
 
+    /// Its log goes into a pipe that is full from the beginning, and that nobody reads before [`Bridge::read_log`].
+    pub(crate) fn unread_log(mut self) -> Setup {
+        self.stderr = Stderr::Full;
+        self
+    }
+
+    /// Its log goes into this file, or device.
+    pub(crate) fn log_into(mut self, path: &Path) -> Setup {
+        self.stderr = Stderr::File(path.to_owned());
+        self
+    }
+
     /// Asks it with this client: for listeners with TLS.
     pub(crate) fn client(mut self, client: Client) -> Setup {
         self.client = Some(client);
@@ -133,6 +158,16 @@ impl Setup {
 
     /// Runs it in its folder; what it writes is added to the log.
     fn launch(&self, folder: &Path, log: Arc<Mutex<Vec<u8>>>) -> (Process, Log) {
+        let mut unread = None;
+        let stderr = match &self.stderr {
+            Stderr::Read => Stdio::piped(),
+            Stderr::Full => {
+                let (reader, writer) = process::full_pipe();
+                unread = Some(reader);
+                writer.into()
+            }
+            Stderr::File(path) => File::options().append(true).open(path).unwrap().into(),
+        };
         let mut command = program();
         if let [under, words @ ..] = self.under.as_slice() {
             let hookbus = command.get_program().to_owned();
@@ -147,9 +182,12 @@ impl Setup {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+            .stderr(stderr);
         let mut process = Process::start(&mut command, Some(folder));
-        let log = Log::of(process.child().stderr.take().expect("a pipe"), log);
+        let mut log = Log { text: log, unread, reader: None };
+        if let Some(pipe) = process.child().stderr.take() {
+            log.read(pipe);
+        }
         (process, log)
     }
 
@@ -183,6 +221,7 @@ impl Bridge {
             environment: Vec::new(),
             under: Vec::new(),
             client: None,
+            stderr: Stderr::Read,
         }
     }
 
@@ -280,6 +319,12 @@ impl Bridge {
         .await;
     }
 
+    /// Reads from now on what nobody read before.
+    pub(crate) fn read_log(&mut self) {
+        let pipe = self.log.unread.take().expect("a log that nobody reads");
+        self.log.read(pipe);
+    }
+
     /// Everything it has written to standard error.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.log.text.lock().unwrap()).into_owned()
@@ -353,20 +398,21 @@ impl Drop for Bridge {
 /// Standard error, read all the time, so that a full pipe never holds the bridge up.
 struct Log {
     text: Arc<Mutex<Vec<u8>>>,
+    /// What isn't read.
+    unread: Option<PipeReader>,
     reader: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Log {
     /// What comes is added to the text.
-    fn of(mut pipe: impl Read + Send + 'static, text: Arc<Mutex<Vec<u8>>>) -> Log {
-        let buffer = text.clone();
-        let reader = std::thread::spawn(move || {
+    fn read(&mut self, mut pipe: impl Read + Send + 'static) {
+        let buffer = self.text.clone();
+        self.reader = Some(std::thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(length @ 1..) = pipe.read(&mut chunk) {
                 buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
             }
-        });
-        Log { text, reader: Some(reader) }
+        }));
     }
 
     /// Waits for the last of it, once the bridge has ended.

@@ -1,6 +1,6 @@
 //! Child processes: those that run never outlive the tests, not even when these are killed; and those that just end.
 
-use std::io::Write as _;
+use std::io::{PipeReader, PipeWriter, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -104,6 +104,14 @@ impl Drop for Process {
         }
         let _ = self.watchdog.wait();
     }
+}
+
+/// A pipe that takes nothing more until somebody reads it: whoever writes to it waits.
+pub(crate) fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let size = rustix::pipe::fcntl_getpipe_size(&writer).unwrap();
+    writer.write_all(&vec![b'\n'; size]).unwrap();
+    (reader, writer)
 }
 
 /// What a command left when it had ended.

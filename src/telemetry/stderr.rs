@@ -1,0 +1,331 @@
+//! Standard error, without waiting for whoever reads it.
+//!
+//! A pipe that nobody reads, or a terminal that was stopped, holds up whoever writes to it, and with that everything
+//! that has something to say: webhooks, health, the end of the process. So there is one thread that writes, and what is
+//! to be written waits for it in a buffer of [`ROOM`] bytes. What has no room in there, and what can't be written since
+//! the disk behind it is full, is dropped and counted; the log says how much as soon as it can.
+//!
+//! It is for all commands, and for panics. What has data for standard output calls [`flush`] before, so that both stand
+//! in their order on a terminal.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem;
+use std::os::fd::AsFd;
+use std::panic;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+use tracing::warn;
+
+/// Bytes that may wait. As many more are on their way.
+const ROOM: usize = 1 << 20;
+
+/// What a buffer keeps of its room when it is empty.
+const USUAL: usize = 64 << 10;
+
+/// How often it is said that something was dropped.
+const SAY: Duration = Duration::from_secs(1);
+
+/// The pause before a descriptor that doesn't block is tried again.
+const AGAIN: Duration = Duration::from_millis(10);
+
+static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
+
+/// Begin to write from a thread of its own; until then, and where the system has no thread, writing waits. Panics are
+/// written like everything else from now on.
+pub fn start() {
+    let Ok(out) = io::stderr().as_fd().try_clone_to_owned().map(File::from) else { return };
+    let lines = Arc::new(Lines::default());
+    let (writer, name) = (lines.clone(), "stderr".to_owned());
+    let started = thread::Builder::new().name(name).spawn(move || writer.write_to(out));
+    if started.is_err() || LINES.set(lines).is_err() {
+        return;
+    }
+    panic::set_hook(Box::new(|panic| {
+        let thread = thread::current();
+        let mut text = format!("thread '{}' {panic}", thread.name().unwrap_or("without a name"));
+        let trace = Backtrace::capture();
+        if trace.status() == BacktraceStatus::Captured {
+            text.push_str(&format!("\n{trace}"));
+        }
+        line(text);
+    }));
+}
+
+/// Write a line.
+pub fn line(line: impl Display) {
+    text(format_args!("{line}\n"));
+}
+
+/// Write a text as it is, which should end a line.
+pub fn text(text: impl Display) {
+    // What can't be written can't be said either.
+    let _ = Writer.write_all(text.to_string().as_bytes());
+}
+
+/// Wait until everything is written, but not for a reader that has taken nothing for so long. Returns whether it is.
+pub fn flush(patience: Duration) -> bool {
+    LINES.get().is_none_or(|lines| lines.flush(patience))
+}
+
+/// How many lines were dropped.
+pub fn dropped() -> u64 {
+    LINES.get().map_or(0, |lines| lines.state.lock().dropped)
+}
+
+/// Where the log writes, a line at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Writer;
+
+impl Write for Writer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match LINES.get() {
+            Some(lines) => lines.add(bytes),
+            None => io::stderr().write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lines on their way.
+#[derive(Default)]
+struct Lines {
+    state: Mutex<State>,
+    /// There is something to write.
+    filled: Condvar,
+    /// Something was written.
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    is_writing: bool,
+    /// How often something was taken by the reader.
+    taken: u64,
+    /// Lines.
+    dropped: u64,
+}
+
+impl State {
+    fn is_busy(&self) -> bool {
+        self.is_writing || !self.waiting.is_empty()
+    }
+}
+
+impl Lines {
+    fn add(&self, bytes: &[u8]) {
+        let mut state = self.state.lock();
+        if state.waiting.len() + bytes.len() > ROOM {
+            state.dropped += count(bytes);
+            return;
+        }
+        state.waiting.extend_from_slice(bytes);
+        drop(state);
+        self.filled.notify_one();
+    }
+
+    fn flush(&self, patience: Duration) -> bool {
+        let mut state = self.state.lock();
+        let (mut taken, mut until) = (state.taken, Instant::now() + patience);
+        while state.is_busy() {
+            let is_late = self.emptied.wait_until(&mut state, until).timed_out();
+            if state.taken != taken {
+                (taken, until) = (state.taken, Instant::now() + patience);
+            } else if is_late {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The thread; it ends with the process.
+    fn write_to(&self, mut out: impl Write) {
+        let mut chunk = Vec::new();
+        let (mut is_well, mut is_torn) = (true, false);
+        let (mut said, mut next) = (0, Instant::now());
+        loop {
+            let dropped = self.state.lock().dropped;
+            let is_news = is_well && dropped > said;
+            self.take(&mut chunk, is_news.then_some(next));
+            // Now that there is room for one line more.
+            if is_news && Instant::now() >= next {
+                warn!(
+                    lines = dropped - said,
+                    "lines of the log were dropped: they could not be written in time, or at all"
+                );
+                (said, next) = (dropped, Instant::now() + SAY);
+            }
+            if !chunk.is_empty() {
+                is_well = self.write(&mut out, &chunk, &mut is_torn);
+                chunk.clear();
+                chunk.shrink_to(USUAL);
+                let mut state = self.state.lock();
+                state.is_writing = false;
+                state.taken += 1;
+                self.emptied.notify_all();
+            }
+        }
+    }
+
+    /// All that waits, as soon as something does, or nothing at this time.
+    fn take(&self, chunk: &mut Vec<u8>, until: Option<Instant>) {
+        let mut state = self.state.lock();
+        while state.waiting.is_empty() {
+            match until {
+                None => self.filled.wait(&mut state),
+                Some(until) => {
+                    if self.filled.wait_until(&mut state, until).timed_out() {
+                        return;
+                    }
+                }
+            }
+        }
+        mem::swap(&mut state.waiting, chunk);
+        state.is_writing = true;
+    }
+
+    /// Write all of it, or what can be written. Returns whether that is all.
+    fn write(&self, out: &mut impl Write, chunk: &[u8], is_torn: &mut bool) -> bool {
+        let mut rest = chunk;
+        // The next line begins with a line of its own, whatever became of the one before.
+        let mut result = if *is_torn { some(out, b"\n").map(drop) } else { Ok(()) };
+        while result.is_ok() && !rest.is_empty() {
+            result = some(out, rest).map(|length| {
+                *is_torn = rest.get(length.wrapping_sub(1)) != Some(&b'\n');
+                rest = &rest[length..];
+                self.state.lock().taken += 1;
+            });
+        }
+        if rest.is_empty() {
+            return true;
+        }
+        self.state.lock().dropped += count(rest);
+        false
+    }
+}
+
+/// Write as much as it takes at once, which is something.
+fn some(out: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    loop {
+        match out.write(bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // Whoever it is shared with has made it so.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause(),
+            result => return result,
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this thread serves nobody else")]
+fn pause() {
+    thread::sleep(AGAIN);
+}
+
+/// How many lines these are.
+fn count(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count().max(1) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::sync::mpsc;
+
+    use super::*;
+
+    /// Something that writes as it is told: a number of bytes, or an error.
+    struct Scripted(mpsc::Receiver<io::Result<usize>>, mpsc::Sender<Vec<u8>>);
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let length = self.0.recv().unwrap()?.min(bytes.len());
+            self.1.send(bytes[..length].to_vec()).unwrap();
+            Ok(length)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn start(out: impl Write + Send + 'static) -> Arc<Lines> {
+        let lines = Arc::new(Lines::default());
+        let writer = lines.clone();
+        thread::spawn(move || writer.write_to(out));
+        lines
+    }
+
+    fn dropped(lines: &Lines) -> u64 {
+        lines.state.lock().dropped
+    }
+
+    #[test]
+    fn nobody_waits_for_a_reader_and_what_has_no_room_is_counted() {
+        let (out, mut reader) = UnixStream::pair().unwrap();
+        let lines = start(out);
+        let line = [&[b'x'; 99][..], b"\n"].concat();
+        let began = Instant::now();
+        // More than the socket and the buffer hold.
+        for _ in 0..100_000 {
+            lines.add(&line);
+        }
+        assert!(began.elapsed() < Duration::from_secs(5));
+        let lost = dropped(&lines);
+        assert!(lost > 10_000, "{lost}");
+        let began = Instant::now();
+        assert!(!lines.flush(Duration::from_millis(200)));
+        assert!(began.elapsed() < Duration::from_secs(2));
+
+        // Everything else comes, whole and in order.
+        let reading = thread::spawn(move || {
+            let mut read = vec![0; (100_000 - lost as usize) * 100];
+            reader.read_exact(&mut read).unwrap();
+            read
+        });
+        assert!(lines.flush(Duration::from_secs(5)));
+        assert!(reading.join().unwrap().chunks(100).all(|read| read == line));
+        assert_eq!(dropped(&lines), lost);
+    }
+
+    #[test]
+    fn what_a_full_disk_refuses_is_counted_and_the_next_line_stands_alone() {
+        let (script, steps) = mpsc::channel();
+        let (written, seen) = mpsc::channel();
+        let lines = start(Scripted(steps, written));
+        let full = || Err(io::ErrorKind::StorageFull.into());
+        lines.add(b"one\ntwo\nthree\n");
+        // Torn in the middle of the second line.
+        script.send(Ok(6)).unwrap();
+        script.send(full()).unwrap();
+        assert!(lines.flush(Duration::from_secs(5)));
+        assert_eq!(dropped(&lines), 2);
+        lines.add(b"four\n");
+        script.send(full()).unwrap();
+        assert!(lines.flush(Duration::from_secs(5)));
+        assert_eq!(dropped(&lines), 3);
+        lines.add(b"five\n");
+        script.send(Err(io::ErrorKind::Interrupted.into())).unwrap();
+        script.send(Err(io::ErrorKind::WouldBlock.into())).unwrap();
+        for _ in 0..2 {
+            script.send(Ok(100)).unwrap();
+        }
+        assert!(lines.flush(Duration::from_secs(5)));
+        assert_eq!(dropped(&lines), 3);
+        let text: Vec<u8> = seen.try_iter().flatten().collect();
+        assert_eq!(text, b"one\ntw\nfive\n");
+    }
+}

@@ -1,0 +1,201 @@
+//! Signals at moments at which a process isn't ready for much: they do what the documentation says.
+
+use crate::support::bridge::program;
+use crate::support::http::Client;
+use crate::support::process::{Process, full_pipe};
+use crate::support::{Bridge, eventually, ports};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How soon something ends that is asked to.
+const SOON: Duration = Duration::from_millis(1_500);
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A bridge whose configuration isn't whole before a pipe was read: its start takes as long as the test likes.
+struct Start {
+    process: Process,
+    folder: tempfile::TempDir,
+    secret: PathBuf,
+    http: u16,
+    admin: u16,
+}
+
+impl Start {
+    async fn begin() -> Start {
+        let folder = tempfile::tempdir().unwrap();
+        let (http, admin) = (ports::free(), ports::free());
+        let secret = folder.path().join("secret");
+        assert!(Command::new("mkfifo").arg(&secret).status().unwrap().success());
+        let text = format!(
+            "[http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
+             [[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n\
+             [[endpoint.auth]]\nkind = \"secret\"\nheader = \"x-vapi-secret\"\nsecrets = [\"${{file:{}}}\"]\n\
+             [[endpoint.event]]\ntypes = [\"*\"]\nto = []\n",
+            secret.display()
+        );
+        std::fs::write(folder.path().join("hookbus.toml"), text).unwrap();
+        let mut command = program();
+        command.arg("serve").current_dir(folder.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let process = Process::start(&mut command, Some(folder.path()));
+        Start { process, folder, secret, http, admin }
+    }
+
+    /// Its configuration is being read.
+    async fn reading(&self) -> File {
+        let secret = self.secret.clone();
+        let opening = tokio::task::spawn_blocking(move || open(&secret));
+        tokio::time::timeout(PATIENCE, opening).await.expect("a reader").unwrap()
+    }
+
+    /// Its end, and what it said.
+    async fn end(&mut self) -> (ExitStatus, String) {
+        end(&mut self.process).await
+    }
+}
+
+/// Returns as soon as somebody reads.
+fn open(pipe: &Path) -> File {
+    File::options().write(true).open(pipe).unwrap()
+}
+
+async fn end(process: &mut Process) -> (ExitStatus, String) {
+    let status = process.wait(SOON).await.expect("an end");
+    let mut said = String::new();
+    process.child().stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    (status, said)
+}
+
+#[tokio::test]
+async fn a_hangup_during_the_start_is_remembered() {
+    let mut start = Start::begin().await;
+    let mut secret = start.reading().await;
+    for _ in 0..3 {
+        start.process.signal("HUP");
+    }
+    secret.write_all(b"old\n").unwrap();
+    drop(secret);
+    // It reads again, since it was told to.
+    let mut secret = start.reading().await;
+    secret.write_all(b"new\n").unwrap();
+    drop(secret);
+    let (client, url) = (Client::new(), format!("http://127.0.0.1:{}/a", start.http));
+    let body = r#"{"message":{"type":"hang"}}"#;
+    eventually("a listener", PATIENCE, async || {
+        if start.process.ended().is_some() {
+            panic!("{}", start.end().await.1);
+        }
+        client.try_post(&url, body).await.ok()
+    })
+    .await;
+    eventually("the new secret", PATIENCE, async || {
+        let answer = client.post(&url, body, &[("x-vapi-secret", "new")]).await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
+    let metrics = client.get(&format!("http://127.0.0.1:{}/metrics", start.admin)).await;
+    let reloads = "hookbus_reloads_total{outcome=\"done\"} 1\n";
+    assert!(metrics.text().contains(reloads), "{}", metrics.text());
+    start.process.signal("TERM");
+    assert_eq!(start.end().await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn what_has_begun_nothing_ends_at_once() {
+    for signal in ["TERM", "INT"] {
+        let mut start = Start::begin().await;
+        let _secret = start.reading().await;
+        start.process.signal(signal);
+        let (status, said) = start.end().await;
+        assert_eq!((status.code(), said.as_str()), (Some(0), ""), "{signal}");
+        assert!(!start.folder.path().join("hookbus-spool").exists());
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_broker_that_says_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[http]\nlisten = \"127.0.0.1:{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n\
+         [nats]\nservers = [\"nats://{address}\"]\n\
+         [[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n",
+        ports::free(),
+        ports::free()
+    );
+    std::fs::write(folder.path().join("hookbus.toml"), text).unwrap();
+    let mut command = program();
+    command.arg("serve").current_dir(folder.path());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command, Some(folder.path()));
+    let accepted = tokio::task::spawn_blocking(move || (silent.accept().unwrap(), silent)).await;
+    let began = Instant::now();
+    process.signal("TERM");
+    let (status, said) = end(&mut process).await;
+    println!("{:?}\n{said}", began.elapsed());
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("stopped before it served anything"), "{said}");
+    drop(accepted);
+}
+
+#[tokio::test]
+async fn a_tail_ends_though_nobody_reads_it() {
+    let config = "[[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n\
+                  [[endpoint.event]]\ntypes = [\"*\"]\nto = []\n";
+    let bridge = Bridge::config(config).start_ready().await;
+    let (_unread, pipe) = full_pipe();
+    let mut command = program();
+    command.args(["tail", "--admin", &format!("http://{}", bridge.admin_address())]);
+    command.stdin(Stdio::null()).stdout(pipe).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command, None);
+    let tasks = format!("/proc/{}/task", process.id());
+    eventually("a line that can't be written", PATIENCE, async || {
+        assert_eq!(bridge.post("/a", r#"{"message":{"type":"hang"}}"#, &[]).await.status, 200);
+        let threads = std::fs::read_dir(&tasks).unwrap().flatten();
+        let waits = threads.map(|thread| std::fs::read_to_string(thread.path().join("wchan")));
+        waits.flatten().any(|wait| wait.contains("pipe_write")).then_some(())
+    })
+    .await;
+    process.signal("INT");
+    assert_eq!(end(&mut process).await.0.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_replay_is_interrupted_while_the_bridge_says_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let mut command = program();
+    command.args(["replay", "--list", "--admin", &address]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command, None);
+    let accepted = tokio::task::spawn_blocking(move || (silent.accept().unwrap(), silent)).await;
+    process.signal("INT");
+    let (status, said) = end(&mut process).await;
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("interrupted"), "{said}");
+    drop(accepted);
+}
+
+#[tokio::test]
+async fn everything_on_one_machine_ends_while_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, asked) = (folder.path().join("nats-server"), folder.path().join("asked"));
+    let script = format!("#!/bin/sh\ntouch {}\nexec sleep 60\n", asked.display());
+    std::fs::write(&server, script).unwrap();
+    assert!(Command::new("chmod").arg("+x").arg(&server).status().unwrap().success());
+    let mut command = program();
+    command.args(["dev", "--listen", "127.0.0.1:0"]).current_dir(folder.path());
+    command.env("HOOKBUS_NATS_SERVER", &server);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = Process::start(&mut command, None);
+    eventually("a question for its version", PATIENCE, async || asked.exists().then_some(())).await;
+    process.signal("INT");
+    let status = process.wait(SOON).await.expect("an end");
+    assert_eq!(status.code(), Some(0));
+}
