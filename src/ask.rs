@@ -17,6 +17,7 @@ use crate::config::Context;
 use crate::inbox::{Failure, Inbox, Request};
 use crate::message::{Answer, Body, Content, Members, Outcome, ToolCall, Webhook, attribute};
 use crate::nats::header::{encoded, insert};
+use crate::sink::jetstream;
 
 /// How often a question is asked again while nobody is there.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -54,47 +55,51 @@ impl Ask<'_> {
     /// Ask for one reply.
     pub async fn once(self, inbox: Option<&Arc<Inbox>>) -> Result<Bytes, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
-        let message = self.persist(|request, deadline| inbox.request(request, deadline)).await?;
-        reply(message)
+        let message = self.persist(|| inbox.request(self.request(), self.deadline));
+        reply(message.await?)
     }
 
     /// Ask for a reply that may come in parts, with at most `pause` between two of them.
     pub async fn stream(self, inbox: Option<&Arc<Inbox>>, pause: Duration) -> Result<Body, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
-        let (first, replies) =
-            self.persist(|request, deadline| inbox.stream(request, deadline)).await?;
+        let replies = self.persist(|| inbox.stream(self.request(), self.deadline));
+        let (first, replies) = replies.await?;
         stream::body(first, replies, inbox, pause).await
     }
 
     /// Ask, and while nobody is there ask again as long as the rule has patience.
-    async fn persist<T, F>(&self, send: impl Fn(Request, Instant) -> F) -> Result<T, Failed>
+    async fn persist<T, F>(&self, send: impl Fn() -> F) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, Failure>>,
     {
         let patience = (Instant::now() + self.grace).min(self.deadline);
         loop {
-            let now = Instant::now();
-            if now >= self.deadline {
+            if Instant::now() >= self.deadline {
                 return Err((Outcome::Timeout, None));
             }
-            let request = Request {
-                subject: self.subject.clone(),
-                headers: self.headers(self.deadline - now),
-                payload: self.payload.clone(),
-                tag: self.tag,
-            };
-            let outcome = match send(request, self.deadline).await {
+            let outcome = match send().await {
                 Ok(reply) => return Ok(reply),
                 Err(Failure::NoResponders) if Instant::now() + AGAIN <= patience => {
                     tokio::time::sleep(AGAIN).await;
                     continue;
                 }
                 Err(Failure::NoResponders) => Outcome::NoResponders,
+                Err(Failure::NotPermitted) => Outcome::NotPermitted,
                 Err(Failure::Disconnected | Failure::Lost) => Outcome::Disconnected,
                 Err(Failure::TooLarge) => Outcome::TooLarge,
-                Err(Failure::Timeout) => Outcome::Timeout,
+                Err(Failure::Timeout | Failure::Strange) => Outcome::Timeout,
             };
             return Err((outcome, None));
+        }
+    }
+
+    /// What is sent. Its headers say how much time is left when it leaves.
+    fn request(&self) -> Request<impl FnOnce() -> HeaderMap> {
+        Request {
+            subject: self.subject.clone(),
+            headers: || self.headers(self.deadline.saturating_duration_since(Instant::now())),
+            payload: self.payload.clone(),
+            tag: self.tag,
         }
     }
 
@@ -123,6 +128,12 @@ impl Ask<'_> {
         }
         headers
     }
+}
+
+/// Reads the replies to questions. The acknowledgement of a stream that stores questions by mistake is none: the
+/// worker's answer may still come.
+pub fn read(message: Message) -> Result<Message, Message> {
+    if jetstream::is_ack(&message) { Err(message) } else { Ok(message) }
 }
 
 /// The payload of a reply that is an answer.

@@ -4,20 +4,22 @@
 //! of a reply subject names the slot and its generation, so that a reply finds its waiter
 //! without a map, and a late one finds out that it is late. Whoever stops waiting, for
 //! whatever reason, frees the slot: what is never answered leaves nothing behind.
+//!
+//! Anybody who hears a message may reply to it. A reply that isn't of the kind that is waited
+//! for is counted and passed over: the right one may still come.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_nats::client::PublishErrorKind;
-use async_nats::{HeaderMap, Message, StatusCode};
+use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::nats::Link;
+use crate::nats::{Link, Receive, Unsent};
 
 /// Messages and bytes of one streamed answer that may wait to be passed on.
 const STREAM_QUEUE: usize = 1_024;
@@ -30,12 +32,27 @@ pub enum Failure {
     Disconnected,
     /// It is larger than the server takes.
     TooLarge,
+    /// The server doesn't permit it: to send this, or to hear the reply.
+    NotPermitted,
     /// Nobody listens on the subject.
     NoResponders,
     /// No reply in time.
     Timeout,
+    /// Replies came, and none of the kind that was waited for.
+    Strange,
     /// The connection went away while a reply was awaited.
     Lost,
+}
+
+impl From<Unsent> for Failure {
+    fn from(unsent: Unsent) -> Self {
+        match unsent {
+            Unsent::Disconnected => Self::Disconnected,
+            Unsent::NotPermitted => Self::NotPermitted,
+            Unsent::TooLarge => Self::TooLarge,
+            Unsent::Late => Self::Timeout,
+        }
+    }
 }
 
 /// What becomes of those who wait when the connection goes away.
@@ -49,64 +66,80 @@ pub enum OnLoss {
 
 /// What is sent and wants a reply.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct Request<H> {
     /// The subject it is sent to.
     pub subject: String,
-    /// Its headers.
-    pub headers: HeaderMap,
+    /// Its headers, asked for when it leaves.
+    pub headers: H,
     /// Its payload.
     pub payload: Bytes,
     /// Whose request it is; `late` is called with it when the reply is late.
     pub tag: u32,
 }
 
+/// Makes of a message the reply that is waited for; nothing if it is no such reply.
+pub type Read<T> = fn(Message) -> Result<T, Message>;
+
+/// What others want to know of replies.
+pub struct Told {
+    /// A reply of a request with this tag came too late.
+    pub late: Box<dyn Fn(u32) + Send + Sync>,
+    /// A reply to what was sent on this subject isn't one.
+    pub strange: Box<dyn Fn(&str, &Message) + Send + Sync>,
+}
+
 /// The reply inbox of one connection.
-pub struct Inbox {
+pub struct Inbox<T = Message> {
     link: Arc<Link>,
     /// `<inbox_prefix>.<unique>.`
     prefix: String,
     on_loss: OnLoss,
-    slots: Mutex<Slots>,
-    late: Box<dyn Fn(u32) + Send + Sync>,
+    read: Read<T>,
+    told: Told,
+    slots: Mutex<Slots<T>>,
 }
 
-#[derive(Default)]
-struct Slots {
-    slab: Slab<Slot>,
+struct Slots<T> {
+    slab: Slab<Slot<T>>,
     /// Differs for each use of a slot.
     generation: u32,
 }
 
-struct Slot {
+struct Slot<T> {
     generation: u32,
-    waiter: Waiter,
+    subject: Subject,
+    /// A reply came that was none.
+    is_strange: bool,
+    waiter: Waiter<T>,
 }
 
-enum Waiter {
-    One(oneshot::Sender<Result<Message, Failure>>),
-    Many { sender: mpsc::Sender<Message>, unread: Arc<AtomicUsize> },
+enum Waiter<T> {
+    One(oneshot::Sender<Result<T, Failure>>),
+    Many { sender: mpsc::Sender<Result<T, Failure>>, unread: Arc<AtomicUsize> },
 }
 
-impl Inbox {
-    /// The inbox of `link`, below `inbox_prefix`. `late` is told the tag of requests whose replies come too late.
+impl<T> Inbox<T> {
+    /// The inbox of `link`, below `inbox_prefix`, for replies that `read` understands.
     pub fn new(
         link: Arc<Link>,
         inbox_prefix: &str,
         on_loss: OnLoss,
-        late: impl Fn(u32) + Send + Sync + 'static,
+        read: Read<T>,
+        told: Told,
     ) -> Self {
         Self {
             link,
             prefix: format!("{inbox_prefix}.{}.", uuid::Uuid::new_v4().simple()),
             on_loss,
-            slots: Mutex::default(),
-            late: Box::new(late),
+            read,
+            told,
+            slots: Mutex::new(Slots { slab: Slab::new(), generation: 0 }),
         }
     }
 
-    /// The subject that the connection listens on.
-    pub fn subject(&self) -> String {
-        format!("{}*", self.prefix)
+    /// What the subjects that the connection listens on begin with.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
     }
 
     /// The connection.
@@ -114,113 +147,54 @@ impl Inbox {
         &self.link
     }
 
-    /// Hand a message to whoever waits for it.
-    pub fn deliver(&self, message: Message) {
-        let Some(token) = message.subject.strip_prefix(self.prefix.as_str()).and_then(Token::parse)
-        else {
-            return;
-        };
-        let waiter = {
-            let mut slots = self.slots.lock();
-            match slots.slab.get(token.slot) {
-                Some(slot) if slot.generation == token.generation => match &slot.waiter {
-                    Waiter::One(_) => Some(slots.slab.remove(token.slot).waiter),
-                    Waiter::Many { sender, unread } => {
-                        let before = unread.fetch_add(message.payload.len(), Ordering::Relaxed);
-                        // Dropping a message would be a hole in the answer: closing it breaks the answer instead.
-                        if before > STREAM_BYTES || sender.try_send(message).is_err() {
-                            slots.slab.remove(token.slot);
-                        }
-                        return;
-                    }
-                },
-                _ => None,
-            }
-        };
-        // Whoever waited may just have stopped: then this is a late reply too.
-        let is_taken = match waiter {
-            Some(Waiter::One(sender)) => sender.send(Ok(message)).is_ok(),
-            _ => false,
-        };
-        if !is_taken {
-            (self.late)(token.tag);
-        }
-    }
-
-    /// The connection is gone.
-    pub fn lost(&self) {
-        if self.on_loss == OnLoss::Wait {
-            return;
-        }
-        let waiting: Vec<_> = self.slots.lock().slab.drain().collect();
-        for slot in waiting {
-            if let Waiter::One(sender) = slot.waiter {
-                // Whoever stopped waiting doesn't need to be told.
-                let _ = sender.send(Err(Failure::Lost));
-            }
-        }
-    }
-
     /// Send, and wait for one reply until `deadline`. A "no responders" reply is a failure.
     pub async fn request(
         self: &Arc<Self>,
-        request: Request,
+        request: Request<impl FnOnce() -> HeaderMap>,
         deadline: Instant,
-    ) -> Result<Message, Failure> {
+    ) -> Result<T, Failure> {
         let (sender, receiver) = oneshot::channel();
-        let _seat = self.send(request, Waiter::One(sender), deadline).await?;
-        match timeout_at(deadline, receiver).await {
-            Ok(Ok(Ok(message))) => check(message),
-            Ok(Ok(Err(failure))) => Err(failure),
-            Ok(Err(_)) => Err(Failure::Lost),
-            Err(_) => Err(Failure::Timeout),
-        }
-    }
-
-    /// Send, and wait for the first of several replies until `deadline`.
-    pub async fn stream(
-        self: &Arc<Self>,
-        request: Request,
-        deadline: Instant,
-    ) -> Result<(Message, Replies), Failure> {
-        let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
-        let unread = Arc::new(AtomicUsize::new(0));
-        let waiter = Waiter::Many { sender, unread: unread.clone() };
-        let seat = self.send(request, waiter, deadline).await?;
-        let mut replies = Replies { receiver, unread, seat };
-        let first = replies.next(deadline).await?;
-        check(first).map(|message| (message, replies))
+        let seat = self.send(request, Waiter::One(sender), deadline).await?;
+        let reply = match timeout_at(deadline, receiver).await {
+            Ok(Ok(reply)) => reply?,
+            Ok(Err(_)) => return Err(Failure::Lost),
+            Err(_) => return Err(self.silence(seat.token)),
+        };
+        Ok(reply)
     }
 
     async fn send(
         self: &Arc<Self>,
-        request: Request,
-        waiter: Waiter,
+        request: Request<impl FnOnce() -> HeaderMap>,
+        waiter: Waiter<T>,
         deadline: Instant,
-    ) -> Result<Seat, Failure> {
-        let client = self.link.client().ok_or(Failure::Disconnected)?;
-        let (seat, reply) = self.sit_down(waiter, request.tag);
-        let publish = client.publish_with_reply_and_headers(
-            request.subject,
-            reply,
-            request.headers,
-            request.payload,
-        );
-        match timeout_at(deadline, publish).await {
-            Ok(Ok(())) => Ok(seat),
-            Ok(Err(error)) => Err(match error.kind() {
-                PublishErrorKind::MaxPayloadExceeded => Failure::TooLarge,
-                _ => Failure::Disconnected,
-            }),
-            Err(_) => Err(Failure::Timeout),
+    ) -> Result<Seat<T>, Failure> {
+        let Request { subject, headers, payload, tag } = request;
+        let subject = Subject::from(subject);
+        let (seat, reply) = self.sit_down(waiter, subject.clone(), tag);
+        self.link.send(subject, Some(reply), headers, payload, deadline).await?;
+        Ok(seat)
+    }
+
+    /// Why nothing came within the time.
+    fn silence(&self, token: Token) -> Failure {
+        match self.slots.lock().get(token) {
+            Some(slot) if slot.is_strange => Failure::Strange,
+            _ => Failure::Timeout,
         }
     }
 
-    fn sit_down(self: &Arc<Self>, waiter: Waiter, tag: u32) -> (Seat, String) {
+    fn sit_down(
+        self: &Arc<Self>,
+        waiter: Waiter<T>,
+        subject: Subject,
+        tag: u32,
+    ) -> (Seat<T>, String) {
         let mut slots = self.slots.lock();
         slots.generation = slots.generation.wrapping_add(1);
         let generation = slots.generation;
-        let slot = slots.slab.insert(Slot { generation, waiter });
+        let slot = Slot { generation, subject, is_strange: false, waiter };
+        let slot = slots.slab.insert(slot);
         drop(slots);
         let token = Token { slot, generation, tag };
         (Seat { inbox: self.clone(), token }, token.subject(&self.prefix))
@@ -228,17 +202,128 @@ impl Inbox {
 
     fn stand_up(&self, token: Token) {
         let mut slots = self.slots.lock();
-        if slots.slab.get(token.slot).is_some_and(|slot| slot.generation == token.generation) {
+        if slots.get(token).is_some() {
             slots.slab.remove(token.slot);
+        }
+    }
+
+    /// Hand a reply to whoever waits for it. Returns whether somebody did.
+    fn hand(&self, token: Token, reply: Result<T, Failure>, bytes: usize) -> bool {
+        let mut slots = self.slots.lock();
+        let Some(slot) = slots.get(token) else { return false };
+        if let Waiter::Many { sender, unread } = &slot.waiter {
+            let before = unread.fetch_add(bytes, Ordering::Relaxed);
+            // Dropping a message would be a hole in the answer: closing it breaks the answer instead.
+            if before > STREAM_BYTES || sender.try_send(reply).is_err() {
+                slots.slab.remove(token.slot);
+            }
+            return true;
+        }
+        let slot = slots.slab.remove(token.slot);
+        drop(slots);
+        self.link.works(&slot.subject);
+        match slot.waiter {
+            // Whoever waited may just have stopped: then this is a late reply too.
+            Waiter::One(sender) => sender.send(reply).is_ok(),
+            Waiter::Many { .. } => true,
+        }
+    }
+
+    /// A reply that isn't one.
+    fn pass_over(&self, token: Token, message: &Message) {
+        let subject = match self.slots.lock().get(token) {
+            Some(slot) => {
+                slot.is_strange = true;
+                Some(slot.subject.clone())
+            }
+            None => None,
+        };
+        match subject {
+            Some(subject) => (self.told.strange)(&subject, message),
+            None => (self.told.late)(token.tag),
+        }
+    }
+
+    /// Nobody of these waits any more.
+    fn fail(&self, which: impl Fn(&Slot<T>) -> bool, failure: Failure) {
+        let mut slots = self.slots.lock();
+        let found: Vec<usize> =
+            slots.slab.iter().filter(|(_, slot)| which(slot)).map(|(place, _)| place).collect();
+        let found: Vec<_> = found.into_iter().map(|place| slots.slab.remove(place)).collect();
+        drop(slots);
+        for slot in found {
+            // Whoever stopped waiting doesn't need to be told.
+            match slot.waiter {
+                Waiter::One(sender) => drop(sender.send(Err(failure))),
+                Waiter::Many { sender, .. } => drop(sender.try_send(Err(failure))),
+            }
         }
     }
 }
 
-fn check(message: Message) -> Result<Message, Failure> {
-    if message.status == Some(StatusCode::NO_RESPONDERS) {
-        Err(Failure::NoResponders)
-    } else {
-        Ok(message)
+impl Inbox<Message> {
+    /// Send, and wait for the first of several replies until `deadline`.
+    pub async fn stream(
+        self: &Arc<Self>,
+        request: Request<impl FnOnce() -> HeaderMap>,
+        deadline: Instant,
+    ) -> Result<(Message, Replies), Failure> {
+        let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+        let unread = Arc::new(AtomicUsize::new(0));
+        let waiter = Waiter::Many { sender, unread: unread.clone() };
+        let subject = request.subject.clone();
+        let seat = self.send(request, waiter, deadline).await?;
+        let mut replies = Replies { receiver, unread, seat };
+        match replies.next(deadline).await {
+            Ok(first) => {
+                self.link.works(&subject);
+                Ok((first, replies))
+            }
+            Err(Failure::Timeout) => Err(self.silence(replies.seat.token)),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+impl<T: Send> Receive for Inbox<T> {
+    fn deliver(&self, message: Message) {
+        let Some(token) = message.subject.strip_prefix(self.prefix.as_str()).and_then(Token::parse)
+        else {
+            return;
+        };
+        let bytes = message.payload.len();
+        let reply = if message.status == Some(StatusCode::NO_RESPONDERS) {
+            Err(Failure::NoResponders)
+        } else {
+            match (self.read)(message) {
+                Ok(reply) => Ok(reply),
+                Err(message) => return self.pass_over(token, &message),
+            }
+        };
+        if !self.hand(token, reply, bytes) {
+            (self.told.late)(token.tag);
+        }
+    }
+
+    fn lost(&self) {
+        if self.on_loss == OnLoss::Fail {
+            self.fail(|_| true, Failure::Lost);
+        }
+    }
+
+    fn refused(&self, subject: &str) {
+        self.fail(|slot| *slot.subject == *subject, Failure::NotPermitted);
+    }
+
+    fn deaf(&self) {
+        self.fail(|_| true, Failure::NotPermitted);
+    }
+}
+
+impl<T> Slots<T> {
+    /// The slot of a token, if it is still its own.
+    fn get(&mut self, token: Token) -> Option<&mut Slot<T>> {
+        self.slab.get_mut(token.slot).filter(|slot| slot.generation == token.generation)
     }
 }
 
@@ -271,12 +356,12 @@ impl Token {
 }
 
 /// A place in the slab, freed when it is dropped.
-struct Seat {
-    inbox: Arc<Inbox>,
+struct Seat<T> {
+    inbox: Arc<Inbox<T>>,
     token: Token,
 }
 
-impl Drop for Seat {
+impl<T> Drop for Seat<T> {
     fn drop(&mut self) {
         self.inbox.stand_up(self.token);
     }
@@ -297,10 +382,9 @@ impl Drop for Unread {
 
 /// The further replies to one request.
 pub struct Replies {
-    receiver: mpsc::Receiver<Message>,
+    receiver: mpsc::Receiver<Result<Message, Failure>>,
     unread: Arc<AtomicUsize>,
-    #[expect(dead_code, reason = "its drop frees the slot")]
-    seat: Seat,
+    seat: Seat<Message>,
 }
 
 impl Replies {
@@ -312,7 +396,7 @@ impl Replies {
     /// The next reply, if it comes before `deadline` and none was lost.
     pub async fn next(&mut self, deadline: Instant) -> Result<Message, Failure> {
         match timeout_at(deadline, self.receiver.recv()).await {
-            Ok(Some(message)) => Ok(message),
+            Ok(Some(reply)) => reply,
             Ok(None) => Err(Failure::Lost),
             Err(_) => Err(Failure::Timeout),
         }

@@ -341,8 +341,14 @@ impl Parts {
     }
 
     async fn look(&self) -> Option<Findings> {
-        let client = self.events.as_ref()?.client()?;
-        match self.needs.load_full().meet(&client).await {
+        let link = self.events.as_ref()?;
+        let (client, needs) = (link.client()?, self.needs.load_full());
+        let found = tokio::select! {
+            found = needs.meet(&client) => found,
+            // Nothing comes over this connection any more.
+            () = link.lost() => return None,
+        };
+        match found {
             Ok(findings) => Some(findings),
             Err(error) => {
                 warn!(%error, "the streams could not be checked");

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 pub use self::discover::{Found, PATIENCE, discover};
@@ -88,6 +88,6 @@ impl Workers {
 
 /// Over a connection of its own: what strangers answer, and how much of it, is no burden to questions and events.
 async fn ask(nats: &config::Nats) -> Result<Found, Error> {
-    let client = Settings::new(nats)?.connect(Arc::new(Notify::new())).await?;
+    let client = Settings::new(nats)?.connect(Arc::default()).await?;
     Ok(discover(&client, &nats.inbox_prefix).await)
 }

@@ -10,11 +10,13 @@ use std::time::Duration;
 use clap::Args;
 use http::Method;
 use reqwest::Url;
+use tokio::time::{Instant, sleep};
 
 use self::screen::Screen;
 use super::admin::{self, Lines, Listener, Unasked};
 use super::{Failure, Outcome, block_on, say};
 use crate::activity::{Filter, Line};
+use crate::nats::pause::Pause;
 use crate::serve::Signals;
 
 pub(super) const EXAMPLES: &str = "\
@@ -87,7 +89,9 @@ async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
         Err(Unasked::Refused(failure)) => return Err(failure),
     };
     say(format_args!("following {}; Ctrl-C ends it", bridge.place()));
+    let mut pause = Pause::default();
     loop {
+        let began = Instant::now();
         while let Some(line) = lines.next::<Line>().await? {
             match screen.show(line) {
                 Ok(()) => {}
@@ -103,6 +107,9 @@ async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
             }
         }
         say(format_args!("the bridge at {} went away; waiting for it", bridge.place()));
+        if !pause.ended(began.elapsed()) {
+            sleep(pause.next()).await;
+        }
         lines = again(bridge, query).await?;
         say(format_args!("following {} again", bridge.place()));
     }
@@ -113,7 +120,7 @@ async fn again(bridge: &Listener, query: &str) -> Result<Lines, Failure> {
     loop {
         match ask(bridge, query).await {
             Ok(lines) => return Ok(lines),
-            Err(Unasked::Unreachable(_)) => tokio::time::sleep(AGAIN).await,
+            Err(Unasked::Unreachable(_)) => sleep(AGAIN).await,
             Err(Unasked::Refused(failure)) => return Err(failure),
         }
     }

@@ -1,5 +1,6 @@
 //! How to reach the servers: addresses, credentials, TLS.
 
+use std::future::ready;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{
-    Auth, AuthError, Client, ConnectErrorKind, ConnectOptions, Event, ServerAddr, ServerError,
+    Auth, AuthError, Client, ConnectErrorKind, ConnectOptions, ReconnectToServer, ServerAddr,
 };
-use tokio::sync::Notify;
-use tracing::warn;
 
+use super::Notices;
 use crate::config::Nats;
 use crate::config::address::{Login, login};
 use crate::config::secret::Secret;
@@ -22,6 +22,10 @@ const PING: Duration = Duration::from_secs(1);
 
 /// Time for one attempt to connect.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// An address that nobody listens on: a client that lost its connection tries once more, and is sent here, since
+/// whatever it still has in its queue must not reach any server.
+const NOWHERE: &str = "nats://127.0.0.1:0";
 
 /// Messages that may wait in the client for the socket. Small, so that a stuck socket is
 /// felt where deadlines are known, and not in a queue that knows none.
@@ -110,15 +114,30 @@ impl Settings {
     }
 
     /// Connect to the first server that lets us in, for as long as that connection lasts.
-    /// `gone` is notified when it ends.
-    pub async fn connect(&self, gone: Arc<Notify>) -> Result<Client, Error> {
+    pub async fn connect(&self, notices: Arc<Notices>) -> Result<Client, Error> {
+        self.connect_from(0, notices).await.map(|(client, _)| client)
+    }
+
+    /// The same, beginning with the server at this place of the list, which begins anew at its end. Returns the place
+    /// of the one that let us in too.
+    pub async fn connect_from(
+        &self,
+        first: usize,
+        notices: Arc<Notices>,
+    ) -> Result<(Client, usize), Error> {
         let mut last = Error::Connect {
             server: "nats.servers".to_owned(),
             reason: "the list is empty".to_owned(),
         };
-        for server in &self.servers {
-            match self.options(server, gone.clone()).connect(server.clone()).await {
-                Ok(client) => return Ok(client),
+        let nowhere: ServerAddr =
+            NOWHERE.parse().map_err(|_| Error::Address(NOWHERE.to_owned()))?;
+        let count = self.servers.len();
+        let servers = self.servers.iter().enumerate().cycle().skip(first % count.max(1));
+        for (place, server) in servers.take(count) {
+            let addresses = [server.clone(), nowhere.clone()];
+            match self.options(addresses.clone(), notices.clone()).connect(addresses.to_vec()).await
+            {
+                Ok(client) => return Ok((client, place)),
                 Err(error) => {
                     last = Error::Connect {
                         server: format!("{}:{}", server.host(), server.port()),
@@ -130,20 +149,19 @@ impl Settings {
         Err(last)
     }
 
-    fn options(&self, server: &ServerAddr, gone: Arc<Notify>) -> ConnectOptions {
+    /// The first of these addresses is that of the server; the other one is for what comes after the connection.
+    fn options(&self, addresses: [ServerAddr; 2], notices: Arc<Notices>) -> ConnectOptions {
         let credentials = self.credentials.clone();
-        let address = server.clone();
-        let used = Arc::new(AtomicBool::new(false));
+        let [server, nowhere] = addresses;
+        let (address, is_used) = (server.clone(), Arc::new(AtomicBool::new(false)));
         let mut options = ConnectOptions::with_auth_callback(move |nonce| {
-            let credentials = credentials.clone();
-            let address = address.clone();
-            let again = used.swap(true, Ordering::Relaxed);
-            async move {
-                if again {
-                    return Err(AuthError::new("a connection is used once"));
-                }
-                credentials.sign(&address, &nonce).map_err(AuthError::new)
-            }
+            let (credentials, address) = (credentials.clone(), address.clone());
+            async move { credentials.sign(&address, &nonce).map_err(AuthError::new) }
+        })
+        .reconnect_to_server_callback(move |_, _| {
+            let again = is_used.swap(true, Ordering::Relaxed);
+            let addr = if again { nowhere.clone() } else { server.clone() };
+            ready(Some(ReconnectToServer { addr, delay: Some(Duration::ZERO) }))
         })
         .name("hookbus")
         .connection_timeout(CONNECT)
@@ -152,20 +170,10 @@ impl Settings {
         // For the client's own requests, such as those to the API of JetStream.
         .custom_inbox_prefix(&self.inbox_prefix)
         .max_reconnects(1)
-        .reconnect_delay_callback(|_| Duration::ZERO)
         .ignore_discovered_servers()
         .event_callback(move |event| {
-            let gone = gone.clone();
-            async move {
-                match event {
-                    Event::Disconnected | Event::Closed => gone.notify_one(),
-                    // Such as a subject that this user may not use: nothing else would ever say so.
-                    Event::ServerError(ServerError::Other(error)) => {
-                        warn!(error, "the NATS server refuses something");
-                    }
-                    _ => {}
-                }
-            }
+            notices.take(event);
+            ready(())
         });
         if self.tls_first {
             options = options.tls_first();

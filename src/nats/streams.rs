@@ -52,6 +52,8 @@ pub struct Findings {
     pub done: Vec<String>,
     /// How to take that back.
     changes: Vec<Change>,
+    /// Where it was done.
+    domain: Option<String>,
 }
 
 /// What was done to the server's streams.
@@ -73,8 +75,7 @@ impl Findings {
     /// Take back what was created or changed, since it is not to be used. Returns what couldn't be taken back, which is
     /// also a new stream that has messages already.
     pub async fn undo(&mut self, client: &Client) -> Vec<String> {
-        let mut context = jetstream::new(client.clone());
-        context.set_timeout(TIMEOUT);
+        let context = context(client, self.domain.as_deref());
         let mut left = Vec::new();
         self.done.clear();
         for change in self.changes.drain(..).rev() {
@@ -194,13 +195,9 @@ impl Needs {
     }
 
     async fn look(&self, client: &Client, create: bool) -> Result<Findings, Error> {
-        let mut context = match &self.domain {
-            None => jetstream::new(client.clone()),
-            Some(domain) => jetstream::with_domain(client.clone(), domain),
-        };
-        context.set_timeout(TIMEOUT);
+        let context = context(client, self.domain.as_deref());
         let mut streams = all(&context).await?;
-        let mut findings = Findings::default();
+        let mut findings = Findings { domain: self.domain.clone(), ..Findings::default() };
         for declared in &self.declared {
             let wanted = stream(declared);
             match streams.iter().find(|info| info.config.name == declared.name) {
@@ -355,6 +352,16 @@ impl Needs {
             }
         }
     }
+}
+
+/// The JetStream of the server, or of another domain.
+fn context(client: &Client, domain: Option<&str>) -> Context {
+    let mut context = match domain {
+        None => jetstream::new(client.clone()),
+        Some(domain) => jetstream::with_domain(client.clone(), domain),
+    };
+    context.set_timeout(TIMEOUT);
+    context
 }
 
 async fn all(context: &Context) -> Result<Vec<Info>, Error> {

@@ -16,7 +16,6 @@ use crate::answers::Answers;
 use crate::auth::{Auth, Deliveries, Issuers, Seen};
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::{self, Config};
-use crate::inbox::OnLoss;
 use crate::limit::{Gate, Limits};
 use crate::nats::Link;
 use crate::nats::streams::Needs;
@@ -62,7 +61,7 @@ impl Parts {
                 }
             };
             let connect = Connect { settings, health: &health, metrics: &metrics };
-            questions = Some(connect.inbox("questions", OnLoss::Wait, late, background)?);
+            questions = Some(connect.questions(late, background)?);
         }
         if let Some(settings) = &config.kafka {
             background.spawn(create_topics(settings.clone(), health.clone()));

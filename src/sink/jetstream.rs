@@ -1,74 +1,89 @@
 //! NATS JetStream: publish with a message id, wait for the PubAck in our own inbox.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
+use async_nats::Message;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
 use crate::inbox::{Failure, Inbox, Request};
 use crate::message::Event;
+use crate::nats::Receive as _;
 use crate::nats::header::insert;
 
 /// How soon a publish is tried again when the stream wasn't there (ADR-22 has 250 ms).
 const AGAIN: Duration = Duration::from_millis(250);
 
+/// Longer than any PubAck.
+const LONGEST: usize = 4_096;
+
 /// The tag of requests whose late replies are nobody's: a late PubAck.
 pub const NOBODY: u32 = u32::MAX;
 
+/// The inbox of PubAcks.
+pub type Acks = Inbox<Result<(), Error>>;
+
 /// Stores events in whatever stream takes their subject.
 pub struct JetStream {
-    inbox: Arc<Inbox>,
+    acks: Arc<Acks>,
 }
 
 impl JetStream {
-    /// A sink whose PubAcks come to `inbox`.
-    pub fn new(inbox: Arc<Inbox>) -> Self {
-        Self { inbox }
+    /// A sink whose PubAcks come to `acks`.
+    pub fn new(acks: Arc<Acks>) -> Self {
+        Self { acks }
     }
 }
 
 impl Sink for JetStream {
     fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
         Box::pin(async move {
-            let mut headers = cloudevents::nats(event);
-            if event.dedupe {
-                let id = format!("{}/{}/{name}", event.endpoint, event.id);
-                // All three are visible ASCII, which every header takes.
-                insert(&mut headers, "Nats-Msg-Id", id.parse().unwrap_or_default());
-            }
-            let request = Request {
-                subject: name.to_owned(),
-                headers,
-                payload: event.payload.clone(),
-                tag: NOBODY,
+            let headers = || {
+                let mut headers = cloudevents::nats(event);
+                if event.dedupe {
+                    let id = format!("{}/{}/{name}", event.endpoint, event.id);
+                    // All three are visible ASCII, which every header takes.
+                    insert(&mut headers, "Nats-Msg-Id", id.parse().unwrap_or_default());
+                }
+                headers
             };
-            match self.inbox.request(request, deadline).await {
-                Ok(message) => read(&message.payload),
-                Err(failure) => Err(match failure {
+            let payload = event.payload.clone();
+            let request = Request { subject: name.to_owned(), headers, payload, tag: NOBODY };
+            let acked = self.acks.request(request, deadline).await;
+            acked.unwrap_or_else(|failure| {
+                Err(match failure {
                     Failure::Disconnected | Failure::Lost => {
                         Error::blip(DISCONNECTED, "there is no connection to NATS")
                     }
                     Failure::NoResponders => {
                         Error::blip("no-stream", "no stream takes this subject")
                     }
+                    Failure::NotPermitted => Error::retry(
+                        "not-permitted",
+                        "the NATS server doesn't permit this user to publish to this subject, or to hear of it",
+                    ),
                     Failure::TooLarge => Error::reject(
                         "too-large",
                         "it is larger than max_payload of the NATS server",
                     ),
                     Failure::Timeout => Error::timeout(),
-                }),
-            }
+                    Failure::Strange => Error::retry(
+                        "bad-ack",
+                        "something other than JetStream replied, and no acknowledgement came in time",
+                    ),
+                })
+            })
         })
     }
 
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
-            let link = self.inbox.link();
-            if link.client().is_some() {
+            let link = self.acks.link();
+            if link.is_connected() {
                 tokio::time::sleep(AGAIN).await;
             }
             link.connected().await;
@@ -76,35 +91,67 @@ impl Sink for JetStream {
     }
 
     fn give_up(&self) {
-        self.inbox.lost();
+        self.acks.lost();
     }
 }
 
 /// A PubAck: where the event was stored, or why not.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PubAck<'a> {
     #[serde(borrow)]
-    stream: Option<std::borrow::Cow<'a, str>>,
+    stream: Option<Cow<'a, str>>,
     seq: Option<u64>,
     error: Option<Refused>,
+    /// What else nat-server may say (`JSPubAckResponse`), and nobody here needs.
+    #[serde(rename = "domain", borrow)]
+    _domain: Option<Cow<'a, str>>,
+    #[serde(rename = "duplicate")]
+    _duplicate: Option<bool>,
+    #[serde(rename = "val", borrow)]
+    _value: Option<Cow<'a, str>>,
+    #[serde(rename = "batch", borrow)]
+    _batch: Option<Cow<'a, str>>,
+    #[serde(rename = "count")]
+    _count: Option<u64>,
 }
 
 #[derive(Deserialize)]
 struct Refused {
-    #[serde(default)]
     code: u16,
-    #[serde(default)]
     err_code: u32,
     #[serde(default)]
     description: String,
 }
 
-fn read(payload: &Bytes) -> Result<(), Error> {
-    match serde_json::from_slice::<PubAck<'_>>(payload) {
-        Ok(PubAck { stream: Some(_), seq: Some(_), error: None }) => Ok(()),
-        Ok(PubAck { error: Some(refused), .. }) => Err(sort(refused)),
-        _ => Err(Error::retry("bad-ack", "somebody who is not JetStream answered the publish")),
+impl Refused {
+    /// A status of HTTP, and a number of the server's own list.
+    fn is_jetstreams(&self) -> bool {
+        (400..600).contains(&self.code) && (10_000..20_000).contains(&self.err_code)
     }
+}
+
+/// What a PubAck says; nothing for a message that is none.
+fn parse(message: &Message) -> Option<Result<(), Error>> {
+    match serde_json::from_slice(&message.payload).ok()? {
+        PubAck { error: Some(refused), .. } => refused.is_jetstreams().then(|| Err(sort(refused))),
+        PubAck { stream: Some(stream), seq: Some(1..), .. } if !stream.is_empty() => Some(Ok(())),
+        _ => None,
+    }
+}
+
+/// Reads the replies to published events. Whoever else listens on their subjects may reply too.
+pub fn read(message: Message) -> Result<Result<(), Error>, Message> {
+    parse(&message).ok_or(message)
+}
+
+/// Whether a reply is a PubAck, which says that a stream has stored what it replies to.
+pub fn is_ack(message: &Message) -> bool {
+    // Answers of workers are of any length.
+    message.headers.is_none()
+        && message.payload.len() < LONGEST
+        && message.payload.starts_with(b"{\"")
+        && parse(message).is_some()
 }
 
 /// The server's error codes (`errors.json` of nats-server), sorted by whose fault they are.
@@ -124,26 +171,60 @@ fn sort(refused: Refused) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::super::Class;
     use super::*;
 
+    fn message(text: &'static str) -> Message {
+        Message {
+            subject: "inbox".into(),
+            reply: None,
+            payload: Bytes::from_static(text.as_bytes()),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
     #[test]
     fn an_ack_is_read_for_what_it_says() {
-        let class = |text: &'static str| {
-            read(&Bytes::from_static(text.as_bytes())).map_err(|error| error.class)
-        };
-        assert_eq!(class(r#"{"stream":"S","seq":7}"#), Ok(()));
-        assert_eq!(class(r#"{"stream":"S","seq":7,"duplicate":true,"domain":"d"}"#), Ok(()));
+        let class = |text| read(message(text)).ok().map(|ack| ack.map_err(|error| error.class));
+        assert_eq!(class(r#"{"stream":"S","seq":7}"#), Some(Ok(())));
         assert_eq!(
-            class(
-                r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"}}"#
-            ),
-            Err(Class::Retry)
+            class(r#"{"stream":"S","seq":7,"duplicate":true,"domain":"d","val":"1"}"#),
+            Some(Ok(()))
         );
-        assert_eq!(class(r#"{"error":{"code":503,"err_code":10008}}"#), Err(Class::Blip));
-        assert_eq!(class(r#"{"error":{"code":400,"err_code":10054}}"#), Err(Class::Reject));
-        assert_eq!(class(r#"{"ok":true}"#), Err(Class::Retry));
-        assert_eq!(class("thanks"), Err(Class::Retry));
-        assert_eq!(class(""), Err(Class::Retry));
+        let full = r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"S","seq":0}"#;
+        assert_eq!(class(full), Some(Err(Class::Retry)));
+        assert_eq!(class(r#"{"error":{"code":503,"err_code":10008}}"#), Some(Err(Class::Blip)));
+        assert_eq!(class(r#"{"error":{"code":400,"err_code":10054}}"#), Some(Err(Class::Reject)));
+    }
+
+    #[test]
+    fn what_is_no_ack_is_left_to_others() {
+        for text in [
+            r#"{"ok":true}"#,
+            "thanks",
+            "",
+            "{}",
+            "null",
+            r#"{"stream":"S"}"#,
+            r#"{"stream":"","seq":7}"#,
+            r#"{"stream":"S","seq":0}"#,
+            r#"{"stream":"S","seq":"7"}"#,
+            r#"{"stream":"S","seq":7,"track":"rap"}"#,
+            r#"{"stream":"S","seq":7} "more""#,
+            r#"{"error":"no"}"#,
+            r#"{"error":{"text":"no"}}"#,
+            r#"{"error":{"code":1}}"#,
+            r#"{"error":{"code":404,"err_code":404}}"#,
+            r#"[{"stream":"S","seq":7}]"#,
+        ] {
+            assert!(read(message(text)).is_err(), "{text}");
+            assert!(!is_ack(&message(text)), "{text}");
+        }
+        assert!(is_ack(&message(r#"{"stream":"S","seq":7}"#)));
     }
 }

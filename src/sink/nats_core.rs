@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use async_nats::client::PublishErrorKind;
-use tokio::time::{Instant, timeout_at};
+use async_nats::Subject;
+use tokio::time::Instant;
 
 use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
 use crate::message::Event;
-use crate::nats::Link;
+use crate::nats::{Link, Unsent};
 
 /// Publishes events without waiting for anything.
 pub struct NatsCore {
@@ -25,21 +25,18 @@ impl NatsCore {
 impl Sink for NatsCore {
     fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
         Box::pin(async move {
-            let gone = || Error::blip(DISCONNECTED, "there is no connection to NATS");
-            let client = self.link.client().ok_or_else(gone)?;
-            let publish = client.publish_with_headers(
-                name.to_owned(),
-                cloudevents::nats(event),
-                event.payload.clone(),
-            );
-            match timeout_at(deadline, publish).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => Err(
-                    Error::reject("too-large", "it is larger than max_payload of the NATS server"),
-                ),
-                Ok(Err(_)) => Err(gone()),
-                Err(_) => Err(Error::timeout()),
-            }
+            let headers = || cloudevents::nats(event);
+            let subject = Subject::from(name);
+            let sent = self.link.send(subject, None, headers, event.payload.clone(), deadline);
+            sent.await.map_err(|unsent| match unsent {
+                Unsent::Disconnected | Unsent::NotPermitted => {
+                    Error::blip(DISCONNECTED, "there is no connection to NATS")
+                }
+                Unsent::TooLarge => {
+                    Error::reject("too-large", "it is larger than max_payload of the NATS server")
+                }
+                Unsent::Late => Error::timeout(),
+            })
         })
     }
 

@@ -20,6 +20,25 @@ pub struct Health {
     problems: Mutex<BTreeMap<String, String>>,
 }
 
+/// Whether all connections to a broker are up, before and after one of them came or went.
+#[derive(Debug, Clone, Copy)]
+pub struct Connected {
+    before: bool,
+    now: bool,
+}
+
+impl Connected {
+    /// All were up.
+    pub fn was_all(self) -> bool {
+        self.before
+    }
+
+    /// All are up.
+    pub fn is_all(self) -> bool {
+        self.now
+    }
+}
+
 impl Health {
     /// A connection that this process wants, down until it is up.
     pub fn expect(&self, broker: &'static str, connection: &'static str) {
@@ -28,10 +47,17 @@ impl Health {
 
     /// A connection came or went. Returns whether all connections to this broker are up.
     pub fn set_connected(&self, broker: &'static str, connection: &'static str, up: bool) -> bool {
+        self.connected(broker, connection, up).is_all()
+    }
+
+    /// A connection came or went. Returns what that means for its broker.
+    pub fn connected(&self, broker: &'static str, connection: &'static str, up: bool) -> Connected {
         let mut brokers = self.brokers.lock();
         let connections = brokers.entry(broker).or_default();
+        let are_all_up = |connections: &BTreeMap<_, bool>| connections.values().all(|up| *up);
+        let before = are_all_up(connections);
         connections.insert(connection, up);
-        connections.values().all(|up| *up)
+        Connected { before, now: are_all_up(connections) }
     }
 
     /// Whether every expected broker is connected.
@@ -69,7 +95,16 @@ impl Health {
 
     /// Something that an operator has to mend; the same subject overwrites.
     pub fn report(&self, subject: impl Into<String>, problem: impl Into<String>) {
-        self.problems.lock().insert(subject.into(), problem.into());
+        self.report_news(subject, problem);
+    }
+
+    /// The same. Returns whether no other subject has this very problem.
+    pub fn report_news(&self, subject: impl Into<String>, problem: impl Into<String>) -> bool {
+        let (subject, problem) = (subject.into(), problem.into());
+        let mut problems = self.problems.lock();
+        let is_only = problems.iter().all(|(other, known)| *other == subject || *known != problem);
+        problems.insert(subject, problem);
+        is_only
     }
 
     /// Problems of a subject are over.

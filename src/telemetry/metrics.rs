@@ -73,6 +73,7 @@ pub struct Metrics {
     publish_errors: Family<PublishErrorLabels, Counter>,
     ask_seconds: Histograms<AskLabels>,
     late_replies: Family<EndpointLabels, Counter>,
+    ignored_replies: Family<KindLabels, Counter>,
     answers_reused: Family<EndpointLabels, Counter>,
     in_flight: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
@@ -99,6 +100,7 @@ impl Default for Metrics {
             publish_errors: Family::default(),
             ask_seconds: histograms(),
             late_replies: Family::default(),
+            ignored_replies: Family::default(),
             answers_reused: Family::default(),
             in_flight: Family::default(),
             in_flight_bytes: Gauge::default(),
@@ -152,6 +154,11 @@ impl Default for Metrics {
             "late_replies",
             "Replies that came after their question had ended",
             metrics.late_replies.clone(),
+        );
+        registry.register(
+            "ignored_replies",
+            "Replies of another kind than what was waited for",
+            metrics.ignored_replies.clone(),
         );
         registry.register(
             "answers_reused",
@@ -282,6 +289,11 @@ impl Metrics {
     pub fn late_reply(&self, endpoint: &Arc<str>) {
         let labels = EndpointLabels { endpoint: Shared(endpoint.clone()) };
         self.late_replies.get_or_create(&labels).inc();
+    }
+
+    /// A reply was none: not an acknowledgement of an `event`, or no answer to a `question` but an acknowledgement.
+    pub fn ignored_reply(&self, kind: &'static str) {
+        self.ignored_replies.get_or_create(&KindLabels { kind }).inc();
     }
 
     /// A repeated tool call got the answer of an earlier or a running one.

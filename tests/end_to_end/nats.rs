@@ -2,6 +2,10 @@
 
 mod leaf;
 mod login;
+mod permissions;
+mod replies;
+mod stall;
+mod storm;
 
 use crate::support::{Bridge, eventually};
 use std::time::Duration;

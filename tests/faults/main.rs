@@ -23,9 +23,7 @@ mod options;
 mod proxy;
 mod random;
 mod readback;
-mod reloads;
 mod report;
-mod setup;
 mod stage;
 mod subscriber;
 #[allow(

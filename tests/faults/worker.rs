@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::{Client, Message};
+use async_nats::Message;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::history::{Arrival, Clock};
 use crate::subscriber;
+use crate::support::Nats;
 use crate::webhook;
 
 /// When a late answer is given: after the bridge's limit.
@@ -21,7 +22,8 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Returns when the server knows of it.
-    pub(crate) async fn start(client: Client, subject: &str, clock: Clock) -> Worker {
+    pub(crate) async fn start(nats: &Nats, subject: &str, clock: Clock) -> Worker {
+        let client = nats.client().await;
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let (answering, remembered) = (client.clone(), arrivals.clone());
         let work = move |question: Message| {

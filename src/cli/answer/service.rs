@@ -6,17 +6,17 @@ use std::time::Duration;
 use async_nats::Client;
 use async_nats::service::{Service, ServiceExt as _};
 use futures_util::StreamExt as _;
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::super::say;
 use super::desk::Desk;
 use super::question::{Asked, Input, Question};
-use crate::nats::Settings;
+use crate::nats::pause::{LASTED, Pause};
+use crate::nats::{Notices, Settings};
 
-/// First and longest pause between attempts to connect.
-const PAUSE: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+/// How soon a client knows that its connection is over.
+const KNOWN: Duration = Duration::from_millis(50);
 /// Time for each step of taking leave.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -51,20 +51,39 @@ impl Offer {
     ) {
         let mut stop = std::pin::pin!(stop);
         let mut gap = desk.outlet.close().await;
+        let (mut pause, mut early) = (Pause::default(), Early::default());
         for number in 1.. {
-            let lost = Arc::new(Notify::new());
-            let running = tokio::select! {
-                running = self.connect(settings, desk, number, &lost) => running,
+            let (running, notices) = tokio::select! {
+                running = self.connect(settings, desk, number, (&mut pause, &mut early)) => running,
                 () = &mut stop => return,
             };
             desk.outlet.open(gap, number, running.client.clone());
-            self.welcome(&running.client, number);
-            tokio::select! {
-                () = lost.notified() => {}
-                () = &mut stop => return running.leave(settings, desk, number + 1).await,
+            if !early.is_known() {
+                self.welcome(&running.client, number);
             }
-            say("the connection to NATS is gone; connecting again");
+            let began = Instant::now();
+            let mut lasts = std::pin::pin!(sleep(LASTED));
+            loop {
+                tokio::select! {
+                    () = notices.gone() => break,
+                    () = &mut lasts, if early.is_known() => {
+                        early = Early::default();
+                        self.welcome(&running.client, number);
+                    }
+                    () = &mut stop => return running.leave(settings, desk, number + 1).await,
+                }
+            }
             gap = desk.outlet.close().await;
+            if pause.ended(began.elapsed()) {
+                early = Early::default();
+                say("the connection to NATS is gone; connecting again");
+                continue;
+            }
+            early.say();
+            tokio::select! {
+                () = sleep(pause.next()) => {}
+                () = &mut stop => return,
+            }
         }
     }
 
@@ -87,23 +106,26 @@ impl Offer {
         settings: &Settings,
         desk: &Arc<Desk>,
         number: u64,
-        lost: &Arc<Notify>,
-    ) -> Running {
-        let (mut pause, mut said) = (PAUSE.0, String::new());
+        (pause, early): (&mut Pause, &mut Early),
+    ) -> (Running, Arc<Notices>) {
+        let mut said = String::new();
         loop {
-            let error = match settings.connect(lost.clone()).await {
+            let notices = Arc::new(Notices::default());
+            let error = match settings.connect(notices.clone()).await {
                 Ok(client) => match self.start(client, desk, number).await {
-                    Ok(running) => return running,
+                    Ok(running) => return (running, notices),
                     Err(error) => error.to_string(),
                 },
                 Err(error) => error.to_string(),
             };
-            if error != said {
+            if timeout(KNOWN, notices.gone()).await.is_ok() {
+                // There was a connection, for a moment.
+                early.say();
+            } else if error != said {
                 say(format_args!("not connected to NATS; trying on: {error}"));
                 said = error;
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSE.1);
+            sleep(pause.next()).await;
         }
     }
 
@@ -130,6 +152,35 @@ impl Offer {
         // The server knows of all subscriptions before anybody is told that it is ready.
         client.flush().await?;
         Ok(Running { client, service, readers })
+    }
+}
+
+/// Connections that ended soon after they were made, one after the other.
+#[derive(Debug, Default)]
+struct Early {
+    count: u32,
+    said: Option<Instant>,
+}
+
+impl Early {
+    /// Whether it was said that there is more than one.
+    fn is_known(&self) -> bool {
+        self.count > 1
+    }
+
+    /// Another one: said each time at first, then once a minute.
+    fn say(&mut self) {
+        const AGAIN: Duration = Duration::from_secs(60);
+        self.count += 1;
+        let count = self.count;
+        if !self.is_known() {
+            say("the connection to NATS is gone; connecting again");
+        } else if self.said.is_none_or(|said| said.elapsed() >= AGAIN) {
+            self.said = Some(Instant::now());
+            say(format_args!(
+                "connections to NATS end soon after they are made ({count} by now); trying on"
+            ));
+        }
     }
 }
 

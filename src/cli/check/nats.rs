@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-
 use super::connect::Report;
 use super::workers;
 use crate::config::Config;
@@ -21,7 +19,7 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             return Some(report);
         }
     };
-    let client = match settings.connect(Arc::new(Notify::new())).await {
+    let client = match settings.connect(Arc::default()).await {
         Ok(client) => client,
         Err(error) => {
             report.unreachable(

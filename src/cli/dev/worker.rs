@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::say;
+use crate::nats::pause::Pause;
 
 /// The queue group of NATS micro: of several workers, one gets a question.
 const GROUP: &str = "q";
@@ -47,7 +48,12 @@ pub(super) struct Worker {
 impl Worker {
     /// Connect and start to answer.
     pub(super) async fn start(url: &str) -> Result<Self, async_nats::Error> {
-        let client = ConnectOptions::new().name("hookbus demo worker").connect(url).await?;
+        let client = ConnectOptions::new()
+            .name("hookbus demo worker")
+            // Its own begins without any pause after each connection, however short that was.
+            .reconnect_delay_callback(|attempt| Pause::of(attempt))
+            .connect(url)
+            .await?;
         let builder =
             client.service_builder().description("answers a few functions, to try hookbus");
         let service = builder.queue_group(GROUP).start("demo", env!("CARGO_PKG_VERSION")).await?;

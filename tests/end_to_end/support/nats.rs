@@ -106,6 +106,18 @@ impl Nats {
         self.restart().await;
     }
 
+    /// Lets it take over other lines of configuration while it runs.
+    pub(crate) async fn reload_with(&mut self, config: &str) {
+        let reloads = |log: &str| log.matches("Reloaded server configuration").count();
+        let before = reloads(&self.log());
+        configure(&self.folder, self.port, config);
+        self.process.signal("HUP");
+        eventually("a reload of nats-server", START, async || {
+            (reloads(&self.log()) > before).then_some(())
+        })
+        .await;
+    }
+
     /// SIGSTOP: connections stay open and nothing is answered.
     pub(crate) fn stop_signal(&mut self) {
         self.process.signal("STOP");

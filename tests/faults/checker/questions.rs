@@ -102,8 +102,7 @@ fn asked_by<'a>(
         off[0].min(off[1])
     };
     let nearest = attempts.min_by_key(|(_, attempt)| off(attempt))?;
-    let unread = history.later(nearest.1.sent, UNREAD) - nearest.1.sent;
-    (off(nearest.1) <= unread).then_some(nearest)
+    (off(nearest.1) <= UNREAD).then_some(nearest)
 }
 
 /// The trouble in which a connection may have held a question.
@@ -112,6 +111,6 @@ fn holder(history: &History, attempt: &Attempt, arrival: &Arrival) -> Option<usi
         trouble.part == Part::Stalled(Broker::Nats)
             && attempt.sent <= trouble.to
             && arrival.at >= trouble.from
-            && arrival.at <= history.later(trouble.to, FLUSHED)
+            && arrival.at <= trouble.to + FLUSHED + history.stall(trouble.to, arrival.at)
     })
 }
