@@ -56,6 +56,8 @@ pub(crate) enum Breach {
     Degraded,
     /// A status that nothing explains.
     Status,
+    /// A changed configuration that wasn't taken over.
+    Reload,
     /// Too much memory.
     Memory,
     /// Too little happened for the rest to say anything.
@@ -103,6 +105,9 @@ pub(crate) fn judge(history: &History) -> Verdict {
     questions::judge(history, &mut verdict);
     Places::new(history, &mut verdict).judge(&mut verdict);
     volume::judge(history, &mut verdict);
+    for refused in &history.reloads.refused {
+        verdict.add(Breach::Reload, refused.clone());
+    }
     if history.peak_bytes > MEMORY {
         let what = format!("{} MiB were in use", history.peak_bytes >> 20);
         verdict.add(Breach::Memory, what);

@@ -18,6 +18,8 @@ pub(crate) enum Fault {
     KafkaKilled,
     NatsFrozen,
     KafkaFrozen,
+    BothKilled,
+    BothFrozen,
     NatsRestarting,
     KafkaRestarting,
     NatsCut,
@@ -38,12 +40,14 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 22] = [
+    pub(crate) const ALL: [Fault; 24] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
         Fault::NatsFrozen,
         Fault::KafkaFrozen,
+        Fault::BothKilled,
+        Fault::BothFrozen,
         Fault::NatsRestarting,
         Fault::KafkaRestarting,
         Fault::NatsCut,
@@ -70,6 +74,8 @@ impl Fault {
             Fault::KafkaKilled => "kafka-killed",
             Fault::NatsFrozen => "nats-frozen",
             Fault::KafkaFrozen => "kafka-frozen",
+            Fault::BothKilled => "both-killed",
+            Fault::BothFrozen => "both-frozen",
             Fault::NatsRestarting => "nats-restarting",
             Fault::KafkaRestarting => "kafka-restarting",
             Fault::NatsCut => "nats-cut",
@@ -92,7 +98,7 @@ impl Fault {
 
     /// Whether it is played in the short form too: a Kafka takes seconds to start again.
     pub(crate) fn is_short(self) -> bool {
-        self != Fault::KafkaRestarting
+        !matches!(self, Fault::KafkaRestarting | Fault::BothKilled)
     }
 
     /// Whether the bridge comes to its brokers through the proxies.
@@ -126,6 +132,8 @@ impl Fault {
             Fault::KafkaKilled => brokers::kill(stage, Broker::Kafka).await,
             Fault::NatsFrozen => brokers::freeze(stage, Broker::Nats).await,
             Fault::KafkaFrozen => brokers::freeze(stage, Broker::Kafka).await,
+            Fault::BothKilled => brokers::kill_both(stage).await,
+            Fault::BothFrozen => brokers::freeze_both(stage).await,
             Fault::NatsRestarting => brokers::keep_restarting(stage, Broker::Nats).await,
             Fault::KafkaRestarting => brokers::keep_restarting(stage, Broker::Kafka).await,
             Fault::NatsCut => network::cut(stage, Broker::Nats).await,

@@ -22,6 +22,11 @@ impl Ground {
         Some(Ground { nats, kafka, nats_proxy, kafka_proxy })
     }
 
+    /// A connection to NATS that isn't led through the proxy.
+    pub(crate) async fn client(&self) -> async_nats::Client {
+        self.nats.client().await
+    }
+
     /// The last lines of what they wrote.
     pub(crate) fn logs(&self) -> String {
         let last = |log: String| {

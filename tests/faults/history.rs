@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::reloads::Done;
 use super::webhook::{Broker, Destination, Webhook};
 
 /// What a checker needs to know.
@@ -29,6 +30,7 @@ pub(crate) struct History {
     pub(crate) kernel_bytes: u64,
     /// The most memory that a bridge ever had.
     pub(crate) peak_bytes: u64,
+    pub(crate) reloads: Done,
     /// So many webhooks must have been sent for this to say anything.
     pub(crate) least: usize,
 }
@@ -205,7 +207,19 @@ impl History {
         self.waited(from, to, &[Who::Us, Who::Bridge])
     }
 
-    /// The same, with the brokers.
+    /// When so much time has passed since then, not counting what the bridge waited for a processor.
+    pub(crate) fn later(&self, from: Duration, time: Duration) -> Duration {
+        let mut end = from + time;
+        loop {
+            let next = from + time + self.stall(from, end);
+            if next <= end {
+                return end;
+            }
+            end = next;
+        }
+    }
+
+    /// For how long the bridge, those who measure it, or the brokers waited.
     pub(crate) fn starved(&self, from: Duration, to: Duration) -> Duration {
         self.waited(from, to, &[Who::Us, Who::Bridge, Who::Broker])
     }

@@ -23,7 +23,9 @@ mod options;
 mod proxy;
 mod random;
 mod readback;
+mod reloads;
 mod report;
+mod setup;
 mod stage;
 mod subscriber;
 #[allow(

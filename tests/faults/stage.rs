@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::stream;
 use tokio::time::sleep;
 
 use crate::checker::{self, Verdict};
@@ -15,10 +14,11 @@ use crate::meter::Meter;
 use crate::options::Lengths;
 use crate::random::Random;
 use crate::readback;
+use crate::reloads::Reloads;
+use crate::setup;
 use crate::subscriber::Live;
-use crate::support::bridge::Setup;
 use crate::support::{Bridge, eventually};
-use crate::webhook::{Broker, Kind};
+use crate::webhook::Broker;
 use crate::worker::Worker;
 
 /// For everything that was spooled to reach its broker.
@@ -38,6 +38,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) name: String,
     pub(crate) clock: Clock,
     load: Load,
+    reloads: Reloads,
     observers: Observers,
     kernel_bytes: u64,
     troubles: Vec<Trouble>,
@@ -60,15 +61,17 @@ pub(crate) async fn play(
     mut random: Random,
 ) -> Verdict {
     let name = fault.name().to_owned();
-    create_stream(ground, &name).await;
+    setup::create_stream(ground, &name).await;
     ground.kafka.create_topic(&name, PARTITIONS).await;
     let clock = Clock::start();
     let observers = Observers {
-        worker: Worker::start(&ground.nats, &format!("{name}.tool.>"), clock).await,
-        live: Live::start(&ground.nats, &format!("{name}.live.>"), clock).await,
+        worker: Worker::start(ground.client().await, &format!("{name}.tool.>"), clock).await,
+        live: Live::start(ground.client().await, &format!("{name}.live.>"), clock).await,
         meter,
     };
-    let bridge = fault.setup(setup(ground, &name, fault.is_proxied())).start_ready().await;
+    let setup = fault.setup(setup::of(ground, &name, fault.is_proxied()));
+    let bridge = setup.start_ready().await;
+    let reloads = Reloads::start(&bridge, &name, random.part());
     let load = Load::start(&bridge.address(), "/hook", lengths.shape, clock, &mut random);
     let mut stage = Stage {
         ground,
@@ -79,8 +82,9 @@ pub(crate) async fn play(
         name,
         clock,
         load,
+        reloads,
         observers,
-        kernel_bytes: kernel_bytes(fault.is_proxied()),
+        kernel_bytes: setup::kernel_bytes(fault.is_proxied()),
         troubles: Vec::new(),
         peak_bytes: 0,
     };
@@ -89,64 +93,6 @@ pub(crate) async fn play(
     fault.inject(&mut stage).await;
     stage.well_again().await;
     stage.end().await
-}
-
-/// What the kernel may hold for one connection: what its sender has written, and what its receiver hasn't read.
-fn kernel_bytes(is_proxied: bool) -> u64 {
-    let most = |name: &str| {
-        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
-        let most = text.ok().and_then(|text| text.split_whitespace().nth(2)?.parse::<u64>().ok());
-        most.unwrap_or(8 << 20)
-    };
-    let hops = if is_proxied { 2 } else { 1 };
-    hops * (most("tcp_wmem") + most("tcp_rmem"))
-}
-
-fn setup(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
-    let mut text = format!(
-        r#"
-        [nats]
-        servers = ["{{nats}}"]
-        ack_timeout = "{ack}s"
-        [kafka]
-        brokers = ["{{kafka}}"]
-        ack_timeout = "{ack}s"
-        [spool]
-        dir = "hookbus-spool"
-        sync_timeout = "{sync}s"
-        [[endpoint]]
-        name = "{name}"
-        path = "/hook"
-        source = "vapi"
-        [[endpoint.auth]]
-        kind = "none"
-        "#,
-        ack = checker::ACK.as_secs(),
-        sync = checker::SYNC.as_secs(),
-    );
-    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Question) {
-        let to = kind.destinations().iter().map(|destination| destination.text(name));
-        let (to, kind) = (to.collect::<Vec<_>>(), kind.name());
-        text.push_str(&format!("[[endpoint.event]]\ntypes = [\"{kind}\"]\nto = {to:?}\n"));
-    }
-    let setup = Bridge::config(&text);
-    if is_proxied {
-        let nats = format!("nats://127.0.0.1:{}", ground.proxy(Broker::Nats).port());
-        let kafka = format!("127.0.0.1:{}", ground.proxy(Broker::Kafka).port());
-        setup.nats_at(&nats).kafka_at(&kafka)
-    } else {
-        setup.nats(&ground.nats).kafka(&ground.kafka)
-    }
-}
-
-async fn create_stream(ground: &Ground, name: &str) {
-    let config = stream::Config {
-        name: name.to_owned(),
-        subjects: vec![format!("{name}.events.>"), format!("{name}.keys.>")],
-        discard: stream::DiscardPolicy::New,
-        ..stream::Config::default()
-    };
-    ground.nats.create_stream_with(config).await;
 }
 
 impl Stage<'_> {
@@ -253,6 +199,7 @@ impl Stage<'_> {
     async fn end(mut self) -> Verdict {
         // The last answers may still be spooled ones.
         let told = self.load.finish().await;
+        let reloads = self.reloads.end();
         self.drained().await;
         let parked = self.bridge.metric("hookbus_parked_records").await;
         assert!(parked == 0.0, "{parked} events were parked, though every one was right");
@@ -271,6 +218,7 @@ impl Stage<'_> {
             stalls: self.observers.meter.stalls(clock),
             kernel_bytes: self.kernel_bytes,
             peak_bytes: self.peak_bytes,
+            reloads,
             least: self.lengths.least(),
         };
         let _ = self.ground.nats.jetstream().await.delete_stream(name).await;

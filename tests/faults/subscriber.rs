@@ -7,7 +7,6 @@ use futures_util::StreamExt;
 use tokio::task::JoinHandle;
 
 use crate::history::{Clock, Stored};
-use crate::support::Nats;
 
 /// Hands every message of a subject on, until it is aborted. Returns when the server knows of it.
 pub(crate) async fn start(
@@ -41,8 +40,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    pub(crate) async fn start(nats: &Nats, subject: &str, clock: Clock) -> Live {
-        let client = nats.client().await;
+    pub(crate) async fn start(client: Client, subject: &str, clock: Clock) -> Live {
         let got = Arc::new(Mutex::new(Vec::new()));
         let remembered = got.clone();
         let work = move |message: Message| {

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::Message;
+use async_nats::{Client, Message};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::history::{Arrival, Clock};
 use crate::subscriber;
-use crate::support::Nats;
 use crate::webhook;
 
 /// When a late answer is given: after the bridge's limit.
@@ -22,8 +21,7 @@ pub(crate) struct Worker {
 
 impl Worker {
     /// Returns when the server knows of it.
-    pub(crate) async fn start(nats: &Nats, subject: &str, clock: Clock) -> Worker {
-        let client = nats.client().await;
+    pub(crate) async fn start(client: Client, subject: &str, clock: Clock) -> Worker {
         let arrivals = Arc::new(Mutex::new(Vec::new()));
         let (answering, remembered) = (client.clone(), arrivals.clone());
         let work = move |question: Message| {

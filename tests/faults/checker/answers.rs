@@ -37,7 +37,7 @@ pub(super) fn judge(history: &History, verdict: &mut Verdict) {
         let is_down = history.troubles.iter().any(|trouble| {
             trouble.part.is_bridge()
                 && *at >= trouble.from
-                && *at <= trouble.to + MOMENT + history.stall(*at, *at)
+                && *at <= history.later(trouble.to, MOMENT)
         });
         if !is_down {
             verdict.add(Breach::Refused, format!("a connection at {at:.3?}"));
@@ -166,9 +166,9 @@ fn check_time(
 ) {
     let (from, ended) = (history.readable(attempt.sent), attempt.ended);
     let took = ended.saturating_sub(from);
-    // Between its first moment, when it is read, and its last, when it is over, it may wait as long as it likes.
-    let busy = || history.stall(from, from + MOMENT) + history.stall(from + limit, ended);
-    if took > limit + SLACK && took > limit + SLACK + busy() {
+    // It begins when it is read, which a processor is needed for, and so is its end.
+    let end = || history.later(history.later(from, MOMENT) - MOMENT + limit, SLACK);
+    if took > limit + SLACK && ended > end() {
         let what = format!("{}: {took:.3?} of {limit:?}", say(sent, attempt));
         verdict.add(Breach::Late, what);
     }

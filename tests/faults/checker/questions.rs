@@ -102,7 +102,8 @@ fn asked_by<'a>(
         off[0].min(off[1])
     };
     let nearest = attempts.min_by_key(|(_, attempt)| off(attempt))?;
-    (off(nearest.1) <= UNREAD).then_some(nearest)
+    let unread = history.later(nearest.1.sent, UNREAD) - nearest.1.sent;
+    (off(nearest.1) <= unread).then_some(nearest)
 }
 
 /// The trouble in which a connection may have held a question.
@@ -111,6 +112,6 @@ fn holder(history: &History, attempt: &Attempt, arrival: &Arrival) -> Option<usi
         trouble.part == Part::Stalled(Broker::Nats)
             && attempt.sent <= trouble.to
             && arrival.at >= trouble.from
-            && arrival.at <= trouble.to + FLUSHED + history.stall(trouble.to, arrival.at)
+            && arrival.at <= history.later(trouble.to, FLUSHED)
     })
 }

@@ -11,6 +11,7 @@ use super::{Breach, judge};
 use crate::history::{
     Answer, Arrival, Attempt, CallResult, History, Part, Sent, Stall, Stored, Trouble, Who,
 };
+use crate::reloads::Done;
 use crate::webhook::{self, Broker, Destination, Kind, Webhook};
 
 /// The endpoint of these histories.
@@ -78,6 +79,7 @@ fn clean() -> History {
         endpoint: ENDPOINT.to_owned(),
         kernel_bytes: 10_000,
         least: WEBHOOKS as usize,
+        reloads: Done { count: 1, refused: Vec::new() },
         ..History::default()
     };
     // Number 0 is one that the worker never answers.
@@ -157,6 +159,8 @@ pub(crate) fn run() {
     volume();
     let memory = judged(|history| history.peak_bytes = 1 << 30);
     assert_eq!(memory, [(Breach::Memory, 1)]);
+    let reload = judged(|history| history.reloads.refused.push("422: no".to_owned()));
+    assert_eq!(reload, [(Breach::Reload, 1)]);
     let figures = judge(&clean());
     assert_eq!((figures.webhooks, figures.direct, figures.duplicates), (200, 200, 0));
     assert_eq!((figures.p99, figures.longest, figures.mended), (at(1), at(1), at(0)));
@@ -181,6 +185,8 @@ fn volume() {
         trouble(history, Part::Broker(Broker::Kafka), 10, 199);
     });
     assert_eq!(never_well, [(Breach::TooSmall, 1)]);
+    let never_reloaded = judged(|history| history.reloads.count = 0);
+    assert_eq!(never_reloaded, [(Breach::TooSmall, 1)]);
     // Whatever a machine that stands still excuses.
     let starved = judged(|history| {
         stall(history, at(200), at(200), Who::Broker);

@@ -22,6 +22,7 @@ pub(super) fn judge(history: &History, verdict: &mut Verdict) {
     let attempts = history.sent.iter().flat_map(|sent| &sent.attempts);
     let afterwards = attempts.filter(|attempt| attempt.sent >= mended).count();
     require(afterwards, (least / 20).max(1), "attempts when everything was well again");
+    require(history.reloads.count, 1, "reloads");
     // An excuse too, and bounded as all of them.
     if verdict.starved > history.sent.len() / 20 {
         let what = format!(

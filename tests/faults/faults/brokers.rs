@@ -8,6 +8,11 @@ use crate::history::Part;
 use crate::stage::Stage;
 use crate::webhook::{Broker, LIMIT_SECONDS};
 
+const BOTH: [Broker; 2] = [Broker::Nats, Broker::Kafka];
+
+/// When NATS was frozen for so long, the questions that its socket holds are stale.
+const STALE: Duration = Duration::from_secs(LIMIT_SECONDS + 1);
+
 pub(super) async fn kill(stage: &mut Stage<'_>, broker: Broker) {
     stage.trouble(Part::Broker(broker));
     stage.ground.kill(broker);
@@ -16,12 +21,29 @@ pub(super) async fn kill(stage: &mut Stage<'_>, broker: Broker) {
     stage.healed(Part::Broker(broker));
 }
 
+/// Both at once: nothing is direct, nothing is refused, and no question waits for longer than its limit.
+pub(super) async fn kill_both(stage: &mut Stage<'_>) {
+    for broker in BOTH {
+        stage.trouble(Part::Broker(broker));
+        stage.ground.kill(broker);
+    }
+    sleep(stage.lengths.outage).await;
+    for broker in BOTH {
+        stage.ground.restart(broker).await;
+        stage.healed(Part::Broker(broker));
+    }
+}
+
+pub(super) async fn freeze_both(stage: &mut Stage<'_>) {
+    BOTH.into_iter().for_each(|broker| stage.freeze(broker));
+    sleep(stage.lengths.frozen.max(STALE)).await;
+    BOTH.into_iter().for_each(|broker| stage.thaw(broker));
+}
+
 pub(super) async fn freeze(stage: &mut Stage<'_>, broker: Broker) {
     stage.freeze(broker);
-    // The questions that its socket holds have to be stale when it goes on.
-    let stale = Duration::from_secs(LIMIT_SECONDS + 1);
-    let is_asked = broker == Broker::Nats;
-    sleep(stage.lengths.frozen.max(if is_asked { stale } else { Duration::ZERO })).await;
+    let least = if broker == Broker::Nats { STALE } else { Duration::ZERO };
+    sleep(stage.lengths.frozen.max(least)).await;
     stage.thaw(broker);
 }
 

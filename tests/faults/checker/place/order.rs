@@ -36,8 +36,7 @@ impl Place<'_> {
         let mut by_key: BTreeMap<usize, Vec<Event<'_>>> = BTreeMap::new();
         for (sent, attempt) in self.told(history) {
             let Some(stored) = self.find(attempt) else { continue };
-            let read = attempt.written + APART;
-            let settled = (read + history.stall(attempt.written, read)).min(attempt.ended);
+            let settled = history.later(attempt.written, APART).min(attempt.ended);
             let event = Event { sent, attempt, stored, settled };
             by_key.entry(sent.webhook.key).or_default().push(event);
         }

@@ -1,0 +1,69 @@
+//! What a bridge is started with, and where its events go.
+
+use async_nats::jetstream::stream;
+
+use crate::checker;
+use crate::ground::Ground;
+use crate::support::Bridge;
+use crate::support::bridge::Setup;
+use crate::webhook::{Broker, Kind};
+
+/// What the kernel may hold for one connection: what its sender has written, and what its receiver hasn't read.
+pub(crate) fn kernel_bytes(is_proxied: bool) -> u64 {
+    let most = |name: &str| {
+        let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
+        let most = text.ok().and_then(|text| text.split_whitespace().nth(2)?.parse::<u64>().ok());
+        most.unwrap_or(8 << 20)
+    };
+    let hops = if is_proxied { 2 } else { 1 };
+    hops * (most("tcp_wmem") + most("tcp_rmem"))
+}
+
+/// The configuration of the bridge.
+pub(crate) fn of(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
+    let mut text = format!(
+        r#"
+        [nats]
+        servers = ["{{nats}}"]
+        ack_timeout = "{ack}s"
+        [kafka]
+        brokers = ["{{kafka}}"]
+        ack_timeout = "{ack}s"
+        [spool]
+        dir = "hookbus-spool"
+        sync_timeout = "{sync}s"
+        [[endpoint]]
+        name = "{name}"
+        path = "/hook"
+        source = "vapi"
+        [[endpoint.auth]]
+        kind = "none"
+        "#,
+        ack = checker::ACK.as_secs(),
+        sync = checker::SYNC.as_secs(),
+    );
+    for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Question) {
+        let to = kind.destinations().iter().map(|destination| destination.text(name));
+        let (to, kind) = (to.collect::<Vec<_>>(), kind.name());
+        text.push_str(&format!("[[endpoint.event]]\ntypes = [\"{kind}\"]\nto = {to:?}\n"));
+    }
+    let setup = Bridge::config(&text);
+    if is_proxied {
+        let nats = format!("nats://127.0.0.1:{}", ground.proxy(Broker::Nats).port());
+        let kafka = format!("127.0.0.1:{}", ground.proxy(Broker::Kafka).port());
+        setup.nats_at(&nats).kafka_at(&kafka)
+    } else {
+        setup.nats(&ground.nats).kafka(&ground.kafka)
+    }
+}
+
+/// The stream of all that goes to JetStream.
+pub(crate) async fn create_stream(ground: &Ground, name: &str) {
+    let config = stream::Config {
+        name: name.to_owned(),
+        subjects: vec![format!("{name}.events.>"), format!("{name}.keys.>")],
+        discard: stream::DiscardPolicy::New,
+        ..stream::Config::default()
+    };
+    ground.nats.create_stream_with(config).await;
+}
