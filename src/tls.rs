@@ -10,6 +10,7 @@
 //!
 //! Left out: who reads these files in a configuration (see `config`), and what runs inside of TLS.
 
+pub mod peer;
 pub mod pem;
 pub mod reason;
 pub mod validity;

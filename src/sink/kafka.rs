@@ -8,6 +8,7 @@
 //! librdkafka sends batches, and a broker refuses a whole batch for one record in it. So what
 //! was refused is sent once more by itself, and only then it is the event's fault (see [`alone`]).
 
+pub mod address;
 mod alone;
 mod cluster;
 mod producer;

@@ -1,6 +1,7 @@
 //! Events to Kafka.
 
 mod batches;
+mod reasons;
 
 use crate::support::http::Answer;
 use crate::support::{Bridge, eventually, kafka, python};

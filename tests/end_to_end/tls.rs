@@ -6,6 +6,7 @@ mod clients;
 mod kafka_login;
 mod listener;
 mod nats_login;
+mod peer;
 mod renewal;
 
 use crate::support::certificates::{Identity, quoted};

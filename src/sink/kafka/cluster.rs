@@ -13,12 +13,14 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
 use rdkafka::statistics::{Broker, Statistics};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use super::BROKER;
+use super::{BROKER, address};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::peer;
 
 /// Whoever waits for the report of an event.
 pub(super) type Delivery = oneshot::Sender<Result<(), KafkaError>>;
@@ -35,6 +37,9 @@ pub(super) struct Cluster {
     metrics: Arc<Metrics>,
     up: AtomicBool,
     known: Mutex<Known>,
+    /// Where a certificate is looked at: librdkafka calls back on threads of its own.
+    runtime: Option<Handle>,
+    is_looking: AtomicBool,
 }
 
 #[derive(Default)]
@@ -47,11 +52,26 @@ struct Known {
     last: (Option<RDKafkaErrorCode>, String),
 }
 
+impl Known {
+    fn add_fault(&mut self, broker: &str, reason: &str) {
+        if self.faults.len() < MAX_BROKERS || self.faults.contains_key(broker) {
+            self.faults.insert(broker.to_owned(), reason.to_owned());
+        }
+    }
+}
+
 impl Cluster {
     pub(super) fn new(health: Arc<Health>, metrics: Arc<Metrics>) -> Self {
         health.expect(BROKER, "producer");
         metrics.set_connected(BROKER, false);
-        Self { health, metrics, up: AtomicBool::new(false), known: Mutex::default() }
+        Self {
+            health,
+            metrics,
+            up: AtomicBool::new(false),
+            known: Mutex::default(),
+            runtime: Handle::try_current().ok(),
+            is_looking: AtomicBool::new(false),
+        }
     }
 
     /// Why events of this topic aren't stored in time, as far as the brokers' state says it.
@@ -68,17 +88,22 @@ impl Cluster {
     }
 
     /// Something went wrong. While there is no connection it is said, once for each reason.
-    fn failed(&self, code: Option<RDKafkaErrorCode>, reason: &str) {
+    fn failed(self: &Arc<Self>, code: Option<RDKafkaErrorCode>, reason: &str) {
         // That all are down follows from what was reported of each.
         if code == Some(RDKafkaErrorCode::AllBrokersDown) {
             return;
         }
-        let reason = without_age(reason);
+        let (broker, reason) = address::parts(reason);
+        if let Some(broker) = broker.filter(|_| address::is_about_certificate(reason)) {
+            return self.look_at_certificate(code, broker, reason);
+        }
+        self.note(code, broker, reason);
+    }
+
+    fn note(&self, code: Option<RDKafkaErrorCode>, broker: Option<&str>, reason: &str) {
         let mut known = self.known.lock();
-        if let Some((broker, _)) = reason.split_once(": ")
-            && (known.faults.len() < MAX_BROKERS || known.faults.contains_key(broker))
-        {
-            known.faults.insert(broker.to_owned(), reason.to_owned());
+        if let Some(broker) = broker {
+            known.add_fault(broker, reason);
         }
         let is_news = known.last.0 != code;
         if is_news || self.is_up() {
@@ -87,6 +112,33 @@ impl Cluster {
         if is_news && !self.is_up() {
             self.say(reason);
         }
+    }
+
+    /// A certificate isn't trusted: see whether its dates say why, one certificate at a time.
+    fn look_at_certificate(
+        self: &Arc<Self>,
+        code: Option<RDKafkaErrorCode>,
+        broker: &str,
+        reason: &str,
+    ) {
+        let address = address::of(broker).map(|(host, port)| (host.to_owned(), port));
+        let (Some((host, port)), Some(runtime)) = (address, &self.runtime) else {
+            return self.note(code, Some(broker), reason);
+        };
+        if self.is_looking.swap(true, Ordering::Relaxed) {
+            // What is looked at will be said, and says more.
+            return self.known.lock().add_fault(broker, reason);
+        }
+        let (cluster, broker, reason) = (self.clone(), broker.to_owned(), reason.to_owned());
+        runtime.spawn(async move {
+            let problem = peer::date_problem(&host, port).await;
+            let reason = match problem {
+                Some(problem) => address::with_cause(&reason, &problem),
+                None => reason,
+            };
+            cluster.note(code, Some(&broker), &reason);
+            cluster.is_looking.store(false, Ordering::Relaxed);
+        });
     }
 
     fn look(&self, statistics: &Statistics) {
@@ -121,11 +173,6 @@ impl Cluster {
         warn!(reason, "not connected to Kafka; trying on");
         self.health.report(BROKER, reason);
     }
-}
-
-/// librdkafka adds how long it took, and how often it said nothing: the same error would never be the same text.
-fn without_age(reason: &str) -> &str {
-    reason.rsplit_once(" (after ").map_or(reason, |(reason, _)| reason)
 }
 
 /// Whether events can be stored, as far as is known. The addresses of the configuration only tell which brokers there

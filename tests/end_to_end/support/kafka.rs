@@ -21,6 +21,7 @@ pub(crate) struct Kafka {
     port: u16,
     /// A listener beside the open one: behind a proxy, or for clients that log in.
     second: u16,
+    controller: u16,
     folder: tempfile::TempDir,
 }
 
@@ -33,11 +34,18 @@ pub(crate) struct Lock {
     pub(crate) settings: String,
     /// Users as `kafka-storage format --add-scram` takes them.
     pub(crate) users: Vec<String>,
+    /// The host that it tells clients to connect to.
+    pub(crate) host: &'static str,
 }
 
 impl Default for Lock {
     fn default() -> Lock {
-        Lock { protocol: "PLAINTEXT", settings: String::new(), users: Vec::new() }
+        Lock {
+            protocol: "PLAINTEXT",
+            settings: String::new(),
+            users: Vec::new(),
+            host: "127.0.0.1",
+        }
     }
 }
 
@@ -92,11 +100,12 @@ impl Kafka {
         for _ in 0..5 {
             let folder = tempfile::tempdir().unwrap();
             let (port, second) = (ports::free(), ports::free());
-            let ports = [port, second, ports::free()];
-            let properties = properties(ports, proxy, folder.path(), lock);
+            let controller = ports::free();
+            let properties = properties([port, second, controller], proxy, folder.path(), lock);
             std::fs::write(folder.path().join("server.properties"), properties).unwrap();
-            format(folder.path(), &lock.users).await;
-            let mut kafka = Kafka { process: spawn(folder.path()), port, second, folder };
+            format(folder.path(), "--standalone", &lock.users).await;
+            let mut kafka =
+                Kafka { process: spawn(folder.path()), port, second, controller, folder };
             if kafka.ready().await {
                 return Some(kafka);
             }
@@ -104,6 +113,31 @@ impl Kafka {
             assert!(log.contains("in use"), "Kafka doesn't start:\n{log}");
         }
         panic!("Kafka: five ports were taken");
+    }
+
+    /// A second broker of the same cluster.
+    pub(crate) async fn join(&self) -> Kafka {
+        let (folder, port) = (tempfile::tempdir().unwrap(), ports::free());
+        let properties = format!(
+            "process.roles=broker
+node.id=2
+controller.quorum.bootstrap.servers=127.0.0.1:{}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={}
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+",
+            self.controller,
+            folder.path().join("data").display()
+        );
+        std::fs::write(folder.path().join("server.properties"), properties).unwrap();
+        format(folder.path(), "--no-initial-controllers", &[]).await;
+        let process = spawn(folder.path());
+        let mut kafka = Kafka { process, port, second: port, controller: self.controller, folder };
+        assert!(kafka.ready().await, "the second Kafka doesn't start:\n{}", kafka.log());
+        kafka
     }
 
     pub(crate) fn bootstrap(&self) -> String {
@@ -175,8 +209,19 @@ impl Kafka {
         partitions: i32,
         settings: &[(&str, &str)],
     ) {
+        self.make_topic(name, partitions, 1, settings).await;
+    }
+
+    /// The same with so many copies.
+    pub(crate) async fn make_topic(
+        &self,
+        name: &str,
+        partitions: i32,
+        copies: i32,
+        settings: &[(&str, &str)],
+    ) {
         let admin: AdminClient<DefaultClientContext> = self.settings().create().unwrap();
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(copies));
         for (key, value) in settings {
             topic = topic.set(key, value);
         }
@@ -275,14 +320,14 @@ fn properties(
 ) -> String {
     // Without a proxy that listener stands for itself.
     let proxy = if proxy == 0 { second } else { proxy };
-    let Lock { protocol, settings, .. } = lock;
+    let Lock { protocol, settings, host, .. } = lock;
     format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},SECOND://127.0.0.1:{second},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECOND://127.0.0.1:{proxy}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SECOND://{host}:{proxy}
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECOND:{protocol},CONTROLLER:PLAINTEXT
 inter.broker.listener.name=PLAINTEXT
 log.dirs={}
@@ -320,13 +365,13 @@ fn java(folder: &Path) -> Command {
     command
 }
 
-async fn format(folder: &Path, users: &[String]) {
+async fn format(folder: &Path, quorum: &str, users: &[String]) {
     let mut command = java(folder);
     command
         .args([
             "kafka.tools.StorageTool",
             "format",
-            "--standalone",
+            quorum,
             "--cluster-id",
             "hookbus-tests-0000000",
         ])

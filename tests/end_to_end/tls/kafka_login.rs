@@ -112,6 +112,7 @@ async fn by_password_over_tls() {
         users: ["SCRAM-SHA-256", "SCRAM-SHA-512"]
             .map(|kind| format!("{kind}=[name=hookbus,password={PASSWORD}]"))
             .to_vec(),
+        ..Lock::default()
     };
     let Some(mut kafka) = Kafka::start_locked(&lock).await else { return };
     kafka.create_topic(TOPIC, 1).await;
@@ -157,7 +158,7 @@ async fn by_client_certificate() {
     let lock = Lock {
         protocol: "SSL",
         settings: store(&authority, &authority.sign("kafka")) + "ssl.client.auth=required\n",
-        users: Vec::new(),
+        ..Lock::default()
     };
     let Some(kafka) = Kafka::start_locked(&lock).await else { return };
     kafka.create_topic(TOPIC, 1).await;

@@ -1,0 +1,42 @@
+//! The topics that a configuration writes to.
+
+use std::collections::BTreeMap;
+
+use super::super::event_destinations;
+use crate::config::Config;
+use crate::template::{Destination, Variable, Vars};
+
+/// The topics that the configuration writes to.
+pub(super) struct Wanted {
+    /// Those whose names are certain, and whether they are for jobs only.
+    pub(super) topics: BTreeMap<String, bool>,
+    /// There are others, whose names depend on the webhook.
+    pub(super) has_more: bool,
+}
+
+impl Wanted {
+    pub(super) fn new(config: &Config) -> Self {
+        let mut wanted = Self { topics: BTreeMap::new(), has_more: false };
+        for endpoint in &config.endpoints {
+            wanted.add(&endpoint.name, config.job_destination(), true);
+            for text in event_destinations(config, endpoint) {
+                wanted.add(&endpoint.name, text, false);
+            }
+        }
+        wanted
+    }
+
+    fn add(&mut self, endpoint: &str, text: &str, is_for_jobs: bool) {
+        let Ok(Destination::Kafka(template)) = Destination::parse(text) else {
+            return;
+        };
+        let open = [Variable::Type, Variable::Key, Variable::Function];
+        if open.into_iter().any(|variable| template.uses(variable)) {
+            self.has_more = true;
+            return;
+        }
+        let vars = Vars { endpoint, kind: "", key: None, function: None };
+        let only_jobs = self.topics.entry(template.render_topic(&vars)).or_insert(true);
+        *only_jobs &= is_for_jobs;
+    }
+}
