@@ -559,6 +559,18 @@ fn kafka() {
             "Amazon MSK takes SCRAM-SHA-512",
         ),
         (
+            "[kafka.properties]\nsecurity.protocol = \"sasl_ssl\"\nsasl.mechanism = \"OAUTHBEARER\"",
+            "can't log in to Kafka with OAUTHBEARER",
+        ),
+        (
+            "[kafka.properties]\nsasl.oauthbearer.method = \"oidc\"",
+            "built without the HTTP client that fetches tokens",
+        ),
+        (
+            "[kafka.properties]\nsecurity.protocol = \"sasl_ssl\"\nsasl.mechanism = \"${LEAK}\"",
+            "Unsupported SASL mechanism: ${LEAK}",
+        ),
+        (
             "[kafka.properties]\nsecurity.protocol = \"sasl_ssl\"\nsasl.mechanism = \"PLAIN\"",
             "sasl.username and sasl.password must be set",
         ),

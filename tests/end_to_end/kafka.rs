@@ -1,6 +1,7 @@
 //! Events to Kafka.
 
 mod batches;
+mod permissions;
 mod reasons;
 
 use crate::support::http::Answer;

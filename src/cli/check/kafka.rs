@@ -71,10 +71,11 @@ async fn look(
         settings::topics(&admin, existing),
         settings::broker(&admin, broker.map(|broker| broker.id)),
     );
-    if let Some(code) = topics.refused.or(broker.refused) {
+    let unseen = [topics.unseen, broker.unseen].concat();
+    if !unseen.is_empty() {
         report.warn(
-            format!("not everything could be looked at: {code}"),
-            "let this user describe the settings of topics and cluster (DescribeConfigs), to have limits and copies checked",
+            format!("the settings of {} could not be looked at", unseen.join(", ")),
+            "to have limits and copies checked, let this user describe them (DescribeConfigs on topics and cluster); events are stored without",
         );
     }
     let settings = Settings { topics: topics.found, broker: broker.found };

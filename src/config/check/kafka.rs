@@ -151,6 +151,19 @@ fn property(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, key: &str, value: &
         checks.report.error(node.key(), format!("`{key}` can't be set: {reason}"), *hint);
         return;
     }
+    let is_mechanism = matches!(key, "sasl.mechanism" | "sasl.mechanisms");
+    if is_mechanism && value.eq_ignore_ascii_case("OAUTHBEARER")
+        || key.starts_with("sasl.oauthbearer.")
+        || key == "enable.sasl.oauthbearer.unsecure.jwt"
+    {
+        // librdkafka would take it, and wait for a token for ever.
+        checks.report.error(
+            node.key(),
+            "hookbus can't log in to Kafka with OAUTHBEARER: its librdkafka is built without the HTTP client that fetches tokens",
+            MECHANISMS,
+        );
+        return;
+    }
     if key == "partitioner" && value == "random" {
         checks.error(
             node,

@@ -17,7 +17,20 @@ pub async fn ensure(settings: &config::Kafka, limit: Duration) -> Result<Vec<Str
         return Ok(Vec::new());
     }
     let admin: AdminClient<DefaultClientContext> = librdkafka::client(settings).create()?;
-    let topics: Vec<NewTopic<'_>> = settings.topics.iter().map(declared).collect();
+    // Whoever may write to a topic sees it, but may not be allowed to create any: what is there needs no permission.
+    let look = move || {
+        let metadata = admin.inner().fetch_metadata(None, limit)?;
+        let topics = metadata.topics().iter().filter(|topic| !topic.partitions().is_empty());
+        let names: Vec<String> = topics.map(|topic| topic.name().to_owned()).collect();
+        Ok((admin, names))
+    };
+    let looked = tokio::task::spawn_blocking(look).await;
+    let (admin, existing) = looked.unwrap_or(Err(KafkaError::Canceled))?;
+    let missing = settings.topics.iter().filter(|topic| !existing.contains(&topic.name));
+    let topics: Vec<NewTopic<'_>> = missing.map(declared).collect();
+    if topics.is_empty() {
+        return Ok(Vec::new());
+    }
     let options = AdminOptions::new().operation_timeout(Some(limit)).request_timeout(Some(limit));
     let results = admin.create_topics(&topics, &options).await?;
     let mut failed = Vec::new();

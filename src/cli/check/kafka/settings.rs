@@ -8,7 +8,7 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, ConfigResource, OwnedResourceSpecifier, ResourceSpecifier,
 };
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::RDKafkaErrorCode;
 
 /// Time for each request to the cluster.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
@@ -34,10 +34,11 @@ fn value<T: FromStr>(resource: &ConfigResource, name: &str) -> Option<T> {
     resource.get(name)?.value.as_ref()?.parse().ok()
 }
 
-/// What was found, and why not everything was.
+/// What was found, and what could not be looked at.
+#[derive(Default)]
 pub(super) struct Found<T> {
     pub(super) found: T,
-    pub(super) refused: Option<RDKafkaErrorCode>,
+    pub(super) unseen: Vec<String>,
 }
 
 /// The settings of these topics.
@@ -45,26 +46,20 @@ pub(super) async fn topics(
     admin: &AdminClient<DefaultClientContext>,
     names: impl Iterator<Item = &String>,
 ) -> Found<BTreeMap<String, ConfigResource>> {
-    let resources: Vec<_> = names.map(|name| ResourceSpecifier::Topic(name)).collect();
-    let mut result = Found { found: BTreeMap::new(), refused: None };
-    if resources.is_empty() {
+    let mut result = Found::default();
+    let names: Vec<&String> = names.collect();
+    if names.is_empty() {
         return result;
     }
-    match admin.describe_configs(&resources, &options()).await {
-        Ok(described) => {
-            for resource in described {
-                match resource {
-                    Ok(resource) => {
-                        if let OwnedResourceSpecifier::Topic(name) = &resource.specifier {
-                            result.found.insert(name.clone(), resource);
-                        }
-                    }
-                    Err(code) => result.refused = Some(code),
-                }
-            }
+    let resources: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let described = admin.describe_configs(&resources, &options()).await.unwrap_or_default();
+    for resource in described.into_iter().filter_map(seen) {
+        if let OwnedResourceSpecifier::Topic(name) = &resource.specifier {
+            result.found.insert(name.clone(), resource);
         }
-        Err(error) => result.refused = Some(code(&error)),
     }
+    let unseen = names.iter().filter(|name| !result.found.contains_key(**name));
+    result.unseen = unseen.map(|name| format!("topic `{name}`")).collect();
     result
 }
 
@@ -73,19 +68,17 @@ pub(super) async fn broker(
     admin: &AdminClient<DefaultClientContext>,
     id: Option<i32>,
 ) -> Found<Option<ConfigResource>> {
-    let Some(id) = id else { return Found { found: None, refused: None } };
+    let Some(id) = id else { return Found::default() };
     let resource = ResourceSpecifier::Broker(id);
-    match admin.describe_configs([&resource], &options()).await {
-        Ok(described) => match described.into_iter().next() {
-            Some(Err(code)) => Found { found: None, refused: Some(code) },
-            described => Found { found: described.and_then(Result::ok), refused: None },
-        },
-        Err(error) => Found { found: None, refused: Some(code(&error)) },
-    }
+    let described = admin.describe_configs([&resource], &options()).await.unwrap_or_default();
+    let found = described.into_iter().find_map(seen);
+    let unseen = if found.is_none() { vec!["the brokers".to_owned()] } else { Vec::new() };
+    Found { found, unseen }
 }
 
-fn code(error: &KafkaError) -> RDKafkaErrorCode {
-    error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)
+/// Every resource has settings: without any it is one that this user may not look at, which rdkafka doesn't tell.
+fn seen(resource: Result<ConfigResource, RDKafkaErrorCode>) -> Option<ConfigResource> {
+    resource.ok().filter(|resource| !resource.entries.is_empty())
 }
 
 fn options() -> AdminOptions {
