@@ -131,8 +131,12 @@ impl fmt::Display for Finding {
 
 /// Why the server's streams could not be looked at.
 #[derive(Debug, thiserror::Error)]
-#[error("JetStream can't be asked: {0}")]
-pub struct Error(String);
+#[error("JetStream can't be asked: {text}")]
+pub struct Error {
+    text: String,
+    /// There was no answer at all: a server that doesn't let this user ask says nothing.
+    pub is_silence: bool,
+}
 
 impl Needs {
     /// The needs of a configuration. Templates that don't parse are left to the check of the configuration.
@@ -182,6 +186,11 @@ impl Needs {
             list.dedup();
         }
         needs
+    }
+
+    /// Whether anything is to be stored in a stream, apart from jobs.
+    pub fn needs_streams(&self) -> bool {
+        !self.declared.is_empty() || !self.stored.is_empty()
     }
 
     /// Create what is declared and missing, then compare everything with what the server has.
@@ -367,8 +376,11 @@ fn context(client: &Client, domain: Option<&str>) -> Context {
 async fn all(context: &Context) -> Result<Vec<Info>, Error> {
     let list = context.streams().try_collect();
     match tokio::time::timeout(TIMEOUT, list).await {
-        Ok(list) => list.map_err(|error| Error(error.to_string())),
-        Err(_) => Err(Error("no answer in time".to_owned())),
+        Ok(list) => list.map_err(|error| {
+            let text = error.to_string();
+            Error { is_silence: text.contains("timed out"), text }
+        }),
+        Err(_) => Err(Error { text: "no answer in time".to_owned(), is_silence: true }),
     }
 }
 

@@ -1,6 +1,7 @@
 //! NATS as operators run it: logins, leaf nodes, permissions, and servers that misbehave.
 
 mod leaf;
+mod least;
 mod login;
 mod permissions;
 mod replies;

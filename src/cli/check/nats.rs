@@ -50,15 +50,29 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
     match streams {
         Ok(findings) => {
             report.all_wrong(findings.refused);
-            report.all_wrong(findings.uncovered);
+            if server.domain.is_some() && nats.domain.is_none() {
+                // Streams of another domain take events too, and can't be seen from here.
+                report.warn_of_all(findings.uncovered);
+            } else {
+                report.all_wrong(findings.uncovered);
+            }
             report.warn_of_all(findings.warnings);
             for text in findings.done {
                 report.note(text);
             }
         }
+        // Such a user can store and ask all the same.
+        Err(error) if error.is_silence => report.warn(
+            format!("the streams could not be looked at: {error}"),
+            "to have them checked, let this user publish to `$JS.API.>`; events are stored without, if streams take their subjects",
+        ),
+        Err(error) if !needs.needs_streams() => report.warn(
+            format!("asynchronous tool calls can't be stored: {error}"),
+            "turn JetStream on at the server if there are any; nothing else needs it here",
+        ),
         Err(error) => report.unreachable(
             error.to_string(),
-            "turn JetStream on at the server, and let this user use its API",
+            "turn JetStream on at the server, or name its `domain` in [nats] behind a leaf node",
         ),
     }
     workers.tell(&mut report);
