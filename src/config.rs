@@ -21,6 +21,7 @@ pub mod secret;
 pub mod signature;
 pub mod units;
 pub mod vapi;
+pub mod written;
 #[cfg(test)]
 mod tests;
 
@@ -35,6 +36,7 @@ pub use self::problem::{Problem, Severity};
 pub use self::schema::schema;
 use self::secret::Secret;
 use self::units::{Rate, Size, Time};
+use self::written::Written;
 use crate::tls;
 
 /// The whole configuration file.
@@ -320,20 +322,21 @@ pub struct Stream {
     /// Copies in a cluster.
     #[serde(default = "one")]
     #[schemars(range(min = 1, max = 5))]
-    pub replicas: usize,
+    pub replicas: Written<usize>,
     /// Where messages are kept.
     #[serde(default)]
-    pub storage: Storage,
+    pub storage: Written<Storage>,
     /// When messages are removed.
     #[serde(default)]
-    pub retention: Retention,
+    pub retention: Written<Retention>,
     /// What happens when the stream is full.
     #[serde(default)]
-    pub discard: Discard,
+    pub discard: Written<Discard>,
     /// How long the server remembers message ids, to drop repetitions.
-    #[serde(default = "two_minutes")]
-    pub duplicate_window: Time,
-    /// Change an existing stream to these settings instead of refusing to start.
+    #[serde(default = "two_minutes_window")]
+    pub duplicate_window: Written<Time>,
+    /// Change an existing stream at the start instead of refusing to start: what is written here is changed, and
+    /// everything else stays as it is.
     #[serde(default)]
     pub update: bool,
 }
@@ -825,8 +828,12 @@ fn tool_subject() -> String {
     TOOL_SUBJECT.to_owned()
 }
 
-fn one() -> usize {
-    1
+fn one() -> Written<usize> {
+    Written::by_default(1)
+}
+
+fn two_minutes_window() -> Written<Time> {
+    Written::by_default(two_minutes())
 }
 
 fn two_minutes() -> Time {

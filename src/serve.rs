@@ -318,8 +318,11 @@ impl Parts {
         for text in &findings.uncovered {
             warn!("{text}; trying on");
         }
-        let problems: Vec<_> =
-            findings.refused.iter().chain(&findings.uncovered).map(ToString::to_string).collect();
+        for text in &findings.unkept {
+            warn!("{text}");
+        }
+        let problems = findings.refused.iter().chain(&findings.uncovered).chain(&findings.unkept);
+        let problems: Vec<_> = problems.map(ToString::to_string).collect();
         for text in &findings.refused {
             tracing::error!("{text}");
         }

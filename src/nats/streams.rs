@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::stream::{
-    Config as Stream, DiscardPolicy, Info, RetentionPolicy, StorageType,
+    Config as Stream, DiscardPolicy, Info, PersistenceMode, RetentionPolicy, StorageType,
 };
 use async_nats::jetstream::{self, Context};
 use futures_util::TryStreamExt;
+use serde_json::{Value as Json, json};
+use tokio::time::timeout;
 
 use crate::config::{self, Config, Discard, Retention, Storage};
 use crate::template::{Destination, Template, covers, overlaps};
@@ -46,6 +48,8 @@ pub struct Findings {
     pub refused: Vec<Finding>,
     /// Events that would be stored nowhere.
     pub uncovered: Vec<Finding>,
+    /// Events that would be acknowledged, and kept by nobody.
+    pub unkept: Vec<Finding>,
     /// What may be meant, but loses messages.
     pub warnings: Vec<Finding>,
     /// What was created or changed.
@@ -62,7 +66,7 @@ enum Change {
     /// There was none of this name.
     Created(String),
     /// It was like this.
-    Updated(Box<Stream>),
+    Updated(Box<Json>),
 }
 
 impl Findings {
@@ -94,10 +98,11 @@ impl Findings {
                     Err(error) => left.push(format!("stream `{name}` was created: {error}")),
                 },
                 Change::Updated(before) => {
-                    if let Err(error) = context.update_stream(&*before).await {
+                    let name = before["name"].as_str().unwrap_or_default().to_owned();
+                    let back = request(&context, format!("STREAM.UPDATE.{name}"), &before).await;
+                    if let Err(error) = back {
                         left.push(format!(
-                            "stream `{}` was changed, and can't be changed back: {error}",
-                            before.name
+                            "stream `{name}` was changed, and can't be changed back: {error}"
                         ));
                     }
                 }
@@ -222,6 +227,8 @@ impl Needs {
                 },
                 None => {}
                 Some(info) => {
+                    let wanted =
+                        if declared.update { changed(declared, &info.config) } else { wanted };
                     let differences = differences(&wanted, &info.config);
                     if differences.is_empty() {
                         continue;
@@ -237,22 +244,26 @@ impl Needs {
                             "make them equal, or set `update = true` to have the stream changed at the start",
                         ));
                     } else if create {
-                        match context.update_stream(&wanted).await {
-                            Ok(_) => {
+                        match update(&context, declared, &info.config).await {
+                            Ok(before) => {
                                 findings.done.push(format!(
                                     "changed stream `{}`: {}",
                                     declared.name,
                                     differences.join(", ")
                                 ));
-                                findings
-                                    .changes
-                                    .push(Change::Updated(Box::new(info.config.clone())));
+                                findings.changes.push(Change::Updated(before));
                             }
                             Err(error) => findings.refused.push(Finding::new(
                                 format!("{text}, and it can't be changed: {error}"),
                                 "make them equal by hand",
                             )),
                         }
+                    } else {
+                        findings.done.push(format!(
+                            "stream `{}` will be changed by `serve`: {}",
+                            declared.name,
+                            differences.join(", ")
+                        ));
                     }
                 }
             }
@@ -260,6 +271,7 @@ impl Needs {
         if create && !findings.done.is_empty() {
             streams = all(&context).await?;
         }
+        let consumers = self.consumers(&context, &streams).await;
         let mut judged: Vec<Stream> = streams.into_iter().map(|info| info.config).collect();
         if !create {
             // What the start would change counts as changed, what it would create as there.
@@ -267,23 +279,80 @@ impl Needs {
                 let is_updated =
                     |declared: &&config::Stream| declared.update && declared.name == stream.name;
                 if let Some(declared) = self.declared.iter().find(is_updated) {
-                    *stream = self::stream(declared);
+                    *stream = changed(declared, stream);
                 }
             }
             let is_missing = |declared: &&config::Stream| {
                 !judged.iter().any(|stream| stream.name == declared.name)
             };
             let missing: Vec<_> = self.declared.iter().filter(is_missing).map(stream).collect();
-            findings.done = missing
-                .iter()
-                .map(|stream| {
-                    format!("stream `{}` is missing; `serve` will create it", stream.name)
-                })
-                .collect();
+            findings.done.extend(missing.iter().map(|stream| {
+                format!("stream `{}` is missing; `serve` will create it", stream.name)
+            }));
             judged.extend(missing);
         }
         self.judge(&judged, &mut findings);
+        self.judge_acks(&judged, &consumers, &mut findings);
         Ok(findings)
+    }
+
+    /// The streams that take events and keep only what some consumer wants, each with the subjects that are wanted.
+    /// Where that isn't known, since it may not be asked, the stream is left out.
+    async fn consumers(&self, context: &Context, streams: &[Info]) -> Vec<(String, Vec<String>)> {
+        let mut known = Vec::new();
+        for info in streams {
+            let name = &info.config.name;
+            if info.config.retention != RetentionPolicy::Interest || !self.uses(&info.config) {
+                continue;
+            }
+            if info.state.consumer_count == 0 {
+                known.push((name.clone(), Vec::new()));
+            } else if let Ok(Ok(wanted)) = timeout(TIMEOUT, wanted(context, name)).await {
+                known.push((name.clone(), wanted));
+            }
+        }
+        known
+    }
+
+    /// Whether events go to this stream.
+    fn uses(&self, stream: &Stream) -> bool {
+        self.stored.iter().chain(&self.jobs).any(|(pattern, _)| takes(stream, pattern))
+    }
+
+    /// Streams whose acknowledgements are worth nothing, or less than they seem.
+    fn judge_acks(
+        &self,
+        streams: &[Stream],
+        consumers: &[(String, Vec<String>)],
+        findings: &mut Findings,
+    ) {
+        for stream in streams.iter().filter(|stream| self.uses(stream)) {
+            let name = &stream.name;
+            if stream.no_ack {
+                findings.refused.push(Finding::new(
+                    format!("stream `{name}` takes events and acknowledges nothing (no_ack): each would be stored again and again"),
+                    "turn its acknowledgements on, or give it other subjects",
+                ));
+            }
+            if stream.persist_mode == Some(PersistenceMode::Async) {
+                findings.warnings.push(Finding::new(
+                    format!("stream `{name}` acknowledges what it hasn't written yet (persist_mode async)"),
+                    "use the default, if an acknowledged event has to outlive a crash of the server",
+                ));
+            }
+            let Some((_, wanted)) = consumers.iter().find(|(known, _)| known == name) else {
+                continue;
+            };
+            for (pattern, destination) in &self.stored {
+                let is_wanted = wanted.iter().any(|wanted| overlaps(wanted, pattern));
+                if takes(stream, pattern) && !is_wanted {
+                    findings.unkept.push(Finding::new(
+                        format!("stream `{name}` keeps only what a consumer wants (retention interest), and none wants `{pattern}`: events for `{destination}` are acknowledged and gone"),
+                        "create the consumer first, or use another retention",
+                    ));
+                }
+            }
+        }
     }
 
     fn judge(&self, streams: &[Stream], findings: &mut Findings) {
@@ -304,7 +373,13 @@ impl Needs {
             }
         }
         for (pattern, destination) in &self.stored {
-            if !subjects().any(|(_, subject)| covers(subject, pattern)) {
+            let sealed = streams.iter().find(|stream| stream.sealed && takes(stream, pattern));
+            if let Some(Stream { name, .. }) = sealed {
+                findings.uncovered.push(Finding::new(
+                    format!("stream `{name}` is sealed, and stores nothing more of `{pattern}`, where `{destination}` goes"),
+                    "give it other subjects, and create another stream for these",
+                ));
+            } else if !subjects().any(|(_, subject)| covers(subject, pattern)) {
                 findings.uncovered.push(Finding::new(
                     format!("no stream stores `{pattern}`, where `{destination}` goes"),
                     COVER,
@@ -363,6 +438,90 @@ impl Needs {
     }
 }
 
+/// Whether a stream stores something of a pattern.
+fn takes(stream: &Stream, pattern: &str) -> bool {
+    stream.subjects.iter().any(|subject| overlaps(subject, pattern))
+}
+
+/// The subjects that the consumers of a stream want.
+async fn wanted(context: &Context, stream: &str) -> Result<Vec<String>, async_nats::Error> {
+    let stream = context.get_stream(stream).await?;
+    let mut consumers = stream.consumers();
+    let mut wanted = Vec::new();
+    while let Some(consumer) = consumers.try_next().await? {
+        let config = consumer.config;
+        let several = config.filter_subjects.into_iter().chain([config.filter_subject]);
+        let before = wanted.len();
+        wanted.extend(several.filter(|filter| !filter.is_empty()));
+        if wanted.len() == before {
+            wanted.push(">".to_owned());
+        }
+    }
+    Ok(wanted)
+}
+
+/// What a stream is after what is written of it was changed.
+fn changed(declared: &config::Stream, found: &Stream) -> Stream {
+    let wanted = stream(declared);
+    let mut changed = Stream { subjects: wanted.subjects, ..found.clone() };
+    if declared.max_age.is_some() {
+        changed.max_age = wanted.max_age;
+    }
+    if declared.max_bytes.is_some() {
+        changed.max_bytes = wanted.max_bytes;
+    }
+    if declared.replicas.is_written() {
+        changed.num_replicas = wanted.num_replicas;
+    }
+    if declared.storage.is_written() {
+        changed.storage = wanted.storage;
+    }
+    if declared.retention.is_written() {
+        changed.retention = wanted.retention;
+    }
+    if declared.discard.is_written() {
+        changed.discard = wanted.discard;
+    }
+    if declared.duplicate_window.is_written() {
+        changed.duplicate_window = wanted.duplicate_window;
+    }
+    changed
+}
+
+/// Change what is written of a stream, and nothing else: not even what this program has no name for. Returns its
+/// settings as they were.
+async fn update(
+    context: &Context,
+    declared: &config::Stream,
+    found: &Stream,
+) -> Result<Box<Json>, async_nats::Error> {
+    let name = &declared.name;
+    let info: Json = request(context, format!("STREAM.INFO.{name}"), &json!({})).await?;
+    let before = info["config"].clone();
+    let (from, to) =
+        (serde_json::to_value(found)?, serde_json::to_value(changed(declared, found))?);
+    let mut after = before.clone();
+    if let (Some(after), Some(to)) = (after.as_object_mut(), to.as_object()) {
+        let is_changed = |(key, value): &(&String, &Json)| from.get(*key) != Some(*value);
+        after.extend(to.iter().filter(is_changed).map(|(key, value)| (key.clone(), value.clone())));
+    }
+    request(context, format!("STREAM.UPDATE.{name}"), &after).await?;
+    Ok(Box::new(before))
+}
+
+/// One request to the API of JetStream, in its own words.
+async fn request(
+    context: &Context,
+    subject: String,
+    body: &Json,
+) -> Result<Json, async_nats::Error> {
+    let answer: Json = context.request(subject, body).await?;
+    match answer.get("error") {
+        None => Ok(answer),
+        Some(error) => Err(error["description"].as_str().unwrap_or("it refuses").to_owned().into()),
+    }
+}
+
 /// The JetStream of the server, or of another domain.
 fn context(client: &Client, domain: Option<&str>) -> Context {
     let mut context = match domain {
@@ -375,7 +534,7 @@ fn context(client: &Client, domain: Option<&str>) -> Context {
 
 async fn all(context: &Context) -> Result<Vec<Info>, Error> {
     let list = context.streams().try_collect();
-    match tokio::time::timeout(TIMEOUT, list).await {
+    match timeout(TIMEOUT, list).await {
         Ok(list) => list.map_err(|error| {
             let text = error.to_string();
             Error { is_silence: text.contains("timed out"), text }
@@ -395,17 +554,17 @@ fn stream(declared: &config::Stream) -> Stream {
             .max_bytes
             .map_or(-1, |size| i64::try_from(size.get()).unwrap_or(i64::MAX)),
         max_messages: -1,
-        num_replicas: declared.replicas,
-        storage: match declared.storage {
+        num_replicas: *declared.replicas,
+        storage: match *declared.storage {
             Storage::File => StorageType::File,
             Storage::Memory => StorageType::Memory,
         },
-        retention: match declared.retention {
+        retention: match *declared.retention {
             Retention::Limits => RetentionPolicy::Limits,
             Retention::Interest => RetentionPolicy::Interest,
             Retention::Workqueue => RetentionPolicy::WorkQueue,
         },
-        discard: match declared.discard {
+        discard: match *declared.discard {
             Discard::New => DiscardPolicy::New,
             Discard::Old => DiscardPolicy::Old,
         },

@@ -7,6 +7,7 @@ mod permissions;
 mod replies;
 mod stall;
 mod storm;
+mod streams;
 
 use crate::support::{Bridge, eventually};
 use std::time::Duration;

@@ -56,6 +56,7 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             } else {
                 report.all_wrong(findings.uncovered);
             }
+            report.warn_of_all(findings.unkept);
             report.warn_of_all(findings.warnings);
             for text in findings.done {
                 report.note(text);

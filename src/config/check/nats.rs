@@ -116,14 +116,14 @@ fn streams(checks: &mut Checks<'_, '_, '_>, nats: &Nats, list: Node<'_>) {
         subjects(checks, stream, node.get("subjects"));
         others(checks, nats, at, list);
         if let Some(age) =
-            stream.max_age.filter(|age| !age.get().is_zero() && *age < stream.duplicate_window)
+            stream.max_age.filter(|age| !age.get().is_zero() && *age < *stream.duplicate_window)
         {
             let window = node.get("duplicate_window");
             let place = if window.is_written() { window } else { node.get("max_age") };
             if !node.get("max_age").is_broken() {
                 checks.error(
                     place,
-                    format!("`duplicate_window` ({}) is longer than `max_age` ({age}), which NATS refuses", stream.duplicate_window),
+                    format!("`duplicate_window` ({}) is longer than `max_age` ({age}), which NATS refuses", *stream.duplicate_window),
                     format!("set `duplicate_window = \"{age}\"` or less"),
                 );
             }
