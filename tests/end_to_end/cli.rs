@@ -1,5 +1,6 @@
 //! The commands as people and scripts use them: what they print where, and how they end.
 
+mod agree;
 mod config;
 mod dev;
 mod send;
