@@ -14,13 +14,14 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 # What can't be had here skips its tests, unless CI=true. The documentation's examples come first, so that the tests'
 # closing lines are the last ones.
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
-	for tool in nats-server kafka python examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
+	for tool in nats-server kafka python haproxy examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --doc
 	cargo test --locked --lib --bins --tests
 
 faults: ## Break brokers, network, disk and the bridge itself under load, for a quarter of an hour, and look what was lost
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
+	deploy/tools/haproxy.sh || [[ "$${CI:-}" != true ]]
 	cargo test --locked --release --test overload -- --nocapture
 	cargo test --locked --release --test faults -- --long $(ARGS)
 
@@ -49,7 +50,8 @@ bench: ## Measure the bridge beside a bare HTTP server
 	deploy/tools/kafka.sh
 	cargo bench --locked
 
-tools: ## Get what the tests start: nats-server, Kafka, Python clients
+tools: ## Get what the tests start: nats-server, Kafka, Python clients, HAProxy
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
 	deploy/tools/python.sh
+	deploy/tools/haproxy.sh

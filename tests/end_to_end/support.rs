@@ -6,6 +6,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod certificates;
+pub(crate) mod haproxy;
 pub(crate) mod http;
 pub(crate) mod kafka;
 pub(crate) mod nats;
