@@ -8,6 +8,7 @@
 
 mod asked;
 mod filter;
+mod hang_up;
 mod line;
 mod note;
 
@@ -18,6 +19,7 @@ use tokio::sync::broadcast;
 
 pub use self::asked::{Asked, Recent};
 pub use self::filter::Filter;
+pub use self::hang_up::HangUp;
 pub use self::line::{Kind, Line, Webhook};
 pub use self::note::Note;
 
@@ -90,14 +92,34 @@ impl Activity {
         Ok(Follower { lines: lines.subscribe(), filter, shared: shared.clone() })
     }
 
-    /// A note of a webhook that has just come; nothing when nobody would read it.
-    pub fn note(&self, endpoint: &Arc<str>) -> Option<Note> {
-        let is_followed = self.shared.followers.load(Ordering::Relaxed) > 0;
-        is_followed.then(|| Note::new(self.shared.clone(), endpoint.clone()))
+    /// A note of a webhook that has just come; nothing when nobody would read it. `hang_up` tells when its sender goes.
+    pub fn note(&self, endpoint: &Arc<str>, hang_up: Option<&Arc<HangUp>>) -> Option<Note> {
+        let is_followed = self.shared.is_followed();
+        is_followed.then(|| Note::new(self.shared.clone(), endpoint.clone(), hang_up))
+    }
+
+    /// What tells whether somebody follows.
+    pub fn followed(&self) -> Followed {
+        Followed(self.shared.clone())
+    }
+}
+
+/// Tells whether somebody follows.
+#[derive(Clone)]
+pub struct Followed(Arc<Shared>);
+
+impl Followed {
+    /// Whether somebody does at this moment.
+    pub fn now(&self) -> bool {
+        self.0.is_followed()
     }
 }
 
 impl Shared {
+    fn is_followed(&self) -> bool {
+        self.followers.load(Ordering::Relaxed) > 0
+    }
+
     fn wants_bodies(&self) -> bool {
         self.shows_bodies.load(Ordering::Relaxed) && self.with_bodies.receiver_count() > 0
     }
@@ -149,7 +171,7 @@ mod tests {
     use super::*;
 
     fn pass(activity: &Activity, id: &str) {
-        let mut note = activity.note(&"vapi".into()).unwrap();
+        let mut note = activity.note(&"vapi".into(), None).unwrap();
         note.received(id.into(), &bytes::Bytes::from_static(b"{\"body\":1}"));
         note.ended("stored", None, Some(Kind::Event));
         note.answered(200);
@@ -165,11 +187,11 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_noted_while_nobody_follows() {
         let activity = Activity::default();
-        assert!(activity.note(&"vapi".into()).is_none());
+        assert!(activity.note(&"vapi".into(), None).is_none());
         let follower = activity.follow(Filter::default()).unwrap();
-        assert!(activity.note(&"vapi".into()).is_some());
+        assert!(activity.note(&"vapi".into(), None).is_some());
         drop(follower);
-        assert!(activity.note(&"vapi".into()).is_none());
+        assert!(activity.note(&"vapi".into(), None).is_none());
     }
 
     #[test]
@@ -177,7 +199,7 @@ mod tests {
         let (activity, endpoint) = (Activity::default(), "vapi".into());
         let began = std::time::Instant::now();
         for _ in 0..1_000_000 {
-            assert!(std::hint::black_box(&activity).note(&endpoint).is_none());
+            assert!(std::hint::black_box(&activity).note(&endpoint, None).is_none());
         }
         let took = began.elapsed();
         println!("{} ns a webhook", took.as_nanos() / 1_000_000);

@@ -7,6 +7,7 @@ mod event;
 mod finish;
 mod follow;
 mod questions;
+mod stray;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -102,7 +103,7 @@ impl Bridge {
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let started = Instant::now();
-        let mut note = self.activity.note(&endpoint.name);
+        let mut note = self.activity.note(&endpoint.name, head.extensions.get());
         let mut done = match self.receive(endpoint, head, body, started).await {
             Err(refusal) => Done::refused(None, "other", refusal),
             Ok(received) => {

@@ -71,7 +71,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Largest body, as received and decompressed; a larger one is answered with 413.
     pub max_body: Size,
-    /// Open connections; further ones wait in the kernel's queue.
+    /// Open connections; further ones wait in the kernel's queue. There are fewer where the limit of open files leaves
+    /// no room for so many beside the spool and the brokers.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: usize,
     /// Requests whose body is being read at the same time; over it: 503.
@@ -91,12 +92,20 @@ pub struct Http {
     pub keep_alive: Time,
     /// Time for the whole body; over it: 503.
     pub body_timeout: Time,
-    /// After SIGTERM: not ready, but still serving for so long, so that load balancers notice.
+    /// How long a client may take nothing of what is written to it before its connection is ended; on the admin
+    /// listener too.
+    pub write_timeout: Time,
+    /// After SIGTERM: not ready, but still serving for so long, so that load balancers notice. Clients are told not to
+    /// use their connections again.
     pub shutdown_delay: Time,
     /// After that: how long what is in flight may take to end.
     pub drain: Time,
     /// Networks of proxies whose `X-Forwarded-For` says where a request comes from, for `allow_from`.
     pub trusted_proxies: Vec<String>,
+    /// Path, such as `/healthz`, that answers GET and HEAD with 200 while this instance should get traffic and with 503
+    /// while it shouldn't, as `/readyz` of the admin listener does, for load balancers that know one port. Unset: none.
+    #[schemars(example = &"/healthz")]
+    pub health: Option<String>,
     /// TLS, with the keys below; without this table the listener speaks plain HTTP.
     pub tls: Option<Tls>,
 }
@@ -114,9 +123,11 @@ impl Default for Http {
             header_timeout: Time::seconds(10),
             keep_alive: Time::seconds(75),
             body_timeout: Time::seconds(30),
+            write_timeout: Time::seconds(30),
             shutdown_delay: Time::seconds(0),
             drain: Time::seconds(20),
             trusted_proxies: Vec::new(),
+            health: None,
             tls: None,
         }
     }

@@ -56,6 +56,11 @@ impl Limits {
         self.events.held() + self.questions.held()
     }
 
+    /// Events that are being handled now.
+    pub fn events_in_flight(&self) -> usize {
+        self.events.held()
+    }
+
     /// Write what is in flight into the metrics.
     pub fn report(&self, metrics: &Metrics) {
         metrics.set_in_flight("reading", self.reading.held());

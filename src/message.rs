@@ -400,6 +400,21 @@ impl Reply {
 /// What cannot be served, and why. Only `receive` makes a status of it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// No endpoint has this path.
+    #[error("no endpoint has this path{}", meant(.near.as_deref()))]
+    NoSuchPath {
+        /// The path of one that it may have been meant for.
+        near: Option<String>,
+    },
+    /// Another method than those of this path.
+    #[error("{}", if *.is_health { "this path is read with GET or HEAD" } else { "webhooks are posted" })]
+    Method {
+        /// It is the path of `http.health`, and not that of an endpoint.
+        is_health: bool,
+    },
+    /// It isn't told, or told twice, whom the request is for.
+    #[error("exactly one Host header is needed")]
+    Host,
     /// The sender is not who it should be; nothing more is said.
     #[error("authentication is missing or wrong")]
     Unauthorized,
@@ -441,10 +456,18 @@ pub enum Refusal {
     Stopping,
 }
 
+fn meant(near: Option<&str>) -> String {
+    near.map(|near| format!("; `{near}` has one, and must be written exactly so"))
+        .unwrap_or_default()
+}
+
 impl Refusal {
     /// The metric label.
     pub const fn reason(&self) -> &'static str {
         match self {
+            Self::NoSuchPath { .. } => "no-such-path",
+            Self::Method { .. } => "method",
+            Self::Host => "host",
             Self::Unauthorized => "unauthorized",
             Self::Undecided => "undecided",
             Self::Malformed(_) => "malformed",

@@ -148,6 +148,12 @@ impl Destinations {
         )))
     }
 
+    /// How many there are, with those whose queue is all that is left of them.
+    pub fn count(&self) -> usize {
+        let queues = self.shelf.as_ref().map_or(0, |shelf| shelf.queues().len());
+        self.by_text.read().len().max(queues)
+    }
+
     /// What is kept on disk, if anything is.
     pub fn shelf(&self) -> Option<&Arc<Shelf>> {
         self.shelf.as_ref()

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -23,6 +23,7 @@ use http::{Method, Version, header};
 use crate::body;
 use crate::bridge::{Bridge, Endpoint};
 use crate::message::Refusal;
+use crate::telemetry::health::Health;
 
 /// Endpoints by their paths.
 pub type Endpoints = BTreeMap<String, Arc<Endpoint>>;
@@ -31,16 +32,19 @@ pub type Endpoints = BTreeMap<String, Arc<Endpoint>>;
 #[derive(Default)]
 pub struct Served {
     endpoints: ArcSwap<Endpoints>,
+    /// The path that says whether this process should get traffic.
+    health: ArcSwapOption<String>,
     wants_peers: Arc<AtomicBool>,
 }
 
 impl Served {
-    /// Serve these, and no others.
-    pub fn replace(&self, endpoints: Endpoints) {
+    /// Serve these, and no others; and say at this path whether to send traffic here.
+    pub fn replace(&self, endpoints: Endpoints, health: Option<String>) {
         let wants_peers = endpoints.values().any(|endpoint| endpoint.auth.wants_peer());
         // Whoever asks for an address has to find one; who doesn't ask isn't troubled by it.
         self.wants_peers.fetch_or(wants_peers, Ordering::AcqRel);
         self.endpoints.store(Arc::new(endpoints));
+        self.health.store(health.map(Arc::new));
     }
 
     /// What is served at this moment.
@@ -52,30 +56,45 @@ impl Served {
     pub fn wants_peers(&self) -> Arc<AtomicBool> {
         self.wants_peers.clone()
     }
+
+    fn is_health(&self, path: &str) -> bool {
+        self.health.load().as_ref().is_some_and(|health| **health == path)
+    }
+
+    /// The path that one may have been meant for: it differs by slashes or by case alone.
+    fn near(&self, path: &str) -> Option<String> {
+        let endpoints = self.endpoints.load();
+        let health = self.health.load();
+        let mut all = endpoints.keys().chain(health.iter().map(|health| &**health));
+        all.find(|known| plain(known).eq(plain(path))).cloned()
+    }
+}
+
+/// A path without what is easily mistaken: case, slashes at its end, and those that follow another.
+fn plain(path: &str) -> impl Iterator<Item = u8> {
+    let bytes = path.trim_end_matches('/').bytes();
+    let mut before = 0;
+    let is_first = move |byte: &u8| std::mem::replace(&mut before, *byte) != b'/' || *byte != b'/';
+    bytes.filter(is_first).map(|byte| byte.to_ascii_lowercase())
 }
 
 /// The public listener.
-pub fn router(bridge: Arc<Bridge>, served: Arc<Served>) -> Router {
-    Router::new().fallback(webhook).with_state((bridge, served))
+pub fn router(bridge: Arc<Bridge>, served: Arc<Served>, health: Arc<Health>) -> Router {
+    Router::new().fallback(webhook).with_state((bridge, served, health))
 }
 
-async fn webhook(
-    State((bridge, served)): State<(Arc<Bridge>, Arc<Served>)>,
-    request: Request,
-) -> Response {
+type Parties = (Arc<Bridge>, Arc<Served>, Arc<Health>);
+
+async fn webhook(State((bridge, served, health)): State<Parties>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let Some(endpoint) = served.endpoints.load().get(head.uri.path()).cloned() else {
-        refuse_unread(body);
-        return response::not_found();
+    let endpoint = match reach(&served, &head) {
+        Ok(Place::Endpoint(endpoint)) => endpoint,
+        Ok(Place::Health) => return response::health(health.readiness().0),
+        Err(refusal) => {
+            refuse_unread(body);
+            return response::of(bridge.stray(&head, refusal));
+        }
     };
-    if !names_one_host(&head) {
-        refuse_unread(body);
-        return response::bad_host();
-    }
-    if head.method != Method::POST {
-        refuse_unread(body);
-        return response::method_not_allowed();
-    }
     let done = bridge.walk(&endpoint, &head, &mut body).await;
     if let Err(refusal) = &done.result
         && is_unread(refusal)
@@ -84,6 +103,29 @@ async fn webhook(
         refuse_unread(body);
     }
     response::of(done)
+}
+
+/// Where a request gets to.
+enum Place {
+    Endpoint(Arc<Endpoint>),
+    Health,
+}
+
+fn reach(served: &Served, head: &Parts) -> Result<Place, Refusal> {
+    let path = head.uri.path();
+    let endpoint = served.endpoints.load().get(path).cloned();
+    let is_health = endpoint.is_none() && served.is_health(path);
+    if endpoint.is_none() && !is_health {
+        return Err(Refusal::NoSuchPath { near: served.near(path) });
+    }
+    if !names_one_host(head) {
+        return Err(Refusal::Host);
+    }
+    match (endpoint, &head.method) {
+        (Some(endpoint), &Method::POST) => Ok(Place::Endpoint(endpoint)),
+        (None, &Method::GET | &Method::HEAD) => Ok(Place::Health),
+        _ => Err(Refusal::Method { is_health }),
+    }
 }
 
 /// HTTP/1.1 wants exactly one `Host` (RFC 9112, §3.2); the others at most one.
@@ -109,5 +151,23 @@ fn is_unread(refusal: &Refusal) -> bool {
 fn refuse_unread(body: Body) {
     if !http_body::Body::is_end_stream(&body) {
         tokio::spawn(body::discard(body));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_path_is_near_another_by_slashes_and_case_alone() {
+        let is_near = |path: &str| plain(path).eq(plain("/hooks/Vapi"));
+        for path in ["/hooks/vapi", "/hooks/vapi/", "//hooks//vapi//", "/HOOKS/Vapi"] {
+            assert!(is_near(path), "{path}");
+        }
+        for path in ["/hooks", "/hooksvapi", "/hooks/vapi2", "hooks/vapi", "/hook/s/vapi", "/", ""]
+        {
+            assert!(!is_near(path), "{path}");
+        }
+        assert!(plain("/").eq(plain("")));
     }
 }

@@ -1,5 +1,6 @@
 //! The one place where parts are built and wired, and where they are stopped.
 
+mod files;
 mod offline;
 mod outlets;
 mod reload;
@@ -8,16 +9,16 @@ mod start;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::server::graceful::GracefulShutdown;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
+use self::files::Files;
 pub use self::offline::Offline;
 use self::reload::Reload;
 pub use self::signals::{Manner, Signals};
@@ -25,7 +26,8 @@ use self::start::Parts;
 use crate::admin::{self, Guard};
 use crate::config::Config;
 use crate::nats::streams::{Finding, Findings};
-use crate::receive::{self, connection};
+use crate::receive;
+use crate::receive::connection::{self, Shutdown};
 use crate::spool;
 use crate::telemetry::health::Health;
 use crate::tls::Anonymous;
@@ -36,6 +38,9 @@ const START: Duration = Duration::from_secs(5);
 
 /// How long what is given up may take to reach the disk, and its senders their answers.
 const GIVING_UP: Duration = Duration::from_secs(5);
+
+/// How long before the end events are left to the disk, so that their senders hear of it.
+const FAREWELL: Duration = Duration::from_millis(200);
 
 /// How often the streams are looked at again.
 const LOOK: Duration = Duration::from_secs(10);
@@ -115,9 +120,9 @@ pub async fn run(
     };
     let http = listen(config.http.listen, "http.listen")?;
     let admin = listen(config.admin.listen, "admin.listen")?;
-    make_room(config.http.max_connections);
     let addresses = Addresses { http: http.local_addr()?, admin: admin.local_addr()? };
 
+    let limit = files::raise(&config);
     let mut background = JoinSet::new();
     let parts = Parts::build(&config, &mut background)?;
     // From here on something may be on its way to a broker.
@@ -125,7 +130,9 @@ pub async fn run(
     let clock = connection::Clock {
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
+        write: config.http.write_timeout.get(),
     };
+    let files = Files::share(limit, &config.http, parts.destinations.count());
     let tls = config.http.tls.as_ref();
     let http_tls = parts.tls("http.tls", tls, Anonymous::Refused, &mut background)?;
     let tls = config.admin.tls.as_ref();
@@ -142,13 +149,17 @@ pub async fn run(
         asking,
         guard.clone(),
     );
-    background.spawn(async move {
-        // It answers until the very end.
-        let end = std::future::pending();
-        let unasked = Arc::default();
-        connection::serve(admin, admin_tls, admin_router, unasked, clock, ADMIN_CONNECTIONS, end)
-            .await;
-    });
+    let admin_settings = connection::Settings {
+        tls: admin_tls,
+        router: admin_router,
+        clock,
+        most: files.admin,
+        wants_peers: Arc::default(),
+        senders: None,
+    };
+    // It answers until the very end.
+    let (shutdown, admin_shutdown) = (Shutdown::new(), Shutdown::new());
+    background.spawn(connection::serve(admin, admin_settings, admin_shutdown.clone()));
 
     let began = Instant::now();
     let findings = tokio::select! {
@@ -156,7 +167,8 @@ pub async fn run(
         // Nothing was served yet, and no load balancer has to notice that it ends.
         () = signals.end() => {
             parts.health.set_draining();
-            parts.drain(None, Instant::now() + config.http.drain.get()).await;
+            admin_shutdown.announce();
+            parts.drain(&shutdown, Instant::now() + config.http.drain.get()).await;
             info!("stopped before it served anything");
             return Ok(());
         }
@@ -164,20 +176,16 @@ pub async fn run(
     if !findings.refused.is_empty() {
         return Err(Error::Streams(findings.refused));
     }
-    let (stop, mut stopped) = watch::channel(false);
-    let public = connection::serve(
-        http,
-        http_tls,
-        receive::router(parts.bridge.clone(), parts.served.clone()),
-        parts.served.wants_peers(),
+    let Parts { bridge, served, health, .. } = &*parts;
+    let settings = connection::Settings {
+        tls: http_tls,
+        router: receive::router(bridge.clone(), served.clone(), health.clone()),
         clock,
-        config.http.max_connections,
-        async move {
-            // The sender outlives this; were it gone, that would be the end too.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        },
-    );
-    let public = tokio::spawn(public);
+        most: files.connections,
+        wants_peers: served.wants_peers(),
+        senders: Some(bridge.activity.followed()),
+    };
+    background.spawn(connection::serve(http, settings, shutdown.clone()));
     ready(addresses);
     info!(http = %addresses.http, admin = %addresses.admin, "serving");
     background.spawn(start_over(parts.health.clone(), began + START));
@@ -191,35 +199,16 @@ pub async fn run(
 
     signals.end().await;
     parts.health.set_draining();
+    shutdown.announce();
+    admin_shutdown.announce();
     parts.replays.stop();
     let Times { delay, drain } = *current.borrow_and_update();
     info!(delay = %humantime::format_duration(delay), "stopping");
     tokio::time::sleep(delay).await;
-    stop.send_replace(true);
-    parts.drain(Some(public), Instant::now() + drain).await;
+    parts.drain(&shutdown, Instant::now() + drain).await;
     info!("stopped");
     background.shutdown().await;
     Ok(())
-}
-
-/// Open files beside the connections: brokers, the spool, the log.
-const FILES: u64 = 256;
-
-/// Raise the number of files that this process may have open as far as it is allowed, and say if that is too few.
-fn make_room(connections: usize) {
-    let needed = (connections as u64).saturating_add(FILES);
-    let was = getrlimit(Resource::Nofile);
-    let limit = needed.max(was.current.unwrap_or(u64::MAX)).min(was.maximum.unwrap_or(u64::MAX));
-    // Where it can't be raised, it is said like a hard limit.
-    let is_set = setrlimit(Resource::Nofile, Rlimit { current: Some(limit), ..was }).is_ok();
-    let limit = if is_set { limit } else { was.current.unwrap_or(u64::MAX) };
-    if limit < connections as u64 {
-        warn!(
-            limit,
-            connections,
-            "fewer files may be open than `http.max_connections` needs; raise the hard limit (`ulimit -Hn`, LimitNOFILE)"
-        );
-    }
 }
 
 /// How long the end may take.
@@ -234,9 +223,6 @@ impl Times {
         Self { delay: config.http.shutdown_delay.get(), drain: config.http.drain.get() }
     }
 }
-
-/// Connections that the admin listener takes.
-const ADMIN_CONNECTIONS: usize = 256;
 
 /// Call the start over when every broker is connected, or was waited for long enough.
 async fn start_over(health: Arc<Health>, deadline: Instant) {
@@ -268,28 +254,29 @@ async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
 
 impl Parts {
     /// Wait for what is in flight: connections first, then what goes on without one, such as copies
-    /// and the walks of senders that hung up. What the brokers don't acknowledge by then goes to the disk.
-    async fn drain(&self, public: Option<JoinHandle<GracefulShutdown>>, deadline: Instant) {
+    /// and the walks of senders that hung up. What the brokers don't acknowledge by then goes to the disk. Connections
+    /// are not waited for any longer than that, whatever their clients do.
+    async fn drain(&self, public: &Shutdown, deadline: Instant) {
         let limits = &self.bridge.limits;
-        let ended = async {
-            if let Some(public) = public
-                && let Ok(connections) = public.await
-            {
-                connections.shutdown().await;
-            }
-            while limits.in_flight() > 0 {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        tokio::pin!(ended);
-        if timeout_at(deadline, &mut ended).await.is_err() {
+        let mut ended = pin!(async {
+            public.drain(|| limits.in_flight() > 0).await;
+            none_left(|| limits.in_flight()).await;
+        });
+        let left = deadline.saturating_duration_since(Instant::now());
+        let last = deadline - FAREWELL.min(left / 10);
+        if timeout_at(last, &mut ended).await.is_err() {
             info!(
                 in_flight = limits.in_flight(),
                 "what is not acknowledged yet is left to the disk"
             );
             self.destinations.give_up();
-            if timeout(GIVING_UP, ended).await.is_err() {
-                warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
+            if timeout_at(deadline, ended).await.is_err() {
+                // Only the disk is still waited for: no question gets an answer any more.
+                let _ = timeout(GIVING_UP, none_left(|| limits.events_in_flight())).await;
+                public.end();
+                if limits.in_flight() > 0 {
+                    warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
+                }
             }
         }
         // What was published from the disk but isn't called done there would be published again.
@@ -358,6 +345,13 @@ impl Parts {
                 None
             }
         }
+    }
+}
+
+/// Wait until nothing of this is left.
+async fn none_left(count: impl Fn() -> usize) {
+    while count() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 

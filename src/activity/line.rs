@@ -23,7 +23,7 @@ pub enum Line {
 pub struct Webhook {
     /// When it came.
     pub time: String,
-    /// Name of the endpoint.
+    /// Name of the endpoint; empty if none was reached.
     pub endpoint: Arc<str>,
     /// Its id, once it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +40,9 @@ pub struct Webhook {
     /// The functions that it calls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub functions: Vec<Arc<str>>,
+    /// Method and path of a request that reached no endpoint, cut and without control characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Arc<str>>,
     /// Where it goes, as configured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<Arc<str>>,

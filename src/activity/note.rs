@@ -2,11 +2,14 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::task::AbortHandle;
 
 use super::Shared;
+use super::hang_up::HangUp;
 use super::line::{Kind, Webhook};
 use crate::message::{About, attribute};
 
@@ -16,45 +19,98 @@ const BODY: usize = 64 << 10;
 /// The outcome of a webhook whose sender didn't wait for the answer.
 const HUNG_UP: &str = "hung-up";
 
-/// A note of one webhook. It becomes a line when the webhook is answered, or when this is dropped before.
+/// A sender that says so soon after its request that nothing more will come has shut down its writing half, and waits
+/// for the answer. Later it has lost its patience.
+const HALF_CLOSED: Duration = Duration::from_millis(100);
+
+/// A note of one webhook. It becomes a line when the webhook is answered, when its sender hangs up, or when this is
+/// dropped before.
 pub struct Note {
     shared: Arc<Shared>,
+    /// Nothing once it is a line.
+    open: Arc<Mutex<Option<Unfinished>>>,
+    /// Waits for the sender to hang up.
+    watch: Option<AbortHandle>,
+}
+
+/// What will be a line.
+struct Unfinished {
     began: Instant,
+    /// When all of the request was there.
+    received: Option<Instant>,
     line: Webhook,
     body: Option<Bytes>,
 }
 
 impl Note {
-    pub(super) fn new(shared: Arc<Shared>, endpoint: Arc<str>) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        endpoint: Arc<str>,
+        hang_up: Option<&Arc<HangUp>>,
+    ) -> Self {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let line =
             Webhook { time, endpoint, outcome: Cow::Borrowed(HUNG_UP), ..Webhook::default() };
-        Self { shared, began: Instant::now(), line, body: None }
+        let unfinished = Unfinished { began: Instant::now(), received: None, line, body: None };
+        let open = Arc::new(Mutex::new(Some(unfinished)));
+        let watch = hang_up.cloned().map(|hang_up| {
+            let (shared, open) = (shared.clone(), open.clone());
+            let watch = async move {
+                hang_up.told().await;
+                let is_late = |received: Instant| received.elapsed() > HALF_CLOSED;
+                let hung_up = open.lock().take_if(|open| open.received.is_some_and(is_late));
+                if let Some(hung_up) = hung_up {
+                    hung_up.finish(&shared);
+                }
+            };
+            tokio::spawn(watch).abort_handle()
+        });
+        Self { shared, open, watch }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Unfinished)) {
+        // After a sender hung up nobody will see it.
+        if let Some(open) = &mut *self.open.lock() {
+            change(open);
+        }
+    }
+
+    /// This was asked for, where no webhook could be made of it.
+    pub fn asked(&mut self, request: &Arc<str>) {
+        self.change(|open| open.line.request = Some(attribute(request)));
     }
 
     /// It was read, and this is its body.
     pub fn received(&mut self, id: Arc<str>, body: &Bytes) {
-        self.line.id = Some(id);
-        self.line.bytes = body.len();
-        self.body = self.shared.wants_bodies().then(|| body.clone());
+        let kept = self.shared.wants_bodies().then(|| body.clone());
+        self.change(|open| {
+            open.received = Some(Instant::now());
+            open.line.id = Some(id);
+            open.line.bytes = body.len();
+            open.body = kept;
+        });
     }
 
     /// This is what it is.
     pub fn classified(&mut self, about: &About) {
-        self.line.r#type = Some(attribute(&about.kind));
-        self.line.key = about.key.as_ref().map(attribute);
+        self.change(|open| {
+            open.line.r#type = Some(attribute(&about.kind));
+            open.line.key = about.key.as_ref().map(attribute);
+        });
     }
 
     /// It calls this function.
     pub fn calls(&mut self, function: &Arc<str>) {
-        self.line.functions.push(attribute(function));
+        self.change(|open| open.line.functions.push(attribute(function)));
     }
 
     /// It goes to this destination, among others.
     pub fn goes_to(&mut self, destination: &Arc<str>) {
-        if !self.line.destinations.contains(destination) {
-            self.line.destinations.push(destination.clone());
-        }
+        self.change(|open| {
+            if !open.line.destinations.contains(destination) {
+                open.line.destinations.push(destination.clone());
+            }
+        });
     }
 
     /// This became of it.
@@ -64,25 +120,38 @@ impl Note {
         reason: Option<&'static str>,
         kind: Option<Kind>,
     ) {
-        self.line.outcome = Cow::Borrowed(outcome);
-        self.line.reason = reason.filter(|reason| *reason != outcome).map(Cow::Borrowed);
-        self.line.kind = kind;
+        self.change(|open| {
+            open.line.outcome = Cow::Borrowed(outcome);
+            open.line.reason = reason.filter(|reason| *reason != outcome).map(Cow::Borrowed);
+            open.line.kind = kind;
+        });
     }
 
     /// This is what its sender gets.
-    pub fn answered(mut self, status: u16) {
-        self.line.status = Some(status);
+    pub fn answered(self, status: u16) {
+        self.change(|open| open.line.status = Some(status));
     }
 }
 
 impl Drop for Note {
     fn drop(&mut self) {
-        let mut line = std::mem::take(&mut self.line);
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+        let open = self.open.lock().take();
+        if let Some(open) = open {
+            open.finish(&self.shared);
+        }
+    }
+}
+
+impl Unfinished {
+    fn finish(mut self, shared: &Shared) {
         // Three digits behind the point say enough.
-        line.milliseconds = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        self.line.milliseconds = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         // It may have been forbidden meanwhile.
-        let body = self.body.take().filter(|_| self.shared.wants_bodies()).map(|body| text(&body));
-        self.shared.send(line, body);
+        let body = self.body.filter(|_| shared.wants_bodies()).map(|body| text(&body));
+        shared.send(self.line, body);
     }
 }
 

@@ -117,6 +117,7 @@ impl Checks<'_, '_, '_> {
             ("header_timeout", http.header_timeout),
             ("keep_alive", http.keep_alive),
             ("body_timeout", http.body_timeout),
+            ("write_timeout", http.write_timeout),
         ] {
             self.not_zero(node, key, time);
         }

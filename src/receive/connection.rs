@@ -1,37 +1,46 @@
-//! Connections: accepting them, their time limits, and their end.
+//! Connections: accepting them, serving what they ask, and their end.
 //!
-//! hyper's own header timeout can't tell a connection that waits for its next request from
-//! one that sends a head too slowly, and isn't running while the protocol is being guessed.
-//! Therefore the socket is wrapped: whoever reads from it while no request is being handled
-//! is under the clock of [`Clock`].
+//! The parts: what is known of the requests of a connection ([`requests`]), the clocks of reading ([`watched`]), of
+//! writing ([`paced`]) and of the streams of HTTP/2 ([`streams`]), and the way to the end ([`shutdown`]).
 
+mod paced;
+mod requests;
+mod shutdown;
+mod streams;
+mod watched;
+
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use futures_util::task::AtomicWaker;
-use http::{Request, Response};
-use http_body::Frame;
+use futures_util::future::poll_fn;
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use pin_project_lite::pin_project;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
 use tracing::{debug, warn};
 
-use super::framing::Framing;
+use self::paced::Paced;
+use self::requests::{Answer, Open, Requests};
+pub use self::shutdown::Shutdown;
+use self::shutdown::{QUIET, Stage};
+use self::streams::Streams;
+use self::watched::Watched;
+use crate::activity::Followed;
 use crate::auth::Peer;
 use crate::tls;
 
@@ -44,6 +53,9 @@ const STREAMS: u32 = 256;
 /// Connections that the kernel holds for us.
 const BACKLOG: i32 = 4_096;
 
+/// What tells a client with HTTP/1 that its connection ends with a response.
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+
 /// Pause after an accept that failed for lack of something, such as file descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -54,6 +66,8 @@ pub struct Clock {
     pub head: Duration,
     /// Between two requests.
     pub keep_alive: Duration,
+    /// For a client to take something of what is written to it.
+    pub write: Duration,
 }
 
 /// A socket that listens on `address`.
@@ -71,22 +85,34 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Debug, Clone, Copy)]
 pub struct Certified;
 
-/// Accept until `stop`, at most `most` connections at a time. While `wants_peers` holds, each request says where it comes from. What is open in the end is left to the returned value to end.
-pub async fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<tls::Server>>,
-    router: Router,
-    wants_peers: Arc<AtomicBool>,
-    clock: Clock,
-    most: usize,
-    stop: impl Future<Output = ()>,
-) -> GracefulShutdown {
-    let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS)));
-    let http = Arc::new(http(clock));
-    // Its end tells those that are still shaking hands: they have asked for nothing yet.
-    let (_accepting, accepting) = watch::channel(());
-    tokio::pin!(stop);
+/// What a listener serves, and how.
+#[derive(Clone)]
+pub struct Settings {
+    /// TLS, if it speaks it.
+    pub tls: Option<Arc<tls::Server>>,
+    /// Who answers.
+    pub router: Router,
+    /// Time limits.
+    pub clock: Clock,
+    /// How many connections it has at a time.
+    pub most: usize,
+    /// While it holds, each request says where it comes from.
+    pub wants_peers: Arc<AtomicBool>,
+    /// With it, a client that shuts down its writing half behind its request gets its answer, and those who follow are
+    /// told of those who hang up. Without it, such a client has hung up.
+    pub senders: Option<Followed>,
+}
+
+/// Accept until `shutdown` drains. What is open then is served to its end.
+pub async fn serve(listener: TcpListener, settings: Settings, shutdown: Arc<Shutdown>) {
+    let places = Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS)));
+    let listening = Arc::new(Listening { http: http(settings.clock), settings, shutdown });
+    let mut stage = listening.shutdown.watch();
+    let draining = async {
+        // The sender is ours: it outlives this.
+        let _ = stage.wait_for(|stage| *stage >= Stage::Draining).await;
+    };
+    let mut draining = pin!(draining);
     loop {
         let accept = async {
             // The semaphore is never closed: there is always a place, or a wait for one.
@@ -95,62 +121,31 @@ pub async fn serve(
         };
         let (accepted, place) = tokio::select! {
             accepted = accept => accepted,
-            () = &mut stop => return graceful,
+            () = &mut draining => break,
         };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
+        match accepted {
+            Ok((stream, peer)) => listening.begin(stream, peer, place),
+            Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                if !is_the_peers(&error) {
-                    warn!(%error, "no connection can be accepted");
-                    tokio::time::sleep(BREATH).await;
-                }
-                continue;
-            }
-        };
-        // Only a socket that is already gone refuses this.
-        let _ = stream.set_nodelay(true);
-        let mut connection = Connection {
-            http: http.clone(),
-            router: router.clone(),
-            clock,
-            end: graceful.watcher(),
-            peer: Peer(peer.ip()),
-            wants_peers: wants_peers.clone(),
-            is_certified: false,
-        };
-        match tls.clone() {
-            None => {
-                tokio::spawn(async move {
-                    connection.serve(stream).await;
-                    drop(place);
-                });
-            }
-            Some(tls) => {
-                let mut accepting = accepting.clone();
-                tokio::spawn(async move {
-                    let shaken = tokio::select! {
-                        shaken = timeout(clock.head, tls.accept(stream)) => shaken,
-                        _ = accepting.changed() => return,
-                    };
-                    match shaken {
-                        Ok(Ok(stream)) => {
-                            connection.is_certified =
-                                stream.get_ref().1.peer_certificates().is_some();
-                            connection.serve(stream).await;
-                        }
-                        Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
-                        Err(_) => debug!("a TLS handshake took too long"),
-                    }
-                    drop(place);
-                });
+                warn!(%error, "no connection can be accepted");
+                sleep(BREATH).await;
             }
         }
+    }
+    // Those whom the kernel has let in already would be cut off with the listener.
+    let Ok(listener) = listener.into_std() else { return };
+    while let Ok(place) = places.clone().try_acquire_owned()
+        && let Ok((stream, peer)) = listener.accept()
+        && stream.set_nonblocking(true).is_ok()
+        && let Ok(stream) = TcpStream::from_std(stream)
+    {
+        listening.begin(stream, peer, Some(place));
     }
 }
 
 /// HTTP/1.1 or HTTP/2, as the client begins.
-fn http(clock: Clock) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn http(clock: Clock) -> auto::Builder<Streams> {
+    let mut builder = auto::Builder::new(Streams { limit: clock.write });
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD);
     builder
         .http2()
@@ -162,44 +157,150 @@ fn http(clock: Clock) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// What one connection is served with.
+/// What the connections of one listener have in common.
+struct Listening {
+    http: auto::Builder<Streams>,
+    settings: Settings,
+    shutdown: Arc<Shutdown>,
+}
+
+impl Listening {
+    /// Have a request answered. Nothing of this is waited for here.
+    fn ask(
+        &self,
+        mut request: Request<Incoming>,
+        requests: &Arc<Requests>,
+        peer: Peer,
+        is_certified: bool,
+    ) -> impl Future<Output = Result<Response<Answer>, Infallible>> + use<> {
+        let version = request.version();
+        let is_http2 = version == Version::HTTP_2;
+        let open = Open::new(requests, is_http2);
+        let Settings { router, wants_peers, senders, .. } = &self.settings;
+        let extensions = request.extensions_mut();
+        if wants_peers.load(Ordering::Acquire) {
+            extensions.insert(peer);
+        }
+        if is_certified {
+            extensions.insert(Certified);
+        }
+        if senders.as_ref().is_some_and(Followed::now) {
+            extensions.insert(requests.hang_up.clone());
+        }
+        let response = router.clone().call(request.map(Body::new));
+        async move {
+            let mut response = response.await?;
+            if open.answered() && !is_http2 {
+                response.headers_mut().insert(header::CONNECTION, CLOSE);
+                // Or hyper would offer to keep the connection to those that have asked for it in HTTP/1.0.
+                *response.version_mut() = version;
+            }
+            Ok(response.map(|body| Answer::new(body, open, is_http2)))
+        }
+    }
+
+    /// Serve a connection in a task of its own. It is counted among those that the end waits for from here on.
+    fn begin(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Option<OwnedSemaphorePermit>,
+    ) {
+        // Only a socket that is already gone refuses this.
+        let _ = stream.set_nodelay(true);
+        let connection = Connection {
+            listening: self.clone(),
+            stage: self.shutdown.watch(),
+            requests: Arc::new(Requests::new(self.shutdown.clone())),
+            peer: Peer(peer.ip()),
+            is_certified: false,
+        };
+        tokio::spawn(async move {
+            connection.run(stream).await;
+            drop(place);
+        });
+    }
+}
+
+/// One connection.
 struct Connection {
-    http: Arc<auto::Builder<TokioExecutor>>,
-    router: Router,
-    clock: Clock,
-    end: Watcher,
+    listening: Arc<Listening>,
+    stage: watch::Receiver<Stage>,
+    requests: Arc<Requests>,
     peer: Peer,
-    wants_peers: Arc<AtomicBool>,
     is_certified: bool,
 }
 
 impl Connection {
+    async fn run(mut self, stream: TcpStream) {
+        let Settings { tls, clock, .. } = &self.listening.settings;
+        let stream = Paced::new(stream, clock.write, self.requests.clone());
+        let Some(tls) = tls.clone() else { return self.serve(stream).await };
+        let shaken = tokio::select! {
+            shaken = timeout(clock.head, tls.accept(stream)) => shaken,
+            // It has asked for nothing yet.
+            _ = self.stage.wait_for(|stage| *stage >= Stage::Closing) => return,
+        };
+        match shaken {
+            Ok(Ok(stream)) => {
+                self.is_certified = stream.get_ref().1.peer_certificates().is_some();
+                self.serve(stream).await;
+            }
+            Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
+            Err(_) => debug!("a TLS handshake took too long"),
+        }
+    }
+
     async fn serve<S>(self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let Self { http, router, clock, end, peer, wants_peers, is_certified } = self;
-        let requests = Arc::new(Requests::default());
-        let socket = TokioIo::new(Box::pin(Watched::new(stream, clock, requests.clone())));
-        let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
-            let guard = Open::new(&requests);
-            if wants_peers.load(Ordering::Acquire) {
-                request.extensions_mut().insert(peer);
+        let Self { listening, mut stage, requests, peer, is_certified } = self;
+        let Settings { clock, senders, .. } = &listening.settings;
+        let watched = Watched::new(stream, *clock, requests.clone(), senders.is_some());
+        let socket = TokioIo::new(Box::pin(watched));
+        let service = {
+            let (listening, requests) = (listening.clone(), requests.clone());
+            service_fn(move |request| listening.ask(request, &requests, peer, is_certified))
+        };
+        let mut connection = pin!(listening.http.serve_connection(socket, service).into_owned());
+        let (mut now, mut is_told) = (*stage.borrow_and_update(), false);
+        loop {
+            let is_silent = || is_told && now >= Stage::Closing && requests.is_http2();
+            tokio::select! {
+                // What has come is read before it is called silent.
+                biased;
+                ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
+                    Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                    Poll::Pending if !is_told && must_be_told(now, &requests) => Poll::Ready(None),
+                    Poll::Pending => Poll::Pending,
+                }) => match ended {
+                    Some(Ok(())) => return,
+                    Some(Err(error)) => return debug!(%error, "a connection ended early"),
+                    None => {
+                        is_told = true;
+                        connection.as_mut().graceful_shutdown();
+                    }
+                },
+                changed = stage.changed() => match changed {
+                    Ok(()) if *stage.borrow_and_update() < Stage::Ended => now = *stage.borrow(),
+                    _ => return,
+                },
+                // With HTTP/2 the client has to agree to the end.
+                () = sleep(QUIET), if is_silent() => if requests.open() == 0 { return },
             }
-            if is_certified {
-                request.extensions_mut().insert(Certified);
-            }
-            let response = router.clone().call(request.map(Body::new));
-            async move {
-                response
-                    .await
-                    .map(|response: Response<Body>| response.map(|body| Guarded { body, guard }))
-            }
-        });
-        let connection = end.watch(http.serve_connection(socket, service).into_owned());
-        if let Err(error) = connection.await {
-            debug!(%error, "a connection ended early");
         }
+    }
+}
+
+/// Whether it is time to tell a connection that the end has come, other than in its responses.
+fn must_be_told(stage: Stage, requests: &Requests) -> bool {
+    match stage {
+        Stage::Serving => false,
+        // A client that has just come gets to ask first.
+        Stage::Announced | Stage::Draining => requests.is_http2() && requests.begun() > 0,
+        // One that is about to ask hears of it with its response.
+        Stage::Closing | Stage::Ended => requests.is_resting(),
     }
 }
 
@@ -207,193 +308,4 @@ impl Connection {
 fn is_the_peers(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// The requests of one connection.
-#[derive(Debug, Default)]
-struct Requests {
-    /// How many are being handled.
-    open: AtomicUsize,
-    /// How many there ever were.
-    begun: AtomicUsize,
-    /// Whoever reads from the connection: while a request is open no clock would wake it.
-    reader: AtomicWaker,
-}
-
-/// A request that is being handled, from its head to the end of its response.
-struct Open(Arc<Requests>);
-
-impl Open {
-    fn new(requests: &Arc<Requests>) -> Self {
-        requests.open.fetch_add(1, Ordering::AcqRel);
-        requests.begun.fetch_add(1, Ordering::Relaxed);
-        Self(requests.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.0.open.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.reader.wake();
-        }
-    }
-}
-
-pin_project! {
-    /// A response body that keeps its request open.
-    struct Guarded {
-        #[pin]
-        body: Body,
-        guard: Open,
-    }
-}
-
-impl http_body::Body for Guarded {
-    type Data = bytes::Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        self.project().body.poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> http_body::SizeHint {
-        self.body.size_hint()
-    }
-}
-
-/// What a connection is waiting for while no request is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// Its first byte.
-    First,
-    /// The rest of a head.
-    Head,
-    /// The next request.
-    Idle,
-}
-
-pin_project! {
-    /// A socket under the clock, or what TLS makes of one.
-    struct Watched<S> {
-        #[pin]
-        stream: S,
-        #[pin]
-        limit: Sleep,
-        clock: Clock,
-        requests: Arc<Requests>,
-        seen: usize,
-        phase: Phase,
-        is_http2: bool,
-        framing: Framing,
-    }
-}
-
-impl<S> Watched<S> {
-    fn new(stream: S, clock: Clock, requests: Arc<Requests>) -> Self {
-        Self {
-            stream,
-            limit: sleep(clock.head),
-            clock,
-            requests,
-            seen: 0,
-            phase: Phase::First,
-            is_http2: false,
-            framing: Framing::default(),
-        }
-    }
-}
-
-impl<S: AsyncRead> AsyncRead for Watched<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = self.as_mut().poll_timed(cx, buffer);
-        self.project().framing.follow(&mut buffer.filled_mut()[before..]);
-        read
-    }
-}
-
-impl<S: AsyncRead> Watched<S> {
-    fn poll_timed(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let mut this = self.project();
-        // Registered before it is looked at, so that the end of the last request can't be missed.
-        this.requests.reader.register(cx.waker());
-        if this.requests.open.load(Ordering::Acquire) > 0 {
-            return this.stream.poll_read(cx, buffer);
-        }
-        let begun = this.requests.begun.load(Ordering::Relaxed);
-        if *this.seen != begun {
-            *this.seen = begun;
-            *this.phase = Phase::Idle;
-            this.limit.as_mut().reset(Instant::now() + this.clock.keep_alive);
-        }
-        let before = buffer.filled().len();
-        match this.stream.poll_read(cx, buffer) {
-            Poll::Ready(result) => {
-                let read = &buffer.filled()[before..];
-                match *this.phase {
-                    Phase::First if read.starts_with(b"PRI") => {
-                        // The preface of HTTP/2 is not a request: its frames keep no time of their own.
-                        *this.is_http2 = true;
-                        *this.phase = Phase::Idle;
-                        this.limit.as_mut().reset(Instant::now() + this.clock.keep_alive);
-                    }
-                    Phase::First | Phase::Idle if !*this.is_http2 && !read.is_empty() => {
-                        *this.phase = Phase::Head;
-                        this.limit.as_mut().reset(Instant::now() + this.clock.head);
-                    }
-                    _ => {}
-                }
-                Poll::Ready(result)
-            }
-            Poll::Pending => {
-                ready!(this.limit.poll(cx));
-                Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-            }
-        }
-    }
-}
-
-impl<S: AsyncWrite> AsyncWrite for Watched<S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.project().stream.poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.project().stream.poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_shutdown(cx)
-    }
 }

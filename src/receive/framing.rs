@@ -55,6 +55,11 @@ impl Default for Framing {
 }
 
 impl Framing {
+    /// Whether the last request was complete, and nothing of a next one has come.
+    pub(super) fn is_between(&self) -> bool {
+        self.state == State::Between
+    }
+
     /// Follow these bytes. A head that is to be refused is spoilt in them.
     pub(super) fn follow(&mut self, bytes: &mut [u8]) {
         let mut at = 0;

@@ -49,6 +49,9 @@ pub(super) fn of(done: Done) -> Response {
 
 fn refused(refusal: &Refusal) -> Response {
     let (status, retry) = match refusal {
+        Refusal::NoSuchPath { .. } => (StatusCode::NOT_FOUND, false),
+        Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, false),
+        Refusal::Host => (StatusCode::BAD_REQUEST, false),
         Refusal::TooFast { .. } => (StatusCode::TOO_MANY_REQUESTS, true),
         Refusal::Unauthorized => (StatusCode::UNAUTHORIZED, false),
         Refusal::Malformed(_) => (StatusCode::BAD_REQUEST, false),
@@ -71,8 +74,15 @@ fn refused(refusal: &Refusal) -> Response {
         },
     };
     let mut response = problem(status, &refusal.to_string());
-    if *refusal == Refusal::Encoding {
-        response.headers_mut().insert(header::ACCEPT_ENCODING, ENCODINGS);
+    match refusal {
+        Refusal::Encoding => {
+            response.headers_mut().insert(header::ACCEPT_ENCODING, ENCODINGS);
+        }
+        Refusal::Method { is_health } => {
+            let methods = if *is_health { "GET, HEAD" } else { "POST" };
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        _ => {}
     }
     if retry {
         response.headers_mut().insert(header::RETRY_AFTER, retry_after(refusal));
@@ -89,20 +99,17 @@ fn retry_after(refusal: &Refusal) -> HeaderValue {
     .into()
 }
 
-/// No endpoint has this path.
-pub(super) fn not_found() -> Response {
-    problem(StatusCode::NOT_FOUND, "no endpoint has this path")
-}
-
-/// It isn't told, or told twice, whom the request is for.
-pub(super) fn bad_host() -> Response {
-    problem(StatusCode::BAD_REQUEST, "exactly one Host header is needed")
-}
-
-/// Webhooks are posted.
-pub(super) fn method_not_allowed() -> Response {
-    let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, "webhooks are posted");
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST"));
+/// Whether to send traffic here. Everybody may ask: that is all that is said.
+pub(super) fn health(is_ready: bool) -> Response {
+    let (status, text) = match is_ready {
+        true => (StatusCode::OK, "ready\n"),
+        false => (StatusCode::SERVICE_UNAVAILABLE, "not ready\n"),
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 

@@ -135,7 +135,7 @@ impl Reload {
         }
         destinations.adopt(drafted, new.http.max_events);
         destinations.drain_new(&mut self.background);
-        self.parts.serve(endpoints, &mut self.background);
+        self.parts.serve(endpoints, &new.http, &mut self.background);
         self.parts.needs.store(Arc::new(needs));
         self.guard.set_token(new.admin.token.as_ref());
         bridge.activity.show_bodies(new.tail.bodies);
@@ -197,9 +197,9 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
     }
     compare!(
         "http", Http: &old.http, &new.http;
-        fixed: listen, max_connections, header_timeout, keep_alive, tls;
+        fixed: listen, max_connections, header_timeout, keep_alive, write_timeout, tls;
         follows: max_body, max_reading, max_events, max_questions, max_in_flight_bytes, body_timeout, shutdown_delay,
-            drain, trusted_proxies
+            drain, trusted_proxies, health
     );
     compare!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
     compare!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies);

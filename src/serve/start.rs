@@ -93,7 +93,7 @@ impl Parts {
         let draft = parts.destinations.draft();
         let endpoints = parts.endpoints(config, None, &draft)?;
         parts.destinations.adopt(draft, config.http.max_events);
-        parts.serve(endpoints, background);
+        parts.serve(endpoints, &config.http, background);
         parts.destinations.drain(background);
         Ok(Arc::new(parts))
     }
@@ -140,8 +140,13 @@ impl Parts {
         Ok(endpoints)
     }
 
-    /// Serve these endpoints from now on.
-    pub(super) fn serve(&self, endpoints: Endpoints, background: &mut JoinSet<()>) {
+    /// Serve these endpoints from now on, as `http` says.
+    pub(super) fn serve(
+        &self,
+        endpoints: Endpoints,
+        http: &config::Http,
+        background: &mut JoinSet<()>,
+    ) {
         self.health
             .set_can_fall_back(endpoints.values().any(|endpoint| endpoint.routes.has_fallback()));
         let known = self.served.now();
@@ -151,7 +156,7 @@ impl Parts {
             }
             self.bridge.deliveries.keep(endpoint.name.clone(), endpoint.seen.clone());
         }
-        self.served.replace(endpoints);
+        self.served.replace(endpoints, http.health.clone());
     }
 
     /// The TLS of a listener, if it is to have any, and the watch over its files.

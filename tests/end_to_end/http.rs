@@ -1,14 +1,22 @@
 //! The public listener as a sender meets it: statuses, limits, the time limits of connections, start and stop.
 
 mod encodings;
+mod descriptors;
 mod flood;
+mod frames;
+mod half_closed;
+mod health;
 pub(crate) mod held;
 mod idle;
 mod lifetime;
 mod limits;
+mod restart;
 mod smuggling;
 mod statuses;
+mod stop;
+mod stray;
 mod timing;
+mod unread;
 pub(crate) mod wire;
 
 /// An endpoint at `/{name}` that lets everybody in.

@@ -4,6 +4,7 @@ mod bodies;
 mod follower;
 mod lines;
 mod readers;
+mod stray;
 
 use crate::support::bridge::Setup;
 use crate::support::{Bridge, ports};

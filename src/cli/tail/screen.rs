@@ -49,7 +49,7 @@ impl Screen {
             None => webhook.outcome.to_string(),
         };
         let columns = [
-            &*webhook.endpoint,
+            Some(&*webhook.endpoint).filter(|name| !name.is_empty()).unwrap_or("-"),
             webhook.r#type.as_deref().unwrap_or("-"),
             webhook.key.as_deref().unwrap_or("-"),
             &outcome,
@@ -67,7 +67,8 @@ impl Screen {
         let _ = write!(line, "  {:>8.1} ms", webhook.milliseconds);
         let functions = webhook.functions.iter().map(|function| format!("{function}()"));
         let destinations = webhook.destinations.iter().map(ToString::to_string);
-        let to: Vec<_> = functions.chain(destinations).collect();
+        let request = webhook.request.iter().map(|request| cut(request));
+        let to: Vec<_> = functions.chain(destinations).chain(request).collect();
         if !to.is_empty() {
             let _ = write!(line, "  {}", clean(&to.join(" ")));
         }

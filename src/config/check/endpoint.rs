@@ -21,10 +21,12 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
     let config = checks.config;
     let mut names = HashMap::new();
     let mut paths = HashMap::new();
+    health(checks);
     for (at, endpoint) in config.endpoints.iter().enumerate() {
         let node = checks.root.get("endpoint").at(at);
         name(checks, endpoint, node.get("name"));
-        path(checks, endpoint, node.get("path"));
+        path(checks, &endpoint.path, node.get("path"));
+        slash(checks, &endpoint.path, node.get("path"));
         once(checks, &mut names, "name", &endpoint.name, node);
         once(checks, &mut paths, "path", &endpoint.path, node);
         auth::check(checks, endpoint, node);
@@ -65,8 +67,43 @@ fn name(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     }
 }
 
-fn path(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
-    let path = endpoint.path.as_str();
+/// Whether the path of `http.health` is one, and no endpoint's.
+fn health(checks: &mut Checks<'_, '_, '_>) {
+    let config = checks.config;
+    let Some(health) = &config.http.health else { return };
+    let node = checks.root.get("http").get("health");
+    path(checks, health, node);
+    if let Some(endpoint) = config.endpoints.iter().find(|endpoint| endpoint.path == *health) {
+        checks.error(
+            node,
+            format!(
+                "`health` is the path of endpoint `{}` too: `{}`",
+                endpoint.name,
+                shown(node, health)
+            ),
+            "give it a path of its own, such as \"/healthz\"",
+        );
+    }
+}
+
+/// Hint at a slash at the end, which senders easily leave out; unless the path without it is served as well.
+fn slash(checks: &mut Checks<'_, '_, '_>, path: &str, node: Node<'_>) {
+    let Some(without) = path.strip_suffix('/').filter(|without| without.starts_with('/')) else {
+        return;
+    };
+    if !checks.config.endpoints.iter().any(|other| other.path == without) {
+        checks.warning(
+            node,
+            format!("the path `{}` ends with `/`, and is served only so", shown(node, path)),
+            match node.written() {
+                Some(_) => "a sender whose URL doesn't end with `/` gets a 404; take it out, unless that of yours does".to_owned(),
+                None => format!("a sender that posts to `{without}` gets a 404; write `path = \"{without}\"`, unless the URL of yours ends with `/` too"),
+            },
+        );
+    }
+}
+
+fn path(checks: &mut Checks<'_, '_, '_>, path: &str, node: Node<'_>) {
     let text = shown(node, path);
     let wrong = |c: char| !c.is_ascii_graphic() || "{}*:?#\\\"<>".contains(c);
     if !path.starts_with('/') {

@@ -1,5 +1,6 @@
 //! A connection on which a test decides what goes out and when, and sees what comes back.
 
+use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -12,6 +13,7 @@ pub(crate) struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
     opened: Instant,
+    uses: usize,
 }
 
 /// One response, as it came.
@@ -32,11 +34,17 @@ impl Response {
 
 impl Wire {
     pub(crate) async fn open(address: &str) -> Wire {
-        Wire {
-            stream: TcpStream::connect(address).await.unwrap(),
-            unread: Vec::new(),
-            opened: Instant::now(),
-        }
+        Wire::of(TcpStream::connect(address).await.unwrap())
+    }
+
+    /// On a connection that is open.
+    pub(crate) fn of(stream: TcpStream) -> Wire {
+        Wire { stream, unread: Vec::new(), opened: Instant::now(), uses: 0 }
+    }
+
+    /// Shuts down the writing half: nothing more will be sent.
+    pub(crate) async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
     }
 
     /// How long ago it was opened.
@@ -59,14 +67,33 @@ impl Wire {
         self.response().await
     }
 
+    /// Whether nothing was said on it, not even its end.
+    pub(crate) fn is_open(&self) -> bool {
+        let read = self.stream.try_read(&mut [0]);
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// How many responses it has had.
+    pub(crate) fn uses(&self) -> usize {
+        self.uses
+    }
+
     /// The next response. Only such with a length, or without a body, are understood.
     pub(crate) async fn response(&mut self) -> Response {
+        let response = self.try_response().await;
+        response.unwrap_or_else(|error| panic!("{error}, after {:?}", self.text()))
+    }
+
+    /// The same from a side that may close before it responds.
+    pub(crate) async fn try_response(&mut self) -> io::Result<Response> {
         let head = loop {
             if let Some(end) = find(&self.unread, b"\r\n\r\n") {
                 let rest = self.unread.split_off(end + 4);
                 break String::from_utf8(std::mem::replace(&mut self.unread, rest)).unwrap();
             }
-            assert!(self.more().await, "closed, after {:?}", self.text());
+            if !self.more().await {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed"));
+            }
         };
         let mut lines = head.trim_end().split("\r\n");
         let status = lines.next().unwrap();
@@ -81,11 +108,14 @@ impl Wire {
         };
         let length = response.header("content-length").map_or(0, |length| length.parse().unwrap());
         while self.unread.len() < length {
-            assert!(self.more().await, "closed in a body, after {:?}", self.text());
+            if !self.more().await {
+                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed in a body"));
+            }
         }
         let rest = self.unread.split_off(length);
         response.body = std::mem::replace(&mut self.unread, rest);
-        response
+        self.uses += 1;
+        Ok(response)
     }
 
     /// Waits until the other side closes it; returns what came before.

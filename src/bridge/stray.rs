@@ -1,0 +1,30 @@
+//! Requests that reach no endpoint: senders that were told a wrong path or method. Nobody else would ever hear of them.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use http::request::Parts;
+use tracing::debug;
+
+use super::{Bridge, Done};
+use crate::message::Refusal;
+
+/// The name of the endpoint that wasn't reached.
+static NOWHERE: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+
+impl Bridge {
+    /// The end of a request that reached no endpoint: counted, logged, and shown to those who follow.
+    pub fn stray(&self, head: &Parts, refusal: Refusal) -> Done {
+        let started = Instant::now();
+        let (method, path) = (&head.method, head.uri.path());
+        debug!(%method, path, reason = refusal.reason(), "a request reached no endpoint");
+        self.metrics.refused(&NOWHERE, refusal.reason(), started.elapsed());
+        let mut note = self.activity.note(&NOWHERE, None);
+        if let Some(note) = &mut note {
+            note.asked(&format!("{method} {path}").into());
+        }
+        let mut done = Done::refused(None, "other", refusal);
+        done.keep(note);
+        done
+    }
+}
