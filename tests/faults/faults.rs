@@ -9,6 +9,7 @@ mod storage;
 
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
+use crate::support::haproxy;
 use crate::webhook::Broker;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ pub(crate) enum Fault {
     TopicDeleted,
     BridgeKilled,
     BridgeTerminated,
+    BridgesRolled,
     DiskFull,
     DiskSlow,
     DiskReadOnly,
@@ -40,7 +42,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 24] = [
+    pub(crate) const ALL: [Fault; 25] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
@@ -60,6 +62,7 @@ impl Fault {
         Fault::TopicDeleted,
         Fault::BridgeKilled,
         Fault::BridgeTerminated,
+        Fault::BridgesRolled,
         Fault::DiskFull,
         Fault::DiskSlow,
         Fault::DiskReadOnly,
@@ -88,6 +91,7 @@ impl Fault {
             Fault::TopicDeleted => "topic-deleted",
             Fault::BridgeKilled => "bridge-killed",
             Fault::BridgeTerminated => "bridge-terminated",
+            Fault::BridgesRolled => "rolling-restart",
             Fault::DiskFull => "disk-full",
             Fault::DiskSlow => "disk-slow",
             Fault::DiskReadOnly => "disk-read-only",
@@ -107,10 +111,18 @@ impl Fault {
         matches!(self, NatsCut | KafkaCut | NatsHoled | KafkaHoled | NatsSlow | KafkaSlow)
     }
 
+    /// How many bridges there are. Several stand behind a proxy, which the senders post to.
+    pub(crate) fn bridges(self) -> usize {
+        if self == Fault::BridgesRolled { 2 } else { 1 }
+    }
+
     /// Why it can't be played on this machine.
     pub(crate) fn missing(self) -> Option<String> {
         match self {
             Fault::DiskFull | Fault::DiskSlow | Fault::DiskReadOnly => disk::missing(),
+            Fault::BridgesRolled if haproxy::binary().is_none() => {
+                Some("haproxy (run: make tools)".to_owned())
+            }
             _ => None,
         }
     }
@@ -146,6 +158,7 @@ impl Fault {
             Fault::TopicDeleted => storage::delete_topic(stage).await,
             Fault::BridgeKilled => bridge::kill(stage).await,
             Fault::BridgeTerminated => bridge::terminate(stage).await,
+            Fault::BridgesRolled => bridge::roll(stage).await,
             Fault::DiskFull => disk::fill(stage).await,
             Fault::DiskSlow => disk::slow(stage).await,
             Fault::DiskReadOnly => disk::read_only(stage).await,

@@ -11,6 +11,8 @@ use super::webhook::{Broker, Destination, Webhook};
 pub(crate) struct History {
     /// The name of the endpoint, of which subjects are made.
     pub(crate) endpoint: String,
+    /// With more than one, senders post to a proxy in front of them.
+    pub(crate) bridges: usize,
     pub(crate) sent: Vec<Sent>,
     /// When a connection to the bridge was refused.
     pub(crate) refused: Vec<Duration>,

@@ -17,7 +17,7 @@ use crate::readback;
 use crate::reloads::Reloads;
 use crate::setup;
 use crate::subscriber::Live;
-use crate::support::{Bridge, eventually};
+use crate::support::{Bridge, Haproxy, eventually};
 use crate::webhook::Broker;
 use crate::worker::Worker;
 
@@ -31,6 +31,9 @@ const RECORDS: &str = "hookbus_spool_records";
 pub(crate) struct Stage<'a> {
     pub(crate) ground: &'a mut Ground,
     pub(crate) bridge: Bridge,
+    /// Further ones, and what stands before all of them.
+    others: Vec<Bridge>,
+    proxy: Option<Haproxy>,
     pub(crate) lengths: Lengths,
     pub(crate) random: Random,
     pub(crate) excused: Excused,
@@ -70,12 +73,28 @@ pub(crate) async fn play(
         meter,
     };
     let setup = fault.setup(setup::of(ground, &name, fault.is_proxied()));
-    let bridge = setup.start_ready().await;
+    let bridge = setup.clone().start_ready().await;
+    let mut others = Vec::new();
+    for _ in 1..fault.bridges() {
+        others.push(setup.clone().start_ready().await);
+    }
+    let proxy = match others.as_slice() {
+        [] => None,
+        others => {
+            let all = [&bridge].into_iter().chain(others);
+            let servers: Vec<_> =
+                all.map(|bridge| (bridge.address(), bridge.admin_address())).collect();
+            Haproxy::start(&servers, "/readyz").await
+        }
+    };
+    let address = proxy.as_ref().map_or_else(|| bridge.address(), Haproxy::address);
     let reloads = Reloads::start(&bridge, &name, random.part());
-    let load = Load::start(&bridge.address(), "/hook", lengths.shape, clock, &mut random);
+    let load = Load::start(&address, "/hook", lengths.shape, clock, &mut random);
     let mut stage = Stage {
         ground,
         bridge,
+        others,
+        proxy,
         lengths,
         random,
         excused: Excused::default(),
@@ -173,8 +192,34 @@ impl Stage<'_> {
         sleep(mended.saturating_sub(self.clock.now()) + self.lengths.after).await;
     }
 
+    /// What the senders were told so far.
+    pub(crate) fn counts(&self) -> &Counts {
+        self.load.counts()
+    }
+
+    /// Asks one of the bridges behind the proxy to stop, and starts it again. It is no trouble: whatever is sent
+    /// meanwhile has to be answered.
+    pub(crate) async fn roll(&mut self, round: usize) {
+        self.look_at_memory();
+        let number = round % (self.others.len() + 1);
+        let bridge = match number {
+            0 => &mut self.bridge,
+            other => &mut self.others[other - 1],
+        };
+        bridge.signal("TERM");
+        let status = bridge.wait().await;
+        assert_eq!(status.code(), Some(0), "{}", bridge.log());
+        bridge.restart().await;
+        self.proxy.as_ref().expect("a proxy").is_up(number).await;
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Bridge> {
+        [&self.bridge].into_iter().chain(&self.others)
+    }
+
     fn look_at_memory(&mut self) {
-        self.peak_bytes = self.peak_bytes.max(self.bridge.peak_rss_bytes());
+        let peak = self.all().map(Bridge::peak_rss_bytes).max().unwrap_or_default();
+        self.peak_bytes = self.peak_bytes.max(peak);
     }
 
     /// Waits until the spool has less than it had.
@@ -190,10 +235,12 @@ impl Stage<'_> {
 
     /// Waits until nothing is left in the spool.
     pub(crate) async fn drained(&self) {
-        eventually("an empty spool", DRAIN, async || {
-            (self.bridge.metric(RECORDS).await == 0.0).then_some(())
-        })
-        .await;
+        for bridge in self.all() {
+            eventually("an empty spool", DRAIN, async || {
+                (bridge.metric(RECORDS).await == 0.0).then_some(())
+            })
+            .await;
+        }
     }
 
     async fn end(mut self) -> Verdict {
@@ -201,12 +248,15 @@ impl Stage<'_> {
         let told = self.load.finish().await;
         let reloads = self.reloads.end();
         self.drained().await;
-        let parked = self.bridge.metric("hookbus_parked_records").await;
-        assert!(parked == 0.0, "{parked} events were parked, though every one was right");
+        for bridge in self.all() {
+            let parked = bridge.metric("hookbus_parked_records").await;
+            assert!(parked == 0.0, "{parked} events were parked, though every one was right");
+        }
         self.look_at_memory();
         let (name, clock) = (&self.name, self.clock);
         let history = History {
             endpoint: name.clone(),
+            bridges: self.all().count(),
             sent: told.sent,
             refused: told.refused,
             nats: readback::nats(&self.ground.nats, name, clock).await,

@@ -4,6 +4,8 @@
 pub(crate) mod bridge;
 #[path = "../end_to_end/support/certificates.rs"]
 pub(crate) mod certificates;
+#[path = "../end_to_end/support/haproxy.rs"]
+pub(crate) mod haproxy;
 #[path = "../end_to_end/support/http.rs"]
 pub(crate) mod http;
 #[path = "../end_to_end/support/kafka.rs"]
@@ -19,6 +21,7 @@ pub(crate) mod process;
 pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
+pub(crate) use haproxy::Haproxy;
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
 

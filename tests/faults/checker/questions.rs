@@ -97,6 +97,11 @@ fn asked_by<'a>(
 ) -> Option<(usize, &'a Attempt)> {
     let attempts = sent.attempts.iter().enumerate();
     let off = |attempt: &Attempt| {
+        if history.bridges > 1 {
+            // What stands before them passes a request on when it has the time.
+            let begin = arrival.deadline.saturating_sub(QUESTION);
+            return begin.abs_diff(begin.clamp(attempt.sent, attempt.ended.max(attempt.sent)));
+        }
         let begins = [attempt.sent, history.readable(attempt.sent)];
         let off = begins.map(|begin| arrival.deadline.abs_diff(begin + QUESTION));
         off[0].min(off[1])

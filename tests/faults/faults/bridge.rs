@@ -33,6 +33,15 @@ async fn end_again_and_again(stage: &mut Stage<'_>, end: impl AsyncFn(&mut Stage
     }
 }
 
+/// Two bridges behind a proxy, one after the other, which isn't even given the time to look. No sender notices.
+pub(super) async fn roll(stage: &mut Stage<'_>) {
+    for round in 0..stage.lengths.rounds * 2 {
+        pause(stage).await;
+        stage.roll(round).await;
+    }
+    assert_eq!(stage.counts().refused(), 0, "requests got a 503, of the proxy or of a bridge");
+}
+
 async fn pause(stage: &mut Stage<'_>) {
     let time = stage.random.about(stage.lengths.step);
     sleep(time).await;

@@ -33,6 +33,10 @@ impl Event<'_> {
 
 impl Place<'_> {
     pub(super) fn order(&self, history: &History, verdict: &mut Verdict) {
+        if history.bridges > 1 {
+            // They share nothing but the brokers.
+            return;
+        }
         let mut by_key: BTreeMap<usize, Vec<Event<'_>>> = BTreeMap::new();
         for (sent, attempt) in self.told(history) {
             let Some(stored) = self.find(attempt) else { continue };
