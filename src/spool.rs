@@ -9,6 +9,8 @@
 //!   begins a new segment, so that it works again as soon as the disk does.
 //! - Damage never stops it. What is no whole record is copied to a file named `*.corrupt`, counted and said, and reading
 //!   goes on with the next whole record.
+//! - A file that somebody else removed, moved away or cut off is not written to any more: what was synced into it just
+//!   then is written again. What was lost with it is counted and said.
 //! - Memory is bounded by what waits to be written and by the number of segments, not by the number of records.
 //!
 //! What it leaves out: a crash may bring back some records that were done a moment before (the cursor is written once a
@@ -29,6 +31,7 @@
 mod cursor;
 pub mod disk;
 mod error;
+mod guard;
 mod log;
 mod queue;
 mod ranges;
@@ -39,7 +42,6 @@ mod tests;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,8 +51,9 @@ use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
-use self::disk::{Disk, Join, Lock};
+use self::disk::{Disk, Join};
 pub use self::error::{Damage, Error};
+use self::guard::Guard;
 use self::log::Log;
 pub use self::queue::{Appending, Parking, Queue, Reader};
 pub use self::record::{Parked, Record};
@@ -89,7 +92,8 @@ pub struct Spool {
     parked: Arc<Log>,
     writer: Mutex<Option<Join>>,
     /// Last, so that the directory is given up last.
-    _lock: Lock,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it is held"))]
+    guard: Arc<Guard>,
 }
 
 /// The queues by the names of their directories.
@@ -97,6 +101,9 @@ type Logs = Arc<Mutex<BTreeMap<String, Arc<Log>>>>;
 
 /// The name under which the parked records stand among the queues; no destination has it.
 const PARKED: &str = "parked";
+
+/// Where the queues are.
+const QUEUES: &str = "queues";
 
 impl Spool {
     /// Open the directory, or make it. What is damaged is set aside and said, and never an error.
@@ -122,11 +129,8 @@ impl Spool {
             let doing = format!("the spool directory {} can't be used", directory.display());
             Error::unusable(doing, error)
         };
-        let queues = directory.join("queues");
-        let place = directory.join(PARKED);
-        shared.disk.create_directory(&queues).map_err(failed)?;
-        shared.disk.create_directory(&place).map_err(failed)?;
-        let lock = lock(&*shared.disk, directory)?;
+        let (queues, place) = (directory.join(QUEUES), directory.join(PARKED));
+        let guard = Arc::new(Guard::new(shared.disk.shared(), directory)?);
         let mut damage = Vec::new();
         check_format(directory, &shared, &mut damage)?;
 
@@ -162,14 +166,15 @@ impl Spool {
                 Log::new(place, shared.clone())
             });
         parked.set_text(PARKED);
-        let parked = Arc::new(parked);
+        let parked = Arc::new(parked.without_order());
         logs.insert(PARKED.to_owned(), parked.clone());
 
         let logs = Arc::new(Mutex::new(logs));
         let writer = {
-            let (shared, logs) = (shared.clone(), logs.clone());
+            let (shared, logs, guard) = (shared.clone(), logs.clone(), guard.clone());
             let disk = shared.clone();
-            disk.disk.start(Box::pin(async move { shared.run(&logs).await })).map_err(failed)?
+            let writing = async move { shared.run(&logs, &guard).await };
+            disk.disk.start(Box::pin(writing)).map_err(failed)?
         };
         let spool = Self {
             directory: queues,
@@ -177,7 +182,7 @@ impl Spool {
             logs,
             parked,
             writer: Mutex::new(Some(writer)),
-            _lock: lock,
+            guard,
         };
         Ok((spool, damage))
     }
@@ -212,13 +217,21 @@ impl Spool {
         self.shared.used.load(Ordering::Relaxed)
     }
 
-    /// How often something was set aside since it was opened.
+    /// How often something was set aside since it was opened, and how many records vanished with their files.
     pub fn damaged(&self) -> u64 {
         self.shared.damaged.load(Ordering::Relaxed)
     }
 
+    /// What is lost of that which was kept, since it was opened.
+    pub fn lost(&self) -> Option<String> {
+        self.shared.lost.text()
+    }
+
     /// Try whether something could be kept now. Blocks its thread.
     pub fn probe(&self) -> Result<(), Error> {
+        if let Some(taken) = &*self.shared.taken.lock() {
+            return Err(taken.clone());
+        }
         if self.bytes() + self.shared.segment > self.shared.limit {
             return Err(Error::Full);
         }
@@ -255,16 +268,6 @@ impl Drop for Spool {
     fn drop(&mut self) {
         self.close();
     }
-}
-
-fn lock(disk: &dyn Disk, directory: &Path) -> Result<Lock, Error> {
-    let path = directory.join("lock");
-    disk.lock(&path).map_err(|error| match error {
-        TryLockError::WouldBlock => Error::InUse(directory.to_owned()),
-        TryLockError::Error(error) => {
-            Error::unusable(format!("the file {} can't be locked", path.display()), error)
-        }
-    })
 }
 
 fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> Result<(), Error> {

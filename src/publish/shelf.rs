@@ -20,6 +20,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The subject of the disk's problems in `/readyz`.
 const SPOOL: &str = "spool";
 
+/// The subject of what is lost of that which was kept. It stays until the end of the process: nobody can mend it.
+const LOST: &str = "spool files";
+
 /// The spool, and what is said of it.
 pub struct Shelf {
     spool: Arc<Spool>,
@@ -107,26 +110,32 @@ impl Shelf {
 
     /// The first trouble is said, and its end; between them, `/readyz` says it.
     pub(super) fn troubled(&self, error: &spool::Error) {
-        self.health.report(SPOOL, error.to_string());
-        self.health.set_can_keep(false);
         if !self.is_troubled.swap(true, Ordering::Relaxed) {
             warn!(%error, "events can't be kept on disk");
         }
+        self.health.report(SPOOL, error.to_string());
+        self.health.set_can_keep(false);
     }
 
     fn well_again(&self) {
+        info!("the spool keeps events again");
         self.is_troubled.store(false, Ordering::Relaxed);
         self.health.clear(SPOOL);
         self.health.set_can_keep(true);
-        info!("the spool keeps events again");
     }
 
     /// Try a disk in trouble from time to time: without traffic nobody else would see that it is well again.
     pub(super) async fn watch(self: Arc<Self>) {
         let mut time = interval(LOOK);
         time.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut said = None;
         loop {
             time.tick().await;
+            let lost = self.spool.lost();
+            if let Some(text) = lost.as_deref().filter(|_| lost != said) {
+                self.health.report(LOST, text);
+            }
+            said = lost;
             if self.is_troubled.load(Ordering::Relaxed) {
                 let spool = self.spool.clone();
                 if let Ok(probed) = tokio::task::spawn_blocking(move || spool.probe()).await {

@@ -6,7 +6,7 @@ use std::any::Any;
 use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::ops::Deref;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -54,8 +54,21 @@ pub trait Disk: Send + Sync + 'static {
     /// Wait until the names in a directory are safe.
     fn sync_directory(&self, path: &Path) -> io::Result<()>;
 
+    /// Whether this name still stands for this file, and that for so many bytes. Somebody may have removed it, moved it
+    /// away, cut it off, or put something else in its place.
+    fn stands(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
+        let there = self.open(path)?;
+        Ok(there.identity() == file.identity() && there.length()? == length)
+    }
+
     /// Keep other processes out.
     fn lock(&self, path: &Path) -> Result<Lock, TryLockError>;
+
+    /// Whether this lock keeps out whoever asks for this name: one whose file was removed keeps out nobody.
+    fn holds(&self, path: &Path, lock: &Lock) -> bool {
+        let _ = (path, lock);
+        true
+    }
 
     /// Do something that waits for the disk where that holds up nobody.
     fn run(&self, job: Job) -> Task;
@@ -74,6 +87,11 @@ pub trait File: Send + Sync {
 
     /// How long it is, in bytes.
     fn length(&self) -> io::Result<u64>;
+
+    /// What tells it from all other files, if anything does.
+    fn identity(&self) -> Option<(u64, u64)> {
+        None
+    }
 
     /// Cut it off.
     fn truncate(&self, length: u64) -> io::Result<()>;
@@ -100,6 +118,11 @@ impl Deref for Volume {
 impl Volume {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
         Self { disk, syncs: AtomicU64::new(0) }
+    }
+
+    /// The disk itself.
+    pub(super) fn shared(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
     }
 
     /// How often something was synced.
@@ -184,7 +207,8 @@ impl Disk for System {
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(OpenOptions::new().write(true).create_new(true).open(path)?))
+        // Behind whatever its end is then: if somebody cuts it off, no hole takes the place of what was there.
+        Ok(Arc::new(OpenOptions::new().append(true).create_new(true).open(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -207,12 +231,23 @@ impl Disk for System {
         fs::File::open(path)?.sync_all()
     }
 
+    fn stands(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
+        let there = fs::metadata(path)?;
+        Ok(Some((there.dev(), there.ino())) == file.identity() && there.len() == length)
+    }
+
     fn lock(&self, path: &Path) -> Result<Lock, TryLockError> {
         let mut options = OpenOptions::new();
         let file = options.create(true).write(true).truncate(false).open(path);
         let file = file.map_err(TryLockError::Error)?;
         file.try_lock()?;
         Ok(Box::new(file))
+    }
+
+    fn holds(&self, path: &Path, lock: &Lock) -> bool {
+        let held = lock.downcast_ref::<fs::File>().and_then(File::identity);
+        let there = fs::metadata(path).map(|there| (there.dev(), there.ino()));
+        there.ok() == held
     }
 
     fn run(&self, job: Job) -> Task {
@@ -242,6 +277,11 @@ impl File for fs::File {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn identity(&self) -> Option<(u64, u64)> {
+        let metadata = self.metadata().ok()?;
+        Some((metadata.dev(), metadata.ino()))
     }
 
     fn truncate(&self, length: u64) -> io::Result<()> {

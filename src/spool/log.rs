@@ -2,6 +2,7 @@
 //!
 //! The writer's thread alone adds, seals and removes segments. Readers see what is synced, and nothing else.
 
+mod look;
 mod read;
 mod recover;
 mod write;
@@ -42,6 +43,8 @@ pub(super) struct Log {
     active: Mutex<Option<Active>>,
     /// The sequence after the last record that can be read.
     readable: watch::Sender<u64>,
+    /// Whether its readers hand on what they read in order.
+    keeps_order: bool,
 }
 
 #[derive(Default)]
@@ -56,6 +59,10 @@ struct State {
     oldest: u64,
     /// Something is done that the cursor file doesn't say.
     is_stale: bool,
+    /// There is a cursor file, or there should be.
+    has_cursor: bool,
+    /// The sequence after the last record that a reader was given.
+    given: u64,
 }
 
 struct Segment {
@@ -70,12 +77,19 @@ struct Segment {
     time: u64,
     /// Nothing more is added.
     is_sealed: bool,
+    /// Somebody took its file away.
+    is_gone: bool,
     done: Ranges,
 }
 
 impl Segment {
     fn is_done(&self) -> bool {
-        self.done.len() >= self.next - self.first
+        self.undone() == 0
+    }
+
+    /// How many of its records are not done.
+    fn undone(&self) -> u64 {
+        (self.next - self.first).saturating_sub(self.done.len())
     }
 }
 
@@ -89,7 +103,13 @@ impl Log {
             state: Mutex::default(),
             active: Mutex::new(None),
             readable: watch::Sender::new(0),
+            keeps_order: true,
         }
+    }
+
+    /// What its readers read has no order.
+    pub(super) fn without_order(self) -> Self {
+        Self { keeps_order: false, ..self }
     }
 
     /// The disk that it is on.
@@ -201,19 +221,20 @@ impl Log {
         self.forget(sequence..sequence.saturating_add(1), position.stored);
     }
 
-    /// Records of one segment needn't be kept, or can't be. The last of them was stored at this time.
-    fn forget(&self, sequences: Range<u64>, stored: u64) {
+    /// Records of one segment needn't be kept, or can't be. The last of them was stored at this time. Returns how many
+    /// of them were not done.
+    fn forget(&self, sequences: Range<u64>, stored: u64) -> u64 {
         let mut state = self.state.lock();
         let state = &mut *state;
         let segments = &mut state.segments;
         let after = segments.partition_point(|segment| segment.first <= sequences.start);
         let Some(at) = after.checked_sub(1) else {
-            return;
+            return 0;
         };
         let segment = &mut segments[at];
         let new = segment.done.insert(sequences.start..sequences.end.min(segment.next));
         if new == 0 {
-            return;
+            return 0;
         }
         state.records -= new;
         state.is_stale = true;
@@ -232,6 +253,7 @@ impl Log {
         } else {
             self.shared.tidy_later();
         }
+        new
     }
 
     /// Remove what is done with, and write the cursor.
@@ -241,14 +263,17 @@ impl Log {
         for segment in &mut self.state.lock().segments {
             if segment.is_done() {
                 segment.is_sealed = true;
-                finished.push(segment.first);
+                finished.push((segment.first, segment.is_gone));
             }
         }
-        active.take_if(|active| finished.contains(&active.first));
+        active.take_if(|active| finished.iter().any(|(first, _)| *first == active.first));
         drop(active);
-        for first in finished {
+        for (first, is_gone) in finished {
+            // What was taken away is left to whoever did that: it may come back, and is read at the next start then.
+            let removed =
+                if is_gone { Ok(()) } else { self.shared.disk.discard(&self.segment_path(first)) };
             // One that can't be removed is tried again; until then it takes its room.
-            if let Err(error) = self.shared.disk.discard(&self.segment_path(first)) {
+            if let Err(error) = removed {
                 debug!(destination = %self.text(), %error, "a finished segment can't be removed");
                 self.shared.tidy_later();
                 continue;
@@ -276,9 +301,12 @@ impl Log {
             Cursor { next: state.next, done: begun.map(|one| (one.id, one.done.clone())).collect() }
         };
         let path = self.directory.join(CURSOR);
-        if let Err(error) = self.shared.disk.replace(&path, &cursor.bytes()) {
+        let written = self.shared.disk.replace(&path, &cursor.bytes());
+        let mut state = self.state.lock();
+        state.has_cursor |= written.is_ok();
+        if let Err(error) = written {
             debug!(destination = %self.text(), %error, "the cursor can't be written");
-            self.state.lock().is_stale = true;
+            state.is_stale = true;
             self.shared.tidy_later();
         }
     }

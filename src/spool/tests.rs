@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod vanished;
+
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -135,6 +137,10 @@ impl disk::File for Opened {
 
     fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         self.file.read_at(buffer, at)
+    }
+
+    fn identity(&self) -> Option<(u64, u64)> {
+        self.file.identity()
     }
 
     fn length(&self) -> io::Result<u64> {

@@ -3,6 +3,7 @@
 //! While it syncs, others come; they share the next sync. That is the group commit.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use super::disk::{Disk, Volume};
+use super::guard::Guard;
 use super::log::Log;
 use super::{Error, Position};
 
@@ -50,8 +52,11 @@ pub(super) struct Shared {
     pub(super) sync_timeout: Duration,
     /// Bytes that all queues take.
     pub(super) used: AtomicU64,
-    /// How often something was set aside.
+    /// How often something was set aside, and how many records vanished.
     pub(super) damaged: AtomicU64,
+    pub(super) lost: Lost,
+    /// Another process took the directory over.
+    pub(super) taken: Mutex<Option<Error>>,
     /// Whether there is something to tidy up.
     untidy: AtomicBool,
     waiting: Mutex<Waiting>,
@@ -81,6 +86,8 @@ impl Shared {
             sync_timeout,
             used: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
+            lost: Lost::default(),
+            taken: Mutex::default(),
             untidy: AtomicBool::new(false),
             waiting: Mutex::default(),
             wake: Notify::new(),
@@ -89,6 +96,9 @@ impl Shared {
 
     /// Give an entry its place: what comes first is stored first.
     pub(super) fn enter(&self, entry: Entry) -> Result<(), Error> {
+        if let Some(taken) = &*self.taken.lock() {
+            return Err(taken.clone());
+        }
         let size = entry.size;
         let fits = |used: u64| used.checked_add(size).filter(|sum| *sum <= self.limit);
         let used = &self.used;
@@ -132,7 +142,7 @@ impl Shared {
     }
 
     /// Write until it is stopped.
-    pub(super) async fn run(&self, logs: &Mutex<BTreeMap<String, Arc<Log>>>) {
+    pub(super) async fn run(&self, logs: &Mutex<BTreeMap<String, Arc<Log>>>, guard: &Guard) {
         let mut tidied = Instant::now();
         loop {
             let (entries, tidy, stop) = self.wait(tidied + TIDY).await;
@@ -142,6 +152,13 @@ impl Shared {
             }
             self.waiting.lock().bytes -= bytes;
             let is_time = tidy || stop || tidied.elapsed() >= TIDY;
+            if tidied.elapsed() >= TIDY {
+                *self.taken.lock() = guard.look();
+                let logs: Vec<_> = logs.lock().values().cloned().collect();
+                for log in logs {
+                    log.look();
+                }
+            }
             if is_time && self.untidy.swap(false, Ordering::Relaxed) {
                 let logs: Vec<_> = logs.lock().values().cloned().collect();
                 for log in logs {
@@ -174,6 +191,26 @@ impl Shared {
                 return (Vec::new(), false, false);
             }
         }
+    }
+}
+
+/// Events that were kept and are lost, as the operator is told.
+#[derive(Default)]
+pub(super) struct Lost(Mutex<(u64, String)>);
+
+impl Lost {
+    pub(super) fn add(&self, records: u64, why: impl Display) {
+        let mut lost = self.0.lock();
+        lost.0 += records;
+        lost.1 = why.to_string();
+    }
+
+    /// What is lost since the start; nothing if nothing is.
+    pub(super) fn text(&self) -> Option<String> {
+        let (records, why) = &*self.0.lock();
+        let events = if *records == 1 { "event that was" } else { "events that were" };
+        let verb = if *records == 1 { "is" } else { "are" };
+        (*records > 0).then(|| format!("{records} {events} kept on disk {verb} lost: {why}"))
     }
 }
 

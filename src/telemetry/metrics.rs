@@ -207,7 +207,7 @@ impl Default for Metrics {
         );
         registry.register(
             "spool_damaged",
-            "Damaged parts of the spool that were set aside since the start",
+            "Damaged parts of the spool that were set aside, and events that vanished with their files, since the start",
             metrics.spool_damaged.clone(),
         );
         registry.register(

@@ -188,7 +188,7 @@ async fn a_record_that_a_topic_does_not_take_is_refused_at_once() {
     let errors =
         r#"hookbus_publish_errors_total{destination="kafka:kafka-small",reason="too-large"}"#;
     assert_eq!(bridge.metric(errors).await, 1.0);
-    assert!(bridge.log().contains("too-large"), "{}", bridge.log());
+    bridge.logs("too-large").await;
     let answer = bridge.post("/hook", event(Some("k")), &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(kafka.records("kafka-small", 1).await.len(), 1);

@@ -11,6 +11,7 @@ mod restart;
 mod shutdown;
 mod size;
 mod slow;
+mod vanished;
 
 use crate::support::bridge::Setup;
 use crate::support::http::{Answer, Client};

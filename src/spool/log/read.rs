@@ -2,11 +2,13 @@
 
 use std::io;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
 use super::Log;
+use super::look::is_missing;
 use crate::spool::segment::{self, Found, Frame, Scan};
 use crate::spool::{Damage, Position};
 
@@ -56,14 +58,36 @@ impl Log {
         most_records: usize,
         most_bytes: usize,
     ) -> io::Result<Vec<Raw>> {
-        let mut batch = Batch { records: Vec::new(), bytes: 0, most_records, most_bytes };
-        while let Some(part) = self.part(*place) {
-            *place = Some(self.read_part(&part, &mut batch)?);
-            if batch.is_full() {
-                break;
+        loop {
+            let mut batch = Batch { records: Vec::new(), bytes: 0, most_records, most_bytes };
+            let mut is_end = true;
+            while let Some(part) = self.part(*place) {
+                *place = Some(self.read_part(&part, &mut batch)?);
+                is_end = !batch.is_full();
+                if batch.is_full() {
+                    break;
+                }
+            }
+            let records = self.give(batch.records);
+            if is_end || !records.is_empty() {
+                return Ok(records);
             }
         }
-        Ok(batch.records)
+    }
+
+    /// From now on somebody has these in his hands, but for those that were given up while they were read.
+    fn give(&self, mut records: Vec<Raw>) -> Vec<Raw> {
+        let mut state = self.state.lock();
+        if let Some(last) = records.last() {
+            state.given = state.given.max(last.position.sequence.saturating_add(1));
+        }
+        let segments = &state.segments;
+        records.retain(|raw| {
+            let after = segments.partition_point(|it| it.first <= raw.position.sequence);
+            let segment = after.checked_sub(1).and_then(|at| segments.get(at));
+            segment.is_some_and(|segment| !segment.done.contains(raw.position.sequence))
+        });
+        records
     }
 
     /// Read until the batch is full or the part ends; says where to go on.
@@ -73,7 +97,10 @@ impl Log {
             Place { segment: part.first, offset: part.range.start, sequence: part.sequence };
         match self.shared.disk.open(&path) {
             // It was done and removed meanwhile, or somebody else took it away.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_missing(&error) => {
+                self.gone(part.first);
+                self.forget(place.sequence..part.next, 0);
+            }
             Err(error) => return Err(error),
             Ok(file) => {
                 let mut scan = Scan::new(file, part.id, part.range.clone());
@@ -85,7 +112,11 @@ impl Log {
                             continue;
                         }
                     };
-                    self.forget(place.sequence..frame.sequence, 0);
+                    // What was written into it when it was not what it should be, and is kept elsewhere.
+                    if frame.sequence >= part.next {
+                        continue;
+                    }
+                    self.lack(&path, place.sequence..frame.sequence);
                     place.sequence = place.sequence.max(frame.sequence.saturating_add(1));
                     place.offset = frame.end;
                     if self.is_done(part.first, frame.sequence) {
@@ -101,10 +132,18 @@ impl Log {
             }
         }
         // What should have followed isn't there.
-        self.forget(place.sequence..part.next, 0);
+        self.lack(&path, place.sequence..part.next);
         place.sequence = place.sequence.max(part.next);
         place.offset = part.range.end;
         Ok(place)
+    }
+
+    /// Records that should be in a segment can't be found there.
+    fn lack(&self, path: &Path, sequences: Range<u64>) {
+        let lost = self.forget(sequences, 0);
+        if lost > 0 {
+            self.shared.lost.add(lost, format_args!("{} is damaged", path.display()));
+        }
     }
 
     /// Whether something stands after a place.

@@ -94,6 +94,7 @@ impl Log {
             bytes: length,
             time: header.time,
             is_sealed: true,
+            is_gone: false,
             done: Ranges::default(),
         };
         if let Some(next) = segment::read_footer(&*file, header.id, length)? {

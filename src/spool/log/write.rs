@@ -9,6 +9,7 @@ use crc32c::{crc32c, crc32c_append};
 use tokio::sync::oneshot;
 use tracing::debug;
 
+use super::look::is_missing;
 use super::{DESTINATION, Log, Segment, now};
 use crate::spool::disk::File;
 use crate::spool::ranges::Ranges;
@@ -20,10 +21,13 @@ use crate::spool::{Appending, Error, Position};
 /// How much is written at once, unless one payload is larger.
 const CHUNK: usize = 256 << 10;
 
+/// How many files are begun for the same records, if somebody removes them.
+const ATTEMPTS: usize = 3;
+
 /// The segment that is being written.
 pub(super) struct Active {
-    file: Arc<dyn File>,
-    path: PathBuf,
+    pub(super) file: Arc<dyn File>,
+    pub(super) path: PathBuf,
     id: u64,
     pub(super) first: u64,
     /// Where the last synced record ends.
@@ -96,41 +100,64 @@ impl Log {
         if let Some(full) = active.take_if(|active| active.end >= self.shared.segment) {
             self.seal(full);
         }
-        // Whatever happens, these are used: what a failed write left behind can't be taken for a later record.
-        let first = {
-            let mut state = self.state.lock();
-            let first = state.next;
-            state.next += entries.len() as u64;
-            first
-        };
-        let current = match &mut *active {
-            Some(current) => current,
-            none => none.insert(self.create(first)?),
-        };
-        match self.write_frames(current, first, entries) {
-            Ok(end) => {
-                let added = end - current.end;
-                current.end = end;
+        for _ in 0..ATTEMPTS {
+            // Whatever happens, these are used: what a failed write left behind can't be taken for a later record.
+            let first = {
                 let mut state = self.state.lock();
-                if let Some(segment) = state.segments.last_mut() {
-                    segment.next = first + entries.len() as u64;
-                    segment.end = end;
-                    segment.bytes += added;
+                let first = state.next;
+                state.next += entries.len() as u64;
+                first
+            };
+            let current = match &mut *active {
+                Some(current) => current,
+                none => none.insert(self.create(first)?),
+            };
+            let end = match self.write_frames(current, first, entries) {
+                Ok(end) => end,
+                Err(error) => {
+                    if let Some(failed) = active.take() {
+                        self.abandon(&failed);
+                    }
+                    return Err(error);
                 }
-                if let (0, Some(entry)) = (state.records, entries.first()) {
-                    state.oldest = entry.time;
+            };
+            // What is synced into a file that nobody will find again is not kept.
+            if !self.stands(current, end) {
+                if let Some(lost) = active.take() {
+                    self.lose(&lost, end - lost.end);
                 }
-                state.records += entries.len() as u64;
-                drop(state);
-                self.readable.send_replace(first + entries.len() as u64);
-                Ok(first)
+                continue;
             }
-            Err(error) => {
-                if let Some(failed) = active.take() {
-                    self.abandon(&failed);
-                }
-                Err(error)
-            }
+            let added = end - current.end;
+            current.end = end;
+            self.written(first, entries, end, added);
+            return Ok(first);
+        }
+        Err(io::Error::other("somebody removes its files as soon as they are made"))
+    }
+
+    /// Let readers have what is synced into the last segment.
+    fn written(&self, first: u64, entries: &[Entry], end: u64, added: u64) {
+        let next = first + entries.len() as u64;
+        let mut state = self.state.lock();
+        if let Some(segment) = state.segments.last_mut() {
+            segment.next = next;
+            segment.end = end;
+            segment.bytes += added;
+        }
+        if let (0, Some(entry)) = (state.records, entries.first()) {
+            state.oldest = entry.time;
+        }
+        state.records += entries.len() as u64;
+        drop(state);
+        self.readable.send_replace(next);
+    }
+
+    /// Whether a file is still there, under its name and as long as it was written.
+    fn stands(&self, active: &Active, end: u64) -> bool {
+        match self.shared.disk.stands(&active.path, &*active.file, end) {
+            Ok(stands) => stands,
+            Err(error) => !is_missing(&error),
         }
     }
 
@@ -167,6 +194,8 @@ impl Log {
             disk.create_directory(&self.directory)?;
             if let Some(parent) = self.directory.parent() {
                 disk.sync_names(parent)?;
+                // Somebody may have removed that too; one that can't be read was there before.
+                let _ = parent.parent().map(|above| disk.sync_names(above));
             }
             disk.replace(&self.directory.join(DESTINATION), text.as_bytes())?;
         }
@@ -188,6 +217,7 @@ impl Log {
             bytes: segment::START,
             time: header.time,
             is_sealed: false,
+            is_gone: false,
             done: Ranges::default(),
         });
         Ok(Active { file, path, id, first, end: segment::START })

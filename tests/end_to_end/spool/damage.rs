@@ -44,8 +44,12 @@ async fn after(damage: impl FnOnce(&mut Vec<u8>)) -> Option<(Vec<usize>, usize)>
     drained(&bridge).await;
     let set_aside = files(spool.path(), ".corrupt").len();
     assert_eq!(bridge.metric("hookbus_spool_damaged").await, set_aside as f64);
-    let log = bridge.log();
-    assert_eq!(log.matches("a part of the spool was set aside").count(), set_aside, "{log}");
+    let said = "a part of the spool was set aside";
+    eventually("all of it in the log", RECOVERY, async || {
+        (bridge.log().matches(said).count() >= set_aside).then_some(())
+    })
+    .await;
+    assert_eq!(bridge.log().matches(said).count(), set_aside, "{}", bridge.log());
     // It works as before.
     assert_all(&send(&bridge, "k", 20..21).await, 200);
     let numbers: Vec<_> =

@@ -64,6 +64,7 @@ async fn repaired(
     let ready = readiness(bridge, &format!("problem: {destination}: {reason}")).await;
     assert_eq!(ready.status, 200, "{}", ready.text());
     let warning = "events are not stored; they queue on disk";
+    bridge.logs(warning).await;
     let log = bridge.log();
     assert!(log.lines().any(|line| line.contains(warning) && line.contains(destination)), "{log}");
     repair().await;

@@ -51,8 +51,7 @@ async fn well_again(bridge: &Bridge) {
         (!ready.text().contains("problem: spool")).then_some(())
     })
     .await;
-    let log = bridge.log();
-    assert!(log.contains("the spool keeps events again"), "{log}");
+    bridge.logs("the spool keeps events again").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,7 +71,7 @@ async fn the_spool_is_full() {
         r#"hookbus_publish_errors_total{destination="nats:events.{type}",reason="spool-full"}"#;
     assert_eq!(bridge.metric(errors).await, 1.0);
     assert!(bridge.metric("hookbus_spool_bytes").await <= f64::from(1 << 20));
-    assert!(bridge.log().contains("events can't be kept on disk"), "{}", bridge.log());
+    bridge.logs("events can't be kept on disk").await;
 
     nats.restart().await;
     drained(&bridge).await;

@@ -40,8 +40,7 @@ async fn killed(mut broker: Broker) {
     let ready = bridge.admin("/readyz").await;
     assert!(!ready.text().contains("problem"), "{}", ready.text());
     assert_eq!(bridge.metric("hookbus_spool_oldest_seconds").await, 0.0);
-    let log = bridge.log();
-    assert!(log.contains("all that was queued on disk is published"), "{log}");
+    bridge.logs("all that was queued on disk is published").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ async fn parks_one(bridge: &Bridge) -> Vec<Sent> {
     assert_eq!(bridge.metric("hookbus_parked_records").await, 1.0);
     assert_eq!(bridge.metric("hookbus_spool_records").await, 0.0);
     assert_eq!(outcomes(bridge, "parked").await, 1.0);
+    bridge.logs(&id).await;
     let log = bridge.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains(&id)).collect();
     assert_eq!(lines.len(), 1, "{log}");

@@ -138,6 +138,7 @@ async fn a_destination_leaves_the_configuration() {
     nats.restart().await;
 
     let mut bridge = new.start_ready().await;
+    bridge.logs("not configured any more").await;
     let log = bridge.log();
     let line = log.lines().find(|line| line.contains("not configured any more"));
     let line = line.unwrap_or_else(|| panic!("{log}"));

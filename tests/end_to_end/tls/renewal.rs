@@ -63,7 +63,12 @@ async fn a_new_certificate_is_used_and_nobody_notices() {
     tokio::join!(load(1), load(1), load(0), load(0), replace);
     println!("{} requests", sent.load(Ordering::Relaxed));
     assert!(!bridge.log().contains("needs attention"), "{}", bridge.log());
-    assert_eq!(bridge.log().matches("took over a new certificate").count(), 3, "{}", bridge.log());
+    let taken = || bridge.log().matches("took over a new certificate").count();
+    eventually("all three in the log", Duration::from_secs(5), async || {
+        (taken() >= 3).then_some(())
+    })
+    .await;
+    assert_eq!(taken(), 3, "{}", bridge.log());
 }
 
 #[tokio::test]
