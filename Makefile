@@ -23,6 +23,7 @@ faults: ## Break brokers, network, disk and the bridge itself under load, for a 
 	deploy/tools/kafka.sh
 	deploy/tools/haproxy.sh || [[ "$${CI:-}" != true ]]
 	cargo test --locked --release --test overload -- --nocapture
+	cargo test --locked --release --test end_to_end at_any_moment -- --include-ignored --nocapture
 	cargo test --locked --release --test faults -- --long $(ARGS)
 
 fuzz: ## Look for inputs that break what reads them, a minute for each target (ARGS='SECONDS TARGET...')

@@ -1,6 +1,7 @@
 //! What is kept on disk while a broker can't take it: nothing that was answered 2xx is lost, and every key keeps its
 //! order.
 
+mod crash;
 mod damage;
 mod destinations;
 mod disk;

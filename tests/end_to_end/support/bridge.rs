@@ -133,6 +133,13 @@ impl Setup {
         self.start_until("/readyz").await
     }
 
+    /// Starts it, which it may not survive.
+    pub(crate) async fn start_or_end(self) -> Bridge {
+        let mut bridge = self.spawn();
+        bridge.until("/livez").await;
+        bridge
+    }
+
     async fn start_until(self, path: &str) -> Bridge {
         for _ in 0..5 {
             let mut bridge = self.spawn();
@@ -235,11 +242,21 @@ impl Bridge {
     /// Starts it again in the same folder, on the same ports; kills it first where it still runs. Returns as soon as
     /// it says that it lives.
     pub(crate) async fn restart(&mut self) {
+        let ended = self.restart_or_end().await;
+        assert!(ended.is_none(), "hookbus ended with {ended:?}:\n{}", self.log());
+    }
+
+    /// The same, which it may not survive.
+    pub(crate) async fn restart_or_end(&mut self) -> Option<ExitStatus> {
         self.kill();
         let (process, log) = self.setup.launch(self.folder.path(), self.log.text.clone());
         (self.process, self.log) = (process, log);
-        let ended = self.until("/livez").await;
-        assert!(ended.is_none(), "hookbus ended with {ended:?}:\n{}", self.log());
+        self.until("/livez").await
+    }
+
+    /// Whether it runs no more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.process.ended().is_some()
     }
 
     /// Waits until its admin listener says 200, or it has ended.
