@@ -2,7 +2,8 @@
 //!
 //! The last two are whole walks, from the head of a request to its reply: of an event to a sink that stores at once,
 //! and of a tool call where nobody answers. With `--once NAME SIZE` a step runs ten thousand times and nothing is measured, as a
-//! target for `valgrind --tool=callgrind`.
+//! target for `valgrind --tool=callgrind`. `--polls` shows something else: how long bodies that were made to cost much hold
+//! up a thread, at most, from the head of the request to the last byte of the reply.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,18 +22,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use http::request::Parts;
 use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
 use hookbus::activity::Activity;
 use hookbus::answers::Answers;
+use hookbus::ask::Contexts;
 use hookbus::auth::{Auth, Deliveries, Issuers, Seen};
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::{Gate, Limits};
 use hookbus::message::{
-    Answer, Content, Demand, Event, Form, Members, Outcome, Payload, Question, ToolCall, Webhook,
+    Answer, Content, Demand, Event, Members, Outcome, Payload, Questions, ToolCall, Webhook,
 };
 use hookbus::publish::{Destinations, Sinks, Timed};
 use hookbus::route::Routes;
@@ -61,12 +64,19 @@ source = "vapi"
 kind = "secret"
 header = "x-vapi-secret"
 secrets = ["a-secret-of-this-bench"]
+
+[[endpoint.tool]]
+names = ["all"]
+context = "all"
 "#;
 
 fn main() {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if arguments == ["--polls"] {
+        return polls(&runtime);
+    }
     if let [once, name, size] = &arguments[..]
         && once == "--once"
     {
@@ -120,11 +130,11 @@ type Step<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     let event = webhook(Body::event("status-update", size));
     let question = webhook(Body::question(size));
-    let (calls, members) = match Vapi.classify(&question).unwrap().demand {
-        Demand::Questions(questions) => (questions.all, questions.members),
-        Demand::Event => panic!("tool calls are questions"),
+    let Demand::Questions(calls) = Vapi.classify(&question).unwrap().demand else {
+        panic!("tool calls are questions")
     };
-    let Payload::Call(call) = calls[0].payload.clone() else {
+    let members = calls.members.clone();
+    let Payload::Call(call) = calls.all[0].payload.clone() else {
         panic!("a tool call has a payload of its own")
     };
     let about = Vapi.classify(&event).unwrap().about;
@@ -184,15 +194,17 @@ fn webhook(body: Body) -> Webhook {
 }
 
 fn payload(call: &ToolCall, members: &Members) -> Bytes {
-    hookbus::ask::payload(call, members, &Context::default())
+    let context = Context::default();
+    let contexts = Contexts::of(members, [&context], |_| true).unwrap();
+    contexts.payload(call, &context, |_| true).unwrap()
 }
 
-fn merge(questions: &[Question]) {
+fn merge(questions: &Questions) {
     let answer = Answer {
         outcome: Outcome::Answered,
         content: Content::Reply(Bytes::from_static(br#"{"temperature": -3.5, "sky": "clear"}"#)),
     };
-    let reply = Vapi.reply(Form::ToolCalls, questions, vec![answer]);
+    let reply = Vapi.reply(questions, vec![answer], None);
     black_box(reply.unwrap());
 }
 
@@ -211,6 +223,69 @@ fn walk<'a>(
         let found = done.outcome.map_or("stored", Outcome::as_str);
         assert_eq!(found, outcome);
     })
+}
+
+/// The longest poll of walks that hostile bodies take, beside that of an event of the same size.
+fn polls(runtime: &tokio::runtime::Runtime) {
+    const MOST: usize = 8 << 20;
+    let fill = |begin: &str, part: &str, end: &str| {
+        let count = (MOST - begin.len() - end.len()) / part.len();
+        [begin, &part.repeat(count), end].concat()
+    };
+    let calls = |name: &str| {
+        let calls = (0..64).map(|id| format!(r#"{{"id":{id},"name":"{name}"}}"#));
+        format!(r#""type":"tool-calls","toolCallList":[{}]"#, calls.collect::<Vec<_>>().join(","))
+    };
+    let key = fill(r#"{"message":{"call":{"id":""#, "k", &format!(r#""}},{}}}}}"#, calls("f")));
+    let large =
+        fill(r#"{"message":{"call":{"id":"c","x":""#, "x", &format!(r#""}},{}}}}}"#, calls("f")));
+    let (bridge, endpoint) = runtime.block_on(async { parts() });
+    println!("{:32} {:>10} {:>10} {:>12}", "", "reply, KB", "ms", "longest, ms");
+    for (name, body) in [
+        ("an event of a million members", fill(r#"{"message":{"type":"hang""#, r#","":0"#, "}}")),
+        ("64 calls, a million members", fill(r#"{"message":{"#, r#""":0,"#, &(calls("f") + "}}"))),
+        ("the same, all handed on", fill(r#"{"message":{"#, r#""":0,"#, &(calls("all") + "}}"))),
+        ("64 calls, a large context", large),
+        ("64 calls, a long key", key),
+        (
+            "millions of empty calls",
+            fill(r#"{"message":{"type":"tool-calls","toolCallList":[{}"#, ",{}", "]}}"),
+        ),
+    ] {
+        let bytes = Bytes::from(body);
+        let head = head(bytes.len());
+        let mut longest = Duration::ZERO;
+        let _context = runtime.enter();
+        let began = Instant::now();
+        let mut body = Full::new(bytes);
+        let done = drive(bridge.walk(&endpoint, &head, &mut body), &mut longest);
+        let mut size = 0;
+        match done.result.expect("a reply").body {
+            hookbus::message::Body::Whole(bytes) => size += bytes.len(),
+            hookbus::message::Body::Stream(mut parts) => {
+                while let Some(part) = drive(parts.next(), &mut longest) {
+                    size += part.expect("a part").len();
+                }
+            }
+        }
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        let (took, longest) = (milliseconds(began.elapsed()), milliseconds(longest));
+        println!("{name:32} {:10} {took:10.1} {longest:12.1}", size / 1_000);
+    }
+}
+
+/// Polls a future to its end, and notes how long the longest poll took.
+fn drive<F: Future>(future: F, longest: &mut Duration) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    loop {
+        let began = Instant::now();
+        let polled = future.as_mut().poll(&mut context);
+        *longest = began.elapsed().max(*longest);
+        if let std::task::Poll::Ready(output) = polled {
+            return output;
+        }
+    }
 }
 
 fn head(length: usize) -> Parts {

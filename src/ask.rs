@@ -3,6 +3,8 @@
 //! A question is a NATS core request. It carries its deadline, and is handed to the
 //! connection only while there is one and the deadline lies ahead.
 
+mod media_type;
+mod payload;
 mod stream;
 
 use std::sync::Arc;
@@ -10,12 +12,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
 use async_nats::{HeaderMap, Message};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::config::Context;
+pub use self::payload::Contexts;
+pub use self::stream::Streamed;
 use crate::inbox::{Failure, Inbox, Request};
-use crate::message::{Answer, Body, Content, Members, Outcome, ToolCall, Webhook, attribute};
+use crate::message::{Answer, Content, Outcome, Webhook, attribute};
 use crate::nats::header::{encoded, insert};
 use crate::sink::jetstream;
 
@@ -24,9 +27,6 @@ const AGAIN: Duration = Duration::from_millis(250);
 
 /// Longest error text of a worker that is passed on, in characters.
 const LONGEST_ERROR: usize = 500;
-
-/// The members of the payload that no context overwrites.
-const OWN: [&str; 3] = ["id", "name", "arguments"];
 
 /// One question, ready to be asked.
 pub struct Ask<'a> {
@@ -60,7 +60,11 @@ impl Ask<'_> {
     }
 
     /// Ask for a reply that may come in parts, with at most `pause` between two of them.
-    pub async fn stream(self, inbox: Option<&Arc<Inbox>>, pause: Duration) -> Result<Body, Failed> {
+    pub async fn stream(
+        self,
+        inbox: Option<&Arc<Inbox>>,
+        pause: Duration,
+    ) -> Result<Streamed, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
         let replies = self.persist(|| inbox.stream(self.request(), self.deadline));
         let (first, replies) = replies.await?;
@@ -160,43 +164,6 @@ fn served(message: Message) -> Result<Message, Failed> {
             Err((Outcome::WorkerError, text))
         }
     }
-}
-
-/// What a worker gets for a tool call: the call, and the members of the message that its rule hands on.
-pub fn payload(call: &ToolCall, members: &Members, context: &Context) -> Bytes {
-    let context = members.select(|key| {
-        let is_wanted = match context {
-            Context::All(_) => true,
-            Context::Members(names) => names.iter().any(|name| name == key),
-        };
-        is_wanted && !OWN.contains(&key)
-    });
-    let size: usize = context.iter().map(|(key, value)| key.len() + value.len() + 4).sum();
-    let own = [
-        ("id", call.id.as_ref()),
-        ("name", call.name.as_ref()),
-        ("arguments", Some(&call.arguments)),
-    ];
-    let own_size: usize =
-        own.iter().map(|(name, value)| name.len() + 4 + value.map_or(0, |value| value.len())).sum();
-    let mut body = BytesMut::with_capacity(2 + own_size + size);
-    let mut member = |name: &[u8], value: &[u8]| {
-        body.put_u8(if body.is_empty() { b'{' } else { b',' });
-        body.put_u8(b'"');
-        body.put_slice(name);
-        body.put_slice(b"\":");
-        body.put_slice(value);
-    };
-    for (name, value) in own {
-        if let Some(value) = value {
-            member(name.as_bytes(), value);
-        }
-    }
-    for (key, value) in context {
-        member(key, value);
-    }
-    body.put_u8(b'}');
-    body.freeze()
 }
 
 /// The answer that stands for a failure: the fallback, or what there is to say.

@@ -14,6 +14,7 @@ mod tests;
 mod text;
 
 use std::fmt;
+use std::ops::Range;
 
 pub use text::{Text, compact, quote};
 
@@ -203,6 +204,18 @@ impl<'a> Reader<'a> {
     fn space(&mut self) {
         self.at = scan::space(self.text.as_bytes(), self.at);
     }
+}
+
+/// The element of a valid array that follows a position: 0 for the first one, else where the one before ends. For those
+/// who can't read an array to its end in one go; the bytes of all elements are passed once.
+pub fn element(array: &[u8], after: usize) -> Option<Range<usize>> {
+    let at = scan::space(array, after);
+    if !matches!((after, scan::byte(array, at)), (0, b'[') | (1.., b',')) {
+        return None;
+    }
+    let start = scan::space(array, at + 1);
+    let end = grammar::value(array, start).ok()?;
+    Some(start..end)
 }
 
 /// What is wrong at a position, unless it is that the input ends there.

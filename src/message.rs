@@ -3,8 +3,8 @@
 //! Plain values without behaviour of their own; every step takes some and returns some.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use sha2::{Digest, Sha256};
 
-use crate::json::Text;
+use crate::json::{Reader, Text};
 
 /// One HTTP delivery, authenticated and read.
 #[derive(Debug, Clone)]
@@ -75,62 +75,102 @@ pub enum Demand {
 /// All that is asked in one webhook.
 #[derive(Debug, Clone)]
 pub struct Questions {
-    /// What is asked, in the order of the reply.
+    /// What is asked, in the order of the reply: a few, however many calls the webhook holds.
     pub all: Vec<Question>,
+    /// The calls that are too many. They are not asked, and answered all the same.
+    pub excess: Option<Excess>,
     /// How the answers become a reply.
     pub form: Form,
     /// The members of the message, for the context that a worker gets.
     pub members: Members,
 }
 
+/// The calls of a webhook that holds too many. Nothing is built for them: they are read where they lie, while their
+/// answers are written.
+#[derive(Debug, Clone)]
+pub struct Excess {
+    /// The list of all calls, as a slice of the body.
+    pub list: Bytes,
+    /// Where in the list the last call ends that is asked.
+    pub after: usize,
+    /// Whether the calls stand in the definitions of their tools.
+    pub in_tools: bool,
+}
+
 /// The members of a message, as slices of the body, in their order.
 #[derive(Debug, Clone)]
 pub struct Members {
-    body: Bytes,
-    /// Raw key, without its quotes, and raw value.
-    members: Vec<(Bytes, Bytes)>,
+    /// The message, braces included.
+    message: Bytes,
+    /// Where some of its members stand in it: all of them unless there are more than anybody sends.
+    known: Vec<Member>,
+    is_complete: bool,
+}
+
+/// A key without its quotes, and its value.
+#[derive(Debug, Clone)]
+struct Member {
+    key: Range<usize>,
+    value: Range<usize>,
 }
 
 impl Members {
-    /// Members that were read from `body`.
-    pub fn new(body: &Bytes, members: &[(Text<'_>, &str)]) -> Self {
-        let slice = |text: &str| body.slice_ref(text.as_bytes());
-        Self {
-            body: body.clone(),
-            members: members.iter().map(|(key, value)| (slice(key.raw()), slice(value))).collect(),
+    /// The members of `message`, which is a part of `body` and a valid object. `known` are its members, or where that
+    /// would be too many those that are needed to read it: then the others are looked for when they are wanted.
+    pub fn new(body: &Bytes, message: &str, known: &[(Text<'_>, &str)], is_complete: bool) -> Self {
+        // Where in it a part of the message stands.
+        let place = |part: &str| {
+            let start = (part.as_ptr() as usize).wrapping_sub(message.as_ptr() as usize);
+            start..start.wrapping_add(part.len())
+        };
+        let known = known.iter();
+        let known = known.map(|(key, value)| Member { key: place(key.raw()), value: place(value) });
+        let message = body.slice_ref(message.as_bytes());
+        Self { message, known: known.collect(), is_complete }
+    }
+
+    /// The values of the members with these names, as far as they are known; the last one of each counts.
+    pub fn pick<const N: usize>(&self, names: [&str; N]) -> [Option<&str>; N] {
+        let mut found = [None; N];
+        for (key, value) in self.known() {
+            if let Some(place) = names.iter().position(|name| key == **name) {
+                found[place] = Some(value);
+            }
         }
+        found.map(|value| value.map(as_text))
     }
 
-    /// The value of a member; the last one counts.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        let mut found =
-            self.members.iter().rev().filter(|(key, _)| Text::over(as_text(key)) == *name);
-        found.next().map(|(_, value)| as_text(value))
+    /// Goes through all members in their order, once.
+    pub fn each<'a>(&'a self, mut each: impl FnMut(Text<'a>, &'a [u8])) {
+        if self.is_complete {
+            return self.known().for_each(|(key, value)| each(key, value));
+        }
+        // It was valid as a whole, so that nothing fails.
+        let _ = Reader::over(as_text(&self.message)).object(|reader, key| {
+            each(key, reader.skip()?.as_bytes());
+            Ok(())
+        });
     }
 
-    /// The members whose keys are wanted, raw, in their order; of a key that occurs twice only the last.
-    pub fn select(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<(&Bytes, &Bytes)> {
-        let mut seen = HashSet::new();
-        let members = self.members.iter().rev();
-        let mut found: Vec<_> = members
-            .filter(|(key, _)| {
-                let key = Text::over(as_text(key)).unescape();
-                is_wanted(&key) && seen.insert(key)
-            })
-            .map(|(key, value)| (key, value))
-            .collect();
-        found.reverse();
-        found
+    fn known(&self) -> impl Iterator<Item = (Text<'_>, &[u8])> {
+        let part = |range: &Range<usize>| self.message.get(range.clone()).unwrap_or_default();
+        let known = self.known.iter();
+        known.map(move |Member { key, value }| (Text::over(as_text(part(key))), part(value)))
     }
 
-    /// A part of the body that shares its memory.
+    /// Size of the message, in bytes.
+    pub fn size(&self) -> usize {
+        self.message.len()
+    }
+
+    /// A part of the message that shares its memory.
     pub fn slice(&self, part: &str) -> Bytes {
-        self.body.slice_ref(part.as_bytes())
+        self.message.slice_ref(part.as_bytes())
     }
 }
 
 /// The body was checked as a whole, and only cut between characters.
-fn as_text(bytes: &Bytes) -> &str {
+fn as_text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }
 
@@ -177,14 +217,12 @@ pub struct Question {
     pub limit: Option<Duration>,
     /// The sender doesn't wait for the result: a job.
     pub is_async: bool,
-    /// Not asked at all, because the webhook holds too many.
-    pub excess: bool,
 }
 
 impl Question {
     /// A question without a function, a call or a limit of its own.
     pub fn whole(payload: Payload) -> Self {
-        Self { function: None, call_id: None, payload, limit: None, is_async: false, excess: false }
+        Self { function: None, call_id: None, payload, limit: None, is_async: false }
     }
 }
 
@@ -366,8 +404,8 @@ pub enum Content {
 pub struct Reply {
     /// What was asked for is still to be done: an event is on its way to a broker.
     pub is_accepted: bool,
-    /// Content type of the body.
-    pub content_type: &'static str,
+    /// Content type of the body: visible ASCII and blanks.
+    pub content_type: Cow<'static, str>,
     /// The body.
     pub body: Body,
 }
@@ -381,14 +419,21 @@ pub enum Body {
 }
 
 impl Reply {
-    /// A reply that is bytes for the sender alone.
-    pub fn bytes(body: Body) -> Self {
-        Self { is_accepted: false, content_type: "application/octet-stream", body }
+    /// A reply that is bytes for the sender alone, of this content type or of none in particular.
+    pub fn bytes(body: Body, content_type: Option<String>) -> Self {
+        let content_type =
+            content_type.map_or(Cow::Borrowed("application/octet-stream"), Cow::Owned);
+        Self { is_accepted: false, content_type, body }
     }
 
     /// A reply that is JSON.
     pub fn json(body: Bytes) -> Self {
-        Self { is_accepted: false, content_type: "application/json", body: Body::Whole(body) }
+        Self::json_in_parts(Body::Whole(body))
+    }
+
+    /// A reply that is JSON, perhaps written while it is sent.
+    pub fn json_in_parts(body: Body) -> Self {
+        Self { is_accepted: false, content_type: Cow::Borrowed("application/json"), body }
     }
 
     /// What the sender of an event gets.
@@ -451,9 +496,6 @@ pub enum Refusal {
     /// A question without an answer and without a fallback.
     #[error("{}", .0.sentence())]
     Unanswered(Outcome),
-    /// The bridge is stopping.
-    #[error("the bridge is stopping")]
-    Stopping,
 }
 
 fn meant(near: Option<&str>) -> String {
@@ -478,7 +520,6 @@ impl Refusal {
             Self::Incomplete(_) => "incomplete",
             Self::NotStored(_) => "not-stored",
             Self::Unanswered(outcome) => outcome.as_str(),
-            Self::Stopping => "stopping",
         }
     }
 }

@@ -4,10 +4,11 @@
 
 pub mod vapi;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::SourceName;
-use crate::message::{Answer, Classified, Form, Question, Refusal, Reply, Webhook};
+use crate::message::{Answer, Classified, Form, Questions, Refusal, Reply, Webhook};
 
 /// One provider's dialect.
 pub trait Source: Send + Sync {
@@ -26,14 +27,18 @@ pub trait Source: Send + Sync {
     /// Whether a worker's reply can be sent on; where not, why.
     fn check(&self, form: Form, reply: &[u8]) -> Result<(), &'static str>;
 
-    /// The one reply to all questions of a webhook; `answers` are in their order.
+    /// The one reply to all questions of a webhook; `answers` are in their order, and `unasked` says what the
+    /// calls in excess get, where there are any. It may be needed until the reply is written.
     fn reply(
         &self,
-        form: Form,
-        questions: &[Question],
+        questions: &Questions,
         answers: Vec<Answer>,
+        unasked: Option<Unasked>,
     ) -> Result<Reply, Refusal>;
 }
+
+/// What a call gets that is not asked, by its function and whether it is one that nobody waits for.
+pub type Unasked = Arc<dyn Fn(&str, bool) -> Answer + Send + Sync>;
 
 /// The source of an endpoint.
 pub fn of(name: SourceName) -> Box<dyn Source> {

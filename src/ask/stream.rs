@@ -16,12 +16,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::{Failed, served};
+use super::{Failed, media_type, served};
 use crate::inbox::{Inbox, Replies, Unread};
 use crate::message::{Body, Outcome};
 
 /// Marks a reply that is followed by another one.
 const MORE: &str = "Hookbus-More";
+
+/// The media type of the answer, in its first part.
+const CONTENT_TYPE: &str = "Hookbus-Content-Type";
 
 /// The number of a part, one more than that of the part before.
 const SEQUENCE: &str = "Hookbus-Seq";
@@ -35,26 +38,45 @@ const PARTS: usize = 256;
 /// How long a sender may read nothing while there is no room.
 const STALLED: Duration = Duration::from_secs(30);
 
+/// An answer that is passed on as it comes.
+pub struct Streamed {
+    /// The whole of it, or its first part and all that follow.
+    pub body: Body,
+    /// What the worker says that it is: a media type.
+    pub content_type: Option<String>,
+}
+
 /// The whole answer, or its first part and all that follow; between two of them at most `pause`.
 pub(super) async fn body(
     first: Message,
     replies: Replies,
     inbox: &Arc<Inbox>,
     pause: Duration,
-) -> Result<Body, Failed> {
+) -> Result<Streamed, Failed> {
     let first = served(first)?;
+    let content_type = content_type(&first);
     if !is_followed(&first) {
         acknowledge(inbox, &first, pause).await;
         return match first.payload {
             empty if empty.is_empty() => Err((Outcome::BadReply, None)),
-            whole => Ok(Body::Whole(whole)),
+            whole => Ok(Streamed { body: Body::Whole(whole), content_type }),
         };
     }
     let (sender, receiver) = mpsc::channel(PARTS);
     let room = Arc::new(Semaphore::new(ROOM));
     let pump = Pump { replies, inbox: inbox.clone(), room, sender, pause, sequence: None };
     tokio::spawn(pump.run(first));
-    Ok(parts(receiver))
+    Ok(Streamed { body: parts(receiver), content_type })
+}
+
+/// What the worker says of its answer; nothing where that isn't a media type.
+fn content_type(first: &Message) -> Option<String> {
+    let said = header(first, CONTENT_TYPE)?.trim();
+    if !media_type::is_one(said) {
+        debug!("a worker's {CONTENT_TYPE} is not a media type, and left out");
+        return None;
+    }
+    Some(said.to_owned())
 }
 
 /// What is read of a stream; its room is free again once it is taken.

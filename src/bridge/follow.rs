@@ -15,7 +15,7 @@ pub(super) fn classified(note: &mut Note, endpoint: &Endpoint, about: &About, de
         let to = routes.event(&about.kind);
         return to.iter().for_each(|destination| note.goes_to(destination.text()));
     };
-    for question in questions.all.iter().filter(|question| !question.excess) {
+    for question in &questions.all {
         let rule = match (&question.payload, &question.function) {
             (Payload::Body, _) => routes.question(&about.kind),
             (Payload::Call(_), function) => routes.tool(function.as_deref().unwrap_or_default()).0,

@@ -6,21 +6,26 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
+use tokio::task::yield_now;
 use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::finish::Finish;
 use super::{Bridge, Done, Endpoint, event};
 use crate::answers::{self, Got};
-use crate::ask::{self, Ask, Failed, fall_back};
+use crate::ask::{Ask, Contexts, Failed, Streamed, fall_back};
 use crate::auth::{Delivered, Entry};
 use crate::limit::{Charge, Permit};
 use crate::message::{
-    About, Answer, Body, Content, Event, Form, Members, Outcome, Payload, Question, Questions,
-    Refusal, Reply, Webhook,
+    About, Answer, Body, Content, Event, Form, Outcome, Payload, Question, Questions, Refusal,
+    Reply, Webhook,
 };
 use crate::publish::{self, Destination};
 use crate::route::AskRule;
+use crate::source::Unasked;
+
+/// The payloads of one webhook, in bytes. Each is written by copying, and all of them before anybody else has a turn.
+const TOGETHER: usize = 64 << 20;
 
 /// Ask everything that a webhook asks, and put the answers together.
 pub(super) async fn ask(
@@ -94,50 +99,85 @@ impl Walk {
         permit: Option<Permit>,
         mut charge: Charge,
     ) -> Answered {
-        let Questions { all, form, members } = &questions;
+        let Questions { all, excess, form, .. } = &questions;
         if *form == Form::Stream {
             return self.stream(all, permit).await;
         }
-        let prepared: Vec<_> = all
-            .iter()
-            .enumerate()
-            .map(|(place, question)| {
-                (place, question, self.payload(question, members, &mut charge))
-            })
-            .collect();
-        let asking = prepared
-            .into_iter()
-            .map(|(place, question, payload)| self.one(place, question, payload, *form));
+        let payloads = self.payloads(&questions, &mut charge);
+        let asking = all.iter().zip(payloads).enumerate();
+        let asking =
+            asking.map(|(place, (question, payload))| self.one(place, question, payload, *form));
         let (answers, records): (Vec<_>, Vec<_>) = join_all(asking).await.into_iter().unzip();
         self.audit(all, records);
-        let outcome =
-            answers.iter().map(|answer| answer.outcome).max().unwrap_or(Outcome::Answered);
+        let unasked = excess.as_ref().map(|_| self.unasked());
+        let outcomes = answers.iter().map(|answer| answer.outcome);
+        let outcomes = outcomes.chain(unasked.as_ref().map(|_| Outcome::Overloaded));
+        let outcome = outcomes.max().unwrap_or(Outcome::Answered);
         let fell_back = answers.iter().any(|answer| matches!(answer.content, Content::Fallback(_)));
-        let result = self.endpoint.source.reply(*form, all, answers);
+        let result = self.endpoint.source.reply(&questions, answers, unasked);
+        // A reply that is still to be written needs the webhook for it.
+        let written = |reply: Reply| {
+            let body = in_turns(hold(reply.body, (permit, charge)));
+            Reply { body, ..reply }
+        };
+        let result = result.map(written);
         Answered { outcome, fell_back, result }
     }
 
-    /// What the worker gets; its bytes are held as long as the webhook's.
-    fn payload(
+    /// What the workers get. Its bytes are held as long as the webhook's, and nothing is built that there is no room for.
+    fn payloads(
         &self,
-        question: &Question,
-        members: &Members,
+        Questions { all, members, .. }: &Questions,
         charge: &mut Charge,
-    ) -> Result<Bytes, Failed> {
-        let overloaded = (Outcome::Overloaded, None);
-        if question.excess || !self.has_place {
-            return Err(overloaded);
-        }
-        match &question.payload {
+    ) -> Vec<Result<Bytes, Failed>> {
+        let overloaded = || Err((Outcome::Overloaded, None));
+        let calls = || {
+            all.iter().filter_map(|question| match &question.payload {
+                Payload::Body => None,
+                Payload::Call(call) => Some((question, call)),
+            })
+        };
+        // The contexts are needed for no longer than this takes.
+        let mut while_built = charge.beside();
+        // Arguments and names may be copies already: of texts with escapes.
+        let copied = calls().map(|(question, call)| {
+            call.arguments.len() + question.function.as_ref().map_or(0, |name| name.len())
+        });
+        let contexts = match self.has_place && charge.grow(copied.sum()).is_ok() {
+            true => Contexts::of(
+                members,
+                calls().map(|(question, _)| &self.rule(question).0.context),
+                |bytes| while_built.grow(bytes).is_ok(),
+            ),
+            false => None,
+        };
+        let Some(contexts) = contexts else {
+            return all.iter().map(|_| overloaded()).collect();
+        };
+        let mut left = TOGETHER;
+        let payload = |question: &Question| match &question.payload {
             Payload::Body => Ok(self.webhook.body.clone()),
             Payload::Call(call) => {
-                let payload = ask::payload(call, members, &self.rule(question).0.context);
-                match charge.grow(payload.len()) {
-                    Ok(()) => Ok(payload),
-                    Err(_) => Err(overloaded),
-                }
+                let context = &self.rule(question).0.context;
+                let payload = contexts.payload(call, context, |bytes| {
+                    let is_small = bytes <= left && charge.grow(bytes).is_ok();
+                    left -= if is_small { bytes } else { 0 };
+                    is_small
+                });
+                payload.map_or_else(overloaded, Ok)
             }
-        }
+        };
+        all.iter().map(payload).collect()
+    }
+
+    /// What the calls get that are too many: a fallback where there is one, as any call that fails.
+    fn unasked(&self) -> Unasked {
+        let endpoint = self.endpoint.clone();
+        Arc::new(move |function, is_async| {
+            let fallback = || endpoint.routes.tool(function).0.fallback.clone();
+            let fallback = if is_async { None } else { fallback() };
+            fall_back((Outcome::Overloaded, None), fallback)
+        })
     }
 
     /// How a question is asked, and its metric label.
@@ -315,8 +355,11 @@ impl Walk {
         let asked = match (questions.first(), permit) {
             (Some(question), Some(permit)) => {
                 let ask = self.prepare(question, rule, self.webhook.body.clone());
-                let body = ask.stream(self.bridge.questions.as_ref(), rule.chunk_timeout).await;
-                body.map(|body| hold(body, permit)).map_err(|(outcome, _)| outcome)
+                let answer = ask.stream(self.bridge.questions.as_ref(), rule.chunk_timeout).await;
+                let reply = |Streamed { body, content_type }| {
+                    Reply::bytes(hold(body, permit), content_type)
+                };
+                answer.map(reply).map_err(|(outcome, _)| outcome)
             }
             _ => Err(Outcome::Overloaded),
         };
@@ -332,14 +375,14 @@ impl Walk {
             let record = self.record(question, &Answer { outcome, content }, false);
             self.audit(questions, vec![record]);
         }
-        let result = asked.map(Reply::bytes).or_else(|_| fallback());
+        let result = asked.or_else(|_| fallback());
         Answered { outcome, fell_back, result }
     }
 
     /// Store the webhook as an event too, where a rule says so; beside the answer, and never in its way.
     fn copy(&self, questions: &Questions) {
         let mut to: Vec<(Arc<Destination>, String)> = Vec::new();
-        for question in questions.all.iter().filter(|question| !question.excess) {
+        for question in &questions.all {
             let vars = event::vars(&self.endpoint, &self.about, question.function.as_deref());
             for destination in &self.rule(question).0.copy_to {
                 let name = destination.name(&vars);
@@ -357,7 +400,8 @@ impl Walk {
     pub(super) fn beside(&self, to: Vec<(Arc<Destination>, String)>, event: Event) {
         let begin = || {
             let mut charge = self.endpoint.gate.charge();
-            charge.grow(event.payload.len())?;
+            // The calls of a webhook may give one destination many names.
+            charge.grow(event.payload.len().saturating_mul(to.len()))?;
             let permit = self.endpoint.gate.event(&mut charge)?;
             Ok::<_, Refusal>((permit, charge))
         };
@@ -382,12 +426,23 @@ impl Walk {
     }
 }
 
-/// A streamed body that keeps `permit` until it ends.
-fn hold(body: Body, permit: Permit) -> Body {
+/// A body that is written while it is sent: after each part others have their turn, however fast it is read.
+fn in_turns(body: Body) -> Body {
+    match body {
+        Body::Whole(bytes) => Body::Whole(bytes),
+        Body::Stream(stream) => Body::Stream(Box::pin(stream.then(|part| async {
+            yield_now().await;
+            part
+        }))),
+    }
+}
+
+/// A body that keeps `held` until its end, if it is still to come.
+fn hold(body: Body, held: impl Send + 'static) -> Body {
     match body {
         Body::Whole(bytes) => Body::Whole(bytes),
         Body::Stream(stream) => Body::Stream(Box::pin(stream.inspect(move |_| {
-            let _ = &permit;
+            let _ = &held;
         }))),
     }
 }

@@ -17,7 +17,7 @@ pub const QUESTIONS: [&str; 7] = [
 pub const TOOL_CALLS: [&str; 2] = ["tool-calls", "function-call"];
 
 /// Types whose sender only tells.
-pub const EVENTS: [&str; 27] = [
+pub const EVENTS: [&str; 29] = [
     "assistant.speechStarted",
     "assistant.started",
     "call.artifact.upload",
@@ -35,6 +35,8 @@ pub const EVENTS: [&str; 27] = [
     "session.created",
     "session.deleted",
     "session.updated",
+    "simulation.run.ended",
+    "simulation.run.started",
     "speech-update",
     "status-update",
     "tool.completed",

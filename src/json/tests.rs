@@ -325,6 +325,41 @@ fn skip_returns_the_value_alone() {
 }
 
 #[test]
+fn elements_one_by_one() {
+    for (array, expected) in [
+        ("[]", vec![]),
+        (" [ ] ", vec![]),
+        ("[1]", vec!["1"]),
+        (" [ [1,2] , {\"a\":[]} ,\"]\",null ]", vec!["[1,2]", "{\"a\":[]}", "\"]\"", "null"]),
+        ("", vec![]),
+        ("{}", vec![]),
+        ("7", vec![]),
+    ] {
+        let mut after = 0;
+        let mut found = Vec::new();
+        while let Some(place) = element(array.as_bytes(), after) {
+            after = place.end;
+            found.push(&array[place]);
+        }
+        assert_eq!(found, expected, "{array}");
+    }
+}
+
+#[test]
+fn long_keys_are_compared_by_what_they_mean() {
+    for (raw, meaning) in [
+        (r"\u0061\u0062", "ab"),
+        (r"\ud83d\ude00", "\u{1f600}"),
+        (r"\ud800", "\u{fffd}"),
+        (r"\n", "\n"),
+    ] {
+        assert!(Text::over(raw) == *meaning, "{raw}");
+        assert!(Text::over(raw) != *"x", "{raw}");
+    }
+    assert!(Text::over(&r"\u0061".repeat(1 << 20)) != *"a");
+}
+
+#[test]
 fn keys_by_their_meaning_in_order_and_twice() {
     let mut reader = Reader::new(
         br#" { "type" : 1, "\u0074ype": {"type": 2}, "typ\u0065x": 3, "other": [4], "type": 5 } "#,

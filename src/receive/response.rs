@@ -1,5 +1,6 @@
 //! Statuses and bodies: the only place where a refusal becomes one.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,6 +12,8 @@ use crate::message::{self, Outcome, Refusal};
 
 const ID: HeaderName = HeaderName::from_static("hookbus-id");
 const OUTCOME: HeaderName = HeaderName::from_static("hookbus-outcome");
+
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
 /// The encodings of a body that are read.
 const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd");
@@ -27,9 +30,12 @@ pub(super) fn of(done: Done) -> Response {
             if reply.is_accepted {
                 *response.status_mut() = StatusCode::ACCEPTED;
             }
-            response
-                .headers_mut()
-                .insert(header::CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+            let content_type = match reply.content_type {
+                Cow::Borrowed(known) => HeaderValue::from_static(known),
+                // What a worker says was checked when it came.
+                Cow::Owned(said) => HeaderValue::try_from(said).unwrap_or(BYTES),
+            };
+            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
             response
         }
         Err(refusal) => refused(&refusal),
@@ -60,8 +66,7 @@ fn refused(refusal: &Refusal) -> Response {
         Refusal::Overloaded(_)
         | Refusal::Incomplete(_)
         | Refusal::NotStored(_)
-        | Refusal::Undecided
-        | Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, true),
+        | Refusal::Undecided => (StatusCode::SERVICE_UNAVAILABLE, true),
         Refusal::Unanswered(outcome) => match outcome {
             Outcome::Timeout | Outcome::Answered => (StatusCode::GATEWAY_TIMEOUT, false),
             Outcome::NoResponders

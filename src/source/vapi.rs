@@ -5,6 +5,7 @@
 
 mod reply;
 pub mod samples;
+mod server;
 mod tool_calls;
 
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::message::{
     About, Answer, Classified, Demand, Form, Members, Payload, Question, Questions, Refusal, Reply,
     Shape, Webhook,
 };
-use crate::source::Source;
+use crate::source::{Source, Unasked};
 
 /// The dialect of Vapi.
 #[derive(Debug)]
@@ -48,20 +49,26 @@ impl Source for Vapi {
             Some((name, _)) => name,
             None => facts::EVENTS.iter().find(|name| ***name == *kind).copied().unwrap_or("other"),
         };
+        let key: Option<Arc<str>> =
+            message.ids.into_iter().flatten().next().map(|id| id.unescape().into());
         let demand = match question {
             None => Demand::Event,
             Some((_, form)) => {
-                let members = Members::new(&webhook.body, &message.members);
-                let all = match form {
-                    Form::ToolCalls => tool_calls::split(&members),
-                    Form::FunctionCall => vec![tool_calls::legacy(&members)],
-                    _ => vec![Question::whole(Payload::Body)],
+                let Message { text, members: Known { all, is_complete }, .. } = &message;
+                let members = Members::new(&webhook.body, text, all, *is_complete);
+                let (all, excess) = match form {
+                    Form::ToolCalls => {
+                        tool_calls::split(&members, key.as_ref().map_or(0, |key| key.len()))
+                    }
+                    Form::FunctionCall => (vec![tool_calls::legacy(&members)], None),
+                    _ => {
+                        let limit = server::limit(label, &members);
+                        (vec![Question { limit, ..Question::whole(Payload::Body) }], None)
+                    }
                 };
-                Demand::Questions(Questions { all, form: *form, members })
+                Demand::Questions(Questions { all, excess, form: *form, members })
             }
         };
-        let [call, chat, session, contact] = message.ids;
-        let key = call.or(chat).or(session).or(contact).map(|id| id.unescape().into());
         Ok(Classified { about: About { kind, label, key }, demand })
     }
 
@@ -83,34 +90,78 @@ impl Source for Vapi {
 
     fn reply(
         &self,
-        form: Form,
-        questions: &[Question],
+        questions: &Questions,
         answers: Vec<Answer>,
+        unasked: Option<Unasked>,
     ) -> Result<Reply, Refusal> {
-        match form {
-            Form::ToolCalls => Ok(tool_calls::merge(questions, answers)),
+        match questions.form {
+            Form::ToolCalls => Ok(tool_calls::merge(questions, answers, unasked)),
             Form::FunctionCall => tool_calls::merge_legacy(&answers),
             Form::Json(_) | Form::Stream => reply::single(answers),
         }
     }
 }
 
-/// The `message` of a body, as slices of it.
-#[derive(Default)]
+/// What is read of a body, as slices of it.
 struct Message<'a> {
     kind: Option<Text<'a>>,
-    /// The `id` of `call`, `chat`, `session` and `contact`.
+    /// What may be the key, in the order in which it counts.
     ids: [Option<Text<'a>>; 4],
-    members: Vec<(Text<'a>, &'a str)>,
+    /// The whole of it.
+    text: &'a str,
+    members: Known<'a>,
+}
+
+/// The members of a message, unless they are more than anybody sends: then the first ones, and of the rest those that
+/// questions are read from.
+#[derive(Default)]
+struct Known<'a> {
+    all: Vec<(Text<'a>, &'a str)>,
+    is_complete: bool,
+}
+
+/// Members that are remembered whatever they are. A real message has some two dozen.
+const FIRST: usize = 64;
+
+/// The members that questions are read from.
+const READ: [&str; 7] = [
+    "toolCallList",
+    "toolCalls",
+    "toolWithToolCallList",
+    "functionCall",
+    "assistant",
+    "call",
+    "phoneNumber",
+];
+
+impl<'a> Known<'a> {
+    fn add(&mut self, key: Text<'a>, value: &'a str) {
+        if self.all.len() < FIRST {
+            self.all.push((key, value));
+            return;
+        }
+        self.is_complete = false;
+        if let Some(name) = READ.iter().find(|name| key == ***name) {
+            let mut late = self.all.iter_mut().skip(FIRST);
+            match late.find(|(known, _)| *known == **name) {
+                Some(known) => *known = (key, value),
+                None => self.all.push((key, value)),
+            }
+        }
+    }
 }
 
 /// The members whose `id` may be the key, in the order in which they count.
 const KEYS: [&str; 4] = ["call", "chat", "session", "contact"];
 
+/// What the types begin with that come without `message`.
+const BARE: &str = "simulation.";
+
 /// One pass over the body. Of a key that occurs twice the last one counts, as in JavaScript, Python and Go.
 fn read(body: &[u8]) -> Result<Message<'_>, json::Error> {
     let mut reader = Reader::new(body)?;
     let mut found = None;
+    let (mut kind, mut target, mut item) = (None, None, None);
     if reader.peek()? != Kind::Object {
         reader.skip()?;
         reader.end()?;
@@ -122,42 +173,60 @@ fn read(body: &[u8]) -> Result<Message<'_>, json::Error> {
                 Kind::Object => Some(message(reader)?),
                 _ => None,
             };
+        } else if key == "type" {
+            kind = text(reader)?;
+        } else if key == "calls" {
+            target = text_of(reader, "targetCallId")?;
+        } else if key == "simulationRunItemId" {
+            item = text(reader)?;
         }
         Ok(())
     })?;
     reader.end()?;
-    found.ok_or(reader.error("`message` is not an object"))
+    // Webhooks of simulations stand at the root.
+    let is_bare = |kind: &Text<'_>| kind.unescape().starts_with(BARE);
+    match (found, kind.filter(is_bare)) {
+        (Some(found), _) => Ok(found),
+        (None, Some(kind)) => {
+            let ids = [target, item, None, None];
+            Ok(Message { kind: Some(kind), ids, text: "", members: Known::default() })
+        }
+        (None, None) => Err(reader.error("`message` is not an object")),
+    }
 }
 
 fn message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, json::Error> {
-    let mut message = Message { members: Vec::with_capacity(24), ..Message::default() };
-    reader.object(|reader, key| {
-        let value = reader.slice(|reader| {
-            if key == "type" {
-                message.kind = text(reader)?;
-            } else if let Some(place) = KEYS.iter().position(|name| key == **name) {
-                message.ids[place] = id(reader)?;
-            }
+    let (mut kind, mut ids) = (None, [None; 4]);
+    let mut members = Known { all: Vec::with_capacity(24), is_complete: true };
+    let text = reader.slice(|reader| {
+        reader.object(|reader, key| {
+            let value = reader.slice(|reader| {
+                if key == "type" {
+                    kind = text(reader)?;
+                } else if let Some(place) = KEYS.iter().position(|name| key == **name) {
+                    ids[place] = text_of(reader, "id")?;
+                }
+                Ok(())
+            })?;
+            members.add(key, value);
             Ok(())
-        })?;
-        message.members.push((key, value));
-        Ok(())
+        })
     })?;
-    Ok(message)
+    Ok(Message { kind, ids, text, members })
 }
 
-/// `id` of an object; none where the value is something else, or the id isn't a text.
-fn id<'a>(reader: &mut Reader<'a>) -> Result<Option<Text<'a>>, json::Error> {
-    let mut id = None;
+/// A text in an object; none where the value is something else, or the member isn't a non-empty string.
+fn text_of<'a>(reader: &mut Reader<'a>, name: &str) -> Result<Option<Text<'a>>, json::Error> {
+    let mut found = None;
     if reader.peek()? == Kind::Object {
         reader.object(|reader, key| {
-            if key == "id" {
-                id = text(reader)?;
+            if key == *name {
+                found = text(reader)?;
             }
             Ok(())
         })?;
     }
-    Ok(id)
+    Ok(found)
 }
 
 /// A non-empty string. Anything else is left for the reader to skip.

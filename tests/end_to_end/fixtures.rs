@@ -71,7 +71,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
     assert_eq!(said.next_line().await.unwrap().unwrap(), "ready");
 
     let samples = samples();
-    assert_eq!(samples.len(), 57);
+    assert_eq!(samples.len(), 59);
     let began = now();
     let mut ids = Vec::new();
     let mut replies = Vec::new();
@@ -93,11 +93,11 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
     let ended = now();
 
     // Copies of questions are stored beside the answers.
-    nats.messages("FIXTURES", 57).await;
+    nats.messages("FIXTURES", 59).await;
     let input = serde_json::to_vec(&replies).unwrap();
     let (url, bootstrap) = (nats.url(), kafka.bootstrap());
     let (from_nats, from_kafka) =
-        ([url.as_str(), "FIXTURES"], [bootstrap.as_str(), "fixtures-events", "57"]);
+        ([url.as_str(), "FIXTURES"], [bootstrap.as_str(), "fixtures-events", "59"]);
     let (checked, in_nats, in_kafka) = tokio::join!(
         script::<Option<String>>("fixtures/check_replies.py", &[], &input),
         script::<Event>("fixtures/read_nats.py", &from_nats, b""),
@@ -121,7 +121,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
         assert_eq!(event.place, "fixtures-events", "{}", sample.file);
         assert_eq!(event.key, sample.key(), "{}", sample.file);
     }
-    assert_eq!((in_nats.len(), in_kafka.len()), (57, 57));
+    assert_eq!((in_nats.len(), in_kafka.len()), (59, 59));
     // The asynchronous calls of two samples.
     assert_eq!(nats.messages("JOBS", 2).await.len(), 2);
 }

@@ -155,7 +155,7 @@ async fn the_checker_knows_good_replies_from_bad_ones() {
 #[test]
 fn every_sample_is_as_its_index_says() {
     let samples = samples();
-    assert_eq!(samples.len(), 57);
+    assert_eq!(samples.len(), 59);
     for sample in samples {
         assert!(sample.key().is_some_and(|key| !key.is_empty()), "{}", sample.file);
         assert!(["ack", "json", "pcm"].contains(&sample.reply_kind.as_str()), "{}", sample.file);

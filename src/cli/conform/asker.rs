@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::super::reach::Place;
-use crate::ask::{self, Ask, fall_back};
+use crate::ask::{self, Ask, Contexts, fall_back};
 use crate::config::{Context, SourceName};
 use crate::message::{
-    Answer, Body, Classified, Content, Demand, Form, Outcome, Payload, Question, Trace, Webhook,
+    Answer, Body, Classified, Content, Demand, Outcome, Payload, Questions, Trace, Webhook,
 };
 use crate::nats::header::insert;
 use crate::source::{self, Source};
@@ -88,7 +88,7 @@ impl Asker {
     /// Ask once. An error is one of ours: the question could not be sent.
     pub(super) async fn ask(&self, call: &Call) -> Result<Heard, String> {
         let webhook = self.webhook(call);
-        let (question, payload, form) = self.question(&webhook, call)?;
+        let (questions, payload) = self.question(&webhook, call)?;
         let began = Instant::now();
         let headers = self.headers(&webhook, call, began + self.timeout);
         let inbox = self.inbox();
@@ -113,7 +113,7 @@ impl Asker {
         while let Ok(Some(_)) = timeout_at(end, replies.next()).await {
             count += 1;
         }
-        let (outcome, entry) = self.read(question, form, message.clone());
+        let (outcome, entry) = self.read(&questions, message.clone());
         Ok(Heard::Reply(Box::new(Reply { message, took, count, outcome, entry })))
     }
 
@@ -181,26 +181,25 @@ impl Asker {
     }
 
     /// The one question of the webhook, as the bridge reads it, and its payload.
-    fn question(&self, webhook: &Webhook, call: &Call) -> Result<(Question, Bytes, Form), String> {
+    fn question(&self, webhook: &Webhook, call: &Call) -> Result<(Questions, Bytes), String> {
+        let error = || "the call can't be put as a question".to_owned();
         let classified = self.source.classify(webhook);
         let Ok(Classified { demand: Demand::Questions(questions), .. }) = classified else {
-            return Err("the call can't be put as a question".to_owned());
+            return Err(error());
         };
         // The filling has to arrive, whatever the rule of this function hands on.
         let context = match call.context {
             0 => self.place.context(&self.function),
             _ => Context::default(),
         };
-        match questions.all.into_iter().next() {
-            Some(question) => match &question.payload {
-                Payload::Call(tool) => {
-                    let payload = ask::payload(tool, &questions.members, &context);
-                    Ok((question, payload, questions.form))
-                }
-                Payload::Body => Err("the call can't be put as a question".to_owned()),
-            },
-            None => Err("the call can't be put as a question".to_owned()),
-        }
+        let Some(Payload::Call(tool)) = questions.all.first().map(|question| &question.payload)
+        else {
+            return Err(error());
+        };
+        let contexts = Contexts::of(&questions.members, [&context], |_| true);
+        let payload = contexts.and_then(|contexts| contexts.payload(tool, &context, |_| true));
+        let payload = payload.ok_or_else(error)?;
+        Ok((questions, payload))
     }
 
     fn headers(&self, webhook: &Webhook, call: &Call, deadline: Instant) -> HeaderMap {
@@ -225,16 +224,17 @@ impl Asker {
     }
 
     /// What the bridge makes of a reply, and the entry that the sender gets.
-    fn read(&self, question: Question, form: Form, message: Message) -> (Outcome, Value) {
+    fn read(&self, questions: &Questions, message: Message) -> (Outcome, Value) {
         let answer = match ask::reply(message) {
-            Ok(reply) if self.source.check(form, &reply).is_ok() => {
+            Ok(reply) if self.source.check(questions.form, &reply).is_ok() => {
                 Answer { outcome: Outcome::Answered, content: Content::Reply(reply) }
             }
             Ok(_) => fall_back((Outcome::BadReply, None), None),
             Err(failed) => fall_back(failed, None),
         };
         let outcome = answer.outcome;
-        let entry = match self.source.reply(form, &[question], vec![answer]) {
+        // There is one call, and it was asked.
+        let entry = match self.source.reply(questions, vec![answer], None) {
             Ok(reply) => match reply.body {
                 Body::Whole(body) => serde_json::from_slice(&body).unwrap_or(Value::Null),
                 Body::Stream(_) => Value::Null,

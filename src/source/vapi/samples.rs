@@ -90,6 +90,11 @@ pub const ALL: &[Sample] = &[
     sample!("session.created", "event: a session was created"),
     sample!("session.updated", "event: a session was changed"),
     sample!("session.deleted", "event: a session was deleted"),
+    sample!(
+        "simulation.run.started",
+        "event: a simulated call has begun; without `message`, as the next one"
+    ),
+    sample!("simulation.run.ended", "event: a simulated call has ended"),
     sample!("call.deleted", "event: a call was deleted"),
     sample!("call.delete.failed", "event: a call could not be deleted"),
     sample!("call.artifact.upload", "event: recordings were uploaded to your storage"),
@@ -145,11 +150,13 @@ mod tests {
         "call.artifact.upload",
         "language-changed",
         "tool.completed",
+        "simulation.run.started",
+        "simulation.run.ended",
     ];
 
     fn kind(sample: &Sample) -> String {
         let body: serde_json::Value = serde_json::from_str(sample.body).unwrap();
-        body["message"]["type"].as_str().unwrap().to_owned()
+        body["message"]["type"].as_str().or(body["type"].as_str()).unwrap().to_owned()
     }
 
     #[test]

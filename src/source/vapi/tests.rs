@@ -118,15 +118,85 @@ fn depth_is_no_danger() {
     assert!(classify(&"[".repeat(100_000)).is_err());
 }
 
+fn questions(body: &str) -> Questions {
+    match classify(body).unwrap().demand {
+        Demand::Questions(questions) => questions,
+        Demand::Event => panic!("it asks"),
+    }
+}
+
 #[test]
 fn the_members_of_a_question_are_slices_of_the_body() {
-    let body = r#"{"message":{"type":"assistant-request","call":{"id":"c"},"phoneNumber":{"n":1},"phoneNumber":{"n":2}}}"#;
-    let webhook = webhook(body.to_owned());
-    let Demand::Questions(questions) = Vapi.classify(&webhook).unwrap().demand else {
-        panic!("it asks");
-    };
-    assert_eq!(questions.members.get("phoneNumber"), Some(r#"{"n":2}"#));
-    let names: Vec<_> =
-        questions.members.select(|_| true).into_iter().map(|(key, _)| key.clone()).collect();
-    assert_eq!(names, ["type", "call", "phoneNumber"]);
+    let filling: String = (0..FIRST).map(|n| format!(r#""x{n}":{n},"#)).collect();
+    // Few enough to be remembered, and more.
+    for filling in ["", filling.as_str()] {
+        let body = format!(
+            r#"{{"message":{{"type":"assistant-request",{filling}"call":{{"id":"c"}}, "phoneNumber" : {{"n":1}},"call":{{"id":"d"}},"phone\u004eumber":{{"n":2}}}}}}"#
+        );
+        let members = questions(&body).members;
+        assert_eq!(
+            members.pick(["phoneNumber", "none", "call"]),
+            [Some(r#"{"n":2}"#), None, Some(r#"{"id":"d"}"#)]
+        );
+        let mut all = Vec::new();
+        members.each(|key, value| all.push((key.raw().to_owned(), value.to_vec())));
+        let names: Vec<_> = all.iter().map(|(key, _)| key.as_str()).collect();
+        assert_eq!(names[0], "type");
+        assert_eq!(names[names.len() - 4..], ["call", "phoneNumber", "call", "phone\\u004eumber"]);
+        assert_eq!(all.last().unwrap().1, br#"{"n":2}"#);
+    }
+}
+
+#[test]
+fn webhooks_of_simulations_stand_at_the_root() {
+    for (body, kind, key) in [
+        (
+            r#"{"type":"simulation.run.started","runId":"r","simulationRunItemId":"i","calls":{"targetCallId":"c"}}"#,
+            "simulation.run.started",
+            Some("c"),
+        ),
+        (
+            r#"{"simulationRunItemId":"i","calls":{"targetCallId":null},"type":"simulation.run.ended"}"#,
+            "simulation.run.ended",
+            Some("i"),
+        ),
+        (
+            r#"{"type":"simulation.other","calls":[],"simulationRunItemId":"i"}"#,
+            "simulation.other",
+            Some("i"),
+        ),
+        (
+            r#"{"type":"simul\u0061tion.x","calls":{"targetCallId":""},"simulationRunItemId":7}"#,
+            "simulation.x",
+            None,
+        ),
+        (
+            r#"{"type":"decoy","type":"simulation.x","calls":{"targetCallId":"c"},"calls":null}"#,
+            "simulation.x",
+            None,
+        ),
+        // With a message it is like any other.
+        (
+            r#"{"type":"simulation.x","simulationRunItemId":"i","message":{"type":"hang","call":{"id":"c"}}}"#,
+            "hang",
+            Some("c"),
+        ),
+    ] {
+        let class = classify(body).unwrap();
+        assert!(matches!(class.demand, Demand::Event), "{body}");
+        assert_eq!(&*class.about.kind, kind, "{body}");
+        assert_eq!(class.about.key.as_deref(), key, "{body}");
+    }
+    let label = |body| classify(body).unwrap().about.label;
+    assert_eq!(label(r#"{"type":"simulation.run.ended"}"#), "simulation.run.ended");
+    assert_eq!(label(r#"{"type":"simulation.new"}"#), "other");
+    for body in [
+        r#"{"type":"simulation"}"#,
+        r#"{"type":"status-update"}"#,
+        r#"{"type":["simulation.run.started"]}"#,
+        r#"{"type":"simulation.x","type":null}"#,
+        r#"[{"type":"simulation.run.started"}]"#,
+    ] {
+        assert!(matches!(classify(body), Err(Refusal::Malformed(_))), "{body}");
+    }
 }

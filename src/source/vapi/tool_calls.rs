@@ -3,22 +3,29 @@
 //! The documentation prints several shapes of the same thing, and captures show others;
 //! all are read (docs: server-url/events, tools/custom-tools).
 
+mod excess;
+
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::server;
 use crate::json::{self, Kind, Reader, Text};
 use crate::message::{
-    Answer, Content, Members, Outcome, Payload, Question, Refusal, Reply, ToolCall,
+    Answer, Content, Excess, Members, Outcome, Payload, Question, Questions, Refusal, Reply,
+    ToolCall,
 };
+use crate::source::Unasked;
 
-/// Calls of one webhook that are asked; the rest is refused.
+/// Calls of one webhook that are asked; for the rest nothing is built.
 const MOST: usize = 64;
 
-/// What is left of a tool's own time limit for the way there and back.
-const TRAVEL: Duration = Duration::from_secs(2);
+/// What all their keys may come to, in bytes: each call carries the key of the webhook, which is hashed and written anew
+/// for it. That leaves 64 calls for a key of 128 KiB.
+const KEYS: usize = 8 << 20;
 
 /// One element of any of the lists, as it came: every value is raw JSON.
 #[derive(Default, Clone, Copy)]
@@ -37,46 +44,84 @@ struct Tool<'a> {
     limit: Option<Duration>,
 }
 
-/// The questions of a `tool-calls` message.
-pub(super) fn split(message: &Members) -> Vec<Question> {
-    let tools = list(message.get("toolWithToolCallList"), tool);
-    let mut by_id = HashMap::new();
-    for tool in &tools {
-        if let Some(id) = tool.call.id {
-            by_id.entry(meaning(id)).or_insert(*tool);
+/// The questions of a `tool-calls` message whose key has this length, and the calls that are too many.
+pub(super) fn split(message: &Members, key: usize) -> (Vec<Question>, Option<Excess>) {
+    let [own, copies, tools] = message.pick(["toolCallList", "toolCalls", "toolWithToolCallList"]);
+    let tools = Objects::of(tools);
+    let lists = [own, copies].into_iter().map(Objects::of);
+    let own = lists.into_iter().find(|list| list.clone().next().is_some());
+    let in_tools = own.is_none();
+    let mut list = own.unwrap_or_else(|| tools.clone());
+    let most = MOST.min(KEYS / key.max(1)).max(1);
+    let calls = list.by_ref().take(most).map(|object| in_list(object, in_tools).call);
+    let calls: Vec<_> = calls.collect();
+    let excess = list.clone().next().is_some().then(|| Excess {
+        list: message.slice(list.text),
+        after: list.after,
+        in_tools,
+    });
+    // What is said of the whole message is only looked for where a tool says nothing.
+    let by_server = LazyCell::new(|| server::limit("tool-calls", message));
+    let questions = calls.iter().zip(tools_of(&calls, tools)).map(|(call, tool)| {
+        let name = call.name.or(tool.call.name).or(tool.name);
+        let arguments = call.arguments.or(tool.call.arguments);
+        Question {
+            function: name.and_then(content).map(Into::into),
+            call_id: call.id.map(|id| message.slice(id)),
+            payload: Payload::Call(ToolCall {
+                id: call.id.map(|id| message.slice(id)),
+                name: name.map(|name| message.slice(name)),
+                arguments: unwrap(message, arguments),
+            }),
+            limit: tool.limit.or_else(|| *by_server),
+            is_async: tool.is_async,
+        }
+    });
+    (questions.collect(), excess)
+}
+
+/// An element of a list of calls, or of one of tools that are called.
+fn in_list(object: &str, in_tools: bool) -> Tool<'_> {
+    let mut reader = Reader::over(object);
+    let read = match in_tools {
+        true => tool(&mut reader),
+        false => call(&mut reader).map(|call| Tool { call, ..Tool::default() }),
+    };
+    read.unwrap_or_default()
+}
+
+/// What the list of tools says of each of these calls. The id ties a call to its tool; without one its place in the list
+/// does. However long the list is, it is read once, and only what belongs to a call is kept.
+fn tools_of<'a>(calls: &[Call<'a>], list: Objects<'a>) -> Vec<Tool<'a>> {
+    let ids = calls.iter().filter_map(|call| call.id);
+    let mut by_id: HashMap<_, Option<Tool<'a>>> = ids.map(|id| (meaning(id), None)).collect();
+    let mut by_place = vec![Tool::default(); calls.len()];
+    let mut missing = by_id.len();
+    for (place, object) in list.enumerate() {
+        if missing == 0 && place >= calls.len() {
+            break;
+        }
+        let tool = tool(&mut Reader::over(object)).unwrap_or_default();
+        match tool.call.id {
+            // The first one of an id counts.
+            Some(id) => {
+                if let Some(found @ None) = by_id.get_mut(&meaning(id)) {
+                    *found = Some(tool);
+                    missing -= 1;
+                }
+            }
+            None => {
+                if let Some(found) = by_place.get_mut(place) {
+                    *found = tool;
+                }
+            }
         }
     }
-    let calls = [message.get("toolCallList"), message.get("toolCalls")]
-        .into_iter()
-        .map(|member| list(member, call))
-        .find(|calls| !calls.is_empty())
-        .unwrap_or_else(|| tools.iter().map(|tool| tool.call).collect());
-    calls
-        .iter()
-        .enumerate()
-        .map(|(place, call)| {
-            // The id ties a call to its tool; without one its place in the list does.
-            let tool = match call.id {
-                Some(id) => by_id.get(&meaning(id)).copied(),
-                None => tools.get(place).filter(|tool| tool.call.id.is_none()).copied(),
-            };
-            let tool = tool.unwrap_or_default();
-            let name = call.name.or(tool.call.name).or(tool.name);
-            let arguments = call.arguments.or(tool.call.arguments);
-            Question {
-                function: name.and_then(content).map(Into::into),
-                call_id: call.id.map(|id| message.slice(id)),
-                payload: Payload::Call(ToolCall {
-                    id: call.id.map(|id| message.slice(id)),
-                    name: name.map(|name| message.slice(name)),
-                    arguments: unwrap(message, arguments),
-                }),
-                limit: tool.limit,
-                is_async: tool.is_async,
-                excess: place >= MOST,
-            }
-        })
-        .collect()
+    let of = |(call, by_place): (&Call<'a>, Tool<'a>)| match call.id {
+        Some(id) => by_id.get(&meaning(id)).copied().flatten().unwrap_or_default(),
+        None => by_place,
+    };
+    calls.iter().zip(by_place).map(of).collect()
 }
 
 /// An id as it is compared: a string without its escapes, any other value as it is written.
@@ -87,36 +132,46 @@ fn meaning(raw: &str) -> Cow<'_, str> {
 
 /// The question of a legacy `function-call` message, which has no id.
 pub(super) fn legacy(message: &Members) -> Question {
-    let call = message
-        .get("functionCall")
-        .and_then(|value| call(&mut Reader::over(value)).ok())
-        .unwrap_or_default();
+    let [call_of] = message.pick(["functionCall"]);
+    let call = call_of.and_then(|value| call(&mut Reader::over(value)).ok()).unwrap_or_default();
     Question {
         function: call.name.and_then(content).map(Into::into),
-        payload: Payload::Call(ToolCall {
+        limit: server::limit("function-call", message),
+        ..Question::whole(Payload::Call(ToolCall {
             id: None,
             name: call.name.map(|name| message.slice(name)),
             arguments: unwrap(message, call.arguments),
-        }),
-        ..Question::whole(Payload::Body)
+        }))
     }
 }
 
-/// The elements of a list that is an array, each read by `read`. The text was valid as a whole, so that nothing fails.
-fn list<'a, T>(
-    value: Option<&'a str>,
-    read: impl Fn(&mut Reader<'a>) -> Result<T, json::Error>,
-) -> Vec<T> {
-    let mut elements = Vec::new();
-    if let Some(value) = value.filter(|value| value.starts_with('[')) {
-        let _ = Reader::over(value).array(|reader| {
-            if reader.peek()? == Kind::Object {
-                elements.push(read(reader)?);
-            }
-            Ok(())
-        });
+/// The objects of a list, one after the other; none where it is something else. The text is valid.
+#[derive(Clone, Default)]
+struct Objects<'a> {
+    text: &'a str,
+    /// Where the last one ends.
+    after: usize,
+}
+
+impl<'a> Objects<'a> {
+    fn of(value: Option<&'a str>) -> Self {
+        Self { text: value.filter(|value| value.starts_with('[')).unwrap_or_default(), after: 0 }
     }
-    elements
+}
+
+impl<'a> Iterator for Objects<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        loop {
+            let place = json::element(self.text.as_bytes(), self.after)?;
+            self.after = place.end;
+            let element = self.text.get(place)?;
+            if element.starts_with('{') {
+                return Some(element);
+            }
+        }
+    }
 }
 
 fn call<'a>(reader: &mut Reader<'a>) -> Result<Call<'a>, json::Error> {
@@ -173,30 +228,12 @@ fn tool<'a>(reader: &mut Reader<'a>) -> Result<Tool<'a>, json::Error> {
         } else if key == "function" {
             inner_name = call(reader)?.name;
         } else if key == "server" {
-            found.limit = limit(reader)?;
+            found.limit = server::of_server(reader)?;
         }
         Ok(())
     })?;
     found.name = inner_name.or(found.name);
     Ok(found)
-}
-
-/// `timeoutSeconds` of a server object, less the time for the way.
-fn limit(reader: &mut Reader<'_>) -> Result<Option<Duration>, json::Error> {
-    let mut limit = None;
-    if reader.peek()? == Kind::Object {
-        reader.object(|reader, key| {
-            if key == "timeoutSeconds" {
-                limit = present(reader)?
-                    .and_then(|number| number.parse::<f64>().ok())
-                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-                    // One of two seconds or less would leave nothing at all.
-                    .map(|whole| whole.saturating_sub(TRAVEL).max(whole / 4));
-            }
-            Ok(())
-        })?;
-    }
-    Ok(limit)
 }
 
 /// The raw value, unless it is null.
@@ -226,32 +263,40 @@ fn unwrap(message: &Members, raw: Option<&str>) -> Bytes {
 }
 
 /// `{"results":[…]}`, one entry per call, in their order.
-pub(super) fn merge(questions: &[Question], answers: Vec<Answer>) -> Reply {
-    let mut body = BytesMut::with_capacity(32 + 128 * questions.len());
+pub(super) fn merge(
+    questions: &Questions,
+    answers: Vec<Answer>,
+    unasked: Option<Unasked>,
+) -> Reply {
+    let mut body = BytesMut::with_capacity(32 + 128 * questions.all.len());
     body.put_slice(br#"{"results":["#);
-    for (place, (question, answer)) in questions.iter().zip(answers).enumerate() {
+    for (place, (question, answer)) in questions.all.iter().zip(answers).enumerate() {
         if place > 0 {
             body.put_u8(b',');
         }
-        entry(&mut body, question, answer);
+        let (name, id) = match &question.payload {
+            Payload::Call(call) => (call.name.as_deref(), call.id.as_deref()),
+            Payload::Body => (None, None),
+        };
+        entry(&mut body, name, id, &answer);
     }
-    body.put_slice(b"]}");
-    Reply::json(body.freeze())
+    match (&questions.excess, unasked) {
+        (Some(excess), Some(unasked)) => excess::reply(body, excess, unasked),
+        _ => {
+            body.put_slice(b"]}");
+            Reply::json(body.freeze())
+        }
+    }
 }
 
-fn entry(body: &mut BytesMut, question: &Question, answer: Answer) {
+/// One entry; name and id are raw JSON.
+fn entry(body: &mut BytesMut, name: Option<&[u8]>, id: Option<&[u8]>, answer: &Answer) {
     body.put_u8(b'{');
-    if let Payload::Call(call) = &question.payload
-        && let Some(name) = &call.name
-    {
-        member(body, "name", name);
-    } else {
-        member(body, "name", b"\"\"");
-    }
-    if let Some(id) = &question.call_id {
+    member(body, "name", name.unwrap_or(b"\"\""));
+    if let Some(id) = id {
         member(body, "toolCallId", id);
     }
-    match result(&answer) {
+    match result(answer) {
         Entry::Result(text) => member(body, "result", json::quote(&text).as_bytes()),
         Entry::Error(text) => member(body, "error", json::quote(&text).as_bytes()),
         Entry::Given { result, error, rest } => {

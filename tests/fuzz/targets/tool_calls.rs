@@ -4,11 +4,14 @@
 
 #![no_main]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt};
 use hookbus::message::{
     Answer, Body, Content, Demand, Form, Outcome, Payload, Question, Questions,
 };
-use hookbus::source::Source;
+use hookbus::source::{Source, Unasked};
 use hookbus::source::vapi::Vapi;
 use hookbus_fuzz::{Object, read, webhook};
 use libfuzzer_sys::fuzz_target;
@@ -26,22 +29,32 @@ fuzz_target!(|input: &[u8]| {
     let body = parts.next().unwrap_or_default();
     let said: Vec<_> = parts.collect();
     let Ok(classified) = Vapi.classify(&webhook(body)) else { return };
-    let Demand::Questions(Questions { all, form, .. }) = classified.demand else { return };
-    if form == Form::ToolCalls {
-        check_questions(body, &all);
-    }
-    let answers = all.iter().enumerate().map(|(place, _)| {
+    let Demand::Questions(questions) = classified.demand else { return };
+    let form = questions.form;
+    let elements = match form {
+        Form::ToolCalls => check_questions(body, &questions),
+        _ => None,
+    };
+    let answers = questions.all.iter().enumerate().map(|(place, _)| {
         // The first of them answer; who has nothing to say didn't answer in time.
         said.get(place).map_or_else(silence, |said| answer(said))
     });
-    let reply = Vapi.reply(form, &all, answers.collect());
+    let unasked: Unasked = Arc::new(|_, _| silence());
+    let reply = Vapi.reply(&questions, answers.collect(), Some(unasked));
     let Ok(reply) = reply else {
         assert_ne!(form, Form::ToolCalls, "tool calls always have a reply");
         return;
     };
-    let Body::Whole(bytes) = reply.body else { panic!("a stream of what is whole") };
+    let bytes: Vec<u8> = match reply.body {
+        Body::Whole(bytes) => bytes.to_vec(),
+        Body::Stream(parts) => {
+            assert!(questions.excess.is_some(), "a stream of what is whole");
+            let parts = parts.map(|part| part.expect("a part")).collect::<Vec<_>>();
+            parts.now_or_never().expect("nothing is waited for").concat()
+        }
+    };
     match form {
-        Form::ToolCalls => check_reply(&bytes, &all),
+        Form::ToolCalls => check_reply(&bytes, &questions.all, elements),
         Form::FunctionCall => {
             let object: Object<'_> = object(&bytes);
             assert_single_line(object.get("result"));
@@ -50,13 +63,11 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// The questions are the elements of the first list that has any.
-fn check_questions(body: &[u8], questions: &[Question]) {
+/// The questions are the elements of the first list that has any. Returns how many it has.
+fn check_questions(body: &[u8], questions: &Questions) -> Option<usize> {
     let text = std::str::from_utf8(body).expect("it was classified");
-    let Some(outer) = read::<Object<'_>>(text).yes() else { return };
-    let Some(message) = outer.get("message").and_then(|value| read(value.get()).yes()) else {
-        return;
-    };
+    let outer = read::<Object<'_>>(text).yes()?;
+    let message = outer.get("message").and_then(|value| read(value.get()).yes())?;
     let message: Object<'_> = message;
     let lists = ["toolCallList", "toolCalls", "toolWithToolCallList"];
     let lists = lists.map(|name| {
@@ -70,9 +81,9 @@ fn check_questions(body: &[u8], questions: &[Question]) {
         .enumerate()
         .find(|(_, elements)| !elements.is_empty())
         .map_or((0, &[][..]), |(at, elements)| (at, &elements[..]));
-    assert_eq!(questions.len(), elements.len());
-    for (place, (question, element)) in questions.iter().zip(elements).enumerate() {
-        assert_eq!(question.excess, place >= MOST);
+    assert_eq!(questions.all.len(), elements.len().min(MOST));
+    assert_eq!(questions.excess.is_some(), elements.len() > MOST);
+    for (question, element) in questions.all.iter().zip(elements) {
         let Payload::Call(call) = &question.payload else { panic!("no call") };
         assert_eq!(call.id, question.call_id);
         serde_json::from_slice::<IgnoredAny>(&call.arguments).expect("arguments are JSON");
@@ -84,6 +95,7 @@ fn check_questions(body: &[u8], questions: &[Question]) {
         let id = element.get("id").map(|id| id.get()).filter(|id| *id != "null");
         assert_eq!(call.id.as_deref(), id.map(str::as_bytes));
     }
+    Some(elements.len())
 }
 
 #[derive(Deserialize)]
@@ -94,9 +106,11 @@ struct Results<'a> {
 }
 
 /// One entry per call in their order, each a single line.
-fn check_reply(reply: &[u8], questions: &[Question]) {
+fn check_reply(reply: &[u8], questions: &[Question], elements: Option<usize>) {
     let reply: Results<'_> = serde_json::from_slice(reply).expect("the reply is JSON");
-    assert_eq!(reply.results.len(), questions.len());
+    if let Some(elements) = elements {
+        assert_eq!(reply.results.len(), elements);
+    }
     for (entry, question) in reply.results.iter().zip(questions) {
         let Some(entry) = read::<Object<'_>>(entry.get()).yes() else { continue };
         assert!(entry.contains_key("name"));

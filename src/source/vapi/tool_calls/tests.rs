@@ -3,21 +3,34 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::json::Reader;
-use crate::message::Body;
+use futures_util::{FutureExt, StreamExt};
+
+use crate::message::{Body, Form};
+
+/// All members of an object.
+fn known(text: &str) -> Vec<(Text<'_>, &str)> {
+    let mut known = Vec::new();
+    let read = Reader::over(text).object(|reader, key| {
+        known.push((key, reader.skip()?));
+        Ok(())
+    });
+    read.map(|()| known).unwrap()
+}
 
 fn members(message: &Value) -> Members {
-    let text = message.to_string();
-    let body = Bytes::from(text);
-    let mut found = Vec::new();
-    let mut reader = Reader::new(&body).unwrap();
-    reader
-        .object(|reader, key| {
-            found.push((key, reader.skip()?));
-            Ok(())
-        })
-        .unwrap();
-    Members::new(&body, &found)
+    let body = Bytes::from(message.to_string());
+    let text = std::str::from_utf8(&body).unwrap();
+    Members::new(&body, text, &known(text), true)
+}
+
+fn questions(message: &Value) -> Questions {
+    let members = members(message);
+    let (all, excess) = split(&members, 36);
+    Questions { all, excess, form: Form::ToolCalls, members }
+}
+
+fn asked(message: &Value) -> Vec<Question> {
+    questions(message).all
 }
 
 fn call_of(question: &Question) -> (Option<String>, Value) {
@@ -44,7 +57,7 @@ fn every_printed_shape_is_read() {
             json!({"toolCallList": [], "toolCalls": [call]}),
             json!({"toolCallList": null, "toolCalls": [], "toolWithToolCallList": [{"toolCall": call}]}),
         ] {
-            let questions = split(&members(&message));
+            let questions = asked(&message);
             assert_eq!(questions.len(), 1, "{message}");
             assert_eq!(questions[0].function.as_deref(), Some("f"), "{message}");
             let (id, read) = call_of(&questions[0]);
@@ -55,13 +68,13 @@ fn every_printed_shape_is_read() {
 
 #[test]
 fn a_call_is_completed_by_its_tool() {
-    let questions = split(&members(&json!({
+    let questions = asked(&json!({
         "toolCallList": [{"id": "a"}, {"id": "b", "name": "own"}],
         "toolWithToolCallList": [
             {"name": "flat", "async": true, "toolCall": {"id": "b"}},
             {"function": {"name": "inner"}, "name": "flat", "server": {"timeoutSeconds": 5.5}, "toolCall": {"id": "a", "parameters": {"x": 1}}},
         ],
-    })));
+    }));
     assert_eq!(questions[0].function.as_deref(), Some("inner"));
     assert_eq!(questions[0].limit, Some(Duration::from_millis(3_500)));
     assert!(!questions[0].is_async);
@@ -83,7 +96,7 @@ fn strings_are_unwrapped_only_where_they_hold_an_object() {
         (Value::Null, json!({})),
     ] {
         let message = json!({"toolCallList": [{"id": "a", "name": "f", "arguments": arguments}]});
-        assert_eq!(call_of(&split(&members(&message))[0]).1, read, "{arguments}");
+        assert_eq!(call_of(&asked(&message)[0]).1, read, "{arguments}");
     }
 }
 
@@ -94,7 +107,7 @@ fn short_limits_leave_something() {
             "toolCallList": [{"id": "a", "name": "f"}],
             "toolWithToolCallList": [{"server": {"timeoutSeconds": seconds}, "toolCall": {"id": "a"}}],
         });
-        let found = split(&members(&message))[0].limit;
+        let found = asked(&message)[0].limit;
         assert_eq!(found, Some(Duration::from_millis(limit)), "{seconds}");
     }
     for nonsense in [json!("20"), json!(-1), json!(1e300), Value::Null] {
@@ -102,28 +115,112 @@ fn short_limits_leave_something() {
             "toolCallList": [{"id": "a"}],
             "toolWithToolCallList": [{"server": {"timeoutSeconds": nonsense}, "toolCall": {"id": "a"}}],
         });
-        assert_eq!(split(&members(&message))[0].limit, None, "{nonsense}");
+        assert_eq!(asked(&message)[0].limit, None, "{nonsense}");
+    }
+}
+
+/// The whole of a reply, and the largest of its parts.
+fn whole(reply: Reply) -> (Vec<u8>, usize) {
+    match reply.body {
+        Body::Whole(bytes) => (bytes.to_vec(), bytes.len()),
+        Body::Stream(parts) => {
+            let parts: Vec<_> = parts.map(Result::unwrap).collect().now_or_never().unwrap();
+            (parts.concat(), parts.iter().map(Bytes::len).max().unwrap())
+        }
+    }
+}
+
+/// A call of this function falls back, unless nobody waits for it.
+fn unasked() -> Option<Unasked> {
+    Some(std::sync::Arc::new(|function, is_async| {
+        let content = match function {
+            "spare" if !is_async => Content::Fallback("\"later\"".into()),
+            _ => Content::Nothing,
+        };
+        Answer { outcome: Outcome::Overloaded, content }
+    }))
+}
+
+fn timeouts(count: usize) -> Vec<Answer> {
+    let answer = || Answer { outcome: Outcome::Timeout, content: Content::Nothing };
+    std::iter::repeat_with(answer).take(count).collect()
+}
+
+#[test]
+fn what_is_too_much_is_answered_without_being_asked() {
+    for count in [64, 65, 66, 5_000] {
+        let calls = |wrap: fn(Value) -> Value| -> Vec<_> {
+            let name = |n| if n % 2 == 0 { "spare" } else { "other" };
+            let call = |n: usize| wrap(json!({"id": n.to_string(), "name": name(n)}));
+            // What is no call has no entry.
+            [json!(1)].into_iter().chain((0..count).map(call)).chain([json!(["{}"])]).collect()
+        };
+        for message in [
+            json!({"toolCallList": calls(|call| call)}),
+            json!({"toolCalls": calls(|call| call)}),
+            json!({"toolWithToolCallList": calls(|call| json!({"toolCall": call}))}),
+            json!({"toolWithToolCallList": calls(|mut call| json!({"name": call["name"].take(), "toolCall": call}))}),
+        ] {
+            let questions = questions(&message);
+            assert_eq!(questions.all.len(), 64);
+            assert_eq!(questions.excess.is_some(), count > 64);
+            let (reply, largest) = whole(merge(&questions, timeouts(64), unasked()));
+            assert!(largest < 80 << 10, "{largest}");
+            let reply: Value = serde_json::from_slice(&reply).unwrap();
+            let results = reply["results"].as_array().unwrap();
+            assert_eq!(results.len(), count);
+            for (n, entry) in results.iter().enumerate() {
+                assert_eq!(entry["toolCallId"], n.to_string());
+                match (n, entry["name"].as_str().unwrap()) {
+                    (..64, _) => assert_eq!(entry["error"], Outcome::Timeout.sentence()),
+                    (_, "spare") => assert_eq!(entry["result"], "later"),
+                    _ => assert_eq!(entry["error"], Outcome::Overloaded.sentence()),
+                }
+            }
+        }
     }
 }
 
 #[test]
-fn the_sixty_fifth_call_is_not_asked() {
-    let calls: Vec<_> = (0..65).map(|n| json!({"id": n.to_string(), "name": "f"})).collect();
-    let questions = split(&members(&json!({ "toolCallList": calls })));
-    assert_eq!(questions.iter().filter(|question| question.excess).count(), 1);
-    assert!(questions[64].excess);
+fn fewer_are_asked_where_each_carries_a_long_key() {
+    let members = members(&json!({"toolCallList": vec![json!({"id": "a", "name": "f"}); 70]}));
+    for (key, expected) in [(0, 64), (128 << 10, 64), (1 << 20, 8), (8 << 20, 1), (1 << 30, 1)] {
+        let (asked, excess) = split(&members, key);
+        assert_eq!((asked.len(), excess.is_some()), (expected, true), "{key}");
+    }
+}
+
+#[test]
+fn excess_that_nobody_waits_for_has_no_result() {
+    let tool =
+        |n: usize| json!({"name": "spare", "async": n.is_multiple_of(2), "toolCall": {"id": n}});
+    let questions =
+        questions(&json!({"toolWithToolCallList": (0..66).map(tool).collect::<Vec<_>>()}));
+    let (reply, _) = whole(merge(&questions, timeouts(64), unasked()));
+    let reply: Value = serde_json::from_slice(&reply).unwrap();
+    assert_eq!(reply["results"][64]["error"], Outcome::Overloaded.sentence());
+    assert_eq!(reply["results"][65]["result"], "later");
+}
+
+#[test]
+fn tools_are_found_wherever_they_stand_in_a_long_list() {
+    let calls: Vec<_> = (0..3).map(|n| json!({"id": format!("c{n}")})).collect();
+    let mut tools: Vec<_> =
+        (0..1_000).map(|n| json!({"name": "x", "toolCall": {"id": n}})).collect();
+    tools.push(json!({"name": "late", "toolCall": {"id": "c2"}}));
+    tools.push(json!({"name": "later", "toolCall": {"id": "c2"}}));
+    let questions = asked(&json!({"toolCallList": calls, "toolWithToolCallList": tools}));
+    let names: Vec<_> = questions.iter().map(|question| question.function.as_deref()).collect();
+    assert_eq!(names, [None, None, Some("late")]);
 }
 
 fn merged(content: Content) -> Value {
-    let questions = split(&members(&json!({"toolCallList": [{"id": "c1", "name": "f"}]})));
+    let questions = questions(&json!({"toolCallList": [{"id": "c1", "name": "f"}]}));
     let outcome = match content {
         Content::Reply(_) => Outcome::Answered,
         _ => Outcome::Timeout,
     };
-    let reply = merge(&questions, vec![Answer { outcome, content }]);
-    let Body::Whole(body) = reply.body else {
-        panic!("it is whole");
-    };
+    let (body, _) = whole(merge(&questions, vec![Answer { outcome, content }], unasked()));
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -175,8 +272,6 @@ fn failures_become_errors_or_fallbacks() {
 
 #[test]
 fn nothing_asked_is_answered_with_nothing() {
-    let Body::Whole(body) = merge(&split(&members(&json!({}))), Vec::new()).body else {
-        panic!("it is whole");
-    };
-    assert_eq!(body, r#"{"results":[]}"#);
+    let (body, _) = whole(merge(&questions(&json!({})), Vec::new(), unasked()));
+    assert_eq!(body, br#"{"results":[]}"#);
 }

@@ -1,0 +1,97 @@
+//! How long the sender waits, as far as a webhook says it: `timeoutSeconds` of the server that it was sent to.
+//!
+//! Exactly one server gets a webhook, the first that is set of the tool's, the assistant's, the phone number's and the
+//! organisation's; some types have one of their own (docs: server-url/setting-server-urls; OpenAPI: Server,
+//! CustomVoice, CustomEndpointingModelSmartEndpointingPlan). That of the organisation is in no webhook.
+
+use std::time::Duration;
+
+use crate::json::{self, Kind, Reader};
+use crate::message::Members;
+
+/// What is left of a limit for the way there and back.
+const TRAVEL: Duration = Duration::from_secs(2);
+
+/// The members of the message that servers stand in.
+const MEMBERS: [&str; 3] = ["assistant", "call", "phoneNumber"];
+
+/// Where a server stands: a member of the message, and the path in it.
+type Place = (usize, &'static [&'static str]);
+
+/// In this order.
+const ORDER: [Place; 4] = [
+    (0, &["server"]),
+    (1, &["assistant", "server"]),
+    (2, &["server"]),
+    (1, &["phoneNumber", "server"]),
+];
+
+/// Then that of the assistant; the phone number's is not asked.
+const ENDPOINTING: [Place; 4] = [
+    (0, &["startSpeakingPlan", "smartEndpointingPlan", "server"]),
+    (1, &["assistant", "startSpeakingPlan", "smartEndpointingPlan", "server"]),
+    (0, &["server"]),
+    (1, &["assistant", "server"]),
+];
+
+/// No other one can speak.
+const VOICE: [Place; 2] = [(0, &["voice", "server"]), (1, &["assistant", "voice", "server"])];
+
+/// The limit of a question of this type, less the time for the way; nothing where the webhook says none, or the platform
+/// has one of its own: 7.5 s for `assistant-request`, 10 s for `knowledge-base-request`.
+pub(super) fn limit(kind: &str, message: &Members) -> Option<Duration> {
+    let places: &[Place] = match kind {
+        "tool-calls"
+        | "function-call"
+        | "transfer-destination-request"
+        | "handoff-destination-request" => &ORDER,
+        "call.endpointing.request" => &ENDPOINTING,
+        "voice-request" => &VOICE,
+        _ => return None,
+    };
+    let members = message.pick(MEMBERS);
+    places.iter().find_map(|(member, path)| {
+        let server = path.iter().try_fold(members[*member]?, |value, name| inner(value, name))?;
+        of_server(&mut Reader::over(server)).ok()?
+    })
+}
+
+/// `timeoutSeconds` of a server object, less the time for the way.
+pub(super) fn of_server(reader: &mut Reader<'_>) -> Result<Option<Duration>, json::Error> {
+    let mut limit = None;
+    if reader.peek()? == Kind::Object {
+        reader.object(|reader, key| {
+            if key == "timeoutSeconds" {
+                limit = reader
+                    .skip()?
+                    .parse::<f64>()
+                    .ok()
+                    .filter(|seconds| *seconds > 0.0)
+                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                    // Less than that would leave nothing at all of a short one.
+                    .map(|whole| whole.saturating_sub(TRAVEL).max(whole / 4));
+            }
+            Ok(())
+        })?;
+    }
+    Ok(limit)
+}
+
+/// A member of an object; of several with this name the last.
+fn inner<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    let mut found = None;
+    let mut reader = Reader::over(value);
+    if reader.peek() != Ok(Kind::Object) {
+        return None;
+    }
+    let read = reader.object(|reader, key| {
+        if key == *name {
+            found = Some(reader.skip()?);
+        }
+        Ok(())
+    });
+    read.ok().and(found)
+}
+
+#[cfg(test)]
+mod tests;
