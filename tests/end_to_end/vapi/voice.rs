@@ -137,3 +137,44 @@ async fn a_sender_that_hangs_up_frees_its_place() {
     })
     .await;
 }
+
+/// What the first part says that it is goes to the sender, if it can be said.
+#[tokio::test]
+async fn a_worker_names_the_type_of_its_answer() {
+    let Some(nats) = nats::shared().await else {
+        return;
+    };
+    let rule = "[[endpoint.question]]\ntypes = [\"voice-request\"]\nfallback = { data = \"\" }\n";
+    let config = open("typed") + &open("typed-falls") + rule;
+    let bridge = Bridge::config(&config).nats(nats).start_ready().await;
+    let worker = Scripted::start(nats, "typed.ask.*").await;
+    const NAME: &str = "Hookbus-Content-Type";
+    let long = format!("audio/{}", "x".repeat(300));
+    for (said, expected) in [
+        ("audio/L16", "audio/L16"),
+        ("audio/L16; rate=24000; channels=1", "audio/L16; rate=24000; channels=1"),
+        ("audio/wav; note=\"a, b\"", "audio/wav; note=\"a, b\""),
+        ("audio", "application/octet-stream"),
+        ("audio/*", "application/octet-stream"),
+        ("audio/L16, text/html", "application/octet-stream"),
+        ("audio/\u{fc}", "application/octet-stream"),
+        (&long, "application/octet-stream"),
+    ] {
+        let whole = Reply::text("sound").header(NAME, said);
+        let part = |text: &str| Reply::text(text.to_owned()).header("Hookbus-More", "true");
+        // Only the first part decides.
+        let parts = part("so").header(NAME, said).then(part("un").header(NAME, "text/plain"));
+        for reply in [whole, parts.then(Reply::text("d").header(NAME, "text/html"))] {
+            worker.says(reply);
+            let answer = bridge.post("/typed", request(), &[]).await;
+            assert_eq!((answer.status, answer.text()), (200, "sound"), "{said}");
+            assert_eq!(answer.header("content-type"), Some(expected), "{said}");
+        }
+    }
+    // It is for audio: other questions are answered in JSON, and so is a fallback.
+    worker.says(Reply::text(r#"{"assistantId":"a"}"#).header(NAME, "text/plain"));
+    let answer = bridge.post("/typed", crate::http::question("assistant-request"), &[]).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    let answer = bridge.post("/typed-falls", request(), &[]).await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+}
