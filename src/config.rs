@@ -730,7 +730,8 @@ pub struct QuestionRule {
     #[serde(default = "ask_subject")]
     pub subject: String,
     /// Time from the request head to the answer; unset: 6 s for assistant-request, 8 s for
-    /// knowledge-base-request, 3 s for call.endpointing.request, 18 s for all others.
+    /// knowledge-base-request, 3 s for call.endpointing.request, 18 s for all others. Where the webhook says how long
+    /// its sender waits, by `server.timeoutSeconds`, and the sender keeps to that, the answer comes 2 s before.
     #[serde(default)]
     pub timeout: Option<Time>,
     /// When no worker is there: ask again every 250 ms for so long (rolling restarts).
@@ -757,7 +758,8 @@ pub struct ToolRule {
     /// Subject that workers listen on.
     #[serde(default = "tool_subject")]
     pub subject: String,
-    /// Time from the request head to the answer; unset: 18 s. A tool's own `server.timeoutSeconds` less 2 s holds too.
+    /// Time from the request head to the answer; unset: 18 s. Where the webhook says how long its sender waits, by
+    /// `server.timeoutSeconds` of the tool, the assistant or the phone number, the answer comes 2 s before that.
     #[serde(default)]
     pub timeout: Option<Time>,
     /// When no worker is there: ask again every 250 ms for so long (rolling restarts).
