@@ -36,7 +36,7 @@ fn a_delivery_counts_once_it_got_its_2xx() {
     let seen = seen(10);
     let got = Delivered { is_accepted: true };
     let entry = enter(&seen, id(1));
-    entry.end(Err(Refusal::Stopping));
+    entry.end(Err(Refusal::Undecided));
     drop(enter(&seen, id(1)));
     enter(&seen, id(1)).end(Ok(got));
     assert!(matches!(seen.find(id(1)), Found::Done(done) if done == got));
@@ -72,7 +72,7 @@ async fn a_copy_gets_what_the_first_gets() {
 fn the_end_of_one_is_not_the_end_of_the_next() {
     let seen = seen(10);
     let first = enter(&seen, id(1));
-    first.end(Err(Refusal::Stopping));
+    first.end(Err(Refusal::Undecided));
     let second = enter(&seen, id(1));
     assert!(matches!(seen.find(id(1)), Found::Open(_)));
     drop(second);
@@ -109,7 +109,7 @@ fn two_at_the_same_time_are_one() {
         let first = seen.refuse_at(mark, now).unwrap();
         assert_eq!(seen.refuse_at(mark, now).unwrap_err(), Cause::Repeated);
         // What got no 2xx may come again.
-        first.end(Err(Refusal::Stopping));
+        first.end(Err(Refusal::Undecided));
         drop(seen.refuse_at(mark, now).unwrap());
         seen.refuse_at(mark, now).unwrap().end(DONE);
         assert_eq!(seen.refuse_at(mark, now).unwrap_err(), Cause::Repeated);
