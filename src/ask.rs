@@ -136,6 +136,7 @@ impl Ask<'_> {
 
 /// Reads the replies to questions. The acknowledgement of a stream that stores questions by mistake is none: the
 /// worker's answer may still come.
+#[expect(clippy::result_large_err, reason = "the message itself is handed back")]
 pub fn read(message: Message) -> Result<Message, Message> {
     if jetstream::is_ack(&message) { Err(message) } else { Ok(message) }
 }

@@ -80,12 +80,15 @@ pub struct Request<H> {
 /// Makes of a message the reply that is waited for; nothing if it is no such reply.
 pub type Read<T> = fn(Message) -> Result<T, Message>;
 
+/// Told of a reply that isn't one, and of the subject that it replies to.
+pub type Strange = Box<dyn Fn(&str, &Message) + Send + Sync>;
+
 /// What others want to know of replies.
 pub struct Told {
     /// A reply of a request with this tag came too late.
     pub late: Box<dyn Fn(u32) + Send + Sync>,
     /// A reply to what was sent on this subject isn't one.
-    pub strange: Box<dyn Fn(&str, &Message) + Send + Sync>,
+    pub strange: Strange,
 }
 
 /// The reply inbox of one connection.

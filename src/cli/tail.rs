@@ -108,7 +108,7 @@ async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
         }
         say(format_args!("the bridge at {} went away; waiting for it", bridge.place()));
         if !pause.ended(began.elapsed()) {
-            sleep(pause.next()).await;
+            sleep(pause.longer()).await;
         }
         lines = again(bridge, query).await?;
         say(format_args!("following {} again", bridge.place()));

@@ -311,7 +311,7 @@ impl<R: Receive> Keeper<R> {
             Err(error) => {
                 self.failed(error);
                 self.link.state.send_replace(State::Down);
-                self.pause.next()
+                self.pause.longer()
             }
         }
     }
@@ -488,7 +488,7 @@ impl<R: Receive> Keeper<R> {
                 }
             }
         }
-        self.pause.next()
+        self.pause.longer()
     }
 
     /// Once, and not for each connection that goes with a server.

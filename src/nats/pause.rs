@@ -27,11 +27,11 @@ impl Pause {
     /// How long to wait before this attempt in a row, counted from 1.
     pub fn of(attempt: usize) -> Duration {
         let mut pause = Self::default();
-        (1..attempt.min(10)).fold(pause.next(), |_, _| pause.next())
+        (1..attempt.min(10)).fold(pause.longer(), |_, _| pause.longer())
     }
 
     /// How long to wait now: between half of the pause and all of it.
-    pub fn next(&mut self) -> Duration {
+    pub fn longer(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(PAUSES.1);
         let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
@@ -57,13 +57,13 @@ mod tests {
         let mut pause = Pause::default();
         let mut all = Duration::ZERO;
         for _ in 0..100 {
-            let now = pause.next();
+            let now = pause.longer();
             assert!(now >= PAUSES.0 / 2 && now <= PAUSES.1, "{now:?}");
             all += now;
             assert!(!pause.ended(Duration::from_secs(1)));
         }
         assert!(all > Duration::from_secs(48), "{all:?}");
         assert!(pause.ended(LASTED));
-        assert!(pause.next() <= PAUSES.0);
+        assert!(pause.longer() <= PAUSES.0);
     }
 }

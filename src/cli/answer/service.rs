@@ -81,7 +81,7 @@ impl Offer {
             }
             early.say();
             tokio::select! {
-                () = sleep(pause.next()) => {}
+                () = sleep(pause.longer()) => {}
                 () = &mut stop => return,
             }
         }
@@ -125,7 +125,7 @@ impl Offer {
                 say(format_args!("not connected to NATS; trying on: {error}"));
                 said = error;
             }
-            sleep(pause.next()).await;
+            sleep(pause.longer()).await;
         }
     }
 

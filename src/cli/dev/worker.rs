@@ -51,7 +51,7 @@ impl Worker {
         let client = ConnectOptions::new()
             .name("hookbus demo worker")
             // Its own begins without any pause after each connection, however short that was.
-            .reconnect_delay_callback(|attempt| Pause::of(attempt))
+            .reconnect_delay_callback(Pause::of)
             .connect(url)
             .await?;
         let builder =
