@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::reloads::Done;
+use super::stalls::Stalls;
 use super::webhook::{Broker, Destination, Webhook};
 
 /// What a checker needs to know.
@@ -27,7 +28,7 @@ pub(crate) struct History {
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) excused: Excused,
     /// When this machine was too busy.
-    pub(crate) stalls: Vec<Stall>,
+    pub(crate) stalls: Stalls,
     /// What the kernel may hold for a connection to NATS, in both directions and on all its hops.
     pub(crate) kernel_bytes: u64,
     /// The most memory that a bridge ever had.
@@ -183,30 +184,10 @@ pub(crate) struct Excused {
     pub(crate) destroyed: BTreeSet<(Destination, u64)>,
 }
 
-/// A time in which somebody had something to do, and no processor to do it with.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stall {
-    /// Its end.
-    pub(crate) at: Duration,
-    /// How long before that it began.
-    pub(crate) span: Duration,
-    /// For so long of it.
-    pub(crate) late: Duration,
-    pub(crate) who: Who,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Who {
-    /// This process, with all senders and workers.
-    Us,
-    Bridge,
-    Broker,
-}
-
 impl History {
     /// For how long the bridge, or those who measure it, waited for a processor in this time.
     pub(crate) fn stall(&self, from: Duration, to: Duration) -> Duration {
-        self.waited(from, to, &[Who::Us, Who::Bridge])
+        self.stalls.within(from, to, false)
     }
 
     /// When so much time has passed since then, not counting what the bridge waited for a processor.
@@ -221,18 +202,9 @@ impl History {
         }
     }
 
-    /// For how long the bridge, those who measure it, or the brokers waited.
+    /// The same, with the brokers.
     pub(crate) fn starved(&self, from: Duration, to: Duration) -> Duration {
-        self.waited(from, to, &[Who::Us, Who::Bridge, Who::Broker])
-    }
-
-    fn waited(&self, from: Duration, to: Duration, who: &[Who]) -> Duration {
-        let then = |stall: &&Stall| {
-            who.contains(&stall.who)
-                && from <= stall.at
-                && to >= stall.at.saturating_sub(stall.span)
-        };
-        self.stalls.iter().filter(then).map(|stall| stall.late).sum()
+        self.stalls.within(from, to, true)
     }
 
     /// Whether one of these parts wasn't well in this time, or not for long enough since.

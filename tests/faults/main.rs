@@ -27,6 +27,7 @@ mod reloads;
 mod report;
 mod setup;
 mod stage;
+mod stalls;
 mod subscriber;
 #[allow(
     dead_code,
@@ -44,7 +45,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use futures_util::future::join_all;
+use tokio::runtime::Runtime;
 
 use self::faults::Fault;
 use self::ground::Ground;
@@ -53,8 +54,7 @@ use self::options::{Lengths, Options};
 use self::random::Random;
 use self::report::{Outcome, Report};
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     let options = Options::read(std::env::args().skip(1));
     let is_wanted =
         |fault: &Fault| (options.long || fault.is_short()) && options.wants(fault.name());
@@ -67,16 +67,22 @@ async fn main() -> ExitCode {
     if faults.is_empty() {
         return ExitCode::SUCCESS;
     }
+    let runtime = Runtime::new().unwrap();
     let began = Instant::now();
     let lanes = options.lengths().lanes.min(faults.len());
     let suite = Suite {
         lengths: options.lengths(),
         seed: options.seed,
-        meter: Arc::new(Meter::start()),
+        meter: Arc::new(Meter::start(&runtime)),
         rest: Mutex::new(faults.into()),
         report: Mutex::new(Report::begin()),
     };
-    join_all((0..lanes).map(|_| suite.lane())).await;
+    // Each on threads of its own: whatever one waits for or computes doesn't hold up the time of another.
+    std::thread::scope(|scope| {
+        for _ in 0..lanes {
+            scope.spawn(|| Runtime::new().unwrap().block_on(suite.lane()));
+        }
+    });
     if suite.next().is_some() {
         // A broker is missing, as was said.
         return ExitCode::SUCCESS;

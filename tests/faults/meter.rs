@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::history::{Clock, Stall, Who};
+use tokio::runtime::Runtime;
+
+use crate::history::Clock;
+use crate::stalls::{Stall, Stalls, Who};
 
 /// Between two looks at the bridges.
 const LOOK: Duration = Duration::from_millis(40);
@@ -32,9 +35,9 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
-    pub(crate) fn start() -> Meter {
+    pub(crate) fn start(runtime: &Runtime) -> Meter {
         let notes = Notes::default();
-        let own = tokio::spawn(wake_up(notes.clone()));
+        let own = runtime.spawn(wake_up(notes.clone()));
         let (stop, stopped) = std::sync::mpsc::channel();
         let looked = notes.clone();
         let others = std::thread::spawn(move || {
@@ -49,12 +52,12 @@ impl Meter {
     }
 
     /// What was noted since this clock was started.
-    pub(crate) fn stalls(&self, clock: Clock) -> Vec<Stall> {
+    pub(crate) fn stalls(&self, clock: Clock) -> Stalls {
         let notes = self.notes.lock().unwrap();
         let stall = |(at, span, late, who): &(Instant, Duration, Duration, Who)| {
             Some(Stall { at: clock.of(*at)?, span: *span, late: *late, who: *who })
         };
-        notes.iter().filter_map(stall).collect()
+        Stalls::new(notes.iter().filter_map(stall).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use super::answers::QUESTION;
-use super::{Breach, Verdict};
+use super::{Breach, SLACK, Verdict};
 use crate::history::{Arrival, Attempt, History, Part, Sent};
 use crate::webhook::{self, Broker, LIMIT_SECONDS};
 
@@ -89,26 +89,25 @@ fn check_names(history: &History, sent: &Sent, arrival: &Arrival, verdict: &mut 
     }
 }
 
-/// The attempt whose limit a question carries.
+/// The attempt whose limit a question carries: that of the time in which the limit began.
 fn asked_by<'a>(
     history: &History,
     sent: &'a Sent,
     arrival: &Arrival,
 ) -> Option<(usize, &'a Attempt)> {
-    let attempts = sent.attempts.iter().enumerate();
+    let begin = arrival.deadline.saturating_sub(QUESTION);
     let off = |attempt: &Attempt| {
-        if history.bridges > 1 {
-            // What stands before them passes a request on when it has the time.
-            let begin = arrival.deadline.saturating_sub(QUESTION);
-            return begin.abs_diff(begin.clamp(attempt.sent, attempt.ended.max(attempt.sent)));
-        }
-        let begins = [attempt.sent, history.readable(attempt.sent)];
-        let off = begins.map(|begin| arrival.deadline.abs_diff(begin + QUESTION));
-        off[0].min(off[1])
+        begin.abs_diff(begin.clamp(attempt.sent, attempt.ended.max(attempt.sent)))
     };
+    let attempts = sent.attempts.iter().enumerate();
     let nearest = attempts.min_by_key(|(_, attempt)| off(attempt))?;
-    let unread = history.later(nearest.1.sent, UNREAD) - nearest.1.sent;
-    (off(nearest.1) <= unread).then_some(nearest)
+    let attempt = nearest.1;
+    // What is pipelined begins when the former's answer is written, and its sender reads that later.
+    let first = begin.min(attempt.sent);
+    let is_its = off(attempt) <= history.later(first, SLACK) - first;
+    // What stands before several bridges passes a request on when it has the time.
+    let unread = history.later(history.readable(attempt.sent), UNREAD);
+    (is_its && (history.bridges > 1 || begin <= unread)).then_some(nearest)
 }
 
 /// The trouble in which a connection may have held a question.

@@ -8,10 +8,9 @@ mod questions;
 use std::time::Duration;
 
 use super::{Breach, judge};
-use crate::history::{
-    Answer, Arrival, Attempt, CallResult, History, Part, Sent, Stall, Stored, Trouble, Who,
-};
+use crate::history::{Answer, Arrival, Attempt, CallResult, History, Part, Sent, Stored, Trouble};
 use crate::reloads::Done;
+use crate::stalls::{Stall, Who};
 use crate::webhook::{self, Broker, Destination, Kind, Webhook};
 
 /// The endpoint of these histories.

@@ -131,6 +131,12 @@ pub(super) fn order() {
     // The one between them, which goes there too, is overtaken as well.
     let swapped = judged(|history| exchange(history, kafka, first, second));
     assert_eq!(swapped, [(Breach::OutOfOrder, 2)]);
+    // Several bridges share nothing but the brokers.
+    let by_two = judged(|history| {
+        exchange(history, kafka, first, second);
+        history.bridges = 2;
+    });
+    assert_eq!(by_two, []);
     let others = judged(|history| exchange(history, kafka, first, first + 1));
     assert_eq!(others, []);
     // What was refused has no place.

@@ -94,12 +94,23 @@ fn stale() {
 /// A question says how long its sender waits, and no longer.
 fn misled() {
     let number = one(Kind::Question);
-    for (more, expected) in [(1_000, vec![]), (1_001, vec![(Breach::Stale, 1)])] {
+    // It was answered after a tenth of a second, or never: the limit can't begin later than the answer, nor much later
+    // than the question.
+    for (bridges, took, more, expected) in [
+        (1, at(1), 250, vec![]),
+        (1, at(1), 251, vec![(Breach::Stale, 1)]),
+        (1, at(30), 1_000, vec![]),
+        (1, at(30), 1_001, vec![(Breach::Stale, 1)]),
+        (2, at(30), 1_001, vec![]),
+        (2, at(1), 251, vec![(Breach::Stale, 1)]),
+    ] {
         let found = judged(|history| {
+            history.bridges = bridges;
+            told(history, number).ended = at(number) + took;
             let place = find(history, number);
             history.arrivals[place].deadline += Duration::from_millis(more);
         });
-        assert_eq!(found, expected, "{more}");
+        assert_eq!(found, expected, "{bridges} {took:?} {more}");
     }
     // However it acted on it.
     let found = judged(|history| {
