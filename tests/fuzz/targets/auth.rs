@@ -143,7 +143,10 @@ static STATE: LazyLock<State> = LazyLock::new(|| {
     let loaded = load::parse("hookbus.toml", &text, |_| None);
     let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
     let runtime = Runtime::new().expect("a runtime");
-    let kinds = config.endpoints.iter().map(|endpoint| Arc::new(Auth::new(endpoint, &[], &Issuers::default())));
+    let kinds = config
+        .endpoints
+        .iter()
+        .map(|endpoint| Arc::new(Auth::new(endpoint, &[], &Issuers::default())));
     let kinds: Vec<_> = kinds.collect();
     for auth in &kinds {
         runtime.block_on(auth.prepare());

@@ -60,20 +60,35 @@ fn expected(text: &str) -> Opinion<(String, Option<String>)> {
     let message = match body.get("message").map(|message| read::<Object<'_>>(message.get())) {
         Some(Opinion::Yes(message)) => message,
         Some(Opinion::Undecided) => return Opinion::Undecided,
-        Some(Opinion::No) | None => return Opinion::No,
+        Some(Opinion::No) | None => return bare(&body),
     };
     let kind = match string(&message, "type") {
         Opinion::Yes(kind) => kind,
         Opinion::No => return Opinion::No,
         Opinion::Undecided => return Opinion::Undecided,
     };
-    for name in ["call", "chat", "session", "contact"] {
-        let Some(value) = message.get(name) else { continue };
-        let id = match read::<Object<'_>>(value.get()) {
-            Opinion::Yes(object) => string(&object, "id"),
-            Opinion::No => Opinion::No,
-            Opinion::Undecided => Opinion::Undecided,
-        };
+    let ids = ["call", "chat", "session", "contact"];
+    first(kind, ids.map(|name| inner(&message, name, "id")))
+}
+
+/// What stands at the root is a webhook of a simulation, or none.
+fn bare(body: &Object<'_>) -> Opinion<(String, Option<String>)> {
+    match string(body, "type") {
+        Opinion::Yes(kind) if kind.starts_with("simulation.") => {
+            let ids = [inner(body, "calls", "targetCallId"), string(body, "simulationRunItemId")];
+            first(kind, ids)
+        }
+        Opinion::Undecided => Opinion::Undecided,
+        _ => Opinion::No,
+    }
+}
+
+/// This type, and the first of these that is one.
+fn first<const N: usize>(
+    kind: String,
+    ids: [Opinion<String>; N],
+) -> Opinion<(String, Option<String>)> {
+    for id in ids {
         match id {
             Opinion::Yes(id) => return Opinion::Yes((kind, Some(id))),
             Opinion::No => {}
@@ -81,6 +96,15 @@ fn expected(text: &str) -> Opinion<(String, Option<String>)> {
         }
     }
     Opinion::Yes((kind, None))
+}
+
+/// A string in an object in an object.
+fn inner(object: &Object<'_>, outer: &str, name: &str) -> Opinion<String> {
+    match object.get(outer).map(|value| read::<Object<'_>>(value.get())) {
+        Some(Opinion::Yes(object)) => string(&object, name),
+        Some(Opinion::Undecided) => Opinion::Undecided,
+        Some(Opinion::No) | None => Opinion::No,
+    }
 }
 
 /// A member that is a string and not empty.

@@ -11,8 +11,8 @@ use futures_util::{FutureExt, StreamExt};
 use hookbus::message::{
     Answer, Body, Content, Demand, Form, Outcome, Payload, Question, Questions,
 };
-use hookbus::source::{Source, Unasked};
 use hookbus::source::vapi::Vapi;
+use hookbus::source::{Source, Unasked};
 use hookbus_fuzz::{Object, read, webhook};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
