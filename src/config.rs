@@ -7,6 +7,7 @@
 //! is in [`load`].
 
 pub mod address;
+pub mod homes;
 pub mod load;
 pub mod check;
 mod shape;

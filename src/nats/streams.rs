@@ -4,7 +4,9 @@
 //! worker does, and one that covers the reply subjects swallows the answers. An event
 //! subject that no stream covers stores nothing.
 
-use std::collections::BTreeSet;
+mod homeless;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use futures_util::TryStreamExt;
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
+use self::homeless::Lack;
+use crate::config::homes::Names;
 use crate::config::{self, Config, Discard, Retention, Storage};
 use crate::template::{Destination, Template, covers, overlaps};
 
@@ -33,6 +37,8 @@ pub struct Needs {
     free: Vec<(String, String)>,
     /// Subject patterns that some stream must take, and the destination they are of.
     stored: Vec<(String, String)>,
+    /// What these come to for types that are known.
+    names: BTreeMap<(String, String), Names>,
     /// The same for jobs, which not everybody has.
     jobs: Vec<(String, String)>,
     /// The largest body that may come.
@@ -183,7 +189,12 @@ impl Needs {
                 .chain(audit)
                 .map(String::as_str)
                 .chain(by_default);
-            needs.stored.extend(all.filter_map(stored));
+            for text in all {
+                let Some(pair) = stored(text) else { continue };
+                let names = Names::new(config, endpoint, text);
+                needs.names.entry(pair.clone()).or_default().merge(names);
+                needs.stored.push(pair);
+            }
             needs.jobs.extend(stored(config.job_destination()));
         }
         for list in [&mut needs.free, &mut needs.stored, &mut needs.jobs] {
@@ -372,18 +383,25 @@ impl Needs {
                 ));
             }
         }
-        for (pattern, destination) in &self.stored {
+        let is_taken = |name: &str| subjects().any(|(_, subject)| covers(subject, name));
+        for pair in &self.stored {
+            let (pattern, destination) = pair;
             let sealed = streams.iter().find(|stream| stream.sealed && takes(stream, pattern));
             if let Some(Stream { name, .. }) = sealed {
                 findings.uncovered.push(Finding::new(
                     format!("stream `{name}` is sealed, and stores nothing more of `{pattern}`, where `{destination}` goes"),
                     "give it other subjects, and create another stream for these",
                 ));
-            } else if !subjects().any(|(_, subject)| covers(subject, pattern)) {
-                findings.uncovered.push(Finding::new(
-                    format!("no stream stores `{pattern}`, where `{destination}` goes"),
-                    COVER,
-                ));
+                continue;
+            }
+            if is_taken(pattern) {
+                continue;
+            }
+            let names = self.names.get(pair).cloned().unwrap_or_default();
+            match homeless::lack(pattern, destination, &names, is_taken) {
+                Some(Lack::Now(finding)) => findings.uncovered.push(finding),
+                Some(Lack::Perhaps(finding)) => findings.warnings.push(finding),
+                None => {}
             }
         }
         for (pattern, destination) in &self.jobs {

@@ -155,3 +155,57 @@ async fn brokers_that_are_not_there_are_named() {
     }
     assert_eq!(output.stdout, "");
 }
+
+/// Types that no stream or topic takes, under templates that others of go somewhere.
+#[tokio::test]
+async fn types_without_a_home_are_named() {
+    let Some(nats) = Nats::start().await else {
+        return;
+    };
+    let Some(kafka) = kafka::shared().await else {
+        return;
+    };
+    nats.create_stream("SOME", &["homes.hang", "homes.transcript"]).await;
+    nats.create_stream("ALL", &["all.>", "hook.jobs.>"]).await;
+    kafka.create_topic("homes-hang", 1).await;
+    let config = |types: &str| {
+        format!(
+            r#"
+        [http]
+        max_body = "512KiB"
+        [nats]
+        servers = ["{}"]
+        [kafka]
+        brokers = ["{}"]
+        [endpoint]
+        [[endpoint.event]]
+        types = [{types}]
+        to = ["nats:homes.{{type}}", "kafka:homes-{{type}}"]
+        [[endpoint.event]]
+        types = ["*"]
+        to = ["nats:all.{{type}}"]
+        "#,
+            nats.url(),
+            kafka.bootstrap(),
+        )
+    };
+    let some = config(r#""hang", "transcript", "status-update", "session.*""#);
+    let output = check(&some).await;
+    assert_ne!(output.code, Some(0), "{output:?}");
+    for text in [
+        "error: nats: no stream stores `homes.session.created`, `homes.session.deleted`, `homes.session.updated` and 1 more, where `nats:homes.{type}` goes",
+        "error: kafka: topics are missing, or this user may not see them, where `kafka:homes-{type}` goes: `homes-session.created`, `homes-session.deleted`, `homes-session.updated` and 2 more; these events would wait on disk",
+    ] {
+        assert!(output.stderr.contains(text), "{text}\nin\n{}", output.stderr);
+    }
+    assert!(!output.stderr.contains("all."), "{}", output.stderr);
+
+    // Streams that take all that comes need no more than that.
+    let output = check(&config(r#""hang""#)).await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(
+        !output.stderr.contains("homes.") && !output.stderr.contains("homes-{type}"),
+        "{}",
+        output.stderr
+    );
+}

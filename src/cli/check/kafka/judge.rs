@@ -6,6 +6,9 @@ use super::settings::Settings;
 use super::wanted::Wanted;
 use crate::config::{self, Config};
 
+/// So many missing topics of a destination are named.
+const NAMED: usize = 3;
+
 /// Everything that a judgement needs.
 pub(super) struct Judge<'a> {
     pub(super) config: &'a Config,
@@ -30,6 +33,9 @@ impl Judge<'_> {
                 takes_default = true;
             }
         }
+        for (destination, names) in &wanted.by_type {
+            self.homeless(destination, names.known.iter(), report);
+        }
         let max_body = self.config.http.max_body;
         if takes_default
             && let Some(limit) = self.settings.broker::<usize>("message.max.bytes")
@@ -38,6 +44,39 @@ impl Judge<'_> {
             report.warn(
                 format!("the brokers take no record over {limit} bytes (message.max.bytes), but `http.max_body` is {max_body}: larger webhooks are refused"),
                 "raise it at the brokers, or max.message.bytes of the topics, or lower `http.max_body`",
+            );
+        }
+    }
+
+    /// The topics of some types that are missing, together: there may be dozens.
+    fn homeless<'a>(
+        &self,
+        destination: &str,
+        topics: impl Iterator<Item = &'a String>,
+        report: &mut Report,
+    ) {
+        let is_declared = |topic: &str| self.declared.iter().any(|declared| declared.name == topic);
+        let mut missing =
+            topics.filter(|topic| !self.cluster.topics.contains_key(*topic) && !is_declared(topic));
+        let named: Vec<_> =
+            missing.by_ref().take(NAMED).map(|topic| format!("`{topic}`")).collect();
+        let more = match missing.count() {
+            _ if named.is_empty() => return,
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let named = named.join(", ");
+        const ONE: &str =
+            "create them, declare them with [[kafka.topic]], or let all types go to one topic";
+        if self.settings.broker("auto.create.topics.enable") == Some(true) {
+            report.warn(
+                format!("topics are missing, where `{destination}` goes: {named}{more}; the cluster would make them with its own settings"),
+                ONE,
+            );
+        } else {
+            report.wrong(
+                format!("topics are missing, or this user may not see them, where `{destination}` goes: {named}{more}; these events would wait on disk"),
+                ONE,
             );
         }
     }

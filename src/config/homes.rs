@@ -1,0 +1,156 @@
+//! The subjects and topics that events come to, by the types that are known: each of them needs a home at its broker.
+
+use std::collections::BTreeSet;
+
+use super::{Config, Endpoint, SourceName, vapi};
+use crate::template::{Destination, Template, Variable, Vars, glob};
+
+/// What the events of an endpoint come to at one destination.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// For types that are known, or that a rule names; none where a name depends on more than the type.
+    pub known: BTreeSet<String>,
+    /// Events of other types may come too.
+    pub is_open: bool,
+}
+
+impl Names {
+    /// For the events and copies of an endpoint that go to the destination of this text.
+    pub fn new(config: &Config, endpoint: &Endpoint, text: &str) -> Self {
+        let mut names = Self::default();
+        let Ok(destination) = Destination::parse(text) else { return names };
+        let kinds = Kinds::new(config, endpoint, text);
+        names.is_open = kinds.is_open;
+        let depends_on_more = |variable| destination.template().uses(variable);
+        if [Variable::Key, Variable::Function].into_iter().any(depends_on_more) {
+            return names;
+        }
+        names.known.extend(kinds.known.iter().map(|kind| {
+            let vars = Vars { endpoint: &endpoint.name, kind, key: None, function: None };
+            render(&destination, &vars)
+        }));
+        names
+    }
+
+    /// Both.
+    pub fn merge(&mut self, other: Self) {
+        self.known.extend(other.known);
+        self.is_open |= other.is_open;
+    }
+}
+
+fn render(destination: &Destination, vars: &Vars<'_>) -> String {
+    let render = match destination {
+        Destination::Kafka(_) => Template::render_topic,
+        Destination::Nats(_) | Destination::NatsCore(_) => Template::render_subject,
+    };
+    render(destination.template(), vars)
+}
+
+/// The types of which events go to one destination.
+#[derive(Default)]
+struct Kinds<'a> {
+    known: BTreeSet<&'a str>,
+    is_open: bool,
+}
+
+impl<'a> Kinds<'a> {
+    fn new(config: &'a Config, endpoint: &'a Endpoint, text: &str) -> Self {
+        let mut kinds = Self::default();
+        let SourceName::Vapi = endpoint.source;
+        // The first rule whose types match decides.
+        let written = endpoint.events.iter().flat_map(|rule| &rule.types).map(String::as_str);
+        for kind in vapi::EVENTS.into_iter().chain(written.filter(|kind| !kind.contains('*'))) {
+            let is_meant = |pattern: &String| glob::matches(pattern, kind);
+            let rule = endpoint.events.iter().find(|rule| rule.types.iter().any(is_meant));
+            let goes_there = match rule {
+                Some(rule) => rule.to.iter().any(|to| to == text),
+                None => config.event_destination() == text,
+            };
+            if goes_there {
+                kinds.known.insert(kind);
+            }
+        }
+        let mut takes_all = false;
+        for rule in &endpoint.events {
+            let is_open = rule.types.iter().any(|pattern| pattern.contains('*'));
+            kinds.is_open |= is_open && !takes_all && rule.to.iter().any(|to| to == text);
+            takes_all |= rule.types.iter().any(|pattern| pattern == "*");
+        }
+        kinds.is_open |= !takes_all && config.event_destination() == text;
+        for rule in &endpoint.questions {
+            if rule.copy_to.iter().any(|to| to == text) {
+                let is_meant =
+                    |kind: &&str| rule.types.iter().any(|pattern| glob::matches(pattern, kind));
+                kinds.known.extend(vapi::QUESTIONS.into_iter().filter(is_meant));
+            }
+        }
+        if endpoint.tools.iter().any(|rule| rule.copy_to.iter().any(|to| to == text)) {
+            kinds.known.insert("tool-calls");
+        }
+        // Audits have types of their own.
+        let is_audit = |audit: &super::Audit| audit.to.iter().any(|to| to == text);
+        kinds.is_open |= endpoint.audit.as_ref().is_some_and(is_audit);
+        kinds
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    const ENDPOINT: &str =
+        "[nats]\n[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"\nsource = \"vapi\"\n";
+
+    fn names(rules: &str, text: &str) -> Names {
+        let config: Config = toml::from_str(&format!("{ENDPOINT}{rules}")).unwrap();
+        Names::new(&config, &config.endpoints[0], text)
+    }
+
+    fn known(rules: &str, text: &str) -> Vec<String> {
+        names(rules, text).known.into_iter().collect()
+    }
+
+    #[test]
+    fn the_first_rule_that_matches_decides() {
+        let rules = r#"
+            [[endpoint.event]]
+            types = ["hang", "my.own"]
+            to = ["nats:a.{type}", "kafka:t-{type}"]
+            [[endpoint.event]]
+            types = ["session.*", "hang"]
+            to = ["nats:b.{type}"]
+            "#;
+        assert_eq!(known(rules, "nats:a.{type}"), ["a.hang", "a.my.own"]);
+        assert_eq!(known(rules, "kafka:t-{type}"), ["t-hang", "t-my.own"]);
+        assert!(!names(rules, "nats:a.{type}").is_open);
+        let sessions = ["b.session.created", "b.session.deleted", "b.session.updated"];
+        assert_eq!(known(rules, "nats:b.{type}"), sessions);
+        assert!(names(rules, "nats:b.{type}").is_open, "other sessions");
+        let rest = names(rules, "nats:{endpoint}.events.{type}");
+        assert_eq!(rest.known.len(), vapi::EVENTS.len() - 4);
+        assert!(rest.is_open && rest.known.contains("vapi.events.transcript"));
+        assert!(!rest.known.contains("vapi.events.hang"));
+        assert!(known(rules, "nats:{endpoint}.jobs.{function}").is_empty());
+    }
+
+    #[test]
+    fn what_depends_on_more_than_the_type_is_not_known() {
+        let rules =
+            "[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"nats:a.{type}.{key}\", \"nats:b\"]\n";
+        assert!(known(rules, "nats:a.{type}.{key}").is_empty());
+        assert!(names(rules, "nats:a.{type}.{key}").is_open);
+        assert_eq!(known(rules, "nats:b"), ["b"]);
+        assert_eq!(known(rules, "nats:{endpoint}.events.{type}"), [""; 0]);
+        assert!(!names(rules, "nats:{endpoint}.events.{type}").is_open);
+    }
+
+    #[test]
+    fn copies_of_questions_need_a_home_too() {
+        let rules = "[[endpoint.question]]\ntypes = [\"assistant-*\"]\ncopy_to = [\"nats:c.{type}\"]\n\
+                     [[endpoint.tool]]\nnames = [\"*\"]\ncopy_to = [\"nats:c.{type}\"]\n";
+        assert_eq!(known(rules, "nats:c.{type}"), ["c.assistant-request", "c.tool-calls"]);
+    }
+}
