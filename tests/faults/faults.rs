@@ -6,6 +6,7 @@ mod disk;
 mod network;
 mod spool;
 mod storage;
+mod types;
 
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
@@ -30,19 +31,21 @@ pub(crate) enum Fault {
     NatsSlow,
     KafkaSlow,
     StreamFull,
+    TypesHomeless,
     TopicDeleted,
     BridgeKilled,
     BridgeTerminated,
     BridgesRolled,
     DiskFull,
     DiskSlow,
+    DiskTooSlow,
     DiskReadOnly,
     TornTail,
     FlippedBits,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 25] = [
+    pub(crate) const ALL: [Fault; 27] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
@@ -59,12 +62,14 @@ impl Fault {
         Fault::NatsSlow,
         Fault::KafkaSlow,
         Fault::StreamFull,
+        Fault::TypesHomeless,
         Fault::TopicDeleted,
         Fault::BridgeKilled,
         Fault::BridgeTerminated,
         Fault::BridgesRolled,
         Fault::DiskFull,
         Fault::DiskSlow,
+        Fault::DiskTooSlow,
         Fault::DiskReadOnly,
         Fault::TornTail,
         Fault::FlippedBits,
@@ -88,12 +93,14 @@ impl Fault {
             Fault::NatsSlow => "nats-slow",
             Fault::KafkaSlow => "kafka-slow",
             Fault::StreamFull => "stream-full",
+            Fault::TypesHomeless => "types-without-a-stream",
             Fault::TopicDeleted => "topic-deleted",
             Fault::BridgeKilled => "bridge-killed",
             Fault::BridgeTerminated => "bridge-terminated",
             Fault::BridgesRolled => "rolling-restart",
             Fault::DiskFull => "disk-full",
             Fault::DiskSlow => "disk-slow",
+            Fault::DiskTooSlow => "sync-over-its-limit",
             Fault::DiskReadOnly => "disk-read-only",
             Fault::TornTail => "spool-torn",
             Fault::FlippedBits => "spool-bits-flipped",
@@ -111,6 +118,11 @@ impl Fault {
         matches!(self, NatsCut | KafkaCut | NatsHoled | KafkaHoled | NatsSlow | KafkaSlow)
     }
 
+    /// Whether the stream takes all types, and not only those that the load is made of.
+    pub(crate) fn takes_all_types(self) -> bool {
+        self != Fault::TypesHomeless
+    }
+
     /// How many bridges there are. Several stand behind a proxy, which the senders post to.
     pub(crate) fn bridges(self) -> usize {
         if self == Fault::BridgesRolled { 2 } else { 1 }
@@ -119,7 +131,9 @@ impl Fault {
     /// Why it can't be played on this machine.
     pub(crate) fn missing(self) -> Option<String> {
         match self {
-            Fault::DiskFull | Fault::DiskSlow | Fault::DiskReadOnly => disk::missing(),
+            Fault::DiskFull | Fault::DiskSlow | Fault::DiskTooSlow | Fault::DiskReadOnly => {
+                disk::missing()
+            }
             Fault::BridgesRolled if haproxy::binary().is_none() => {
                 Some("haproxy (run: make tools)".to_owned())
             }
@@ -131,7 +145,7 @@ impl Fault {
     pub(crate) fn setup(self, setup: Setup) -> Setup {
         match self {
             Fault::DiskFull => disk::small(setup),
-            Fault::DiskSlow | Fault::DiskReadOnly => disk::with_shim(setup),
+            Fault::DiskSlow | Fault::DiskTooSlow | Fault::DiskReadOnly => disk::with_shim(setup),
             _ => setup,
         }
     }
@@ -155,12 +169,14 @@ impl Fault {
             Fault::NatsSlow => network::slow(stage, Broker::Nats).await,
             Fault::KafkaSlow => network::slow(stage, Broker::Kafka).await,
             Fault::StreamFull => storage::fill_stream(stage).await,
+            Fault::TypesHomeless => types::without_a_stream(stage).await,
             Fault::TopicDeleted => storage::delete_topic(stage).await,
             Fault::BridgeKilled => bridge::kill(stage).await,
             Fault::BridgeTerminated => bridge::terminate(stage).await,
             Fault::BridgesRolled => bridge::roll(stage).await,
             Fault::DiskFull => disk::fill(stage).await,
             Fault::DiskSlow => disk::slow(stage).await,
+            Fault::DiskTooSlow => disk::too_slow(stage).await,
             Fault::DiskReadOnly => disk::read_only(stage).await,
             Fault::TornTail => spool::tear(stage).await,
             Fault::FlippedBits => spool::flip(stage).await,

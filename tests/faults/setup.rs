@@ -57,11 +57,17 @@ pub(crate) fn of(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
     }
 }
 
-/// The stream of all that goes to JetStream.
-pub(crate) async fn create_stream(ground: &Ground, name: &str) {
+/// The stream of all that goes to JetStream, or of all types that are sent.
+pub(crate) async fn create_stream(ground: &Ground, name: &str, takes_all: bool) {
+    let mut subjects = vec![format!("{name}.keys.>")];
+    if takes_all {
+        subjects.push(format!("{name}.events.>"));
+    } else {
+        subjects.extend(Kind::ALL.map(|kind| format!("{name}.events.{}", kind.name())));
+    }
     let config = stream::Config {
         name: name.to_owned(),
-        subjects: vec![format!("{name}.events.>"), format!("{name}.keys.>")],
+        subjects,
         discard: stream::DiscardPolicy::New,
         ..stream::Config::default()
     };

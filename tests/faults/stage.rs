@@ -64,7 +64,7 @@ pub(crate) async fn play(
     mut random: Random,
 ) -> Verdict {
     let name = fault.name().to_owned();
-    setup::create_stream(ground, &name).await;
+    setup::create_stream(ground, &name, fault.takes_all_types()).await;
     ground.kafka.create_topic(&name, PARTITIONS).await;
     let clock = Clock::start();
     let observers = Observers {

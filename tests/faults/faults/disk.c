@@ -1,5 +1,5 @@
 /* Stands between the bridge and its disk: where the file `disk-fault` is in the working directory, what is done below
-   `hookbus-spool` goes as its first letter says: (f)ull, (r)ead-only, (s)low. Preloaded, on Linux. */
+   `hookbus-spool` goes as its first letter says: (f)ull, (r)ead-only, (s)low, (v)ery slow. Preloaded, on Linux. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -63,7 +63,8 @@ ssize_t writev(int file, const struct iovec *parts, int count) {
 }
 
 static int sync_with(int (*real)(int), int file) {
-    if (fault() == 's' && is_spool(file)) sleep(2);
+    char letter = fault();
+    if ((letter == 's' || letter == 'v') && is_spool(file)) sleep(letter == 's' ? 2 : 4);
     return real(file);
 }
 

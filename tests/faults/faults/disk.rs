@@ -89,6 +89,25 @@ pub(super) async fn slow(stage: &mut Stage<'_>) {
     with(stage, "slow").await;
 }
 
+/// Slower than anybody waits, from the event on that opens the outage: what is given up is kept all the same.
+pub(super) async fn too_slow(stage: &mut Stage<'_>) {
+    let control = stage.bridge.folder().join("disk-fault");
+    for _ in 0..stage.lengths.rounds.div_ceil(2) {
+        stage.drained().await;
+        stage.trouble(Part::Disk);
+        std::fs::write(&control, "very slow").unwrap();
+        stage.freeze(Broker::Kafka);
+        stage.refused().await;
+        sleep(stage.lengths.outage).await;
+        std::fs::remove_file(&control).unwrap();
+        // The last of those syncs ends some time later.
+        stage.spooled(1).await;
+        stage.healed(Part::Disk);
+        stage.spooled(50).await;
+        stage.thaw(Broker::Kafka);
+    }
+}
+
 pub(super) async fn read_only(stage: &mut Stage<'_>) {
     with(stage, "read-only").await;
 }
