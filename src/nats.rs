@@ -10,6 +10,7 @@
 
 mod denied;
 pub mod header;
+pub mod home;
 mod link;
 pub mod pause;
 mod settings;

@@ -3,11 +3,12 @@
 //! There are two roads to a destination's broker. The short one is to send an event and wait for its
 //! acknowledgement (`destination`). What isn't acknowledged within its budget takes the long one: it queues on
 //! disk (`backlog`) and is published from there, in order, as soon as that works (`drain`). What a broker will
-//! never take is parked.
+//! never take is parked. Events whose own subject or topic takes nothing wait in a queue of their own (`apart`).
 //!
 //! For one key and one destination at most one event is unacknowledged at a time, on whichever road, and turns
 //! are taken in the order in which [`begin`] is called. Everything else is pipelined.
 
+mod apart;
 mod backlog;
 mod circuit;
 mod destination;
@@ -30,7 +31,7 @@ use tracing::warn;
 
 pub use self::destination::Destination;
 use self::destination::{Place, Way};
-pub use self::shelf::Shelf;
+pub use self::shelf::{Queued, Shelf};
 use crate::message::{Event, Receipt, Refusal};
 use crate::sink::Sink;
 use crate::telemetry::health::Health;
@@ -150,7 +151,7 @@ impl Destinations {
 
     /// How many there are, with those whose queue is all that is left of them.
     pub fn count(&self) -> usize {
-        let queues = self.shelf.as_ref().map_or(0, |shelf| shelf.queues().len());
+        let queues = self.shelf.as_ref().map_or(0, |shelf| shelf.queued().len());
         self.by_text.read().len().max(queues)
     }
 
@@ -163,8 +164,8 @@ impl Destinations {
     pub fn drain(&self, background: &mut JoinSet<()>) {
         self.drain_new(background);
         let Some(shelf) = &self.shelf else { return };
-        for queue in shelf.queues() {
-            let (text, records) = (queue.destination(), queue.len());
+        for queued in shelf.queued() {
+            let (text, records) = (queued.destination(), queued.records());
             if records > 0 && !self.is_configured(text) {
                 warn!(destination = %text, records, "events are queued for a destination that is not configured any more; `hookbus replay --queue '{text}'` publishes them");
             }

@@ -2,7 +2,8 @@
 //!
 //! A sink knows no provider and no HTTP. It says whether an event is stored, and if not,
 //! whether the fault is the destination's ([`Class::Blip`], [`Class::Retry`]) or the
-//! event's own ([`Class::Reject`]).
+//! event's own ([`Class::Reject`]); and if it is the destination's, whether all of it fails or
+//! one subject or topic alone ([`Scope`]).
 
 mod cloudevents;
 pub mod jetstream;
@@ -21,6 +22,9 @@ use crate::message::Event;
 /// What a sink is doing.
 pub type Sending<'a> = Pin<Box<dyn Future<Output = Result<(), Error>> + Send + 'a>>;
 
+/// What a sink finds out about a fault.
+pub type Examining<'a> = Pin<Box<dyn Future<Output = Error> + Send + 'a>>;
+
 /// A queue that stores events.
 pub trait Sink: Send + Sync {
     /// Store `event` under `name` (a subject or a topic) before `deadline`. Ok means acknowledged.
@@ -28,6 +32,14 @@ pub trait Sink: Send + Sync {
 
     /// Wait until it is worth trying again, after a [`Class::Blip`].
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+
+    /// Look closer, before `deadline`, at a fault of `name` that may be over in a moment ([`Scope::Name`] and
+    /// [`Class::Blip`]): it becomes a [`Class::Retry`] where the broker says that nothing of this name exists, and one
+    /// of the whole destination where it says that nothing does.
+    fn examine<'a>(&'a self, name: &'a str, error: Error, deadline: Instant) -> Examining<'a> {
+        let _ = (name, deadline);
+        Box::pin(std::future::ready(error))
+    }
 
     /// Let everything that waits for an acknowledgement fail now, as far as that is possible.
     fn give_up(&self) {}
@@ -44,6 +56,15 @@ pub enum Class {
     Reject,
 }
 
+/// How much of a destination a fault concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// All of it: what its broker does with one event it does with the others.
+    Destination,
+    /// One subject or topic: it takes nothing, while others of the same destination may take everything.
+    Name,
+}
+
 /// The reason while there is no connection.
 pub const DISCONNECTED: &str = "disconnected";
 
@@ -52,6 +73,8 @@ pub const DISCONNECTED: &str = "disconnected";
 pub struct Error {
     /// Whose fault it is.
     pub class: Class,
+    /// How much else fails with it.
+    pub scope: Scope,
     /// The metric label.
     pub reason: &'static str,
     /// What the broker said, for the log.
@@ -59,19 +82,28 @@ pub struct Error {
 }
 
 impl Error {
+    fn new(class: Class, reason: &'static str, detail: Cow<'static, str>) -> Self {
+        Self { class, scope: Scope::Destination, reason, detail }
+    }
+
+    /// The same fault, of this subject or topic alone.
+    pub fn of_name(self) -> Self {
+        Self { scope: Scope::Name, ..self }
+    }
+
     /// A fault of the destination that may be over in a moment.
     pub fn blip(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { class: Class::Blip, reason, detail: detail.into() }
+        Self::new(Class::Blip, reason, detail.into())
     }
 
     /// A fault of the destination.
     pub fn retry(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { class: Class::Retry, reason, detail: detail.into() }
+        Self::new(Class::Retry, reason, detail.into())
     }
 
     /// A fault of the event.
     pub fn reject(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { class: Class::Reject, reason, detail: detail.into() }
+        Self::new(Class::Reject, reason, detail.into())
     }
 
     /// No acknowledgement came in time.

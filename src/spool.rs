@@ -232,7 +232,7 @@ impl Spool {
         if let Some(taken) = &*self.shared.taken.lock() {
             return Err(taken.clone());
         }
-        if self.bytes() + self.shared.segment > self.shared.limit {
+        if self.bytes() + self.shared.segment + self.shared.reserve() > self.shared.limit {
             return Err(Error::Full);
         }
         let (disk, path) = (&self.shared.disk, self.directory.with_file_name("probe"));

@@ -198,6 +198,11 @@ impl Template {
         self.parts.contains(&Part::Variable(variable))
     }
 
+    /// Whether it can become more than one name.
+    pub fn has_variables(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Variable(_)))
+    }
+
     /// The subject for these values.
     pub fn render_subject(&self, vars: &Vars<'_>) -> String {
         let mut out = String::with_capacity(self.estimate(vars));

@@ -180,12 +180,17 @@ impl Backlog {
 }
 
 /// A record that has its place, and is on its way to the disk.
-pub(super) struct Keeping(Appending);
+pub(super) struct Keeping(pub(super) Appending);
 
 impl Keeping {
     /// Wait until it is synced, but not for long. What is given up may be kept all the same.
     pub(super) async fn finish(self) -> Result<(), spool::Error> {
         self.0.finish().await.map(drop)
+    }
+
+    /// Wait until it is synced or known not to be, however long that takes.
+    pub(super) async fn resolved(self) -> Result<(), spool::Error> {
+        self.0.resolved().await.map(drop)
     }
 }
 

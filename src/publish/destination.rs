@@ -8,12 +8,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::apart::{Apart, Road, UNSURE};
 use super::backlog::{Backlog, Keeping};
 use super::circuit::Circuit;
 use super::lanes::Lanes;
 use super::{Shelf, Timed};
 use crate::message::{Event, Receipt, Refusal};
-use crate::sink::{self, Class, Sink};
+use crate::sink::{self, Class, Scope, Sink};
 use crate::spool::Record;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
@@ -21,7 +22,10 @@ use crate::template::{self, Vars};
 
 /// How long an event waits for the end of a [`Class::Blip`] when there is a disk that it can go to: two attempts
 /// more, as ADR-22 has it.
-const PATIENCE: Duration = Duration::from_millis(600);
+pub(super) const PATIENCE: Duration = Duration::from_millis(600);
+
+/// How long the broker may take to say whether a subject or topic exists.
+pub(super) const EXAMINE: Duration = Duration::from_secs(1);
 
 /// One configured destination: one queue, one circuit, one share, one metric label.
 pub struct Destination {
@@ -43,6 +47,8 @@ pub struct Destination {
 /// Where a destination's events wait for its broker.
 pub(super) struct OnDisk {
     pub(super) backlog: Arc<Backlog>,
+    /// Nothing where all events have the same subject or topic: there would be no others.
+    pub(super) apart: Option<Arc<Apart>>,
     pub(super) shelf: Arc<Shelf>,
     /// How many of its records are in flight.
     pub(super) in_flight: AtomicUsize,
@@ -58,12 +64,17 @@ impl Destination {
         health: Arc<Health>,
     ) -> Self {
         let is_live = matches!(name, template::Destination::NatsCore(_));
+        let has_names = name.template().has_variables();
+        let text: Arc<str> = text.into();
         let disk = shelf.filter(|_| !is_live).map(|shelf| {
-            let backlog = Arc::new(Backlog::new(shelf.queue(text)));
-            OnDisk { backlog, shelf, in_flight: AtomicUsize::new(0) }
+            let backlog = Arc::new(Backlog::new(shelf.queue(&text)));
+            let apart = has_names
+                .then(|| Apart::new(text.clone(), shelf.apart(&text), health.clone()))
+                .map(Arc::new);
+            OnDisk { backlog, apart, shelf, in_flight: AtomicUsize::new(0) }
         });
         Self {
-            text: text.into(),
+            text,
             name,
             sink: timed.sink,
             ack_timeout: timed.ack_timeout,
@@ -113,12 +124,29 @@ impl Destination {
         self.send(name, event, Instant::now()).await
     }
 
-    /// Whether this event has to take the long road, if there is one. Whoever asks has the turn of its key.
-    fn must_queue(&self, key: Option<&Arc<str>>) -> bool {
-        let Some(OnDisk { backlog, .. }) = &self.disk else { return false };
-        let is_known_dead =
-            || self.circuit.is_open() && (backlog.is_tried() || !self.circuit.probe());
-        backlog.holds(key) || is_known_dead()
+    /// Whether this event has to take a road over the disk. Whoever asks has the turn of its key.
+    fn long_road(&self, name: &str, key: Option<&Arc<str>>) -> Option<Long> {
+        let OnDisk { backlog, apart, .. } = self.disk.as_ref()?;
+        if backlog.holds(key) {
+            return Some(Long::Queue);
+        }
+        match apart.as_ref().map_or(Road::Free, |apart| apart.road(name, key)) {
+            Road::Free => {}
+            Road::Uncertain => return Some(Long::Queue),
+            Road::Apart => return Some(Long::Apart(None)),
+        }
+        let is_known_dead = self.circuit.is_open() && (backlog.is_tried() || !self.circuit.probe());
+        is_known_dead.then_some(Long::Queue)
+    }
+
+    /// The road of an event that wasn't stored.
+    fn road_after(&self, name: &str, error: &sink::Error) -> Long {
+        let Some(apart) = self.apart().filter(|_| error.scope == Scope::Name) else {
+            return Long::Queue;
+        };
+        let is_certain = error.class == Class::Retry
+            || apart.suspect(name, error.reason, Instant::now()).elapsed() >= UNSURE;
+        if is_certain { Long::Apart(Some(error.reason)) } else { Long::Queue }
     }
 
     /// The short road, within the budget that began then.
@@ -141,30 +169,68 @@ impl Destination {
                 Ok(()) => {
                     self.metrics.published(&self.text, start.elapsed());
                     self.works();
+                    if let Some(apart) = self.apart() {
+                        apart.works(name);
+                    }
                     return Ok(());
                 }
                 Err(error) => error,
             };
             self.metrics.publish_failed(&self.text, error.reason);
-            // What is known to be gone isn't waited for if there is another road.
+            // What is known to be gone isn't waited for if there is another road; nor is what others found to be.
             let is_gone = error.reason == sink::DISCONNECTED && self.disk.is_some();
-            if error.class != Class::Blip
-                || is_gone
-                || timeout_at(patience, self.sink.recovered()).await.is_err()
+            let is_blocked = || {
+                error.scope == Scope::Name
+                    && self.apart().is_some_and(|apart| apart.is_blocked(name))
+            };
+            if error.class == Class::Blip
+                && !is_gone
+                && !is_blocked()
+                && timeout_at(patience, self.sink.recovered()).await.is_ok()
             {
-                self.fails(event, &error);
-                return Err(error);
+                continue;
             }
+            let error = self.examined(name, error, deadline).await;
+            self.fails(name, event, &error);
+            return Err(error);
         }
     }
 
-    /// The long road: take a place in the queue on disk. `error` says why.
-    fn queue(&self, name: &str, event: &Event, error: &'static str) -> Result<Keeping, Refusal> {
-        let Some(OnDisk { backlog, shelf, .. }) = &self.disk else {
+    /// What the broker says of a name that fails.
+    pub(super) async fn examined(
+        &self,
+        name: &str,
+        error: sink::Error,
+        deadline: Instant,
+    ) -> sink::Error {
+        if error.scope == Scope::Name && error.class == Class::Blip && self.apart().is_some() {
+            let deadline = deadline.min(Instant::now() + EXAMINE);
+            return self.sink.examine(name, error, deadline).await;
+        }
+        error
+    }
+
+    pub(super) fn apart(&self) -> Option<&Arc<Apart>> {
+        self.disk.as_ref()?.apart.as_ref()
+    }
+
+    /// A road over the disk: take a place there. `error` says why.
+    fn queue(
+        &self,
+        road: Long,
+        name: &str,
+        event: &Event,
+        error: &'static str,
+    ) -> Result<Keeping, Refusal> {
+        let Some(OnDisk { backlog, apart, shelf, .. }) = &self.disk else {
             return Err(Refusal::NotStored(error));
         };
         let record = Record { name: name.into(), event: event.clone() };
-        backlog.begin(&record).map_err(|error| {
+        let keeping = match (road, apart) {
+            (Long::Apart(blocked), Some(apart)) => apart.begin(&record, blocked),
+            _ => backlog.begin(&record),
+        };
+        keeping.map_err(|error| {
             shelf.troubled(&error);
             self.not_kept(error.reason())
         })
@@ -212,6 +278,11 @@ impl Destination {
         self.disk.as_ref().map_or(0, |disk| disk.in_flight.load(Ordering::Relaxed))
     }
 
+    /// Whether it is known not to work.
+    pub(super) fn is_dead(&self) -> bool {
+        self.circuit.is_open()
+    }
+
     pub(super) fn is_held(&self) -> bool {
         self.circuit.is_held()
     }
@@ -226,8 +297,17 @@ impl Destination {
     }
 
     /// The first failure is a warning, the following ones are for those who look closely.
-    pub(super) fn fails(&self, event: &Event, error: &sink::Error) {
+    pub(super) fn fails(&self, name: &str, event: &Event, error: &sink::Error) {
         let Event { id, endpoint, .. } = event;
+        if let Some(apart) = self.apart().filter(|_| error.scope == Scope::Name) {
+            // The destination may work for all others.
+            if apart.is_news() {
+                warn!(destination = %self.text, name, %id, %endpoint, %error, "events are not stored; they queue on disk");
+            } else {
+                debug!(destination = %self.text, name, %id, %endpoint, %error, "an event was not stored");
+            }
+            return;
+        }
         if error.class == Class::Reject {
             // Whoever parks it says so.
             if self.disk.is_none() {
@@ -247,6 +327,15 @@ impl Destination {
             debug!(destination = %self.text, %id, %endpoint, %error, "an event was not stored");
         }
     }
+}
+
+/// A road over the disk.
+#[derive(Debug, Clone, Copy)]
+enum Long {
+    /// With all others.
+    Queue,
+    /// Apart from them, with the reason why its name is known to take nothing from now on.
+    Apart(Option<&'static str>),
 }
 
 /// The road that an event was put on when it came.
@@ -272,10 +361,10 @@ impl Place {
         if self.wait.is_some() {
             return Way::Waits;
         }
-        if !self.destination.must_queue(self.key.as_ref()) {
-            return Way::Sends;
+        match self.destination.long_road(name, self.key.as_ref()) {
+            None => Way::Sends,
+            Some(road) => Way::Queues(self.queue(road, name, event, "queued")),
         }
-        Way::Queues(self.queue(name, event, "queued"))
     }
 
     /// Store an event by whichever road is open, beginning with the one that was chosen.
@@ -304,15 +393,24 @@ impl Place {
                     self.leave();
                     return destination.park(&name, event, error).await;
                 }
-                Err(error) => self.queue(&name, event, error.reason),
+                Err(error) => {
+                    let road = destination.road_after(&name, &error);
+                    self.queue(road, &name, event, error.reason)
+                }
             },
         };
         destination.kept(keeping?).await
     }
 
     /// Take a place on disk; then the next one of this key may have its turn.
-    fn queue(&mut self, name: &str, event: &Event, why: &'static str) -> Result<Keeping, Refusal> {
-        let keeping = self.destination.queue(name, event, why);
+    fn queue(
+        &mut self,
+        road: Long,
+        name: &str,
+        event: &Event,
+        why: &'static str,
+    ) -> Result<Keeping, Refusal> {
+        let keeping = self.destination.queue(road, name, event, why);
         self.leave();
         keeping
     }

@@ -1,5 +1,6 @@
 //! What is kept on disk, as this process sees it: its queues, what is parked, and whether the disk is well.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -22,6 +23,9 @@ const SPOOL: &str = "spool";
 
 /// The subject of what is lost of that which was kept. It stays until the end of the process: nobody can mend it.
 const LOST: &str = "spool files";
+
+/// What the text of a queue begins with that holds what waits apart; no destination does.
+const APART: &str = "apart ";
 
 /// The spool, and what is said of it.
 pub struct Shelf {
@@ -46,9 +50,27 @@ impl Shelf {
         self.spool.queue(destination)
     }
 
-    /// All queues, also those of destinations that are not configured any more.
-    pub fn queues(&self) -> Vec<Queue> {
-        self.spool.queues()
+    /// The queue of those of its events whose own subject or topic takes nothing.
+    pub(super) fn apart(&self, destination: &str) -> Queue {
+        self.spool.queue(&format!("{APART}{destination}"))
+    }
+
+    /// What queues for each destination, also for those that are not configured any more.
+    pub fn queued(&self) -> Vec<Queued> {
+        let mut all: BTreeMap<Arc<str>, Queued> = BTreeMap::new();
+        for queue in self.spool.queues() {
+            let text = queue.destination();
+            let apart = text.strip_prefix(APART);
+            let destination: Arc<str> = apart.map_or_else(|| text.clone(), Into::into);
+            let queued = all.entry(destination.clone()).or_insert_with(|| Queued {
+                destination,
+                queue: None,
+                apart: None,
+            });
+            let place = if apart.is_some() { &mut queued.apart } else { &mut queued.queue };
+            *place = Some(queue);
+        }
+        all.into_values().collect()
     }
 
     /// What no destination takes.
@@ -86,7 +108,7 @@ impl Shelf {
         error: &sink::Error,
     ) -> Result<(), spool::Error> {
         let parked = parked(destination, record, error);
-        let kept = match self.parking.begin(&parked) {
+        let kept = match self.parking.begin_moved(&parked) {
             Ok(parking) => parking.resolved().await,
             Err(error) => Err(error),
         };
@@ -148,13 +170,13 @@ impl Shelf {
 
     /// Write what is kept into the metrics. A queue of nobody that was never used has no place there.
     pub(super) fn report(&self, is_configured: impl Fn(&str) -> bool) {
-        let queues = self.spool.queues();
-        for queue in &queues {
-            if queue.is_used() || is_configured(queue.destination()) {
-                self.metrics.set_spooled(queue.destination(), queue.len());
+        let queued = self.queued();
+        for one in &queued {
+            if one.is_used() || is_configured(&one.destination) {
+                self.metrics.set_spooled(&one.destination, one.records(), one.apart());
             }
         }
-        let oldest = queues.iter().filter_map(Queue::oldest).min();
+        let oldest = queued.iter().filter_map(Queued::oldest).min();
         let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok());
         self.metrics.set_spool(self.spool.bytes(), age.unwrap_or_default(), self.spool.damaged());
         self.metrics.set_parked(self.parking.len());
@@ -172,5 +194,48 @@ fn parked(destination: &Arc<str>, record: Record, error: &sink::Error) -> Parked
         reason: error.reason.into(),
         detail: (*error.detail).into(),
         record,
+    }
+}
+
+/// What queues for one destination.
+pub struct Queued {
+    destination: Arc<str>,
+    queue: Option<Queue>,
+    apart: Option<Queue>,
+}
+
+impl Queued {
+    /// The configured text.
+    pub fn destination(&self) -> &Arc<str> {
+        &self.destination
+    }
+
+    fn queues(&self) -> impl Iterator<Item = &Queue> {
+        self.queue.iter().chain(&self.apart)
+    }
+
+    /// Whether there was ever something.
+    fn is_used(&self) -> bool {
+        self.queues().any(Queue::is_used)
+    }
+
+    /// How many events there are.
+    pub fn records(&self) -> u64 {
+        self.queues().map(Queue::len).sum()
+    }
+
+    /// How many of them wait apart, since their own subject or topic takes nothing.
+    pub fn apart(&self) -> u64 {
+        self.apart.as_ref().map_or(0, Queue::len)
+    }
+
+    /// Bytes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.queues().map(Queue::bytes).sum()
+    }
+
+    /// Since when the oldest has been waiting.
+    pub fn oldest(&self) -> Option<SystemTime> {
+        self.queues().filter_map(Queue::oldest).min()
     }
 }

@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod late;
+mod names;
 mod roads;
 mod script;
 mod seat;

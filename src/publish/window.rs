@@ -76,12 +76,26 @@ impl Window {
         self.ready.remove(at)
     }
 
+    /// Some that were ready are so again, before all others.
+    pub(super) fn put_back(
+        &mut self,
+        waiting: impl IntoIterator<Item = Waiting, IntoIter: DoubleEndedIterator>,
+    ) {
+        for waiting in waiting.into_iter().rev() {
+            self.ready.push_front(waiting);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.records == 0
+    }
+
     /// One that was sent is to be sent again; after the others that are ready, so that it holds up no other key.
     pub(super) fn again(&mut self, waiting: Waiting) {
         self.ready.push_back(waiting);
     }
 
-    /// One that was sent is done: the next one of its key is ready.
+    /// One that was sent is done, or left for later: the next one of its key is ready.
     pub(super) fn done(&mut self, waiting: &Waiting) {
         self.records -= 1;
         self.bytes -= waiting.size();

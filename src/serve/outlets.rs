@@ -55,7 +55,8 @@ impl Outlets {
             let acks = connect.acks(background)?;
             let link = acks.link().clone();
             let ack_timeout = settings.ack_timeout.get();
-            sinks.jetstream = Some(Timed { sink: Arc::new(JetStream::new(acks)), ack_timeout });
+            let jetstream = Arc::new(JetStream::new(acks, settings.domain.as_deref()));
+            sinks.jetstream = Some(Timed { sink: jetstream, ack_timeout });
             sinks.nats_core =
                 Some(Timed { sink: Arc::new(NatsCore::new(link.clone())), ack_timeout });
             events = Some(link);

@@ -9,11 +9,12 @@ use async_nats::Message;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
+use super::{Class, DISCONNECTED, Error, Examining, Sending, Sink, cloudevents};
 use crate::inbox::{Failure, Inbox, Request};
 use crate::message::Event;
 use crate::nats::Receive as _;
 use crate::nats::header::insert;
+use crate::nats::home::{Home, Homes};
 
 /// How soon a publish is tried again when the stream wasn't there (ADR-22 has 250 ms).
 const AGAIN: Duration = Duration::from_millis(250);
@@ -24,18 +25,22 @@ const LONGEST: usize = 4_096;
 /// The tag of requests whose late replies are nobody's: a late PubAck.
 pub const NOBODY: u32 = u32::MAX;
 
+/// The reason where a permission is missing.
+const NOT_PERMITTED: &str = "not-permitted";
+
 /// The inbox of PubAcks.
 pub type Acks = Inbox<Result<(), Error>>;
 
 /// Stores events in whatever stream takes their subject.
 pub struct JetStream {
     acks: Arc<Acks>,
+    homes: Homes,
 }
 
 impl JetStream {
-    /// A sink whose PubAcks come to `acks`.
-    pub fn new(acks: Arc<Acks>) -> Self {
-        Self { acks }
+    /// A sink whose PubAcks come to `acks`, for the streams of this JetStream domain.
+    pub fn new(acks: Arc<Acks>, domain: Option<&str>) -> Self {
+        Self { acks, homes: Homes::new(domain) }
     }
 }
 
@@ -60,11 +65,17 @@ impl Sink for JetStream {
                         Error::blip(DISCONNECTED, "there is no connection to NATS")
                     }
                     Failure::NoResponders => {
-                        Error::blip("no-stream", "no stream takes this subject")
+                        Error::blip("no-stream", "no stream takes this subject").of_name()
                     }
+                    // With a connection it hears of acknowledgements: it may not publish to this subject.
+                    Failure::NotPermitted if self.acks.link().is_connected() => Error::retry(
+                        NOT_PERMITTED,
+                        "the NATS server doesn't permit this user to publish to this subject",
+                    )
+                    .of_name(),
                     Failure::NotPermitted => Error::retry(
-                        "not-permitted",
-                        "the NATS server doesn't permit this user to publish to this subject, or to hear of it",
+                        NOT_PERMITTED,
+                        "the NATS server doesn't permit this user to hear of acknowledgements",
                     ),
                     Failure::TooLarge => Error::reject(
                         "too-large",
@@ -87,6 +98,19 @@ impl Sink for JetStream {
                 tokio::time::sleep(AGAIN).await;
             }
             link.connected().await;
+        })
+    }
+
+    fn examine<'a>(&'a self, name: &'a str, error: Error, deadline: Instant) -> Examining<'a> {
+        Box::pin(async move {
+            let Some(client) = self.acks.link().client() else { return error };
+            match self.homes.of(&client, name, deadline).await {
+                Home::None => Error { class: Class::Retry, ..error },
+                Home::NoJetStream => {
+                    Error::blip("no-stream", "the server has no JetStream for this account")
+                }
+                Home::Stream | Home::Unknown => error,
+            }
         })
     }
 
@@ -174,7 +198,6 @@ fn sort(refused: Refused) -> Error {
 mod tests {
     use bytes::Bytes;
 
-    use super::super::Class;
     use super::*;
 
     fn message(text: &'static str) -> Message {

@@ -21,14 +21,14 @@ use std::time::Duration;
 
 use rdkafka::error::KafkaError;
 use rdkafka::producer::BaseRecord;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::alone::Alone;
 use self::cluster::Cluster;
 use self::producer::Producer;
 pub use self::topics::ensure;
-use super::{Error, Sending, Sink, cloudevents};
+use super::{Error, Scope, Sending, Sink, cloudevents};
 use crate::config::{self, librdkafka};
 use crate::message::Event;
 use crate::telemetry::health::Health;
@@ -37,11 +37,16 @@ use crate::telemetry::metrics::Metrics;
 /// Name of this broker in health and metrics.
 pub const BROKER: &str = "kafka";
 
+/// So many topics are asked for at the same time.
+const ASKED: usize = 8;
+
 /// Stores events in topics.
 pub struct Kafka {
     cluster: Arc<Cluster>,
-    producer: Producer,
+    producer: Arc<Producer>,
     alone: Alone,
+    /// For those who ask the brokers about a topic.
+    asking: Semaphore,
 }
 
 /// Why an event wasn't stored.
@@ -66,8 +71,8 @@ impl Kafka {
         let config = librdkafka::producer(settings, http);
         let cluster = Arc::new(Cluster::new(health, metrics));
         let alone = Alone::new(librdkafka::alone(&config), cluster.clone());
-        let producer = Producer::new(config, cluster.clone())?;
-        Ok(Self { cluster, producer, alone })
+        let producer = Arc::new(Producer::new(config, cluster.clone())?);
+        Ok(Self { cluster, producer, alone, asking: Semaphore::new(ASKED) })
     }
 
     /// Wait for the reports of all that was sent, for at most `limit`. Blocks its thread.
@@ -85,24 +90,43 @@ impl Kafka {
                 Err(Failure::Reported(error)) if verdict::is_of_a_batch(&error) => {
                     self.alone.add(topic, &error);
                 }
-                Err(failure) => return Err(self.judge(topic, failure)),
+                Err(failure) => return Err(self.judge(topic, failure, deadline).await),
             }
         }
         let producer = self.alone.producer().await.map_err(|error| verdict::of(&error))?;
-        let stored = attempt(producer, topic, event, deadline).await;
-        stored.map_err(|failure| self.judge(topic, failure))
+        match attempt(producer, topic, event, deadline).await {
+            Ok(()) => Ok(()),
+            Err(failure) => Err(self.judge(topic, failure, deadline).await),
+        }
     }
 
-    fn judge(&self, topic: &str, failure: Failure) -> Error {
+    async fn judge(&self, topic: &str, failure: Failure, deadline: Instant) -> Error {
         let error = match failure {
             Failure::Refused(error) | Failure::Reported(error) => verdict::of(&error),
             Failure::TimedOut => Error::timeout(),
             Failure::ProducerGone => Error::retry("producer-restarted", "the producer went away"),
         };
-        match self.cluster.explain(topic) {
-            Some(why) if verdict::is_unexplained(&error) => Error::retry("unreachable", why),
-            _ => error,
+        if !verdict::is_unexplained(&error) {
+            return error;
         }
+        match self.cluster.explain(topic) {
+            Some(why) => Error::retry("unreachable", why),
+            None if self.cluster.may_be_missing(topic) => {
+                self.problem(topic, deadline).await.unwrap_or(error)
+            }
+            None => error,
+        }
+    }
+
+    /// What is wrong with a topic. librdkafka waits half a minute for one that there isn't, and says only that the time
+    /// of its events is over.
+    async fn problem(&self, topic: &str, deadline: Instant) -> Option<Error> {
+        let _permit = timeout_at(deadline, self.asking.acquire()).await.ok()?.ok()?;
+        let limit = deadline.checked_duration_since(Instant::now())?;
+        let (producer, topic) = (self.producer.clone(), topic.to_owned());
+        let asked = tokio::task::spawn_blocking(move || producer.problem(&topic, limit));
+        let error = timeout_at(deadline, asked).await.ok()?.ok()??;
+        Some(verdict::of(&error)).filter(|error| error.scope == Scope::Name)
     }
 }
 

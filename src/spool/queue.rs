@@ -58,13 +58,19 @@ impl Queue {
 
     /// Take the next place for a record: the order of the calls is the order of the records.
     pub fn begin(&self, record: &Record) -> Result<Appending, Error> {
-        self.log.begin(record, None)
+        self.log.begin(record, None, false)
     }
 
     /// The same, for somebody who has to know what becomes of it even when nobody waits for that any more: `kept` is
     /// called by the writer once it is synced, before anything else is told so, and dropped if it never will be.
     pub fn begin_with(&self, record: &Record, kept: Kept) -> Result<Appending, Error> {
-        self.log.begin(record, Some(kept))
+        self.log.begin(record, Some(kept), false)
+    }
+
+    /// The same for a record of another queue, which is called done there as soon as it is kept here. There is room for
+    /// some of them when there is none for others.
+    pub fn begin_moved(&self, record: &Record, kept: Kept) -> Result<Appending, Error> {
+        self.log.begin(record, Some(kept), true)
     }
 
     /// Keep a record; Ok means that it is synced.
@@ -122,7 +128,12 @@ pub struct Parking {
 impl Parking {
     /// Take a place for a record.
     pub fn begin(&self, parked: &Parked) -> Result<Appending, Error> {
-        self.log.begin(parked, None)
+        self.log.begin(parked, None, false)
+    }
+
+    /// The same for a record of a queue, which is called done there as soon as it is kept here.
+    pub fn begin_moved(&self, parked: &Parked) -> Result<Appending, Error> {
+        self.log.begin(parked, None, true)
     }
 
     /// Keep a record; Ok means that it is synced.

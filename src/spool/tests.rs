@@ -442,7 +442,8 @@ async fn a_full_spool_takes_more_when_something_is_done() {
             Err(error) => break assert!(matches!(error, Error::Full)),
         }
     }
-    assert!(spool.bytes() > 190 << 10 && positions.len() > 150);
+    // An eighth is kept free for what is moved.
+    assert!(spool.bytes() > 165 << 10 && positions.len() > 150);
     assert!(matches!(spool.queue("kafka:b").begin(&sized(0, 1_000)), Err(Error::Full)));
     for position in &positions[..100] {
         queue.done(*position);

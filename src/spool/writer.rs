@@ -94,13 +94,20 @@ impl Shared {
         }
     }
 
-    /// Give an entry its place: what comes first is stored first.
-    pub(super) fn enter(&self, entry: Entry) -> Result<(), Error> {
+    /// What is kept free for records that are moved: it takes a segment to give back another one, and half as much
+    /// again for what they share with those that stay.
+    pub(super) fn reserve(&self) -> u64 {
+        (self.segment * 2).min(self.limit / 8)
+    }
+
+    /// Give an entry its place: what comes first is stored first. One that is only moved may take what is kept free.
+    pub(super) fn enter(&self, entry: Entry, is_moved: bool) -> Result<(), Error> {
         if let Some(taken) = &*self.taken.lock() {
             return Err(taken.clone());
         }
         let size = entry.size;
-        let fits = |used: u64| used.checked_add(size).filter(|sum| *sum <= self.limit);
+        let limit = if is_moved { self.limit } else { self.limit - self.reserve() };
+        let fits = |used: u64| used.checked_add(size).filter(|sum| *sum <= limit);
         let used = &self.used;
         if used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_err() {
             return Err(Error::Full);

@@ -81,6 +81,7 @@ pub struct Metrics {
     reloads: Family<OutcomeLabels, Counter>,
     log_lines_dropped: Counter,
     spool_records: Family<DestinationLabels, Gauge>,
+    spool_apart_records: Family<DestinationLabels, Gauge>,
     spool_bytes: Gauge<u64, AtomicU64>,
     spool_oldest_seconds: Gauge<f64, AtomicU64>,
     spool_damaged: Gauge<u64, AtomicU64>,
@@ -108,6 +109,7 @@ impl Default for Metrics {
             reloads: Family::default(),
             log_lines_dropped: Counter::default(),
             spool_records: Family::default(),
+            spool_apart_records: Family::default(),
             spool_bytes: Gauge::default(),
             spool_oldest_seconds: Gauge::default(),
             spool_damaged: Gauge::default(),
@@ -194,6 +196,11 @@ impl Default for Metrics {
             "spool_records",
             "Events that queue on disk for a destination",
             metrics.spool_records.clone(),
+        );
+        registry.register(
+            "spool_apart_records",
+            "Of the events that queue on disk, those whose own subject or topic takes nothing",
+            metrics.spool_apart_records.clone(),
         );
         registry.register(
             "spool_bytes",
@@ -324,11 +331,12 @@ impl Metrics {
         self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// How many events queue on disk for a destination.
-    pub fn set_spooled(&self, destination: &Arc<str>, records: u64) {
+    /// How many events queue on disk for a destination, and how many of them wait apart from the others.
+    pub fn set_spooled(&self, destination: &Arc<str>, records: u64, apart: u64) {
         let labels = DestinationLabels { destination: Shared(destination.clone()) };
-        let records = i64::try_from(records).unwrap_or(i64::MAX);
-        self.spool_records.get_or_create(&labels).set(records);
+        let number = |count| i64::try_from(count).unwrap_or(i64::MAX);
+        self.spool_records.get_or_create(&labels).set(number(records));
+        self.spool_apart_records.get_or_create(&labels).set(number(apart));
     }
 
     /// What the spool takes, since when its oldest event has been waiting, and how often something of it was damaged.

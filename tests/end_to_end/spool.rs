@@ -6,6 +6,7 @@ mod damage;
 mod destinations;
 mod disk;
 mod handover;
+mod names;
 mod outage;
 mod parked;
 mod restart;

@@ -181,8 +181,11 @@ impl Report {
     }
 
     fn name_queues(&self, runs: bool) {
-        for Waiting { destination, records, is_configured, .. } in &self.queues {
+        for Waiting { destination, records, apart, is_configured, .. } in &self.queues {
             let destination = clean(destination);
+            if *apart > 0 {
+                self.say(format_args!("{apart} queued for {destination} wait apart from the others, since their own subjects or topics take nothing\nhint: /readyz of the bridge names them; they are published as soon as there is a stream or topic for them"));
+            }
             let hint = match (is_configured, runs) {
                 (true, true) => continue,
                 (true, false) => "the bridge publishes them once it runs".to_owned(),

@@ -110,6 +110,9 @@ pub struct Waiting {
     pub destination: Arc<str>,
     /// How many there are.
     pub records: u64,
+    /// How many of them wait apart from the others, since their own subject or topic takes nothing.
+    #[serde(default)]
+    pub apart: u64,
     /// What they take on disk.
     pub bytes: u64,
     /// Since when the oldest has been waiting.

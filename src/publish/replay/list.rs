@@ -49,14 +49,15 @@ pub(super) async fn queues(
     lines: Sender<Line>,
 ) {
     let mut summary = Summary::default();
-    for queue in shelf.queues().into_iter().filter(|queue| !queue.is_empty()) {
-        summary.matched += queue.len();
+    for queued in shelf.queued().into_iter().filter(|queued| queued.records() > 0) {
+        summary.matched += queued.records();
         let waiting = Waiting {
-            destination: queue.destination().clone(),
-            records: queue.len(),
-            bytes: queue.bytes(),
-            oldest: queue.oldest().map(time),
-            is_configured: destinations.is_configured(queue.destination()),
+            destination: queued.destination().clone(),
+            records: queued.records(),
+            apart: queued.apart(),
+            bytes: queued.bytes(),
+            oldest: queued.oldest().map(time),
+            is_configured: destinations.is_configured(queued.destination()),
         };
         if lines.send(Line::Queue(waiting)).await.is_err() {
             return;

@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::Refused;
 use super::line::{Line, Summary};
 use crate::publish::drain::{self, Draining as Drain, Tally};
-use crate::publish::{Destination, Destinations, Shelf};
-use crate::spool::Queue;
+use crate::publish::{Destination, Destinations, Queued, Shelf};
 
 /// How often it is said how far it is.
 const SAY: Duration = Duration::from_millis(200);
@@ -18,9 +17,9 @@ const SAY: Duration = Duration::from_millis(200);
 pub(super) struct Draining {
     destinations: Arc<Destinations>,
     destination: Arc<Destination>,
-    queue: Queue,
+    queued: Queued,
     drain: Drain,
-    stop: oneshot::Sender<()>,
+    stop: watch::Sender<bool>,
     tally: Arc<Tally>,
 }
 
@@ -31,16 +30,15 @@ impl Draining {
         text: &str,
     ) -> Result<Self, Refused> {
         // Only what is there: any other text would make a queue.
-        let mut queues = shelf.queues().into_iter();
-        let queue = queues
-            .find(|queue| &**queue.destination() == text && !queue.is_empty())
-            .ok_or_else(|| Refused::NoQueue(text.to_owned()))?;
+        let is_it = |queued: &Queued| &**queued.destination() == text && queued.records() > 0;
+        let queued = shelf.queued().into_iter().find(is_it);
+        let queued = queued.ok_or_else(|| Refused::NoQueue(text.to_owned()))?;
         let destination = destinations.find(text)?;
         let tally = Arc::new(Tally::default());
-        let (stop, stopped) = oneshot::channel();
+        let (stop, stopped) = watch::channel(false);
         let drain = drain::once(&destination, tally.clone(), stopped)
             .ok_or_else(|| Refused::Drained(text.to_owned()))?;
-        Ok(Self { destinations: destinations.clone(), destination, queue, drain, stop, tally })
+        Ok(Self { destinations: destinations.clone(), destination, queued, drain, stop, tally })
     }
 
     /// Go on until the end; says why the destination was given up, if it was.
@@ -49,10 +47,10 @@ impl Draining {
         lines: &mpsc::Sender<Line>,
         mut stop: watch::Receiver<bool>,
     ) -> (Option<Line>, Summary) {
-        let matched = self.queue.len();
+        let matched = self.queued.records();
         let summary = |stopped: Option<&str>| {
             let (published, parked) = self.tally.get();
-            let (left, stopped) = (self.queue.len(), stopped.map(str::to_owned));
+            let (left, stopped) = (self.queued.records(), stopped.map(str::to_owned));
             Summary { matched, published, parked, left, stopped, ..Summary::default() }
         };
         let stopping = async {
@@ -75,7 +73,7 @@ impl Draining {
         };
         if stopped.is_some() {
             // It ends once it is known what became of what was sent. That it goes on until then is its affair.
-            let _ = self.stop.send(());
+            self.stop.send_replace(true);
             let _ = self.drain.await;
         } else {
             drop(self.drain);

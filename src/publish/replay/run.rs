@@ -1,6 +1,6 @@
 //! Going through the parked events once, from the oldest to the last that was there at the beginning.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::ATTEMPTS;
 use super::filter::Filter;
 use super::line::{Entry, Line, Outcome, Summary};
 use crate::publish::{Destination, Destinations, Shelf};
-use crate::sink::{self, Class};
+use crate::sink::{self, Class, Scope};
 use crate::spool::{Parked, Position, Reader};
 
 /// What is read at once.
@@ -22,6 +22,9 @@ pub(super) const BYTES: usize = 4 << 20;
 /// What is in flight at the same time: live traffic goes first.
 const IN_FLIGHT: usize = 64;
 const BYTES_IN_FLIGHT: usize = 16 << 20;
+
+/// So many subjects and topics of a destination are left alone one by one.
+const NAMES: usize = 1_024;
 
 /// One walk through the parked events.
 pub(super) struct Run {
@@ -161,6 +164,31 @@ struct Target {
     destination: Option<Arc<Destination>>,
     /// Attempts in a row that failed.
     failures: u32,
+    /// The same for subjects and topics that fail alone; the others go on.
+    names: HashMap<Arc<str>, u32>,
+}
+
+impl Target {
+    /// An attempt failed; says whether nothing more is tried there.
+    fn failed(&mut self, name: &Arc<str>, error: &sink::Error) -> bool {
+        if error.scope == Scope::Name && (self.names.len() < NAMES || self.names.contains_key(name))
+        {
+            let failures = self.names.entry(name.clone()).or_default();
+            *failures += 1;
+            return *failures == ATTEMPTS;
+        }
+        self.failures += 1;
+        self.failures >= ATTEMPTS && self.destination.take().is_some()
+    }
+
+    fn worked(&mut self, name: &Arc<str>) {
+        self.failures = 0;
+        self.names.remove(name);
+    }
+
+    fn is_left_alone(&self, name: &str) -> bool {
+        self.names.get(name).is_some_and(|failures| *failures >= ATTEMPTS)
+    }
 }
 
 impl Publish {
@@ -173,6 +201,10 @@ impl Publish {
             return;
         }
         let Some(destination) = self.target(&parked.destination).await else { return };
+        let target = self.targets.get(&parked.destination);
+        if target.is_some_and(|target| target.is_left_alone(&parked.record.name)) {
+            return;
+        }
         self.bytes += size;
         let entry = Entry::new(position, &parked);
         self.in_flight.push(Box::pin(async move {
@@ -199,7 +231,9 @@ impl Publish {
                 None
             }
         };
-        self.targets.insert(text.clone(), Target { destination: destination.clone(), failures: 0 });
+        let target =
+            Target { destination: destination.clone(), failures: 0, names: HashMap::new() };
+        self.targets.insert(text.clone(), target);
         destination
     }
 
@@ -209,31 +243,38 @@ impl Publish {
             return false;
         };
         self.bytes -= entry.bytes;
-        let text = entry.destination.clone();
-        let target = self.targets.get_mut(&text);
-        let (line, failed) = match result {
-            Ok(()) => {
-                self.run.remove(position);
-                self.run.summary.published += 1;
-                self.is_working = true;
-                (entry.became(Outcome::Published, None), None)
+        let (text, name) = (entry.destination.clone(), entry.name.clone());
+        let mut target = self.targets.get_mut(&text);
+        let mut given_up = None;
+        let line = match result {
+            Err(error) if error.class != Class::Reject => {
+                if target.is_some_and(|target| target.failed(&name, &error)) {
+                    let named = error.scope == Scope::Name;
+                    given_up =
+                        Some(if named { format!("{error} (`{name}`)") } else { error.to_string() });
+                }
+                entry.became(Outcome::Failed, Some(error.to_string()))
             }
-            Err(error) if error.class == Class::Reject => {
-                self.run.summary.rejected += 1;
-                (entry.became(Outcome::Rejected, Some(error.to_string())), None)
-            }
-            Err(error) => {
-                let error = error.to_string();
-                (entry.became(Outcome::Failed, Some(error.clone())), Some(error))
+            result => {
+                if let Some(target) = &mut target {
+                    target.worked(&name);
+                }
+                match result {
+                    Ok(()) => {
+                        self.run.remove(position);
+                        self.run.summary.published += 1;
+                        self.is_working = true;
+                        entry.became(Outcome::Published, None)
+                    }
+                    Err(error) => {
+                        self.run.summary.rejected += 1;
+                        entry.became(Outcome::Rejected, Some(error.to_string()))
+                    }
+                }
             }
         };
-        let mut is_enough = false;
-        if let Some(target) = target {
-            target.failures = if failed.is_some() { target.failures + 1 } else { 0 };
-            is_enough = target.failures >= ATTEMPTS && target.destination.take().is_some();
-        }
         self.run.say(line).await;
-        if let (Some(error), true) = (failed, is_enough) {
+        if let Some(error) = given_up {
             self.give_up(text, error).await;
         }
         true

@@ -30,25 +30,43 @@ pub(super) enum Mode {
 #[derive(Clone)]
 struct Rules {
     all: Mode,
+    by_name: BTreeMap<String, Mode>,
     by_id: BTreeMap<String, Mode>,
+    /// What the broker says when it is asked about a name that fails.
+    examined: Option<sink::Error>,
+}
+
+/// What was acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct Taken {
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) id: String,
 }
 
 /// Acknowledges, hangs or fails, as its rules say at any time.
 pub(super) struct Script {
     rules: watch::Sender<Rules>,
-    taken: Mutex<Vec<(String, String)>>,
-    /// How many of each key are under way.
-    under_way: Mutex<BTreeMap<String, usize>>,
+    taken: Mutex<Vec<Taken>>,
+    /// How many of each name and key are under way.
+    under_way: Mutex<BTreeMap<(String, String), usize>>,
+    most_under_way: AtomicUsize,
     attempts: AtomicUsize,
 }
 
 impl Script {
     fn new() -> Arc<Self> {
-        let rules = Rules { all: Mode::Takes, by_id: BTreeMap::new() };
+        let rules = Rules {
+            all: Mode::Takes,
+            by_name: BTreeMap::new(),
+            by_id: BTreeMap::new(),
+            examined: None,
+        };
         Arc::new(Self {
             rules: watch::Sender::new(rules),
             taken: Mutex::default(),
             under_way: Mutex::default(),
+            most_under_way: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
         })
     }
@@ -64,24 +82,53 @@ impl Script {
         });
     }
 
+    /// The same for a subject or topic.
+    pub(super) fn name(&self, name: &str, mode: Mode) {
+        self.rules.send_modify(|rules| {
+            rules.by_name.insert(name.to_owned(), mode);
+        });
+    }
+
+    /// From now on names have no rules of their own.
+    pub(super) fn names_are_like_others(&self) {
+        self.rules.send_modify(|rules| rules.by_name.clear());
+    }
+
+    /// What the broker says of a name that fails, when it is asked.
+    pub(super) fn examined(&self, error: Option<sink::Error>) {
+        self.rules.send_modify(|rules| rules.examined = error);
+    }
+
     /// The ids of what was acknowledged.
     pub(super) fn taken(&self) -> Vec<String> {
-        self.taken.lock().iter().map(|(_, id)| id.clone()).collect()
+        self.taken.lock().iter().map(|taken| taken.id.clone()).collect()
     }
 
     pub(super) fn taken_of(&self, key: &str) -> Vec<String> {
+        self.taken_if(|taken| taken.key == key)
+    }
+
+    pub(super) fn taken_by(&self, name: &str) -> Vec<String> {
+        self.taken_if(|taken| taken.name == name)
+    }
+
+    pub(super) fn taken_if(&self, is_meant: impl Fn(&Taken) -> bool) -> Vec<String> {
         let taken = self.taken.lock();
-        let of = taken.iter().filter(|(of, _)| of == key);
-        of.map(|(_, id)| id.clone()).collect()
+        taken.iter().filter(|taken| is_meant(taken)).map(|taken| taken.id.clone()).collect()
     }
 
     /// What was acknowledged, for the script of the process that follows.
-    pub(super) fn take_out(&self) -> Vec<(String, String)> {
+    pub(super) fn take_out(&self) -> Vec<Taken> {
         std::mem::take(&mut *self.taken.lock())
     }
 
-    pub(super) fn put_back(&self, taken: Vec<(String, String)>) {
+    pub(super) fn put_back(&self, taken: Vec<Taken>) {
         *self.taken.lock() = taken;
+    }
+
+    /// The most that were under way at the same time, since this was asked last.
+    pub(super) fn most_under_way(&self) -> usize {
+        self.most_under_way.swap(0, Ordering::Relaxed)
     }
 
     pub(super) fn attempts(&self) -> usize {
@@ -94,11 +141,11 @@ impl Script {
 }
 
 impl Sink for Script {
-    fn send<'a>(&'a self, _: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
+    fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
         Box::pin(async move {
             self.attempts.fetch_add(1, Ordering::Relaxed);
             let key = event.key.as_deref().unwrap_or_default().to_owned();
-            let _guard = UnderWay::new(self, &key);
+            let _guard = UnderWay::new(self, name, &key);
             // Others get to run between the first byte and the acknowledgement.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
@@ -107,11 +154,13 @@ impl Sink for Script {
             loop {
                 let mode = {
                     let rules = rules.borrow_and_update();
-                    rules.by_id.get(&*event.id).unwrap_or(&rules.all).clone()
+                    let of_name = rules.by_name.get(name).unwrap_or(&rules.all);
+                    rules.by_id.get(&*event.id).unwrap_or(of_name).clone()
                 };
                 match mode {
                     Mode::Takes => {
-                        self.taken.lock().push((key.clone(), event.id.to_string()));
+                        let (name, id) = (name.to_owned(), event.id.to_string());
+                        self.taken.lock().push(Taken { name, key: key.clone(), id });
                         return Ok(());
                     }
                     Mode::Fails(error) => return Err(error),
@@ -129,20 +178,28 @@ impl Sink for Script {
         Box::pin(tokio::time::sleep(Duration::from_millis(250)))
     }
 
+    fn examine<'a>(&'a self, _: &'a str, error: sink::Error, _: Instant) -> sink::Examining<'a> {
+        let examined = self.rules.borrow().examined.clone();
+        Box::pin(std::future::ready(examined.unwrap_or(error)))
+    }
+
     fn give_up(&self) {
+        self.names_are_like_others();
         self.all(Mode::Fails(sink::Error::blip(sink::DISCONNECTED, "given up")));
     }
 }
 
-struct UnderWay<'a>(&'a Script, String);
+struct UnderWay<'a>(&'a Script, (String, String));
 
 impl<'a> UnderWay<'a> {
-    fn new(script: &'a Script, key: &str) -> Self {
+    fn new(script: &'a Script, name: &str, key: &str) -> Self {
         let mut under_way = script.under_way.lock();
-        let count = under_way.entry(key.to_owned()).or_default();
+        let of = (name.to_owned(), key.to_owned());
+        let count = under_way.entry(of.clone()).or_default();
         *count += 1;
-        assert!(*count == 1 || key.is_empty(), "two of {key} are under way");
-        Self(script, key.to_owned())
+        assert!(*count == 1 || key.is_empty(), "two of {of:?} are under way");
+        script.most_under_way.fetch_max(under_way.values().sum(), Ordering::Relaxed);
+        Self(script, of)
     }
 }
 
@@ -214,8 +271,19 @@ impl Roads {
         key: &str,
         id: &str,
     ) -> JoinHandle<Result<Receipt, Refusal>> {
+        self.begin_as("name", to, key, id)
+    }
+
+    /// The same under this subject or topic.
+    pub(super) fn begin_as(
+        &self,
+        name: &str,
+        to: &[&str],
+        key: &str,
+        id: &str,
+    ) -> JoinHandle<Result<Receipt, Refusal>> {
         let event = event("t", key, id);
-        let to = to.iter().map(|to| (configured(&self.all, to, self.most), "name".to_owned()));
+        let to = to.iter().map(|to| (configured(&self.all, to, self.most), name.to_owned()));
         let begun = begin(to, event);
         tokio::spawn(async move { begun?.finish().await })
     }
@@ -253,7 +321,12 @@ impl Roads {
 
     /// How many records are queued.
     pub(super) fn queued(&self) -> u64 {
-        self.shelf.queues().iter().map(crate::spool::Queue::len).sum()
+        self.shelf.queued().iter().map(Queued::records).sum()
+    }
+
+    /// How many of them wait apart.
+    pub(super) fn apart(&self) -> u64 {
+        self.shelf.queued().iter().map(Queued::apart).sum()
     }
 
     /// Waits until nothing is queued, while time passes.
@@ -334,6 +407,16 @@ async fn rest() {
 
 pub(super) fn retry() -> Mode {
     Mode::Fails(sink::Error::retry("store-failed", "full"))
+}
+
+/// A name that takes nothing, as the broker says.
+pub(super) fn no_topic() -> Mode {
+    Mode::Fails(sink::Error::retry("unknown-topic", "there is none").of_name())
+}
+
+/// A name that takes nothing, perhaps for a moment.
+pub(super) fn no_stream() -> Mode {
+    Mode::Fails(sink::Error::blip("no-stream", "no stream takes it").of_name())
 }
 
 pub(super) fn reject() -> Mode {

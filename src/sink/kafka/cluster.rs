@@ -3,7 +3,7 @@
 //! librdkafka tries on by itself, and in the end says of an event only that its time is over. The reason stands in
 //! what it reported of the broker that leads the event's partition, some time before and once.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{DeliveryResult, ProducerContext};
-use rdkafka::statistics::{Broker, Statistics};
+use rdkafka::statistics::{Broker, Statistics, Topic};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
@@ -48,6 +48,8 @@ struct Known {
     faults: BTreeMap<String, String>,
     /// Why events of a topic may not be stored.
     topics: HashMap<String, String>,
+    /// Topics that exist, of those that are written to.
+    existing: HashSet<String>,
     /// The last error, which comes again with each attempt.
     last: (Option<RDKafkaErrorCode>, String),
 }
@@ -81,6 +83,11 @@ impl Cluster {
         let why =
             why.or_else(|| (!self.is_up() && !known.last.1.is_empty()).then_some(&known.last.1));
         why.cloned()
+    }
+
+    /// Whether nobody has said yet that this topic exists, while somebody could.
+    pub(super) fn may_be_missing(&self, topic: &str) -> bool {
+        self.is_up() && !self.known.lock().existing.contains(topic)
     }
 
     fn is_up(&self) -> bool {
@@ -146,6 +153,10 @@ impl Cluster {
         let brokers = &statistics.brokers;
         known.faults.retain(|name, _| brokers.get(name).is_some_and(|broker| broker.state != UP));
         known.topics = topics(&known.faults, statistics);
+        // One that librdkafka doesn't know has a partition of number -1, for what waits.
+        let exists = |topic: &&Topic| topic.partitions.keys().any(|partition| *partition >= 0);
+        let existing = statistics.topics.values().filter(exists);
+        known.existing = existing.map(|topic| topic.topic.clone()).collect();
         let is_up = is_up(&known.faults, brokers);
         drop(known);
         self.set_up(is_up);

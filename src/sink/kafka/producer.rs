@@ -35,6 +35,14 @@ impl Producer {
         self.current.load().send(record).map_err(|(error, _)| error)
     }
 
+    /// What the brokers say is wrong with a topic, such as that there is none. Blocks its thread.
+    pub(super) fn problem(&self, topic: &str, limit: Duration) -> Option<KafkaError> {
+        let producer = self.current.load_full();
+        let metadata = producer.client().fetch_metadata(Some(topic), limit).ok()?;
+        let found = metadata.topics().iter().find(|found| found.name() == topic)?;
+        found.error().map(|code| KafkaError::MessageProduction(code.into()))
+    }
+
     /// Wait for all reports, for at most `limit`. Blocks its thread.
     pub(super) fn flush(&self, limit: Duration) {
         if let Err(error) = self.current.load().flush(limit) {

@@ -30,12 +30,14 @@ pub(super) fn of(error: &KafkaError) -> Error {
         Some(Code::InvalidRecord | Code::InvalidMessage) => Error::reject("invalid-record", detail),
         Some(Code::MessageTimedOut) => Error::timeout(),
         Some(Code::QueueFull) => Error::retry("queue-full", detail),
-        Some(Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition) => {
-            Error::retry("unknown-topic", detail)
-        }
-        Some(Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed) => {
-            Error::retry("unauthorized", detail)
-        }
+        Some(
+            Code::UnknownTopic
+            | Code::UnknownTopicOrPartition
+            | Code::UnknownPartition
+            | Code::InvalidTopic,
+        ) => Error::retry("unknown-topic", detail).of_name(),
+        Some(Code::TopicAuthorizationFailed) => Error::retry("unauthorized", detail).of_name(),
+        Some(Code::ClusterAuthorizationFailed) => Error::retry("unauthorized", detail),
         Some(Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend) => {
             Error::retry("not-enough-replicas", detail)
         }

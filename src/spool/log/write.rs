@@ -35,11 +35,13 @@ pub(super) struct Active {
 }
 
 impl Log {
-    /// Take a place for a record; `kept` is called once it is synced, and dropped if it never will be.
+    /// Take a place for a record; `kept` is called once it is synced, and dropped if it never will be. One that is moved
+    /// has a place elsewhere, which it gives up then.
     pub(in crate::spool) fn begin(
         self: &Arc<Self>,
         record: &impl Stored,
         kept: Option<Kept>,
+        is_moved: bool,
     ) -> Result<Appending, Error> {
         let head = record.head();
         let payload = record.payload().clone();
@@ -49,7 +51,7 @@ impl Log {
             return Err(Error::Full);
         }
         let (stored, waiting) = oneshot::channel();
-        self.shared.enter(Entry {
+        let entry = Entry {
             log: self.clone(),
             head,
             payload,
@@ -58,7 +60,8 @@ impl Log {
             time: now(),
             stored,
             kept,
-        })?;
+        };
+        self.shared.enter(entry, is_moved)?;
         Ok(Appending::new(waiting, self.shared.sync_timeout))
     }
 

@@ -1,0 +1,433 @@
+//! Events whose own subject or topic takes nothing, apart from the others.
+//!
+//! No stream takes the subject, there is no such topic, or this user may not write there: that lasts until somebody mends
+//! it, and says nothing of the other names that the same destination comes to. So such events wait in a second queue of
+//! the destination, in their own order, and hold up nothing else. As long as it isn't certain (an election looks like a
+//! missing stream), a name only makes its events queue with all others, so that the order of a key holds across names.
+//!
+//! Of one name and key, what waits here is always older than what waits in the other queue or comes live.
+//!
+//! Names come from outside, so only so many are known one by one. Records are counted by the hash of name and key, in a
+//! table of a fixed size: two of them in one place make an event take this road without need, and never the short one
+//! too early.
+
+mod faults;
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tracing::info;
+
+use self::faults::Faults;
+use super::backlog::{Keeping, Taken};
+use crate::spool::{self, Position, Queue, Reader, Record};
+use crate::telemetry::health::Health;
+
+/// So many names are known one by one; what a process can hold of names of the longest kind is some MiB.
+pub(super) const NAMES: usize = if cfg!(test) { 64 } else { 1 << 14 };
+
+/// Places of the table; 256 KiB while something waits apart.
+const PLACES: usize = 1 << 16;
+
+/// A name that fails for so long takes nothing, even if nobody can be asked whether it exists. No election takes longer.
+pub(super) const UNSURE: Duration = Duration::from_secs(15);
+
+/// How often the log says that there are such names: a line for each of a thousand would fill it.
+const SAY: Duration = Duration::from_secs(60);
+
+/// What waits apart, and the names that fail.
+pub(super) struct Apart {
+    destination: Arc<str>,
+    queue: Queue,
+    /// There is something to look at.
+    is_active: AtomicBool,
+    state: Mutex<State>,
+    hasher: RandomState,
+    health: Arc<Health>,
+}
+
+#[derive(Default)]
+struct State {
+    names: HashMap<Arc<str>, Name>,
+    /// Records of names for which there was no room.
+    others: u64,
+    /// How many records have a name and key of this place.
+    table: Option<Box<[u32]>>,
+    /// Records that took their place, and are not known to be on disk yet.
+    appending: usize,
+    /// There are records of an earlier process that nobody has counted.
+    is_uncounted: bool,
+    faults: Faults,
+    /// When the log said last that a name fails, and whether it is to say when none does any more.
+    said: Option<Instant>,
+    is_said: bool,
+}
+
+#[derive(Default)]
+struct Name {
+    records: u64,
+    fault: Option<Fault>,
+}
+
+struct Fault {
+    reason: &'static str,
+    since: Instant,
+    is_certain: bool,
+}
+
+impl Name {
+    fn is_blocked(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.is_certain)
+    }
+}
+
+/// Where an event of some name and key has to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Road {
+    /// Wherever it would go otherwise.
+    Free,
+    /// It queues with the others: perhaps its name takes nothing.
+    Uncertain,
+    /// It waits apart: its name takes nothing, or there are older ones of its name and key.
+    Apart,
+}
+
+impl Apart {
+    pub(super) fn new(destination: Arc<str>, queue: Queue, health: Arc<Health>) -> Self {
+        let is_uncounted = !queue.is_empty();
+        Self {
+            destination,
+            is_active: AtomicBool::new(is_uncounted),
+            state: Mutex::new(State { is_uncounted, ..State::default() }),
+            hasher: RandomState::new(),
+            health,
+            queue,
+        }
+    }
+
+    /// Records that wait apart.
+    pub(super) fn len(&self) -> u64 {
+        self.queue.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// Since when the oldest has been waiting, or a little earlier.
+    pub(super) fn oldest(&self) -> Option<SystemTime> {
+        self.queue.oldest()
+    }
+
+    /// Read them from the oldest on.
+    pub(super) fn reader(&self, _: &Taken) -> Reader<Record> {
+        self.queue.reader()
+    }
+
+    fn place(&self, name: &str, key: Option<&Arc<str>>) -> Option<usize> {
+        key.map(|key| self.hasher.hash_one((name, key)) as usize % PLACES)
+    }
+
+    /// Where an event goes. Whoever asks has the turn of its key.
+    pub(super) fn road(&self, name: &str, key: Option<&Arc<str>>) -> Road {
+        if !self.is_active.load(Ordering::Relaxed) {
+            return Road::Free;
+        }
+        let state = self.state.lock();
+        if state.is_uncounted {
+            return Road::Uncertain;
+        }
+        let known = state.names.get(name);
+        if known.is_some_and(Name::is_blocked) {
+            return Road::Apart;
+        }
+        let is_counted = state.others > 0 || known.is_some_and(|known| known.records > 0);
+        let has_older = || {
+            let place = self.place(name, key);
+            place.zip(state.table.as_ref()).is_some_and(|(place, table)| table[place] > 0)
+        };
+        if is_counted && has_older() {
+            Road::Apart
+        } else if known.is_some_and(|known| known.fault.is_some()) {
+            Road::Uncertain
+        } else {
+            Road::Free
+        }
+    }
+
+    /// Whether a name is known to take nothing.
+    pub(super) fn is_blocked(&self, name: &str) -> bool {
+        self.is_active.load(Ordering::Relaxed)
+            && self.state.lock().names.get(name).is_some_and(Name::is_blocked)
+    }
+
+    /// A name fails, and has done so since then at least; perhaps only for a moment. Says since when.
+    pub(super) fn suspect(&self, name: &str, reason: &'static str, since: Instant) -> Instant {
+        let mut state = self.state.lock();
+        let state = &mut *state;
+        if !state.names.contains_key(name) && state.names.len() >= NAMES {
+            // Nobody could tell for how long it fails: so many at once are no election.
+            return since.checked_sub(UNSURE).unwrap_or(since);
+        }
+        self.is_active.store(true, Ordering::Relaxed);
+        let name: Arc<str> = name.into();
+        let known = state.names.entry(name.clone()).or_default();
+        match &mut known.fault {
+            Some(fault) => {
+                fault.since = fault.since.min(since);
+                fault.since
+            }
+            none => {
+                *none = Some(Fault { reason, since, is_certain: false });
+                state.faults.add(reason, name);
+                state.faults.tell(reason, &self.destination, &self.health);
+                since
+            }
+        }
+    }
+
+    /// A name that records wait for takes nothing. Says whether it is known from now on, for which there may be no room.
+    pub(super) fn block(&self, name: &Arc<str>, reason: &'static str) -> bool {
+        let mut state = self.state.lock();
+        self.block_in(&mut state, name, reason)
+    }
+
+    fn block_in(&self, state: &mut State, name: &Arc<str>, reason: &'static str) -> bool {
+        if !state.names.contains_key(name) && state.names.len() >= NAMES {
+            return false;
+        }
+        let known = state.names.entry(name.clone()).or_default();
+        match &mut known.fault {
+            Some(fault) => fault.is_certain = true,
+            none => {
+                *none = Some(Fault { reason, since: Instant::now(), is_certain: true });
+                state.faults.add(reason, name.clone());
+                state.faults.tell(reason, &self.destination, &self.health);
+            }
+        }
+        true
+    }
+
+    /// An event of this name was stored. What waits apart for it is another's affair.
+    pub(super) fn works(&self, name: &str) {
+        if !self.is_active.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.names.get(name).is_some_and(|known| !known.is_blocked()) {
+            self.clear_in(&mut state, name);
+        }
+    }
+
+    /// What waits apart for this name is published again. Says whether it was known to take nothing.
+    pub(super) fn clear(&self, name: &str) -> bool {
+        let mut state = self.state.lock();
+        self.clear_in(&mut state, name)
+    }
+
+    fn clear_in(&self, state: &mut State, name: &str) -> bool {
+        let Some(known) = state.names.get_mut(name) else { return false };
+        let Some(fault) = known.fault.take() else { return false };
+        if known.records == 0 {
+            state.names.remove(name);
+        }
+        self.is_over(state, &fault, name);
+        self.rest(state);
+        fault.is_certain
+    }
+
+    /// A name doesn't fail any more.
+    fn is_over(&self, state: &mut State, fault: &Fault, name: &str) {
+        let State { names, faults, is_said, .. } = state;
+        let others = names.iter().filter(|(_, other)| {
+            other.fault.as_ref().is_some_and(|other| other.reason == fault.reason)
+        });
+        faults.remove(fault.reason, name, others.map(|(name, _)| name));
+        faults.tell(fault.reason, &self.destination, &self.health);
+        if faults.is_empty() && std::mem::take(is_said) {
+            info!(destination = %self.destination, "stores events again");
+        }
+    }
+
+    /// Whether it is to be said that a name fails: not for each of them, and not again before none does.
+    pub(super) fn is_news(&self) -> bool {
+        let (now, mut state) = (Instant::now(), self.state.lock());
+        let is_news = !state.is_said && state.said.is_none_or(|said| now >= said + SAY);
+        if is_news {
+            (state.said, state.is_said) = (Some(now), true);
+        }
+        is_news
+    }
+
+    /// So many names are known to fail.
+    pub(super) fn failing(&self) -> usize {
+        self.state.lock().faults.len()
+    }
+
+    /// Take the next place. From now on later events of its name and key wait behind it; with the reason why its name
+    /// takes nothing, all of its name.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        record: &Record,
+        blocked: Option<&'static str>,
+    ) -> Result<Keeping, spool::Error> {
+        let ticket = self.ticket(record, blocked);
+        self.queue.begin_with(record, Box::new(|| ticket.kept())).map(Keeping)
+    }
+
+    /// The same for a record of the other queue.
+    pub(super) fn begin_moved(
+        self: &Arc<Self>,
+        record: &Record,
+        blocked: Option<&'static str>,
+    ) -> Result<Keeping, spool::Error> {
+        let ticket = self.ticket(record, blocked);
+        self.queue.begin_moved(record, Box::new(|| ticket.kept())).map(Keeping)
+    }
+
+    fn ticket(self: &Arc<Self>, record: &Record, blocked: Option<&'static str>) -> Ticket {
+        let mut state = self.state.lock();
+        self.is_active.store(true, Ordering::Relaxed);
+        state.appending += 1;
+        self.count(&mut state, record);
+        if let Some(reason) = blocked {
+            self.block_in(&mut state, &record.name, reason);
+        }
+        Ticket {
+            apart: self.clone(),
+            name: record.name.clone(),
+            place: self.place(&record.name, record.event.key.as_ref()),
+            is_kept: false,
+        }
+    }
+
+    /// Begin to count the records of an earlier process, if nobody has done so.
+    pub(super) fn begin_counting(&self) -> bool {
+        let mut state = self.state.lock();
+        if state.is_uncounted {
+            (state.names, state.table, state.others) = (HashMap::new(), None, 0);
+        }
+        state.is_uncounted
+    }
+
+    /// Count records of an earlier process.
+    pub(super) fn count_old<'a>(&self, records: impl Iterator<Item = &'a Record>) {
+        let mut state = self.state.lock();
+        for record in records {
+            self.count(&mut state, record);
+        }
+    }
+
+    /// All of those are counted.
+    pub(super) fn old_are_counted(&self) {
+        let mut state = self.state.lock();
+        state.is_uncounted = false;
+        self.rest(&mut state);
+    }
+
+    fn count(&self, state: &mut State, record: &Record) {
+        let has_room = state.names.len() < NAMES;
+        match state.names.get_mut(&record.name) {
+            Some(known) => known.records += 1,
+            None if has_room => {
+                let known = Name { records: 1, fault: None };
+                state.names.insert(record.name.clone(), known);
+            }
+            None => state.others += 1,
+        }
+        if let Some(place) = self.place(&record.name, record.event.key.as_ref()) {
+            let table = state.table.get_or_insert_with(|| vec![0; PLACES].into());
+            table[place] = table[place].saturating_add(1);
+        }
+    }
+
+    /// A record is published, or parked: it needn't be kept.
+    pub(super) fn done(&self, position: Position, record: &Record) {
+        self.queue.done(position);
+        let place = self.place(&record.name, record.event.key.as_ref());
+        self.uncount(&mut self.state.lock(), &record.name, place);
+    }
+
+    fn uncount(&self, state: &mut State, name: &str, place: Option<usize>) {
+        if let (Some(table), Some(place)) = (&mut state.table, place) {
+            table[place] = table[place].saturating_sub(1);
+        }
+        match state.names.get_mut(name).filter(|known| known.records > 0) {
+            Some(known) => {
+                known.records -= 1;
+                // With nothing there nobody would find out that the name works again.
+                if known.records == 0 && (known.fault.is_none() || known.is_blocked()) {
+                    let fault = known.fault.take();
+                    state.names.remove(name);
+                    if let Some(fault) = fault {
+                        self.is_over(state, &fault, name);
+                    }
+                }
+            }
+            None => state.others = state.others.saturating_sub(1),
+        }
+        self.rest(state);
+    }
+
+    /// With nothing apart and nothing on its way there, nobody has to look.
+    fn rest(&self, state: &mut State) {
+        if state.appending == 0 && !state.is_uncounted && self.queue.is_empty() {
+            state.table = None;
+            state.others = 0;
+            // What was counted elsewhere for want of room leaves these behind.
+            let blocked: Vec<_> = state
+                .names
+                .extract_if(|_, known| known.fault.is_none() || known.is_blocked())
+                .collect();
+            for (name, known) in blocked {
+                if let Some(fault) = known.fault {
+                    self.is_over(state, &fault, &name);
+                }
+            }
+        }
+        let is_active = state.is_uncounted
+            || state.appending > 0
+            || state.others > 0
+            || state.table.is_some()
+            || !state.names.is_empty();
+        self.is_active.store(is_active, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Apart {
+    /// A destination that existed for a replay only leaves nothing behind that would be said of it for ever.
+    fn drop(&mut self) {
+        self.state.get_mut().faults.unsay(&self.destination, &self.health);
+    }
+}
+
+/// The place of a record in the counts while it is on its way to the disk; see [`super::backlog`].
+struct Ticket {
+    apart: Arc<Apart>,
+    name: Arc<str>,
+    place: Option<usize>,
+    is_kept: bool,
+}
+
+impl Ticket {
+    fn kept(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut state = self.apart.state.lock();
+        state.appending -= 1;
+        if self.is_kept {
+            self.apart.rest(&mut state);
+        } else {
+            self.apart.uncount(&mut state, &self.name, self.place);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! What both queues of a drain have in common: for whom it is, until when, and what becomes of an attempt.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::Tally;
+use crate::publish::destination::{Destination, OnDisk, PATIENCE};
+use crate::publish::window::Waiting;
+use crate::sink::{self, Class, Scope};
+use crate::spool;
+
+/// What is to be done.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) destination: Arc<Destination>,
+    pub(super) until: Until,
+    pub(super) tally: Arc<Tally>,
+    /// What is on disk can't be read, and that was said.
+    is_stuck: Arc<AtomicBool>,
+}
+
+#[derive(Clone)]
+pub(super) enum Until {
+    Stopped,
+    /// Somebody waits for the end, and may end it early.
+    Empty(watch::Receiver<bool>),
+}
+
+/// Who is asked about a name that fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// The broker, once it has failed for longer than a moment.
+    Broker,
+    /// Nobody: it waits apart already.
+    Nobody,
+}
+
+/// An attempt that ended.
+pub(super) struct Sent {
+    pub(super) waiting: Waiting,
+    began: Instant,
+    result: Result<(), sink::Error>,
+}
+
+/// What became of an attempt.
+pub(super) enum Outcome {
+    /// It is published, or parked.
+    Done(Waiting),
+    /// Its subject or topic takes nothing.
+    NameFails(Waiting, sink::Error),
+    /// The destination fails.
+    Fails(Waiting, sink::Error),
+}
+
+impl Job {
+    pub(super) fn new(destination: Arc<Destination>, until: Until, tally: Arc<Tally>) -> Self {
+        Self { destination, until, tally, is_stuck: Arc::default() }
+    }
+
+    /// Whether somebody waits for the end.
+    pub(super) fn ends(&self) -> bool {
+        matches!(self.until, Until::Empty(_))
+    }
+
+    /// Whether it is to end early.
+    pub(super) fn is_stopping(&self) -> bool {
+        match &self.until {
+            Until::Stopped => false,
+            Until::Empty(stop) => *stop.borrow(),
+        }
+    }
+
+    /// Wait to be told to end early.
+    pub(super) async fn told(&mut self) {
+        if let Until::Empty(stop) = &mut self.until
+            && !*stop.borrow()
+            && stop.wait_for(|stop| *stop).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+
+    /// Whether something may be sent at all.
+    pub(super) fn may_send(&self) -> bool {
+        !self.is_stopping() && !self.destination.is_held()
+    }
+
+    /// Send a record, and wait for what comes of it.
+    pub(super) async fn send(destination: Arc<Destination>, waiting: Waiting, asks: Asks) -> Sent {
+        let began = Instant::now();
+        let deadline = began + destination.ack_timeout;
+        let (name, event) = (waiting.record.name.clone(), &waiting.record.event);
+        let mut result = destination.sink.send(&name, event, deadline).await;
+        if let Err(error) = &result
+            && asks == Asks::Broker
+            && error.scope == Scope::Name
+            && error.class == Class::Blip
+            && let Some(apart) = destination.apart()
+            && apart.suspect(&name, error.reason, began).elapsed() >= PATIENCE
+        {
+            result = Err(destination.examined(&name, error.clone(), deadline).await);
+        }
+        Sent { waiting, began, result }
+    }
+
+    /// What became of it, and what is to be said of that.
+    pub(super) async fn settle(&self, disk: &OnDisk, sent: Sent) -> Outcome {
+        let Sent { waiting, began, result } = sent;
+        let destination = &self.destination;
+        let error = match result {
+            Ok(()) => {
+                destination.metrics.published(destination.text(), began.elapsed());
+                destination.works();
+                self.tally.published.fetch_add(1, Ordering::Relaxed);
+                return Outcome::Done(waiting);
+            }
+            Err(error) => error,
+        };
+        destination.metrics.publish_failed(destination.text(), error.reason);
+        destination.fails(&waiting.record.name, &waiting.record.event, &error);
+        if error.class == Class::Reject {
+            let record = waiting.record.clone();
+            if disk.shelf.park_surely(destination.text(), record, &error).await.is_ok() {
+                self.tally.parked.fetch_add(1, Ordering::Relaxed);
+                return Outcome::Done(waiting);
+            }
+        } else if error.scope == Scope::Name && disk.apart.is_some() {
+            return Outcome::NameFails(waiting, error);
+        }
+        Outcome::Fails(waiting, error)
+    }
+
+    /// The disk can't be read: the first time it is said, and `/readyz` says it all the time.
+    pub(super) fn unreadable(&self, error: &spool::Error) {
+        let destination = &self.destination;
+        if let Some(disk) = &destination.disk
+            && !self.is_stuck.swap(true, Ordering::Relaxed)
+        {
+            disk.backlog.set_stuck(true);
+            warn!(destination = %destination.text(), %error, "events on disk can't be read; trying on");
+        }
+        destination.health.report(self.subject(), error.to_string());
+    }
+
+    /// It can be read again.
+    pub(super) fn readable(&self) {
+        if self.is_stuck.load(Ordering::Relaxed) && self.is_stuck.swap(false, Ordering::Relaxed) {
+            if let Some(disk) = &self.destination.disk {
+                disk.backlog.set_stuck(false);
+            }
+            self.destination.health.clear(&self.subject());
+        }
+    }
+
+    /// The subject in `/readyz` of queues that can't be read.
+    fn subject(&self) -> String {
+        format!("queue of {}", self.destination.text())
+    }
+}
+
+/// How many records of a queue are in flight, added to those of the other one.
+pub(super) struct InFlight<'a> {
+    all: &'a AtomicUsize,
+    ours: usize,
+}
+
+impl<'a> InFlight<'a> {
+    pub(super) fn new(disk: &'a OnDisk) -> Self {
+        Self { all: &disk.in_flight, ours: 0 }
+    }
+
+    pub(super) fn set(&mut self, count: usize) {
+        self.all.fetch_add(count, Ordering::Relaxed);
+        self.all.fetch_sub(self.ours, Ordering::Relaxed);
+        self.ours = count;
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}

@@ -1,0 +1,113 @@
+//! How fast it goes: as fast as the broker takes it, and one record at a time while that fails.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+use super::RECORDS;
+use super::job::Job;
+use crate::publish::destination::Destination;
+use crate::publish::replay::{ATTEMPTS, PATIENCE};
+use crate::sink::{self, Class};
+
+/// The pauses between attempts while something fails.
+pub(super) const SHORTEST: Duration = Duration::from_millis(100);
+pub(super) const LONGEST: Duration = Duration::from_secs(2);
+/// How often the log says that it still fails.
+pub(super) const SAY: Duration = Duration::from_secs(60);
+
+pub(super) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+pub(super) struct Pace {
+    /// How many records may be in flight.
+    pub(super) most: usize,
+    pub(super) pause: Option<Pause>,
+    /// The length of the next pause.
+    next: Duration,
+    /// Since the queue was empty.
+    pub(super) has_failed: bool,
+    /// When the log said last that it fails.
+    said: Instant,
+    /// Attempts in a row that failed.
+    failures: u32,
+    /// The topic or subject of the last of them.
+    pub(super) failing: Option<Arc<str>>,
+}
+
+impl Pace {
+    pub(super) fn new(job: &Job) -> Self {
+        Self {
+            most: 1,
+            // What was left by an earlier process waits for the first connection.
+            pause: Some(Box::pin(recovered(job.destination.clone(), job.ends()))),
+            next: SHORTEST,
+            has_failed: false,
+            said: Instant::now(),
+            failures: 0,
+            failing: None,
+        }
+    }
+
+    /// Something was acknowledged.
+    pub(super) fn go_on(&mut self) {
+        self.most = RECORDS;
+        self.next = SHORTEST;
+        self.failures = 0;
+        self.failing = None;
+    }
+
+    /// Something failed. Whoever waits for the end hears of it when that happens again and again.
+    pub(super) fn failed(
+        &mut self,
+        job: &Job,
+        error: sink::Error,
+    ) -> Result<sink::Error, sink::Error> {
+        self.failures += 1;
+        if job.ends() && self.failures >= ATTEMPTS { Err(error) } else { Ok(error) }
+    }
+
+    /// The destination failed with this name: try it again after a while.
+    pub(super) fn slow_down(
+        &mut self,
+        job: &Job,
+        name: &Arc<str>,
+        error: sink::Error,
+        (records, oldest): (u64, Option<SystemTime>),
+    ) {
+        if self.most > 1 {
+            self.said = Instant::now();
+        } else if self.said.elapsed() >= SAY {
+            self.said = Instant::now();
+            warn!(destination = %job.destination.text(), %error, records, seconds = age(oldest), "events still queue on disk");
+        }
+        (self.most, self.has_failed) = (1, true);
+        self.failing = Some(name.clone());
+        if self.pause.is_some() {
+            return;
+        }
+        let (destination, ends, time) = (job.destination.clone(), job.ends(), self.next);
+        self.next = (self.next * 2).min(LONGEST);
+        self.pause = Some(Box::pin(async move {
+            tokio::time::sleep(time).await;
+            if error.class == Class::Blip {
+                recovered(destination, ends).await;
+            }
+        }));
+    }
+}
+
+/// How many seconds ago that was.
+pub(super) fn age(oldest: Option<SystemTime>) -> u64 {
+    let age = oldest.and_then(|time| SystemTime::now().duration_since(time).ok());
+    age.unwrap_or_default().as_secs()
+}
+
+/// Wait until it is worth trying again; for long only if nobody waits for the end.
+async fn recovered(destination: Arc<Destination>, ends: bool) {
+    // Where nobody waits, so long that the log says it again from time to time; else the next attempt says what is wrong.
+    let limit = if ends { PATIENCE } else { SAY };
+    drop(timeout(limit, destination.sink.recovered()).await);
+}
