@@ -216,7 +216,10 @@ fn unused(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
     for (prefix, is_used) in
         [("sasl.", is_sasl), ("ssl.", protocol.to_ascii_lowercase().ends_with("ssl"))]
     {
-        let first = kafka.properties.keys().find(|key| key.starts_with(prefix));
+        // Those of OAUTHBEARER are errors already.
+        let is_named =
+            |key: &&String| key.starts_with(prefix) && !key.starts_with("sasl.oauthbearer.");
+        let first = kafka.properties.keys().find(is_named);
         if let Some(key) = first.filter(|_| !is_used) {
             checks.warning(
                 node.get(key),
