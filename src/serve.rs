@@ -124,9 +124,9 @@ pub async fn run(
 
     let limit = files::raise(&config);
     let mut background = JoinSet::new();
-    let parts = Parts::build(&config, &mut background)?;
-    // From here on something may be on its way to a broker.
+    // From here on something may be on its way to a broker: a signal ends it in order.
     signals.begun();
+    let parts = Parts::build(&config, &mut background)?;
     let clock = connection::Clock {
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
