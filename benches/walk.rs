@@ -31,7 +31,7 @@ use hookbus::activity::Activity;
 use hookbus::answers::Answers;
 use hookbus::ask::Contexts;
 use hookbus::auth::{Auth, Deliveries, Issuers, Seen};
-use hookbus::bridge::{Bridge, Endpoint};
+use hookbus::bridge::{BodyTimeout, Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::{Gate, Limits};
 use hookbus::message::{
@@ -319,7 +319,11 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
     let limits = Arc::new(Limits::new(&config.http));
     let built = Endpoint {
         gate: Arc::new(Gate::new(limits.clone(), endpoint)),
-        body: (config.http.max_body.get(), config.http.body_timeout.get()),
+        max_body: config.http.max_body.get(),
+        body_timeout: BodyTimeout {
+            known: config.http.body_timeout.get(),
+            unknown: config.http.unverified_timeout.get(),
+        },
         name: "vapi".into(),
         tag: 0,
         seen: Arc::new(Seen::new(1)),

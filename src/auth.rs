@@ -192,11 +192,24 @@ impl Auth {
 }
 
 impl<'a> Pending<'a> {
+    /// Whether the head alone was enough.
+    pub const fn is_known(&self) -> bool {
+        self.is_accepted
+    }
+
+    /// A body that comes in several pieces is shown here, all of it and in order: what takes long for a large one is
+    /// done while it arrives, and not for all of it at its end, when others would have to wait.
+    pub fn part(&mut self, part: &[u8]) {
+        for signed in &mut self.signed {
+            signed.part(self.head, part);
+        }
+    }
+
     /// Decide by the received bytes.
     pub fn body(self, body: &[u8]) -> Result<Delivery<'a>, Cause> {
         let mut cause = self.cause;
         let mut delivery = self.is_accepted.then(Delivery::default);
-        for signed in &self.signed {
+        for signed in self.signed {
             match signed.verify(self.head, body) {
                 Ok(known) => delivery = Some(known),
                 Err(other) => cause = cause.max(other),

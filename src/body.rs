@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body::Body;
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{sleep_until, timeout};
 
 pub use self::encoding::Encoding;
-use crate::limit::Charge;
+use crate::limit::{Pace, Reading};
 use crate::message::Refusal;
 
 /// Room that is made before anything has arrived, whatever the sender announces.
@@ -22,12 +22,14 @@ const AHEAD: usize = 256 << 10;
 /// How much and how long a body that nobody wants is still read, so that its sender gets to read the refusal.
 const LEFTOVER: (usize, Duration) = (16 << 20, Duration::from_secs(2));
 
-/// Read a whole body of at most `limit` bytes within `time`, charging what arrives.
+/// Read a whole body of at most `limit` bytes within `time`, charging what arrives. A body that comes in several pieces
+/// is shown to `each` piece by piece as they come.
 pub async fn read<B>(
     body: &mut B,
     limit: usize,
     time: Duration,
-    charge: &mut Charge,
+    reading: &mut Reading,
+    mut each: impl FnMut(&[u8]),
 ) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes, Error: Error + 'static> + Unpin,
@@ -39,7 +41,7 @@ where
     let read = async {
         let mut first: Option<Bytes> = None;
         let mut whole = BytesMut::new();
-        while let Some(frame) = body.frame().await {
+        while let Some(frame) = reading.wait(body.frame()).await? {
             let frame = frame.map_err(|error| broken(&error))?;
             let Ok(data) = frame.into_data() else {
                 continue;
@@ -47,12 +49,17 @@ where
             if whole.len() + first.as_ref().map_or(0, Bytes::len) + data.len() > limit {
                 return Err(Refusal::TooLarge { limit });
             }
-            charge.grow(data.len())?;
+            reading.grow(data.len())?;
             // A body that comes in one piece, as small ones do, is passed on without a copy.
             match first.take() {
                 None if whole.is_empty() => first = Some(data),
-                None => whole.extend_from_slice(&data),
+                None => {
+                    each(&data);
+                    whole.extend_from_slice(&data);
+                }
                 Some(begin) => {
+                    each(&begin);
+                    each(&data);
                     let announced = usize::try_from(announced.lower()).unwrap_or(usize::MAX);
                     whole.reserve(announced.min(AHEAD).max(begin.len() + data.len()));
                     whole.extend_from_slice(&begin);
@@ -78,17 +85,26 @@ fn broken(error: &(dyn Error + 'static)) -> Refusal {
 }
 
 /// Read the rest of a body that was refused, and forget it. Whoever is still sending would
-/// otherwise find the connection reset before reading why.
+/// otherwise find the connection reset before reading why. All of them together are read at a
+/// steady pace: anybody can be refused, and the processor is for those who aren't.
 pub async fn discard<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
 {
+    static LEFTOVERS: Pace = Pace::new();
     let (mut room, time) = LEFTOVER;
     let read = async {
+        let mut read = 0;
         while let Some(Ok(frame)) = body.frame().await {
-            room = room.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            room = room.saturating_sub(length);
             if room == 0 {
                 break;
+            }
+            read += length;
+            if read >= Pace::SHARE {
+                read = 0;
+                sleep_until(LEFTOVERS.next()).await;
             }
         }
     };

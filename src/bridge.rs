@@ -61,14 +61,31 @@ pub struct Endpoint {
     pub gate: Arc<Gate>,
     /// Its part of the deliveries that were seen before.
     pub seen: Arc<Seen>,
-    /// Largest body, in bytes, and the time that it may take to arrive.
-    pub body: (usize, Duration),
+    /// Largest body, in bytes.
+    pub max_body: usize,
+    /// The time that it may take to arrive.
+    pub body_timeout: BodyTimeout,
     /// Where things go.
     pub routes: Routes,
     /// What tells a repeated delivery.
     pub dedupe: Dedupe,
     /// How long answers to tool calls are kept; zero: not at all.
     pub answer_window: Duration,
+}
+
+/// How long a body may take to arrive.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyTimeout {
+    /// From a sender that is known by the head.
+    pub known: Duration,
+    /// From anybody else.
+    pub unknown: Duration,
+}
+
+impl BodyTimeout {
+    const fn of(self, is_known: bool) -> Duration {
+        if is_known { self.known } else { self.unknown }
+    }
 }
 
 /// How a walk ended.
@@ -167,13 +184,15 @@ impl Bridge {
             self.metrics.unauthorized(&endpoint.name, cause.as_str());
             cause.refusal()
         };
-        let pending = endpoint.auth.head(head).await.map_err(refused)?;
+        let mut pending = endpoint.auth.head(head).await.map_err(refused)?;
         let encoding = Encoding::of(&head.headers)?;
-        let _reading = endpoint.gate.reading()?;
-        let mut charge = endpoint.gate.charge();
-        let (limit, time) = endpoint.body;
-        let received = body::read(body, limit, time, &mut charge).await?;
+        let mut reading = endpoint.gate.reading(pending.is_known())?;
+        let limit = endpoint.max_body;
+        let time = endpoint.body_timeout.of(reading.is_known());
+        let received =
+            body::read(body, limit, time, &mut reading, |part| pending.part(part)).await?;
         let delivery = pending.body(&received).map_err(refused)?;
+        let (_reading, charge) = endpoint.gate.verified(reading, received.len())?;
         let entry = match (delivery.replay, delivery.mark) {
             // Before anything is made of it, so that of two at the same time only one passes.
             (Replay::Refuse, Some(mark)) => Some(endpoint.seen.refuse(mark).map_err(refused)?),

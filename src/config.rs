@@ -76,7 +76,8 @@ pub struct Http {
     /// no room for so many beside the spool and the brokers.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: usize,
-    /// Requests whose body is being read at the same time; over it: 503.
+    /// Requests whose body is being read at the same time; over it: 503. Bodies of unknown senders are counted apart, by
+    /// endpoint, up to the same number.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_reading: usize,
     /// Events being handled at the same time; over it: 503.
@@ -93,6 +94,12 @@ pub struct Http {
     pub keep_alive: Time,
     /// Time for the whole body; over it: 503.
     pub body_timeout: Time,
+    /// The same where only a signature over the body can tell who sends it (`kind = "hmac"`): such a body may be
+    /// anybody's, until it is complete.
+    pub unverified_timeout: Time,
+    /// Bytes of all such bodies that one endpoint holds at the same time, which are counted apart from all others. When
+    /// they are more, the oldest incomplete one is refused with a 503. Unset: four times `max_body`.
+    pub max_unverified_bytes: Option<Size>,
     /// How long a client may take nothing of what is written to it before its connection is ended; on the admin
     /// listener too.
     pub write_timeout: Time,
@@ -125,12 +132,22 @@ impl Default for Http {
             keep_alive: Time::seconds(75),
             body_timeout: Time::seconds(30),
             write_timeout: Time::seconds(30),
+            unverified_timeout: Time::seconds(10),
+            max_unverified_bytes: None,
             shutdown_delay: Time::seconds(0),
             drain: Time::seconds(20),
             trusted_proxies: Vec::new(),
             health: None,
             tls: None,
         }
+    }
+}
+
+impl Http {
+    /// Bytes of bodies that an endpoint holds before it knows who sent them.
+    pub fn unverified_bytes(&self) -> Size {
+        let usual = self.max_body.get().saturating_mul(4);
+        self.max_unverified_bytes.unwrap_or_else(|| Size::bytes(usual))
     }
 }
 

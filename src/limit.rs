@@ -2,14 +2,22 @@
 //!
 //! There are the limits of the process ([`Limits`]) and those of each endpoint ([`Gate`]); what passes a gate counts
 //! in both. Questions have a pool of their own, and events may not hold all of the bytes: however many events come,
-//! there is room for a question. All limits can be set anew while they are in use.
+//! there is room for a question. Bodies whose sender isn't known before they are complete draw on none of these. All
+//! limits can be set anew while they are in use.
 
+mod pace;
 mod rate;
+mod unverified;
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, ready};
 
+pub use self::pace::Pace;
 use self::rate::Rate;
+use self::unverified::{Room, Stranger};
 use crate::config::{self, Http};
 use crate::message::Refusal;
 use crate::telemetry::metrics::Metrics;
@@ -23,6 +31,12 @@ pub struct Limits {
     bytes: Arc<Pool>,
     /// The part of the bytes that events may hold.
     event_bytes: Arc<Pool>,
+    /// How many bodies of unknown senders there may be at an endpoint, and how large they may be together.
+    unverified_most: AtomicUsize,
+    unverified_most_bytes: AtomicUsize,
+    /// How many there are at all endpoints.
+    unverified: AtomicUsize,
+    unverified_bytes: AtomicUsize,
 }
 
 impl Limits {
@@ -35,6 +49,10 @@ impl Limits {
             questions: pool("questions"),
             bytes: pool("bytes in flight"),
             event_bytes: pool("bytes of events in flight"),
+            unverified_most: AtomicUsize::new(0),
+            unverified_most_bytes: AtomicUsize::new(0),
+            unverified: AtomicUsize::new(0),
+            unverified_bytes: AtomicUsize::new(0),
         };
         limits.set(config);
         limits
@@ -43,6 +61,8 @@ impl Limits {
     /// Limits as configured now. What is in flight stays.
     pub fn set(&self, config: &Http) {
         self.reading.set(config.max_reading);
+        self.unverified_most.store(config.max_reading, Ordering::Relaxed);
+        self.unverified_most_bytes.store(config.unverified_bytes().get(), Ordering::Relaxed);
         self.events.set(config.max_events);
         self.questions.set(config.max_questions);
         let bytes = config.max_in_flight_bytes.get();
@@ -64,6 +84,8 @@ impl Limits {
     /// Write what is in flight into the metrics.
     pub fn report(&self, metrics: &Metrics) {
         metrics.set_in_flight("reading", self.reading.held());
+        metrics.set_in_flight("unverified", self.unverified.load(Ordering::Relaxed));
+        metrics.set_unverified_bytes(self.unverified_bytes.load(Ordering::Relaxed));
         metrics.set_in_flight("event", self.events.held());
         metrics.set_in_flight("question", self.questions.held());
         metrics.set_in_flight_bytes(self.bytes.held());
@@ -74,6 +96,7 @@ impl Limits {
 #[derive(Debug)]
 pub struct Gate {
     all: Arc<Limits>,
+    unverified: Arc<Room>,
     events: Arc<Pool>,
     questions: Arc<Pool>,
     rate: Rate,
@@ -84,6 +107,7 @@ impl Gate {
     pub fn new(all: Arc<Limits>, config: &config::Endpoint) -> Self {
         let pool = |name| Arc::new(Pool::new(name));
         let gate = Self {
+            unverified: Arc::new(Room::new(all.clone())),
             all,
             events: pool("events of this endpoint"),
             questions: pool("questions of this endpoint"),
@@ -105,8 +129,27 @@ impl Gate {
         self.rate.check()
     }
 
-    /// A place for a request whose body is being read.
-    pub fn reading(&self) -> Result<Permit, Refusal> {
+    /// A place for a request whose body is to be read. Only a sender that is known draws on what others need.
+    pub fn reading(&self, is_known: bool) -> Result<Reading, Refusal> {
+        Ok(match is_known {
+            true => Reading::Known(self.read()?, self.charge()),
+            false => Reading::Unknown(self.unverified.enter()),
+        })
+    }
+
+    /// A body was read whose sender is known, by now at the latest.
+    pub fn verified(&self, reading: Reading, bytes: usize) -> Result<(Permit, Charge), Refusal> {
+        match reading {
+            Reading::Known(permit, charge) => Ok((permit, charge)),
+            Reading::Unknown(_stranger) => {
+                let (permit, mut charge) = (self.read()?, self.charge());
+                charge.grow(bytes)?;
+                Ok((permit, charge))
+            }
+        }
+    }
+
+    fn read(&self) -> Result<Permit, Refusal> {
         Ok(Permit { _all: Held::take(&self.all.reading, 1)?, _own: None })
     }
 
@@ -125,6 +168,60 @@ impl Gate {
     /// An empty charge, to be grown as bytes arrive.
     pub fn charge(&self) -> Charge {
         Charge { bytes: Held::nothing(&self.all.bytes), event: None }
+    }
+}
+
+/// A body that is being read.
+#[derive(Debug)]
+pub enum Reading {
+    /// Its sender is known by its head.
+    Known(Permit, Charge),
+    /// Its sender is known when it is complete, or never.
+    #[expect(private_interfaces, reason = "whoever reads need not know")]
+    Unknown(Stranger),
+}
+
+impl Reading {
+    /// Whether the sender is known.
+    pub const fn is_known(&self) -> bool {
+        matches!(self, Self::Known(..))
+    }
+
+    /// Hold so many bytes more.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        match self {
+            Self::Known(_, charge) => charge.grow(bytes),
+            Self::Unknown(stranger) => {
+                stranger.grow(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Wait for what comes next, as long as there is room to wait. The end is never held back: a body that is complete
+    /// has its turn at once.
+    pub async fn wait<T>(
+        &mut self,
+        next: impl Future<Output = Option<T>>,
+    ) -> Result<Option<T>, Refusal> {
+        let stranger = match self {
+            Self::Known(..) => return Ok(next.await),
+            Self::Unknown(stranger) => stranger,
+        };
+        let mut next = pin!(next);
+        let mut came = None;
+        poll_fn(|context| {
+            if came.is_none() {
+                match next.as_mut().poll(context) {
+                    Poll::Ready(None) => return Poll::Ready(Ok(None)),
+                    Poll::Ready(some) => came = some,
+                    Poll::Pending => return stranger.poll_stay(context).map(Err),
+                }
+            }
+            ready!(stranger.poll_turn(context))?;
+            Poll::Ready(Ok(came.take()))
+        })
+        .await
     }
 }
 

@@ -58,6 +58,8 @@ pub(super) struct Signed<'a> {
     /// The same in seconds, where it is signed.
     time: Option<u64>,
     message_id: &'a str,
+    /// The signatures as far as the body has come, for each URL by each key; none for one that comes in one piece.
+    begun: Vec<Context>,
 }
 
 impl Hmac {
@@ -120,7 +122,7 @@ impl Hmac {
             }
         };
         let message_id = self.message_id(&head.headers)?;
-        Ok(Signed { hmac: self, signature, timestamp, time, message_id })
+        Ok(Signed { hmac: self, signature, timestamp, time, message_id, begun: Vec::new() })
     }
 
     /// The message id, where it counts; nothing where it doesn't, or is missing and needn't be there.
@@ -211,21 +213,47 @@ impl Hmac {
 }
 
 impl<'a> Signed<'a> {
+    /// The next piece of a body.
+    pub(super) fn part(&mut self, head: &Parts, part: &[u8]) {
+        let format = &self.hmac.format;
+        // More than once, and nothing can be said before its end.
+        if format.iter().filter(|piece| **piece == Piece::Body).count() != 1 {
+            return;
+        }
+        if self.begun.is_empty() {
+            let before = format.iter().take_while(|piece| **piece != Piece::Body);
+            for url in self.hmac.urls(head) {
+                for key in &self.hmac.keys {
+                    let mut context = Context::with_key(key);
+                    before
+                        .clone()
+                        .for_each(|piece| context.update(self.bytes(piece, head, &url, b"")));
+                    self.begun.push(context);
+                }
+            }
+        }
+        self.begun.iter_mut().for_each(|context| context.update(part));
+    }
+
     /// Whether the signature is that of these bytes. All secrets are tried, so that the time doesn't tell which.
-    pub(super) fn verify(&self, head: &Parts, body: &[u8]) -> Result<Delivery<'a>, Cause> {
+    pub(super) fn verify(mut self, head: &Parts, body: &[u8]) -> Result<Delivery<'a>, Cause> {
         let hmac = self.hmac;
+        let begun = std::mem::take(&mut self.begun);
+        let skipped = match begun.is_empty() {
+            true => 0,
+            false => {
+                hmac.format.iter().position(|piece| *piece == Piece::Body).map_or(0, |at| at + 1)
+            }
+        };
+        let mut begun = begun.into_iter();
         let mut is_known = false;
         for url in hmac.urls(head) {
             for key in &hmac.keys {
-                let tag = hmac.tag(key, |piece| match piece {
-                    Piece::Text(text) => text.as_bytes(),
-                    Piece::Body => body,
-                    Piece::Timestamp => self.timestamp.as_bytes(),
-                    Piece::Method => head.method.as_str().as_bytes(),
-                    Piece::Url => url.as_bytes(),
-                    Piece::MessageId => self.message_id.as_bytes(),
-                });
-                is_known |= same(tag.as_ref(), &self.signature);
+                let mut context = begun.next().unwrap_or_else(|| Context::with_key(key));
+                for piece in &hmac.format[skipped..] {
+                    context.update(self.bytes(piece, head, &url, body));
+                }
+                is_known |= same(context.sign().as_ref(), &self.signature);
             }
         }
         if !is_known {
@@ -233,6 +261,24 @@ impl<'a> Signed<'a> {
         }
         let id = Some(self.message_id).filter(|id| !id.is_empty());
         Ok(Delivery { id, mark: self.mark(id), replay: hmac.replay })
+    }
+
+    /// What stands for a piece of the format.
+    fn bytes<'b>(
+        &'b self,
+        piece: &'b Piece,
+        head: &'b Parts,
+        url: &'b str,
+        body: &'b [u8],
+    ) -> &'b [u8] {
+        match piece {
+            Piece::Text(text) => text.as_bytes(),
+            Piece::Body => body,
+            Piece::Timestamp => self.timestamp.as_bytes(),
+            Piece::Method => head.method.as_str().as_bytes(),
+            Piece::Url => url.as_bytes(),
+            Piece::MessageId => self.message_id.as_bytes(),
+        }
     }
 
     /// What tells this delivery from all others. Whoever sends it again can change nothing of that.
@@ -252,3 +298,6 @@ impl<'a> Signed<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,10 +98,16 @@ async fn any_split_is_the_same_body() {
                     frames.push(Ok(Frame::data(Bytes::new())));
                 }
             }
-            let mut charge = gate(Http::default()).charge();
+            let gate = gate(Http::default());
+            let mut reading = gate.reading(random.below(2) == 0).unwrap();
             let mut wire = StreamBody::new(stream::iter(frames));
             let time = Duration::from_secs(60);
-            let read = read(&mut wire, 2 * LIMIT, time, &mut charge).await.unwrap();
+            let mut parts = Vec::new();
+            let read =
+                read(&mut wire, 2 * LIMIT, time, &mut reading, |part| parts.push(part.to_vec()));
+            let read = read.await.unwrap();
+            assert!(parts.is_empty() || parts.concat() == read, "all of it, or nothing");
+            let (_, charge) = gate.verified(reading, read.len()).unwrap();
             let whole = match encoding {
                 None => read,
                 Some(encoding) => encoding.decode(read, LIMIT, charge).await.unwrap().0,

@@ -118,6 +118,7 @@ impl Checks<'_, '_, '_> {
             ("keep_alive", http.keep_alive),
             ("body_timeout", http.body_timeout),
             ("write_timeout", http.write_timeout),
+            ("unverified_timeout", http.unverified_timeout),
         ] {
             self.not_zero(node, key, time);
         }
@@ -139,7 +140,17 @@ impl Checks<'_, '_, '_> {
             );
         }
 
+        let unverified = node.get("max_unverified_bytes");
+        if let Some(size) = http.max_unverified_bytes.filter(|size| *size < http.max_body) {
+            self.error(
+                unverified,
+                format!("`max_unverified_bytes` ({size}) is less than `max_body` ({}): with a signature the largest body would never fit", http.max_body),
+                "raise `max_unverified_bytes` or lower `max_body`",
+            );
+        }
+
         for (node, key, size, limit) in [
+            (unverified, "max_unverified_bytes", http.unverified_bytes(), LARGEST_IN_FLIGHT),
             (body, "max_body", http.max_body, LARGEST_BODY),
             (in_flight, "max_in_flight_bytes", http.max_in_flight_bytes, LARGEST_IN_FLIGHT),
         ] {

@@ -721,6 +721,23 @@ fn what_counts_unsigned_has_to_be_named() {
 }
 
 #[test]
+fn room_for_strangers_holds_the_largest_body() {
+    let said = |text: &str| {
+        let text = file(&format!("[nats]\n[http]\nmax_body = \"8MiB\"\n{text}"), "");
+        let problems = load::parse("f", &text, env).problems;
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    assert_eq!(said("max_unverified_bytes = \"8MiB\""), "");
+    let less = said("max_unverified_bytes = \"7MiB\"");
+    assert!(
+        less.contains("error: `max_unverified_bytes` (7MiB) is less than `max_body`"),
+        "{less}"
+    );
+    let never = said("unverified_timeout = \"0s\"");
+    assert!(never.contains("`unverified_timeout` can't be zero"), "{never}");
+}
+
+#[test]
 fn networks_are_checked() {
     let text = file("[nats]\n[http]\ntrusted_proxies = [\"10.0.0.0/33\"]", "").replace(
         "path = \"/vapi\"",

@@ -77,6 +77,11 @@ impl Size {
         Self(mebibytes << 20)
     }
 
+    /// So many bytes.
+    pub const fn bytes(bytes: usize) -> Self {
+        Self(bytes)
+    }
+
     /// The size in bytes.
     pub const fn get(self) -> usize {
         self.0

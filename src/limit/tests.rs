@@ -102,3 +102,139 @@ fn a_rate_allows_a_burst_and_then_says_when_to_come_back() {
     gate.set(&endpoint(""));
     assert!(gate.rate().is_ok());
 }
+
+mod unknown {
+    use std::future::{pending, ready};
+    use std::task::Poll;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn gate(bytes: usize, count: usize) -> (Arc<Limits>, Gate) {
+        let http = Http {
+            max_unverified_bytes: Some(Size::bytes(bytes)),
+            max_reading: count,
+            max_body: Size::bytes(1 << 20),
+            ..Http::default()
+        };
+        super::gate(http, "")
+    }
+
+    /// So many bytes of a body have arrived, and no more come for now.
+    fn stall(reading: &mut Reading, bytes: usize) -> Poll<Result<(), Refusal>> {
+        if let Err(refusal) = reading.grow(bytes) {
+            return Poll::Ready(Err(refusal));
+        }
+        is_still_there(reading)
+    }
+
+    fn is_still_there(reading: &mut Reading) -> Poll<Result<(), Refusal>> {
+        let waiting = reading.wait(pending::<Option<()>>());
+        waiting.now_or_never().map_or(Poll::Pending, |waited| Poll::Ready(waited.map(|_| ())))
+    }
+
+    fn held(limits: &Limits) -> (usize, usize) {
+        let count = limits.unverified.load(Ordering::Relaxed);
+        (count, limits.unverified_bytes.load(Ordering::Relaxed))
+    }
+
+    const GONE: Poll<Result<(), Refusal>> =
+        Poll::Ready(Err(Refusal::Overloaded("bodies of unknown senders")));
+
+    #[test]
+    fn nothing_is_taken_from_those_who_are_known() {
+        let (limits, gate) = gate(100, 10);
+        let mut stranger = gate.reading(false).unwrap();
+        assert!(stall(&mut stranger, 80).is_pending());
+        assert_eq!((limits.reading.held(), limits.bytes.held()), (0, 0));
+        assert_eq!(held(&limits), (1, 80));
+        // Known at last: now it counts like any other.
+        let (permit, charge) = gate.verified(stranger, 80).unwrap();
+        assert_eq!((limits.reading.held(), limits.bytes.held()), (1, 80));
+        assert_eq!(held(&limits), (0, 0));
+        drop((permit, charge));
+        assert_eq!((limits.reading.held(), limits.bytes.held()), (0, 0));
+    }
+
+    #[test]
+    fn what_comes_in_one_piece_needs_no_room() {
+        let (limits, gate) = gate(1, 1);
+        let mut stranger = gate.reading(false).unwrap();
+        stranger.grow(10_000).unwrap();
+        assert_eq!(stranger.wait(ready(Some(7))).now_or_never(), Some(Ok(Some(7))));
+        assert_eq!(stranger.wait(ready(None::<()>)).now_or_never(), Some(Ok(None)));
+        assert_eq!(held(&limits), (0, 0));
+        gate.verified(stranger, 10_000).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_has_to_go_when_there_is_no_room() {
+        let (limits, gate) = gate(100, 3);
+        let mut readings: Vec<_> = (0..3).map(|_| gate.reading(false).unwrap()).collect();
+        for reading in &mut readings {
+            assert!(stall(reading, 30).is_pending());
+        }
+        // By bytes.
+        let mut fourth = gate.reading(false).unwrap();
+        assert!(stall(&mut fourth, 20).is_pending());
+        assert_eq!(is_still_there(&mut readings[0]), GONE);
+        assert!(is_still_there(&mut readings[1]).is_pending());
+        assert_eq!(held(&limits), (3, 80));
+        // By count.
+        let mut fifth = gate.reading(false).unwrap();
+        assert!(stall(&mut fifth, 1).is_pending());
+        assert_eq!(is_still_there(&mut readings[1]), GONE);
+        // By itself: it is the oldest, and grows.
+        assert!(stall(&mut readings[2], 40).is_pending());
+        assert_eq!(stall(&mut readings[2], 40), GONE);
+        assert_eq!(stall(&mut readings[0], 1), GONE, "whoever was told to go can't stay");
+        drop((readings, fourth, fifth));
+        assert_eq!(held(&limits), (0, 0));
+    }
+
+    #[test]
+    fn each_endpoint_has_its_own_room() {
+        let (limits, first) = gate(100, 10);
+        let other = Gate::new(limits.clone(), &endpoint(""));
+        let mut honest = other.reading(false).unwrap();
+        assert!(stall(&mut honest, 90).is_pending());
+        let mut strangers: Vec<_> = (0..10).map(|_| first.reading(false).unwrap()).collect();
+        for stranger in &mut strangers {
+            assert!(stall(stranger, 90).is_pending());
+        }
+        assert!(is_still_there(&mut honest).is_pending());
+        assert_eq!(held(&limits), (2, 180));
+    }
+
+    /// What keeps coming has to let others have a turn, and is counted; when there is little room, it has to pause.
+    #[tokio::test(start_paused = true)]
+    async fn what_keeps_coming_has_no_advantage() {
+        let (limits, gate) = gate(10 << 20, 10);
+        let mut stranger = gate.reading(false).unwrap();
+        for share in 1..=80 {
+            stranger.grow(64 << 10).unwrap();
+            // Its end isn't held back.
+            assert_eq!(stranger.wait(ready(None::<()>)).now_or_never(), Some(Ok(None)));
+            assert_eq!(stranger.wait(ready(Some(()))).now_or_never(), None, "share {share}");
+            assert!(stranger.wait(ready(Some(()))).now_or_never().is_some(), "share {share}");
+            assert_eq!(held(&limits), (1, share * (64 << 10)));
+        }
+        let began = tokio::time::Instant::now();
+        for _ in 0..50 {
+            stranger.grow(64 << 10).unwrap();
+            stranger.wait(ready(Some(()))).await.unwrap();
+        }
+        let took = began.elapsed();
+        assert!(took >= Duration::from_millis(50) && took < Duration::from_millis(110), "{took:?}");
+        // Whoever pauses can be told to go, too.
+        stranger.grow(64 << 10).unwrap();
+        let mut other = gate.reading(false).unwrap();
+        let other = async {
+            other.grow(10 << 20).unwrap();
+            other.wait(ready(Some(()))).await
+        };
+        let (first, other) = tokio::join!(stranger.wait(ready(Some(()))), other);
+        assert!(first.is_err() && other.is_ok());
+    }
+}

@@ -199,7 +199,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
         "http", Http: &old.http, &new.http;
         fixed: listen, max_connections, header_timeout, keep_alive, write_timeout, tls;
         follows: max_body, max_reading, max_events, max_questions, max_in_flight_bytes, body_timeout, shutdown_delay,
-            drain, trusted_proxies, health
+            drain, trusted_proxies, health, max_unverified_bytes, unverified_timeout
     );
     compare!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
     compare!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies);

@@ -14,7 +14,7 @@ use super::outlets::{Connect, Outlets};
 use crate::activity::Activity;
 use crate::answers::Answers;
 use crate::auth::{Auth, Deliveries, Issuers, Seen};
-use crate::bridge::{Bridge, Endpoint};
+use crate::bridge::{BodyTimeout, Bridge, Endpoint};
 use crate::config::{self, Config};
 use crate::limit::{Gate, Limits};
 use crate::nats::Link;
@@ -106,7 +106,9 @@ impl Parts {
         destinations: &Draft<'_>,
     ) -> Result<Endpoints, Error> {
         let served = self.served.now();
-        let body = (config.http.max_body.get(), config.http.body_timeout.get());
+        let known = config.http.body_timeout.get();
+        let body_timeout =
+            BodyTimeout { known, unknown: known.min(config.http.unverified_timeout.get()) };
         let mut endpoints = Endpoints::new();
         for endpoint in &config.endpoints {
             let name: Arc<str> = endpoint.name.as_str().into();
@@ -130,7 +132,8 @@ impl Parts {
                 gate: gate
                     .unwrap_or_else(|| Arc::new(Gate::new(self.bridge.limits.clone(), endpoint))),
                 seen: seen.unwrap_or_else(|| Arc::new(Seen::new(max_seen))),
-                body,
+                max_body: config.http.max_body.get(),
+                body_timeout,
                 routes,
                 dedupe: endpoint.dedupe,
                 answer_window: endpoint.answer_window.get(),

@@ -77,6 +77,7 @@ pub struct Metrics {
     answers_reused: Family<EndpointLabels, Counter>,
     in_flight: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
+    unverified_bytes: Gauge<u64, AtomicU64>,
     broker_connected: Family<BrokerLabels, Gauge>,
     reloads: Family<OutcomeLabels, Counter>,
     log_lines_dropped: Counter,
@@ -105,6 +106,7 @@ impl Default for Metrics {
             answers_reused: Family::default(),
             in_flight: Family::default(),
             in_flight_bytes: Gauge::default(),
+            unverified_bytes: Gauge::default(),
             broker_connected: Family::default(),
             reloads: Family::default(),
             log_lines_dropped: Counter::default(),
@@ -176,6 +178,11 @@ impl Default for Metrics {
             "in_flight_bytes",
             "Bytes of bodies and payloads held now",
             metrics.in_flight_bytes.clone(),
+        );
+        registry.register(
+            "unverified_bytes",
+            "Bytes held now of bodies whose sender isn't known before they are complete",
+            metrics.unverified_bytes.clone(),
         );
         registry.register(
             "broker_connected",
@@ -318,6 +325,11 @@ impl Metrics {
     /// How many bytes are held now.
     pub fn set_in_flight_bytes(&self, bytes: usize) {
         self.in_flight_bytes.set(bytes as u64);
+    }
+
+    /// So many bytes are held of bodies whose sender isn't known yet.
+    pub fn set_unverified_bytes(&self, bytes: usize) {
+        self.unverified_bytes.set(bytes as u64);
     }
 
     /// Whether a broker is connected.
