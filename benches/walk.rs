@@ -338,6 +338,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
         questions: None,
         answers: Answers::default(),
         deliveries: Deliveries::default(),
+        turns: Arc::default(),
         metrics,
         activity: Activity::default(),
     };

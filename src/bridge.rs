@@ -8,6 +8,7 @@ mod finish;
 mod follow;
 mod questions;
 mod stray;
+mod turns;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -19,6 +20,8 @@ use sha2::{Digest, Sha256};
 use tracing::debug;
 use uuid::Uuid;
 
+use self::turns::Turn;
+pub use self::turns::Turns;
 use crate::activity::{self, Activity};
 use crate::answers::Answers;
 use crate::auth::{Auth, Cause, Deliveries, Delivery, Entry, Seen};
@@ -26,7 +29,9 @@ use crate::body::{self, Encoding};
 use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Gate, Limits};
-use crate::message::{Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook, attribute};
+use crate::message::{
+    About, Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook, attribute,
+};
 use crate::route::Routes;
 use crate::source::Source;
 use crate::telemetry::metrics::Metrics;
@@ -41,6 +46,8 @@ pub struct Bridge {
     pub answers: Answers,
     /// Deliveries that were seen before, also those of endpoints that are gone.
     pub deliveries: Deliveries,
+    /// Whose turn it is, of bodies that take a while.
+    pub turns: Arc<Turns>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What others may follow.
@@ -107,9 +114,9 @@ pub struct Done {
 }
 
 impl Bridge {
-    /// The walk. From the complete body, decoded where it was compressed, up to the first step that
-    /// waits for a broker it doesn't yield, so that events take their turns in the order in which
-    /// their bodies were complete; from there on it goes on even if the sender hangs up.
+    /// The walk. From the complete body up to the first step that waits for a broker it doesn't yield, so that events
+    /// take their turns in the order in which their bodies were complete; what takes longer has a turn from the
+    /// beginning (see [`turns`]). From there on it goes on even if the sender hangs up.
     pub async fn walk<B>(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
@@ -142,7 +149,7 @@ impl Bridge {
         received: Received<'_>,
         note: Option<&mut activity::Note>,
     ) -> Done {
-        let Received { webhook, delivery, entry, charge } = received;
+        let Received { webhook, delivery, entry, charge, turn } = received;
         match endpoint.source.classify(&webhook) {
             Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
             Ok(Classified { about, demand }) => {
@@ -151,21 +158,42 @@ impl Bridge {
                 }
                 match demand {
                     Demand::Event => {
+                        let to = endpoint.routes.event(&about.kind).iter();
+                        let turn = self.turn(turn, &about, to.map(|to| to.text()));
                         // The answers to questions are not kept here: a repeated question is asked, or its answer
                         // reused, call by call.
                         let is_told =
                             delivery.replay == Replay::Dedupe && endpoint.dedupe != Dedupe::Off;
                         match delivery.mark.filter(|_| is_told) {
-                            Some(mark) => event::once(endpoint, webhook, about, charge, mark).await,
-                            None => event::store(endpoint, webhook, about, charge, entry).await,
+                            Some(mark) => {
+                                event::once(endpoint, webhook, about, charge, turn, mark).await
+                            }
+                            None => {
+                                event::store(endpoint, webhook, about, charge, turn, entry).await
+                            }
                         }
                     }
                     Demand::Questions(questions) => {
-                        questions::ask(self, endpoint, webhook, about, questions, charge, entry)
-                            .await
+                        let held = questions::Held { charge, entry, turn };
+                        questions::ask(self, endpoint, webhook, about, questions, held).await
                     }
                 }
             }
+        }
+    }
+
+    /// The turn of something that is ready to be stored there, if it has to wait for one.
+    fn turn<'a>(
+        self: &Arc<Self>,
+        taken: Option<Turn>,
+        about: &About,
+        to: impl Iterator<Item = &'a Arc<str>> + Clone,
+    ) -> Option<Turn> {
+        // What has no key has no order.
+        about.key.as_ref()?;
+        match taken {
+            Some(turn) => Some(turn.keep(to)).filter(|turn| !turn.is_empty()),
+            None => self.turns.behind(to),
         }
     }
 
@@ -193,6 +221,8 @@ impl Bridge {
             body::read(body, limit, time, &mut reading, |part| pending.part(part)).await?;
         let delivery = pending.body(&received).map_err(refused)?;
         let (_reading, charge) = endpoint.gate.verified(reading, received.len())?;
+        let to = endpoint.routes.destinations().map(|to| to.text());
+        let turn = self.turns.of_body(received.len(), encoding.is_some(), to);
         let entry = match (delivery.replay, delivery.mark) {
             // Before anything is made of it, so that of two at the same time only one passes.
             (Replay::Refuse, Some(mark)) => Some(endpoint.seen.refuse(mark).map_err(refused)?),
@@ -212,7 +242,7 @@ impl Bridge {
             started,
             body,
         };
-        Ok(Received { webhook, delivery, entry, charge })
+        Ok(Received { webhook, delivery, entry, charge, turn })
     }
 }
 
@@ -223,6 +253,8 @@ struct Received<'a> {
     /// Where a repetition is to be refused.
     entry: Option<Entry>,
     charge: Charge,
+    /// Where something took a while.
+    turn: Option<Turn>,
 }
 
 impl Done {

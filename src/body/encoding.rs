@@ -1,8 +1,8 @@
 //! Compressed bodies: gzip and zstd, decoded in small steps and never beyond the limit.
 //!
 //! A body is decoded once it is complete and its sender is known, so that nobody else makes us work. Each step takes a
-//! few KiB in and gives a few KiB out; between two of them others have their turn. What a decoder needs for itself is
-//! charged like the bytes that it gives.
+//! few KiB in and gives a few KiB out; after a few of them others have their turn, so that a usual body is decoded at
+//! once and a large one holds up nobody. What a decoder needs for itself is charged like the bytes that it gives.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
@@ -20,7 +20,10 @@ use crate::message::Refusal;
 const INPUT: usize = 8 << 10;
 
 /// The most that one step gives.
-const OUTPUT: usize = 64 << 10;
+pub(super) const OUTPUT: usize = 64 << 10;
+
+/// What is read and given before others have their turn.
+pub(super) const TURN: usize = 256 << 10;
 
 /// What the window and the tables of a gzip decoder take.
 const GZIP: usize = 48 << 10;
@@ -64,6 +67,7 @@ impl Encoding {
         let mut decoder = Decoder::new(self, received).map_err(|_| self.refusal())?;
         let mut held = 0;
         let mut whole = Vec::new();
+        let mut left = TURN;
         loop {
             let filled = whole.len();
             // One byte more than may be, to see that it is there.
@@ -80,7 +84,11 @@ impl Encoding {
             let holds = decoder.holds();
             charge.grow(holds.saturating_sub(held))?;
             held = held.max(holds);
-            yield_now().await;
+            left = left.saturating_sub(INPUT + whole.len() - filled);
+            if left == 0 {
+                left = TURN;
+                yield_now().await;
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use http::header::CONTENT_ENCODING;
 use http_body::Frame;
 use http_body_util::StreamBody;
 
+use super::encoding::{OUTPUT, TURN};
 use super::*;
 use crate::config::Http;
 use crate::config::units::Size;
@@ -217,5 +218,36 @@ fn encodings_are_told_by_their_names() {
     assert_eq!(of(&["ZSTD"]), Ok(Some(Encoding::Zstd)));
     for wrong in [&["br"][..], &["gzip, gzip"], &["gzip", "gzip"], &["gzip", "zstd"], &[""]] {
         assert_eq!(of(wrong), Err(Refusal::Encoding), "{wrong:?}");
+    }
+}
+
+/// A body that grows a thousand times is decoded in steps, so that it holds up nobody. What the longest of them takes
+/// is shown: `cargo test --release a_bomb -- --nocapture`.
+#[test]
+fn a_bomb_is_decoded_in_short_polls() {
+    use std::task::{Context, Poll, Waker};
+    for encoding in [Encoding::Gzip, Encoding::Zstd] {
+        let bomb = Bytes::from(compress(encoding, &[0; 10 << 20]));
+        let small = Bytes::from(compress(encoding, &[0; 60_000]));
+        let limits = gate(Http::default());
+        let polls = |body: Bytes| {
+            let mut decoding = std::pin::pin!(encoding.decode(body, 10 << 20, limits.charge()));
+            let mut longest = Duration::ZERO;
+            for count in 1.. {
+                let began = std::time::Instant::now();
+                let polled = decoding.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+                longest = longest.max(began.elapsed());
+                if let Poll::Ready(decoded) = polled {
+                    return (decoded.unwrap().0.len(), count, longest);
+                }
+            }
+            unreachable!("it ends");
+        };
+        let (size, count, longest) = polls(bomb);
+        println!("{encoding:?}: {size} bytes in {count} polls, the longest {longest:?}");
+        assert_eq!(size, 10 << 20);
+        assert!(count >= (10 << 20) / (TURN + OUTPUT), "{count} polls");
+        // A usual one is done at once.
+        assert_eq!(polls(small).1, 1);
     }
 }

@@ -110,7 +110,7 @@ impl Walk {
             event.kind = KIND.into();
             let vars = event::vars(endpoint, about, question.function.as_deref());
             let to = to.iter().map(|to| (to.clone(), to.name(&vars))).collect();
-            self.beside(to, event);
+            self.beside(to, event, None);
         }
     }
 }

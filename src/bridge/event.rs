@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::finish::Finish;
+use super::turns::Turn;
 use super::{Done, Endpoint};
 use crate::auth::{Delivered, Entry, Found, Mark};
 use crate::config::Dedupe;
@@ -20,17 +21,24 @@ pub(super) async fn once(
     webhook: Webhook,
     about: About,
     charge: Charge,
+    mut turn: Option<Turn>,
     mark: Mark,
 ) -> Done {
     let ended = loop {
         match endpoint.seen.find(mark) {
-            Found::New(entry) => return store(endpoint, webhook, about, charge, Some(entry)).await,
+            Found::New(entry) => {
+                return store(endpoint, webhook, about, charge, turn, Some(entry)).await;
+            }
             Found::Done(delivered) => break Ok(delivered),
-            Found::Open(end) => match end.await {
-                Ok(ended) => break ended,
-                // The first was given up before it had its turn: this one may be the first now.
-                Err(_) => continue,
-            },
+            Found::Open(end) => {
+                // The first has the turn.
+                turn = None;
+                match end.await {
+                    Ok(ended) => break ended,
+                    // It was given up before it came to that: this one may be the first now.
+                    Err(_) => continue,
+                }
+            }
         }
     };
     match ended {
@@ -53,11 +61,18 @@ pub(super) async fn store(
     webhook: Webhook,
     about: About,
     charge: Charge,
+    turn: Option<Turn>,
     entry: Option<Entry>,
 ) -> Done {
     let id = webhook.id.clone();
+    if let Some(turn) = &turn {
+        turn.ready().await;
+    }
     let result = match begin(endpoint, webhook, &about, charge, entry) {
-        Ok(storing) => Finish::new(storing).await,
+        Ok(storing) => {
+            drop(turn);
+            Finish::new(storing).await
+        }
         Err(refusal) => Err(refusal),
     };
     let fate = match &result {

@@ -1,16 +1,21 @@
 //! The walk of questions: route, ask all at the same time, merge, reply.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::future::join_all;
+use futures_util::future::{Either, join_all, ready};
+use parking_lot::Mutex;
 use tokio::task::yield_now;
 use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::finish::Finish;
+use super::turns::Turn;
 use super::{Bridge, Done, Endpoint, event};
 use crate::answers::{self, Got};
 use crate::ask::{Ask, Contexts, Failed, Streamed, fall_back};
@@ -34,20 +39,22 @@ pub(super) async fn ask(
     webhook: Webhook,
     about: About,
     questions: Questions,
-    charge: Charge,
-    entry: Option<Entry>,
+    held: Held,
 ) -> Done {
+    let Held { charge, entry, turn } = held;
     let id = webhook.id.clone();
     let label = about.label;
     // A webhook over the limit still gets its answers: the fallbacks.
     let permit = endpoint.gate.question().ok();
-    let walk = Walk {
+    let mut walk = Walk {
         bridge: bridge.clone(),
         endpoint: endpoint.clone(),
         webhook,
         about,
         has_place: permit.is_some(),
+        turn: None,
     };
+    walk.turn = walk.turn(turn, &questions).map(|turn| Mutex::new(Some(Arc::new(turn))));
     walk.copy(&questions);
     let answering = async move {
         let answered = walk.answer(questions, permit, charge).await;
@@ -73,6 +80,13 @@ pub(super) async fn ask(
     }
 }
 
+/// What a webhook with questions holds.
+pub(super) struct Held {
+    pub(super) charge: Charge,
+    pub(super) entry: Option<Entry>,
+    pub(super) turn: Option<Turn>,
+}
+
 /// One webhook with questions.
 pub(super) struct Walk {
     pub(super) bridge: Arc<Bridge>,
@@ -81,6 +95,9 @@ pub(super) struct Walk {
     pub(super) about: About,
     /// There was room for it: otherwise nothing is asked.
     has_place: bool,
+    /// For what is stored beside the answers, where something of its key may come before it. Whatever is stored takes
+    /// it from here, until it has its place.
+    turn: Option<Mutex<Option<Arc<Turn>>>>,
 }
 
 /// What came of all questions together.
@@ -101,13 +118,15 @@ impl Walk {
     ) -> Answered {
         let Questions { all, excess, form, .. } = &questions;
         if *form == Form::Stream {
+            self.give_turn_up();
             return self.stream(all, permit).await;
         }
         let payloads = self.payloads(&questions, &mut charge);
         let asking = all.iter().zip(payloads).enumerate();
         let asking =
             asking.map(|(place, (question, payload))| self.one(place, question, payload, *form));
-        let (answers, records): (Vec<_>, Vec<_>) = join_all(asking).await.into_iter().unzip();
+        let asking = self.begun(join_all(asking)).await;
+        let (answers, records): (Vec<_>, Vec<_>) = asking.into_iter().unzip();
         self.audit(all, records);
         let unasked = excess.as_ref().map(|_| self.unasked());
         let outcomes = answers.iter().map(|answer| answer.outcome);
@@ -122,6 +141,40 @@ impl Walk {
         };
         let result = result.map(written);
         Answered { outcome, fell_back, result }
+    }
+
+    /// Await it. Once it has begun, those that are stored have taken the turn, and nobody waits for the others.
+    async fn begun<F: Future>(&self, asking: F) -> F::Output {
+        let mut asking = pin!(asking);
+        if self.turn.is_some() {
+            let first = poll_fn(|context| Poll::Ready(asking.as_mut().poll(context))).await;
+            self.give_turn_up();
+            if let Poll::Ready(output) = first {
+                return output;
+            }
+        }
+        asking.await
+    }
+
+    /// The turn of what is stored beside the answers, if it has to wait for one.
+    fn turn(&self, taken: Option<Turn>, questions: &Questions) -> Option<Turn> {
+        let asked = questions.all.iter();
+        let copies = asked.clone().flat_map(|question| &self.rule(question).0.copy_to);
+        let job = asked.filter(|question| question.is_async);
+        let job = job.take(1).filter_map(|_| self.endpoint.routes.job());
+        self.bridge.turn(taken, &self.about, copies.chain(job).map(|to| to.text()))
+    }
+
+    /// Whatever is stored has taken the turn, or comes too late for it.
+    fn give_turn_up(&self) {
+        if let Some(turn) = &self.turn {
+            *turn.lock() = None;
+        }
+    }
+
+    /// The turn, for something that is about to be stored.
+    fn my_turn(&self) -> Option<Arc<Turn>> {
+        self.turn.as_ref()?.lock().clone()
     }
 
     /// What the workers get. Its bytes are held as long as the webhook's, and nothing is built that there is no room for.
@@ -339,10 +392,21 @@ impl Walk {
         let refused = || (Outcome::Disconnected, Some("the job could not be stored".to_owned()));
         let to = self.endpoint.routes.job().ok_or_else(refused)?;
         let to = [(to.clone(), to.name(&vars))];
+        let deadline = self.deadline(question, rule);
+        let turn = self.my_turn();
+        if let Some(turn) = &turn {
+            // Past the limit it is too late below.
+            let _ = timeout_at(deadline, turn.ready()).await;
+        }
+        // Its sender is told that it failed: then it isn't to be done.
+        if tokio::time::Instant::now() >= deadline {
+            return Err((Outcome::Timeout, None));
+        }
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
+        drop(turn);
         // It keeps its turn until the broker has spoken, even if the sender's limit comes first.
         let storing = Finish::new(publishing.finish());
-        match timeout_at(self.deadline(question, rule), storing).await {
+        match timeout_at(deadline, storing).await {
             Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted")),
             _ => Err(refused()),
         }
@@ -392,12 +456,18 @@ impl Walk {
             }
         }
         if !to.is_empty() {
-            self.beside(to, event::whole(&self.endpoint, &self.webhook, &self.about));
+            let event = event::whole(&self.endpoint, &self.webhook, &self.about);
+            self.beside(to, event, self.my_turn());
         }
     }
 
-    /// Store an event beside the answer. What can't be stored is counted.
-    pub(super) fn beside(&self, to: Vec<(Arc<Destination>, String)>, event: Event) {
+    /// Store an event beside the answer, when it is its turn. What can't be stored is counted.
+    pub(super) fn beside(
+        &self,
+        to: Vec<(Arc<Destination>, String)>,
+        event: Event,
+        turn: Option<Arc<Turn>>,
+    ) {
         let begin = || {
             let mut charge = self.endpoint.gate.charge();
             // The calls of a webhook may give one destination many names.
@@ -411,11 +481,21 @@ impl Walk {
             }
         });
         // A destination that refuses counts it by itself.
-        let begun = begun.and_then(|held| Ok((publish::begin(to, event)?, held)));
+        let begun = begun.and_then(|held| {
+            let publishing = match turn {
+                None => Either::Left(ready(Ok(publish::begin(to, event)?))),
+                Some(turn) => Either::Right(async move {
+                    turn.ready().await;
+                    publish::begin(to, event)
+                }),
+            };
+            Ok((publishing, held))
+        });
         match begun {
             Ok((publishing, held)) => {
                 tokio::spawn(async move {
-                    let _ = publishing.finish().await;
+                    let stored = async { publishing.await?.finish().await };
+                    let _ = stored.await;
                     drop(held);
                 });
             }

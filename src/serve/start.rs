@@ -74,6 +74,7 @@ impl Parts {
             questions,
             answers: Answers::default(),
             deliveries: Deliveries::default(),
+            turns: Arc::default(),
             metrics,
             activity: Activity::default(),
         });
