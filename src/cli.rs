@@ -14,6 +14,7 @@ mod reach;
 mod replay;
 mod send;
 mod tail;
+mod text;
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -245,14 +246,14 @@ impl From<serve::Error> for Failure {
     }
 }
 
-/// Write one line to standard error.
+/// Write one line, or several, to standard error. Whoever's text it holds, it does nothing to a terminal.
 fn say(line: impl Display) {
-    stderr::line(line);
+    stderr::line(text::lines(&line.to_string()));
 }
 
-/// Write text and a line break to standard output.
+/// Write text and a line break to standard output. Whoever's text it is, it does nothing to a terminal.
 fn print(text: &str) -> Outcome {
-    write(text.as_bytes())?;
+    write(text::lines(text).as_bytes())?;
     write(b"\n")?;
     Ok(ExitCode::SUCCESS)
 }

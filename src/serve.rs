@@ -25,7 +25,7 @@ pub use self::signals::{Manner, Signals};
 use self::start::Parts;
 use crate::admin::{self, Guard};
 use crate::config::Config;
-use crate::nats::streams::{Finding, Findings};
+use crate::nats::streams::{Finding, Findings, Needs};
 use crate::receive;
 use crate::receive::connection::{self, Shutdown};
 use crate::spool;
@@ -108,7 +108,7 @@ fn lines(findings: &[Finding]) -> String {
 }
 
 /// Run until it is asked to end, then stop in order. `ready` is called once it serves. With a `file` it can be told to
-/// read that again.
+/// read that again; without one it is a trial on one machine.
 pub async fn run(
     config: Config,
     file: Option<PathBuf>,
@@ -127,6 +127,9 @@ pub async fn run(
     // From here on something may be on its way to a broker: a signal ends it in order.
     signals.begun();
     let parts = Parts::build(&config, &mut background)?;
+    if file.is_none() {
+        parts.needs.store(Arc::new(Needs::new(&config).alone()));
+    }
     let clock = connection::Clock {
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),

@@ -15,7 +15,7 @@ use self::asker::Asker;
 use self::checks::Plan;
 use self::report::Report;
 use super::reach::{ANY, Reach};
-use super::{Failure, Outcome, block_on, print};
+use super::{Failure, Outcome, block_on, print, text};
 use crate::config::units::Time;
 
 pub(super) const EXAMPLES: &str = "\
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         Ok(Report::new(asker.function, asker.subject, findings))
     })?;
     let text = if json {
-        serde_json::to_string_pretty(&report).map_err(Failure::failed)?
+        text::json(&serde_json::to_string_pretty(&report).map_err(Failure::failed)?)
     } else {
         report.text()
     };

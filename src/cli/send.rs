@@ -26,7 +26,7 @@ use self::edit::Edit;
 use self::post::Post;
 pub(super) use self::post::{is_loopback, root_cause};
 use self::tally::{Tally, milliseconds};
-use super::{Failure, Outcome, block_on, print, say, write};
+use super::{Failure, Outcome, block_on, print, say, text, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source::vapi::samples;
@@ -173,12 +173,19 @@ fn show(body: &[u8]) -> Result<(), Failure> {
         return Ok(());
     }
     match std::str::from_utf8(body) {
-        Ok(text) => print(&edit::indent(text)).map(drop),
+        Ok(body) => print(&shown(body)).map(drop),
         Err(_) => {
             say(format_args!("({} bytes that are not text)", body.len()));
             Ok(())
         }
     }
+}
+
+/// A body for people.
+fn shown(body: &str) -> String {
+    let text = edit::indent(body);
+    // Where it is JSON, it stays what it is.
+    if text == body { text } else { text::json(&text) }
 }
 
 async fn post_many(post: Post, body: Body) -> Outcome {

@@ -43,6 +43,8 @@ pub struct Needs {
     jobs: Vec<(String, String)>,
     /// The largest body that may come.
     max_body: usize,
+    /// There is one machine, and no second one for a copy.
+    is_alone: bool,
 }
 
 const COVER: &str = "create one, or declare it with [[nats.stream]]";
@@ -207,6 +209,11 @@ impl Needs {
     /// Whether anything is to be stored in a stream, apart from jobs.
     pub fn needs_streams(&self) -> bool {
         !self.declared.is_empty() || !self.stored.is_empty()
+    }
+
+    /// The same on one machine, where nobody expects copies.
+    pub fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
     }
 
     /// Create what is declared and missing, then compare everything with what the server has.
@@ -433,7 +440,7 @@ impl Needs {
                     "let it discard new ones: then it refuses what it can't keep, and the sender is told",
                 );
             }
-            if stream.num_replicas <= 1 {
+            if stream.num_replicas <= 1 && !self.is_alone {
                 warn(
                     "has a single copy",
                     "with 3 replicas on a cluster it outlives the loss of a server",

@@ -145,6 +145,8 @@ impl Health {
             };
         }
         for (subject, problem) in self.problems.lock().iter() {
+            // Brokers and servers said some of it, and it is read on terminals.
+            let problem = problem.replace(|c: char| c.is_control() && c != '\n', "\u{fffd}");
             let _ = writeln!(text, "problem: {subject}: {problem}");
         }
         (refused.is_none(), text)

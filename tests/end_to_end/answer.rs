@@ -42,12 +42,22 @@ impl Answer {
 
     /// Started, with these arguments and no others.
     pub(crate) fn start(folder: tempfile::TempDir, arguments: &[&str]) -> Answer {
+        Answer::start_with(folder, arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_with(
+        folder: tempfile::TempDir,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Answer {
         let mut command = program();
         command
             .arg("answer")
             .args(arguments)
             .current_dir(folder.path())
             .env("HOOKBUS_KEY", "of somebody else")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());

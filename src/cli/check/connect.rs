@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::super::{FAILED, Failure, WRONG, say};
+use super::super::{FAILED, Failure, WRONG, say, text};
 use super::{kafka, nats};
 use crate::config::Config;
 use crate::nats::streams::Finding;
@@ -78,12 +78,12 @@ pub(super) async fn run(config: &Config) -> Result<Vec<String>, Failure> {
 }
 
 fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
-    let mut text = String::new();
+    let mut said = String::new();
     let mut line = |kind: &str, broker: &str, problem: &str, hint: Option<&str>| {
         // Writing to a String can't fail.
-        let _ = writeln!(text, "{kind}: {broker}: {problem}");
+        let _ = writeln!(said, "{kind}: {broker}: {}", text::line(problem));
         if let Some(hint) = hint {
-            let _ = writeln!(text, "  hint: {hint}");
+            let _ = writeln!(said, "  hint: {hint}");
         }
     };
     let is_wrong = reports.iter().any(|report| !report.wrong.is_empty());
@@ -100,10 +100,12 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
         for (problem, hint) in report.wrong.iter().chain(&report.unreachable) {
             line("error", broker, problem, Some(hint));
         }
-        reached.extend(report.reached.iter().map(|what| format!("{broker}: reached {what}")));
-        reached.extend(report.found.iter().map(|what| format!("{broker}: {what}")));
+        reached.extend(
+            report.reached.iter().map(|what| format!("{broker}: reached {}", text::line(what))),
+        );
+        reached.extend(report.found.iter().map(|what| format!("{broker}: {}", text::line(what))));
     }
-    let text = text.trim_end().to_owned();
+    let text = said.trim_end().to_owned();
     if !is_wrong && !is_unreachable {
         if !text.is_empty() {
             say(text);

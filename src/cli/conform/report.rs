@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::cli::text;
+
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -71,12 +73,12 @@ impl Report {
     /// One line a check, a hint below it where something is to be done, and the sum.
     pub(super) fn text(&self) -> String {
         let width = self.checks.iter().map(|finding| finding.check.len()).max().unwrap_or_default();
-        let mut text = format!("{} on {}\n", self.function.escape_debug(), self.subject);
+        let mut lines = format!("{} on {}\n", self.function.escape_debug(), self.subject);
         for Finding { check, status, seen, hint } in &self.checks {
             // Writing to a String can't fail.
-            let _ = writeln!(text, "{:<8} {check:<width$}  {seen}", word(*status));
+            let _ = writeln!(lines, "{:<8} {check:<width$}  {}", word(*status), text::line(seen));
             if let Some(hint) = hint {
-                let _ = writeln!(text, "         hint: {hint}");
+                let _ = writeln!(lines, "         hint: {hint}");
             }
         }
         let count = |status| self.checks.iter().filter(|finding| finding.status == status).count();
@@ -87,8 +89,8 @@ impl Report {
             .filter(|(count, _)| *count > 0)
             .map(|(count, word)| format!("{count} {word}"))
             .collect();
-        text.push_str(&sums.join(", "));
-        text
+        lines.push_str(&sums.join(", "));
+        lines
     }
 }
 

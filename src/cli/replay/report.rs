@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use super::{Failure, say};
+use crate::cli::text;
 use crate::publish::replay::{Entry, Line, Outcome, Summary, Waiting};
 use crate::telemetry::stderr;
 
@@ -65,15 +66,18 @@ impl Report {
     pub(super) fn take(&mut self, line: Line, is_extra: bool) -> io::Result<()> {
         let is_end = matches!(line, Line::Summary(_));
         if self.is_json && !(is_end && is_extra) {
-            serde_json::to_writer(&mut self.out, &line)?;
-            self.out.write_all(b"\n")?;
+            writeln!(self.out, "{}", text::json(&serde_json::to_string(&line)?))?;
         }
         match line {
             Line::Event(entry) => self.event(&entry)?,
             Line::Queue(queue) => self.queues.push(queue),
             Line::Progress(summary) => self.summary = summary,
             Line::GivenUp { destination, error } => {
-                self.say(format_args!("error: {}: {}", clean(&destination), clean(&error)));
+                self.say(format_args!(
+                    "error: {}: {}",
+                    text::line(&destination),
+                    text::line(&error)
+                ));
             }
             Line::Summary(_) if is_extra => {}
             Line::Summary(summary) => {
@@ -108,8 +112,8 @@ impl Report {
         if self.failed <= SHOWN {
             let is_rejected = entry.outcome == Some(Outcome::Rejected);
             let what = if is_rejected { "rejected again" } else { "not published" };
-            let (id, destination) = (clean(&entry.id), clean(&entry.destination));
-            self.say(format_args!("{what}: {id} ({destination}): {}", clean(error)));
+            let (id, destination) = (text::line(&entry.id), text::line(&entry.destination));
+            self.say(format_args!("{what}: {id} ({destination}): {}", text::line(error)));
         }
         Ok(())
     }
@@ -164,7 +168,7 @@ impl Report {
             self.say(format_args!("... and {} more", self.failed - SHOWN));
         }
         if let Some(why) = &self.summary.stopped {
-            self.say(format_args!("error: it ended early: {}", clean(why)));
+            self.say(format_args!("error: it ended early: {}", text::line(why)));
         }
         self.say(self.counts());
         let changes = matches!(self.action, Action::Publish | Action::Drop | Action::Drain);
@@ -182,7 +186,7 @@ impl Report {
 
     fn name_queues(&self, runs: bool) {
         for Waiting { destination, records, apart, is_configured, .. } in &self.queues {
-            let destination = clean(destination);
+            let destination = text::line(destination);
             if *apart > 0 {
                 self.say(format_args!("{apart} queued for {destination} wait apart from the others, since their own subjects or topics take nothing\nhint: /readyz of the bridge names them; they are published as soon as there is a stream or topic for them"));
             }
@@ -215,12 +219,7 @@ impl Report {
 fn line(entry: &Entry) -> String {
     let Entry { parked, id, endpoint, kind, key, destination, reason, detail, bytes, .. } = entry;
     let key = key.as_deref().unwrap_or("-");
-    clean(&format!(
+    text::line(&format!(
         "{parked}  {id}  {endpoint}  {kind}  {key}  {destination}  {reason}  {bytes} bytes  {detail}"
     ))
-}
-
-/// Nothing from outside may change more of a terminal than its line.
-fn clean(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Stdout, Write as _};
 
 use crate::activity::{Line, Webhook};
-use crate::cli::say;
+use crate::cli::{say, text};
 
 /// The widest column, in characters; what is longer is cut.
 const WIDEST: usize = 40;
@@ -30,7 +30,7 @@ impl Screen {
 
     pub(super) fn show(&mut self, line: Line) -> io::Result<()> {
         let text = match &line {
-            _ if self.is_json => plain(&serde_json::to_string(&line)?),
+            _ if self.is_json => text::json(&serde_json::to_string(&line)?),
             Line::Webhook(webhook) => self.line(webhook),
             Line::Lost { count } => {
                 say(format_args!("{count} webhooks came too fast to be shown"));
@@ -54,9 +54,9 @@ impl Screen {
             webhook.key.as_deref().unwrap_or("-"),
             &outcome,
         ];
-        let mut line = clean(time);
-        for (at, text) in columns.into_iter().enumerate() {
-            let text = cut(&clean(text));
+        let mut line = text::line(time);
+        for (at, column) in columns.into_iter().enumerate() {
+            let text = cut(&text::line(column));
             let width = &mut self.widths[at];
             *width = (*width).max(text.chars().count());
             let padding = " ".repeat(*width - text.chars().count());
@@ -70,10 +70,10 @@ impl Screen {
         let request = webhook.request.iter().map(|request| cut(request));
         let to: Vec<_> = functions.chain(destinations).chain(request).collect();
         if !to.is_empty() {
-            let _ = write!(line, "  {}", clean(&to.join(" ")));
+            let _ = write!(line, "  {}", text::line(&to.join(" ")));
         }
         if let Some(body) = &webhook.body {
-            let _ = write!(line, "\n    {}", clean(body));
+            let _ = write!(line, "\n    {}", text::line(body));
             if body.len() < webhook.bytes {
                 let _ = write!(line, " ... ({} bytes)", webhook.bytes);
             }
@@ -97,25 +97,6 @@ fn cut(text: &str) -> String {
         return text.to_owned();
     }
     text.chars().take(WIDEST - 3).chain("...".chars()).collect()
-}
-
-/// Nothing from outside may change more of a terminal than its line.
-fn clean(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}
-
-/// The same for JSON, whose strings may hold some of them as they are.
-fn plain(json: &str) -> String {
-    let mut text = String::with_capacity(json.len());
-    for character in json.chars() {
-        if character.is_control() {
-            // Writing to a String can't fail.
-            let _ = write!(text, "\\u{:04x}", u32::from(character));
-        } else {
-            text.push(character);
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -173,7 +154,6 @@ mod tests {
         assert!(line.len() < 300 && !line.contains(['\r', '\u{1b}', '\u{9b}']), "{line}");
         assert!(line.contains("...  a\u{fffd}b"), "{line}");
         assert!(line.ends_with("\n    {\u{fffd}\u{fffd}} ... (100 bytes)"), "{line}");
-        assert_eq!(plain("{\"a\":\"\u{9b}\u{7f}\"}"), r#"{"a":"\u009b\u007f"}"#);
     }
 
     #[test]

@@ -122,12 +122,11 @@ async fn nobody_waits_for_a_broker_that_says_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let folder = tempfile::tempdir().unwrap();
+    let (http, admin) = (ports::free(), ports::free());
     let text = format!(
-        "[http]\nlisten = \"127.0.0.1:{}\"\n[admin]\nlisten = \"127.0.0.1:{}\"\n\
+        "[http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
          [nats]\nservers = [\"nats://{address}\"]\n\
-         [[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n",
-        ports::free(),
-        ports::free()
+         [[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
     );
     std::fs::write(folder.path().join("hookbus.toml"), text).unwrap();
     let mut command = program();
@@ -135,6 +134,8 @@ async fn nobody_waits_for_a_broker_that_says_nothing() {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = Process::start(&mut command, Some(folder.path()));
     let accepted = tokio::task::spawn_blocking(move || (silent.accept().unwrap(), silent)).await;
+    let (client, alive) = (Client::new(), format!("http://127.0.0.1:{admin}/livez"));
+    eventually("an admin listener", PATIENCE, async || client.try_get(&alive).await.ok()).await;
     let began = Instant::now();
     process.signal("TERM");
     let (status, said) = end(&mut process).await;

@@ -97,7 +97,16 @@ impl Worker {
         subject: &str,
         answer: impl Fn(&Question) -> Reply + Send + Sync + 'static,
     ) -> Worker {
-        let client = nats.client().await;
+        Worker::start_on(&nats.client().await, subject, answer).await
+    }
+
+    /// The same over a connection that there is.
+    pub(crate) async fn start_on(
+        client: &async_nats::Client,
+        subject: &str,
+        answer: impl Fn(&Question) -> Reply + Send + Sync + 'static,
+    ) -> Worker {
+        let client = client.clone();
         let mut subscription =
             client.queue_subscribe(subject.to_owned(), "q".to_owned()).await.unwrap();
         round_trip(&client).await;
