@@ -84,8 +84,11 @@ impl<'a> Contexts<'a> {
     }
 }
 
+/// A member's place among all, its key and its value.
+type Place<'a> = (usize, &'a str, &'a [u8]);
+
 /// The members that some rule names, sorted by their names: of each the last one, with its place among all.
-struct Found<'a>(Vec<(&'a str, Option<(usize, &'a str, &'a [u8])>)>);
+struct Found<'a>(Vec<(&'a str, Option<Place<'a>>)>);
 
 impl<'a> Found<'a> {
     fn of(members: &'a Members, names: impl Iterator<Item = &'a str>) -> Self {

@@ -1,3 +1,4 @@
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
 use futures_util::FutureExt;
 
 use super::*;

@@ -68,6 +68,7 @@ pub(super) async fn measure(
 }
 
 /// How long each of the events took, one after the other.
+#[expect(clippy::disallowed_methods, reason = "a thread of its own")]
 fn others(address: &str, stop: &AtomicBool) -> Vec<Duration> {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();

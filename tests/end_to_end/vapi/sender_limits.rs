@@ -34,9 +34,9 @@ impl Ground {
     async fn ask(&self, message: &Value) -> (u64, Answer) {
         let body = json!({ "message": message }).to_string();
         let answer = self.bridge.post(&format!("/{}", self.name), body, &[]).await;
-        let asked = self.workers.iter().flat_map(|worker| worker.questions());
+        let mut asked = self.workers.iter().flat_map(|worker| worker.questions());
         let id = answer.header("hookbus-id").unwrap();
-        let asked = asked.filter(|asked| asked.header("Hookbus-Id") == Some(id)).next().unwrap();
+        let asked = asked.find(|asked| asked.header("Hookbus-Id") == Some(id)).unwrap();
         (asked.header("Hookbus-Timeout-Ms").unwrap().parse().unwrap(), answer)
     }
 
