@@ -116,7 +116,7 @@ pub struct Done {
 impl Bridge {
     /// The walk. From the complete body up to the first step that waits for a broker it doesn't yield, so that events
     /// take their turns in the order in which their bodies were complete; what takes longer has a turn from the
-    /// beginning (see [`turns`]). From there on it goes on even if the sender hangs up.
+    /// beginning (see `turns`). From there on it goes on even if the sender hangs up.
     pub async fn walk<B>(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,

@@ -19,7 +19,7 @@ use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
-/// Send the log to standard error, as configured. `RUST_LOG` wins where it is set, within [`ceiling`].
+/// Send the log to standard error, as configured. `RUST_LOG` wins where it is set, within `ceiling`.
 /// A second call changes nothing.
 pub fn init(log: &Log) {
     let (filter, handle) = reload::Layer::new(filter(log.level));

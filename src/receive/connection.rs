@@ -1,7 +1,7 @@
 //! Connections: accepting them, serving what they ask, and their end.
 //!
-//! The parts: what is known of the requests of a connection ([`requests`]), the clocks of reading ([`watched`]), of
-//! writing ([`paced`]) and of the streams of HTTP/2 ([`streams`]), and the way to the end ([`shutdown`]).
+//! The parts: what is known of the requests of a connection (`requests`), the clocks of reading (`watched`), of
+//! writing (`paced`) and of the streams of HTTP/2 (`streams`), and the way to the end (`shutdown`).
 
 mod paced;
 mod requests;

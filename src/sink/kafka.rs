@@ -6,7 +6,7 @@
 //! again) makes a new producer.
 //!
 //! librdkafka sends batches, and a broker refuses a whole batch for one record in it. So what
-//! was refused is sent once more by itself, and only then it is the event's fault (see [`alone`]).
+//! was refused is sent once more by itself, and only then it is the event's fault (see `alone`).
 
 pub mod address;
 mod alone;

@@ -2,7 +2,7 @@
 //!
 //! A pipe that nobody reads, or a terminal that was stopped, holds up whoever writes to it, and with that everything
 //! that has something to say: webhooks, health, the end of the process. So there is one thread that writes, and what is
-//! to be written waits for it in a buffer of [`ROOM`] bytes. What has no room in there, and what can't be written since
+//! to be written waits for it in a buffer of `ROOM` bytes. What has no room in there, and what can't be written since
 //! the disk behind it is full, is dropped and counted; the log says how much as soon as it can.
 //!
 //! It is for all commands, and for panics. What has data for standard output calls [`flush`] before, so that both stand
