@@ -6,7 +6,7 @@ use crate::support::{Authority, Bridge, Kafka, bridge, eventually, ports};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 fn table(bootstrap: &str, properties: &str) -> String {
     format!(
