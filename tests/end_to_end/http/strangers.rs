@@ -26,13 +26,17 @@ struct Flood {
     rounds: usize,
     /// What it may cost: several times what one endpoint holds of strangers, since buffers grow by doubling.
     memory: u64,
+    /// Nothing else runs on this machine.
+    is_alone: bool,
 }
 
 /// Small enough for a machine that is busy with other tests.
-const SMALL: Flood = Flood { body: 1 << 20, senders: 20, rounds: 20, memory: 64 << 20 };
+const SMALL: Flood =
+    Flood { body: 1 << 20, senders: 20, rounds: 20, memory: 64 << 20, is_alone: false };
 
 /// As the limits are by default: 512 MiB for all, 32 MiB for strangers.
-const LARGE: Flood = Flood { body: BODY, senders: 72, rounds: 100, memory: 160 << 20 };
+const LARGE: Flood =
+    Flood { body: BODY, senders: 72, rounds: 100, memory: 160 << 20, is_alone: true };
 
 fn config(name: &str) -> String {
     let known = "[[endpoint.auth]]\nkind = \"secret\"\nheader = \"x-secret\"\nsecrets = [\"s\"]\n";
@@ -213,8 +217,13 @@ async fn whoever_is_known_is_served(name: &str, limits: &str, flood: Flood) {
             quiet.last().unwrap(),
         );
         assert!(grown < flood.memory, "{kind}: {grown} bytes more");
-        // Twice as much where the machine is quiet; here other tests run beside it.
-        assert!(p99(&flooded) < 2 * p99(&quiet) + Duration::from_millis(500), "{kind}");
+        if flood.is_alone {
+            assert!(p99(&flooded) < 2 * p99(&quiet), "{kind}");
+        } else {
+            // What a machine does to the slowest of a few, other tests running beside, says nothing.
+            let median = |times: &[Duration]| times[times.len() / 2];
+            assert!(median(&flooded) < 2 * median(&quiet) + Duration::from_millis(100), "{kind}");
+        }
     }
     eventually("nothing held", SOON, async || {
         (bridge.metric("hookbus_unverified_bytes").await == 0.0).then_some(())
@@ -233,7 +242,7 @@ async fn whoever_is_known_asks_or_signs_is_served() {
 }
 
 #[tokio::test]
-#[ignore = "half a gigabyte at full speed; alone it shows what the flood costs: --ignored --nocapture strangers"]
+#[ignore = "half a gigabyte at full speed, on a machine that does nothing else"]
 async fn at_the_limits_of_the_defaults() {
     whoever_is_known_is_served("defaults", "", LARGE).await;
 }
