@@ -4,6 +4,7 @@
 
 mod vanished;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ struct Wrong {
     sync_takes: Mutex<Duration>,
     /// Tests crash processes, not machines: they need no platter, only the answer.
     syncs_are_real: AtomicBool,
+    /// Files whose content a crash of the machine would lose.
+    unsynced: Mutex<BTreeSet<PathBuf>>,
 }
 
 impl Faults {
@@ -55,8 +58,8 @@ impl Faults {
         }
     }
 
-    fn wrap(&self, file: Arc<dyn disk::File>) -> Arc<dyn disk::File> {
-        Arc::new(Opened { file, faults: self.clone() })
+    fn wrap(&self, path: &Path, file: Arc<dyn disk::File>) -> Arc<dyn disk::File> {
+        Arc::new(Opened { file, path: path.to_owned(), faults: self.clone() })
     }
 
     #[expect(clippy::disallowed_methods, reason = "the writer has a thread of its own")]
@@ -86,7 +89,7 @@ impl Disk for Faults {
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
         self.check()?;
-        Ok(self.wrap(System.create(path)?))
+        Ok(self.wrap(path, System.create(path)?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
@@ -94,10 +97,14 @@ impl Disk for Faults {
     }
 
     fn append(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
-        Ok(self.wrap(System.append(path)?))
+        Ok(self.wrap(path, System.append(path)?))
     }
 
+    /// A name may be safe before the content is: what wasn't synced is lost in the crash that a test plays.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if self.0.unsynced.lock().remove(from) {
+            File::create(from)?;
+        }
         System.rename(from, to)
     }
 
@@ -124,6 +131,7 @@ impl Disk for Faults {
 
 struct Opened {
     file: Arc<dyn disk::File>,
+    path: PathBuf,
     faults: Faults,
 }
 
@@ -131,6 +139,7 @@ impl disk::File for Opened {
     fn write(&self, bytes: &[u8]) -> io::Result<()> {
         let checked = self.faults.check();
         let length = if checked.is_ok() { bytes.len() } else { bytes.len() / 2 };
+        self.faults.0.unsynced.lock().insert(self.path.clone());
         self.file.write(&bytes[..length])?;
         checked
     }
@@ -152,7 +161,9 @@ impl disk::File for Opened {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.faults.sync(|| self.file.sync())
+        self.faults.sync(|| self.file.sync())?;
+        self.faults.0.unsynced.lock().remove(&self.path);
+        Ok(())
     }
 }
 

@@ -209,6 +209,30 @@ async fn a_dead_destination_does_not_slow_the_live_one() {
     assert_eq!(storing.await.unwrap(), Ok(Receipt::Parked));
 }
 
+/// A sender that is refused sends again: nothing of what it was refused may be on a disk.
+#[tokio::test(start_paused = true)]
+async fn what_one_destination_has_no_room_for_is_kept_by_none() {
+    let folder = folder();
+    let roads = Roads::new(folder.path(), 2).await;
+    roads.nats.all(retry());
+    assert_eq!(roads.store("k", "1").await, Ok(Receipt::Spooled));
+    // From now on each has room for one, and Kafka's is taken.
+    roads.kafka.all(Mode::Hangs);
+    let _holding = roads.begin(&["kafka:events"], "l", "2");
+    until("the only one", || roads.kafka.under_way() == 1).await;
+    // The thread that writes can't have taken up what is there for a moment only.
+    let stalled = roads.stall("nats:other");
+    stalled.is_held().await;
+    for to in [["nats:events", "kafka:events"], ["kafka:events", "nats:events"]] {
+        let refused = roads.begin(&to, "k", "3");
+        assert_eq!(roads.on_its_way(), 0, "{to:?}");
+        until("a refusal", || refused.is_finished()).await;
+        assert!(matches!(refused.await.unwrap(), Err(Refusal::Overloaded(_))), "{to:?}");
+    }
+    stalled.end().await;
+    assert_eq!(roads.queued(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_process_left_comes_first() {
     let folder = folder();

@@ -182,6 +182,27 @@ async fn the_files_beside_them_are_written_again() {
     assert_eq!(ids(&spool.queue(NAME)).await, [1, 2, 3, 4]);
 }
 
+/// What is published is not published again, but for what was done in the last moment before a crash.
+#[tokio::test]
+async fn what_is_done_is_soon_on_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_here(directory.path());
+    let queue = spool.queue(NAME);
+    let positions = fill(&queue, 0..9).await;
+    let cursor = directories(directory.path()).remove(0).join("cursor");
+    for (done, position) in (1..).zip(&positions[..3]) {
+        let (before, start) = (fs::read(&cursor).ok(), Instant::now());
+        queue.done(*position);
+        until(|| fs::read(&cursor).ok() != before).await;
+        // It is written once a second.
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        let left = crash(directory.path());
+        let (spool, damage) = open(left.path());
+        assert!(damage.is_empty(), "{damage:?}");
+        assert_eq!(ids(&spool.queue(NAME)).await, (done..9).collect::<Vec<_>>());
+    }
+}
+
 #[tokio::test]
 async fn two_processes_never_write_into_one_directory() {
     let directory = tempfile::tempdir().unwrap();
