@@ -6,6 +6,8 @@
 mod media_type;
 mod payload;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -371,6 +371,25 @@ async fn a_job_is_stored_once() {
     assert_eq!(nats.messages(name, 0).await.len(), 2);
 }
 
+/// What says that a job is stored is not the result of a call, nor the other way round.
+#[tokio::test]
+async fn a_job_and_a_call_are_two_whatever_their_id() {
+    let Some(nats) = nats::shared().await else {
+        return;
+    };
+    let name = "jobs-and-calls";
+    let bridge = start(nats, name, "", "").await;
+    let worker = counting(nats, name, number).await;
+    let job = Call { is_async: true, ..CALL };
+    assert_eq!(result(&job.post(&bridge, name).await), "accepted");
+    assert_eq!(result(&CALL.post(&bridge, name).await), "execution 1");
+    let (job, call) = (Call { id: Some("call_2"), ..job }, Call { id: Some("call_2"), ..CALL });
+    assert_eq!(result(&call.post(&bridge, name).await), "execution 2");
+    assert_eq!(result(&job.post(&bridge, name).await), "accepted");
+    assert_eq!((worker.questions().len(), nats.messages(name, 0).await.len()), (2, 2));
+    assert_eq!(reused(&bridge, name).await, 0.0);
+}
+
 /// What could not be stored is not accepted, and is tried anew.
 #[tokio::test]
 async fn a_job_that_was_not_stored_is_stored_when_it_comes_again() {
