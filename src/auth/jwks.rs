@@ -352,3 +352,6 @@ impl Verifier<Vec<u8>> for Ring {
         key.verify(rsa, message, signature).map_err(|_| Error::new())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,10 +35,20 @@ impl Secret {
     pub fn accepts(&self, headers: &HeaderMap) -> Result<(), Cause> {
         let header = self.header.as_ref().ok_or(Cause::Missing)?;
         let given: [u8; 32] = Sha256::digest(only(headers, header)?.as_bytes()).into();
-        let is_known =
-            self.digests.iter().fold(false, |known, digest| known | same(digest, &given));
-        if is_known { Ok(()) } else { Err(Cause::Mismatch) }
+        if is_any(&self.digests, |digest| same(digest, &given)) {
+            Ok(())
+        } else {
+            Err(Cause::Mismatch)
+        }
     }
+}
+
+/// Whether it is one of these. All of them are looked at, so that the time doesn't tell which.
+pub(super) fn is_any<T>(
+    all: impl IntoIterator<Item = T>,
+    mut is_it: impl FnMut(T) -> bool,
+) -> bool {
+    all.into_iter().fold(false, |known, one| known | is_it(one))
 }
 
 /// Digests have one length, and comparing them tells nothing about the secret.
@@ -87,6 +97,19 @@ mod tests {
             (&["x", "old"], Cause::Malformed),
         ] {
             assert_eq!(secret.accepts(&headers(wrong)), Err(cause), "{wrong:?}");
+        }
+    }
+
+    /// The one that is found first doesn't end the search.
+    #[test]
+    fn all_secrets_are_looked_at() {
+        for (known, expected) in [(0, true), (2, true), (9, false)] {
+            let mut looked_at = Vec::new();
+            let found = is_any(0..3, |one| {
+                looked_at.push(one);
+                one == known
+            });
+            assert_eq!((found, looked_at), (expected, vec![0, 1, 2]));
         }
     }
 
