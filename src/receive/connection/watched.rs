@@ -195,3 +195,6 @@ impl<S: AsyncWrite> AsyncWrite for Watched<S> {
         self.project().stream.poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,13 +10,14 @@ use tokio::time::sleep;
 
 const HEADER: Duration = Duration::from_millis(1000);
 const BODY: Duration = Duration::from_millis(1500);
-const KEEP_ALIVE: Duration = Duration::from_millis(3000);
+const KEEP_ALIVE: Duration = Duration::from_millis(6000);
 
 /// Longer than `header_timeout`, shorter than `keep_alive`.
 const PAUSE: Duration = Duration::from_millis(1600);
 
-/// Room for a machine that is busy.
-const SLACK: Duration = Duration::from_secs(8);
+/// Room for a machine that is busy; too little for one limit to be taken for another.
+const SLACK: Duration = Duration::from_secs(4);
+const _: () = assert!(HEADER.as_millis() + SLACK.as_millis() < KEEP_ALIVE.as_millis());
 
 async fn start(nats: &Nats, name: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>")]).await;
