@@ -38,7 +38,7 @@ use self::paced::Paced;
 use self::requests::{Answer, Open, Requests};
 pub use self::shutdown::Shutdown;
 use self::shutdown::{QUIET, Stage};
-use self::streams::Streams;
+use self::streams::{Begun, Streams};
 use self::watched::Watched;
 use crate::activity::Followed;
 use crate::auth::Peer;
@@ -106,7 +106,7 @@ pub struct Settings {
 /// Accept until `shutdown` drains. What is open then is served to its end.
 pub async fn serve(listener: TcpListener, settings: Settings, shutdown: Arc<Shutdown>) {
     let places = Arc::new(Semaphore::new(settings.most.min(Semaphore::MAX_PERMITS)));
-    let listening = Arc::new(Listening { http: http(settings.clock), settings, shutdown });
+    let listening = Arc::new(Listening { settings, shutdown });
     let mut stage = listening.shutdown.watch();
     let draining = async {
         // The sender is ours: it outlives this.
@@ -144,10 +144,8 @@ pub async fn serve(listener: TcpListener, settings: Settings, shutdown: Arc<Shut
 }
 
 /// HTTP/1.1 or HTTP/2, as the client begins.
-fn http(clock: Clock) -> auto::Builder<Streams> {
-    // A little later than their connection, which ends at once where nothing is taken: that costs others less than the
-    // end of each of its streams.
-    let mut builder = auto::Builder::new(Streams { limit: clock.write + clock.write / 4 });
+fn http(clock: Clock, streams: Begun) -> auto::Builder<Begun> {
+    let mut builder = auto::Builder::new(streams);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD);
     builder
         .http2()
@@ -161,7 +159,6 @@ fn http(clock: Clock) -> auto::Builder<Streams> {
 
 /// What the connections of one listener have in common.
 struct Listening {
-    http: auto::Builder<Streams>,
     settings: Settings,
     shutdown: Arc<Shutdown>,
 }
@@ -265,17 +262,25 @@ impl Connection {
             let (listening, requests) = (listening.clone(), requests.clone());
             service_fn(move |request| listening.ask(request, &requests, peer, is_certified))
         };
-        let mut connection = pin!(listening.http.serve_connection(socket, service).into_owned());
+        // A little later than their connection, which ends at once where nothing is taken: that costs others less than
+        // the end of each of its streams.
+        let mut streams = Streams::new(clock.write + clock.write / 4);
+        let http = http(*clock, streams.begun());
+        let mut connection = pin!(http.serve_connection(socket, service));
         let (mut now, mut is_told) = (*stage.borrow_and_update(), false);
         loop {
             let is_silent = || is_told && now >= Stage::Closing && requests.is_http2();
             tokio::select! {
                 // What has come is read before it is called silent.
                 biased;
-                ended = poll_fn(|cx| match connection.as_mut().poll(cx) {
-                    Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                    Poll::Pending if !is_told && must_be_told(now, &requests) => Poll::Ready(None),
-                    Poll::Pending => Poll::Pending,
+                ended = poll_fn(|cx| {
+                    let polled = connection.as_mut().poll(cx);
+                    streams.poll(cx);
+                    match polled {
+                        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                        Poll::Pending if !is_told && must_be_told(now, &requests) => Poll::Ready(None),
+                        Poll::Pending => Poll::Pending,
+                    }
                 }) => match ended {
                     Some(Ok(())) => return,
                     Some(Err(error)) => return debug!(%error, "a connection ended early"),

@@ -1,16 +1,25 @@
-//! The streams of HTTP/2: each has a task, and a limit for how long its client may leave an answer where it is.
+//! The streams of HTTP/2, in the order in which their bodies are complete, each with a limit for how long its client may
+//! leave an answer where it is.
+//!
+//! All streams of a connection run in the task of that connection: what is read from the connection wakes them in its
+//! order, and they are polled in the order in which they were woken. In tasks of their own the scheduler would decide
+//! which of two events of one key is stored first.
 //!
 //! A client that opens no window for a stream leaves it waiting for ever, while its connection is as well as any other.
-//! So the task of a stream knows whether a part of its answer was offered, and is given up when it isn't taken in time;
-//! the client is told by a reset. The library owns that task and shows nothing of it: what the body knows reaches the
-//! task through a task-local value.
+//! So a stream knows whether a part of its answer was offered, and is given up when it isn't taken in time; the client
+//! is told by a reset. The library owns the stream's future and shows nothing of it: what the body knows reaches it
+//! through a task-local value.
 
 use std::cell::Cell;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::Stream as _;
+use futures_util::stream::FuturesUnordered;
 use hyper::rt::Executor;
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
@@ -28,9 +37,9 @@ tokio::task_local! {
     static STREAM: Cell<(State, u32)>;
 }
 
-/// Note in the task of a stream that a part of its answer was offered to the client, or has left.
+/// Note in the future of a stream that a part of its answer was offered to the client, or has left.
 pub(super) fn offered(is_offered: bool) {
-    // With HTTP/1 there is no such task.
+    // With HTTP/1 there is no such thing.
     let _ = STREAM.try_with(|stream| {
         let (_, number) = stream.get();
         let number = number.wrapping_add(1);
@@ -38,25 +47,52 @@ pub(super) fn offered(is_offered: bool) {
     });
 }
 
-/// Whether the stream whose task runs this was given up.
+/// Whether the stream whose future runs this was given up.
 pub(super) fn is_given_up() -> bool {
     STREAM.try_with(|stream| stream.get().0 == State::GivenUp).unwrap_or(false)
 }
 
-/// Starts the tasks of streams.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Streams {
+type Stream = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Takes the streams that a connection begins.
+#[derive(Clone)]
+pub(super) struct Begun {
     /// How long a part of an answer may wait to be taken.
-    pub(super) limit: Duration,
+    limit: Duration,
+    streams: Arc<Mutex<Vec<Stream>>>,
 }
 
-impl<F> Executor<F> for Streams
+impl<F> Executor<F> for Begun
 where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, stream: F) {
         let timed = Timed { stream: Some(stream), limit: self.limit, waiting: None };
-        tokio::spawn(STREAM.scope(Cell::new((State::Ours, 0)), timed));
+        let stream = Box::pin(STREAM.scope(Cell::new((State::Ours, 0)), timed));
+        self.streams.lock().push(stream);
+    }
+}
+
+/// The streams of one connection. Those that are left when this is dropped end with it.
+pub(super) struct Streams {
+    begun: Begun,
+    running: FuturesUnordered<Stream>,
+}
+
+impl Streams {
+    /// With the time that a part of an answer may wait to be taken.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { begun: Begun { limit, streams: Arc::default() }, running: FuturesUnordered::new() }
+    }
+
+    pub(super) fn begun(&self) -> Begun {
+        self.begun.clone()
+    }
+
+    /// To be called after the connection was polled, in the same task.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        self.running.extend(self.begun.streams.lock().drain(..));
+        while let Poll::Ready(Some(())) = Pin::new(&mut self.running).poll_next(cx) {}
     }
 }
 

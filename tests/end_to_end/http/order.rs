@@ -1,6 +1,7 @@
 //! Events of one key are stored in the order in which their bodies were complete, also when one of them takes a while:
 //! to be decoded, to be read through, to be verified.
 
+use super::streams::Streams;
 use super::wire::Wire;
 use super::{event, question};
 use crate::support::{Bridge, Nats, eventually, nats, python};
@@ -137,6 +138,47 @@ async fn what_takes_a_while_keeps_its_turn() {
     }
     let numbers = numbers(nats, "turns").await;
     assert_eq!(numbers, (0..sent as u64).collect::<Vec<_>>());
+}
+
+/// One connection of HTTP/2 has many streams: those that come back to back, and those whose bodies end in another order
+/// than they began in.
+#[tokio::test]
+async fn streams_of_one_connection_keep_their_order() {
+    const COUNT: usize = 60;
+    let Some(nats) = nats::shared().await else { return };
+    nats.create_stream("turns-streams", &["turns-streams.events.>"]).await;
+    let text = endpoint("turns-streams", &to("\"nats:turns-streams.events.all\""));
+    let bridge = Bridge::config(&text).nats(nats).start_ready().await;
+    let head = [("content-type", "application/json")];
+    let mut expected = Vec::new();
+    for round in 0..TRIES {
+        let call = format!("call {round}");
+        let mut streams = Streams::open(&bridge.address()).await;
+        for number in 0..COUNT {
+            let stream = streams.post("/turns-streams", &head).await;
+            streams.complete(stream, numbered(&call, expected.len()).as_bytes()).await;
+            expected.push(expected.len() as u64);
+            if number % 16 == 15 {
+                streams.answered(number + 1).await;
+            }
+        }
+        let mut begun = Vec::new();
+        for _ in 0..COUNT {
+            let stream = streams.post("/turns-streams", &head).await;
+            streams.send(stream, b"{").await;
+            begun.push(stream);
+        }
+        eventually("all first bytes", SOON, async || {
+            (bridge.metric("hookbus_in_flight_bytes").await >= COUNT as f64).then_some(())
+        })
+        .await;
+        for stream in begun.into_iter().rev() {
+            streams.complete(stream, &numbered(&call, expected.len()).as_bytes()[1..]).await;
+            expected.push(expected.len() as u64);
+        }
+        streams.answered(2 * COUNT).await;
+    }
+    assert_eq!(numbers(nats, "turns-streams").await, expected);
 }
 
 /// While one is decoded, others are served: other destinations, events without a key, and whoever asks.

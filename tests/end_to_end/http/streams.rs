@@ -14,6 +14,7 @@ const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
 const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// The largest frame, unless somebody says otherwise.
 const FRAME: usize = 16 << 10;
@@ -84,6 +85,21 @@ impl Streams {
             while self.look(Duration::ZERO).await {}
         }
         self.ended - before
+    }
+
+    /// Sends a small body, or the last part of one, with which the request is complete.
+    pub(crate) async fn complete(&mut self, stream: u32, bytes: &[u8]) {
+        assert!(bytes.len() as i64 <= self.windows[&stream].min(self.windows[&0]));
+        self.frame(DATA, END_STREAM, stream, bytes).await;
+        *self.windows.get_mut(&0).unwrap() -= bytes.len() as i64;
+        while self.look(Duration::ZERO).await {}
+    }
+
+    /// Waits until so many streams were answered.
+    pub(crate) async fn answered(&mut self, count: usize) {
+        while self.ended < count {
+            self.look(PATIENCE).await;
+        }
     }
 
     async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
