@@ -224,6 +224,10 @@ async fn send_all(bridge: &Bridge, keys: usize, numbers: std::ops::Range<usize>)
     join_all(sent).await.into_iter().flatten().collect()
 }
 
+/// Between the events of one key. A disk takes them much faster than a broker that acknowledges one event of a key after
+/// the other: with less of a pause the queue of a busy key ends by chance, or not at all.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// Sends one key after the other round and round until it is told to stop; each is sent in order.
 struct Traffic {
     stop: Arc<AtomicBool>,
@@ -245,7 +249,7 @@ impl Traffic {
                         send_to(&client, &url, &format!("k{key}"), number..number + 1).await,
                     );
                     number += 1;
-                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    tokio::time::sleep(PAUSE).await;
                 }
                 all
             })

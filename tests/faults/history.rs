@@ -47,6 +47,8 @@ pub(crate) struct Sent {
 
 #[derive(Debug, Clone)]
 pub(crate) struct Attempt {
+    /// When its connection was made, or later where its end would have been noticed.
+    pub(crate) opened: Duration,
     /// Before its first byte was written; behind others on its connection, when those were answered.
     pub(crate) sent: Duration,
     /// After its last byte was written.

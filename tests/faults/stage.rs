@@ -174,9 +174,13 @@ impl Stage<'_> {
         assert_eq!(status.code(), Some(0), "{}", self.bridge.log());
     }
 
-    /// Starts the bridge again, after either end.
+    /// Starts the bridge again, after either end. The trouble is over when it reads what was sent to it.
     pub(crate) async fn restart(&mut self) {
         self.bridge.restart().await;
+        eventually("an answer", DRAIN, async || {
+            self.bridge.client().try_get(&self.bridge.url("/")).await.ok()
+        })
+        .await;
         let now = self.clock.now();
         let ends = self
             .troubles

@@ -76,7 +76,6 @@ async fn a_backlog_for_nats_is_taken_over() {
     taken_over(broker).await;
 }
 
-#[ignore = "fails on a quiet machine too: a regression to be mended"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_for_kafka_is_taken_over() {
     let Some(broker) = Broker::kafka().await else { return };

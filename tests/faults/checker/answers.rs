@@ -51,7 +51,7 @@ pub(super) fn judge(history: &History, verdict: &mut Verdict) {
 /// Whether the bridge's own end explains that there was no answer.
 fn is_cut(attempt: &Attempt, history: &History) -> bool {
     history.troubles.iter().any(|trouble| match trouble.part {
-        Part::Bridge => trouble.touches(attempt.sent, attempt.ended),
+        Part::Bridge => trouble.touches(attempt.opened, attempt.ended),
         // What it had read before it was asked to stop must be answered.
         Part::BridgeGently => {
             trouble.touches(attempt.sent, attempt.ended) && attempt.written + MOMENT >= trouble.from

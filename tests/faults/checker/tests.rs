@@ -42,7 +42,7 @@ fn attempt(number: u64, status: u16) -> Attempt {
     };
     // The next of its key is sent when this one is answered.
     let (sent, ended) = (at(number), at(number + 1));
-    Attempt { sent, written: sent, ended, line: None, answer: Some(answer) }
+    Attempt { opened: sent, sent, written: sent, ended, line: None, answer: Some(answer) }
 }
 
 fn stored(number: u64, destination: Destination) -> Stored {

@@ -23,11 +23,17 @@ use crate::webhook::Webhook;
 pub(super) struct Connection {
     post: Arc<Post>,
     sender: Option<SendRequest<Once>>,
+    opened: Duration,
 }
 
 impl Connection {
     pub(super) fn new(post: Arc<Post>) -> Connection {
-        Connection { post, sender: None }
+        Connection { post, sender: None, opened: Duration::ZERO }
+    }
+
+    /// When it was made. That it has ended since may not be known here yet.
+    pub(super) fn opened(&self) -> Duration {
+        self.opened
     }
 
     /// Puts a request on its way, behind those before it. Gives its answer, and tells when its body was taken.
@@ -67,12 +73,14 @@ impl Open for Connection {
         if self.sender.as_ref().is_some_and(|sender| !sender.is_closed()) {
             return Ok(());
         }
+        let opened = self.post.clock.now();
         let stream = TcpStream::connect(&self.post.address).await?;
         stream.set_nodelay(true)?;
         let shake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await;
         let (sender, connection) = shake.map_err(io::Error::other)?;
         tokio::spawn(connection);
         self.sender = Some(sender);
+        self.opened = opened;
         Ok(())
     }
 }

@@ -108,7 +108,8 @@ impl Sender {
                         answer = within(connection.read()).await;
                     }
                     let ended = clock.now();
-                    let attempt = Attempt { sent, written, ended, line: None, answer };
+                    let attempt =
+                        Attempt { opened: sent, sent, written, ended, line: None, answer };
                     (connection, webhook, attempt)
                 });
                 sleep(self.random.about(BETWEEN)).await;
@@ -150,6 +151,7 @@ impl Sender {
                     None => (None, clock.now()),
                 };
                 let attempt = Attempt {
+                    opened: begun,
                     sent: begun,
                     written: written.max(begun),
                     ended: ended.max(written),
@@ -178,12 +180,13 @@ impl Sender {
             for webhook in webhooks {
                 let sent = clock.now();
                 let Some((taken, answer)) = connection.send(&webhook) else { break };
+                let opened = connection.opened();
                 reading.spawn(async move {
                     let answer = within(answer).await;
                     let ended = clock.now();
                     let written = taken.get().copied().unwrap_or(ended);
-                    // Streams are handled beside each other: their order is known as that of connections is.
-                    (webhook, Attempt { sent, written, ended, line: None, answer })
+                    // Bodies share the connection's windows: their order is known as that of connections is.
+                    (webhook, Attempt { opened, sent, written, ended, line: None, answer })
                 });
                 if self.random.one_in(2) {
                     sleep(self.random.about(BETWEEN)).await;
@@ -279,7 +282,7 @@ async fn attempt(post: &Post, connection: &mut Connection, webhook: &Webhook) ->
         connection.read().await
     })
     .await;
-    Attempt { sent, written, ended: post.clock.now(), line: None, answer }
+    Attempt { opened: sent, sent, written, ended: post.clock.now(), line: None, answer }
 }
 
 async fn within(answer: impl Future<Output = io::Result<Answer>>) -> Option<Answer> {

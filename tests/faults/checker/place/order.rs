@@ -1,7 +1,8 @@
 //! Order, for each key: which of two events was complete first is known where
 //!
 //! - the former was answered before the latter was sent,
-//! - the former was written to its last byte [`APART`] before the first byte of the latter,
+//! - the former was written to its last byte, where a bridge runs that can read it, [`APART`] before the first byte of
+//!   the latter,
 //! - or both came over one connection of HTTP/1.1, which is read in order.
 //!
 //! Of all others either order is right.
@@ -40,7 +41,8 @@ impl Place<'_> {
         let mut by_key: BTreeMap<usize, Vec<Event<'_>>> = BTreeMap::new();
         for (sent, attempt) in self.told(history) {
             let Some(stored) = self.find(attempt) else { continue };
-            let settled = history.later(attempt.written, APART).min(attempt.ended);
+            let readable = history.readable(attempt.written);
+            let settled = history.later(readable, APART).min(attempt.ended);
             let event = Event { sent, attempt, stored, settled };
             by_key.entry(sent.webhook.key).or_default().push(event);
         }

@@ -55,6 +55,17 @@ pub(super) fn statuses() {
     ] {
         assert_eq!(cut(part, from, written), expected, "{part:?} {from:?} {written:?}");
     }
+    // A connection that was made before a bridge was killed ended with it.
+    for (opened, expected) in [(at(1), vec![]), (at(1) - MILLISECOND, unanswered)] {
+        let dead = judged(|history| {
+            let number = one(Kind::Both);
+            let attempt = told(history, number);
+            (attempt.answer, attempt.opened) = (None, attempt.sent - opened);
+            let from = attempt.sent - at(1);
+            history.troubles.push(Trouble { part: Part::Bridge, from, to: from });
+        });
+        assert_eq!(dead, expected, "{opened:?}");
+    }
 }
 
 /// With what it needs, all is direct.

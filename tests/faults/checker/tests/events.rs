@@ -190,6 +190,21 @@ pub(super) fn several_at_once() {
     assert_eq!(in_flight(0, same, 0), [(Breach::OutOfOrder, 1)]);
     assert_eq!(in_flight(0, [same[1], same[0]], 0), []);
     assert_eq!(in_flight(0, [Some((7, 0)), Some((8, 1))], 0), []);
+    // Both were written before anybody could read them, or one of them was.
+    let started = |after: u64| {
+        judged(|history| {
+            exchange(history, place, first, second);
+            let start = at(second) + milliseconds(10);
+            told(history, first).ended = at(first + 10);
+            let latter = told(history, second);
+            latter.sent = start + milliseconds(after);
+            latter.written = latter.sent;
+            latter.ended = latter.sent + milliseconds(500);
+            history.troubles.push(Trouble { part: Part::Bridge, from: at(first), to: start });
+        })
+    };
+    assert_eq!(started(24), []);
+    assert_eq!(started(25), [(Breach::OutOfOrder, 1)]);
 }
 
 /// A live view may miss something while NATS is away, and nothing else.
