@@ -363,3 +363,23 @@ impl Metrics {
         self.parked_records.set(records);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// Also of those that are shown only once something happened.
+    #[test]
+    fn each_of_them_is_explained_and_no_others() {
+        let registry = format!("{:?}", Metrics::default().registry);
+        let registered = registry.split("Descriptor { name: \"").skip(1);
+        let registered: BTreeSet<_> =
+            registered.filter_map(|rest| rest.split('"').next()).collect();
+        let rows = include_str!("../../docs/operations.md").lines();
+        let explained = rows.filter_map(|row| row.strip_prefix("| `hookbus_")?.split('`').next());
+        let explained = explained.map(|name| name.strip_suffix("_total").unwrap_or(name)).collect();
+        assert_eq!(registered, explained);
+    }
+}

@@ -216,8 +216,9 @@ async fn the_kafka_consumer_reads_events() {
     assert_eq!(line(&mut reader).await, expected);
 }
 
+/// Which ones there are is compared beside them.
 #[tokio::test]
-async fn every_metric_is_explained() {
+async fn the_kinds_of_metrics_are_as_explained() {
     let Some(nats) = nats::shared().await else {
         return;
     };
@@ -232,11 +233,17 @@ async fn every_metric_is_explained() {
     }
     let text = read(&project().join("docs/operations.md"));
     let metrics = bridge.admin("/metrics").await;
-    let names = metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    let types = metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut count = 0;
-    for name in names.map(|line| line.split(' ').next().unwrap()) {
-        let is_there = text.contains(&format!("| `{name}` |"));
-        assert!(is_there || text.contains(&format!("| `{name}_total` |")), "{name}");
+    for (name, kind) in types.map(|line| line.split_once(' ').unwrap()) {
+        let ending = if kind == "counter" { "_total" } else { "" };
+        let is_histogram = kind == "histogram";
+        let rows: Vec<_> = text
+            .lines()
+            .filter(|line| line.starts_with(&format!("| `{name}{ending}` |")))
+            .collect();
+        assert_eq!(rows.len(), 1, "{name}");
+        assert_eq!(rows[0].contains(" | histogram, "), is_histogram, "{name}");
         count += 1;
     }
     assert!(count >= 6, "{count}");

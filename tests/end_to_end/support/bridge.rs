@@ -316,9 +316,11 @@ impl Bridge {
     }
 
     /// The sum of the metrics whose lines begin so: a name, or a name with its first labels
-    /// (`hookbus_webhooks_total{endpoint="vapi"`).
+    /// (`hookbus_webhooks_total{endpoint="vapi"`). There may be none, but the name has to exist.
     pub(crate) async fn metric(&self, start: &str) -> f64 {
         let answer = self.admin("/metrics").await;
+        let name = start.split('{').next().unwrap_or_default();
+        assert!(is_metric(name), "there is no metric {name}");
         let lines = answer.text().lines().filter(|line| {
             let rest = line.strip_prefix(start);
             rest.is_some_and(|rest| {
@@ -401,6 +403,20 @@ impl Bridge {
             text.rsplit_once(')').expect("a name").1.split_whitespace().collect();
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
+}
+
+/// Whether a sample may be called so. Of what never happened nothing is shown, but the documentation names it.
+fn is_metric(name: &str) -> bool {
+    const DOCUMENTATION: &str = include_str!("../../../docs/operations.md");
+    DOCUMENTATION.lines().any(|line| {
+        let cells: Vec<_> = line.splitn(4, '|').map(str::trim).collect();
+        let ["", of, _, what] = cells[..] else { return false };
+        let of = of.trim_matches('`');
+        name.strip_prefix(of).is_some_and(|ending| match what.starts_with("histogram") {
+            true => ["_count", "_sum", "_bucket"].contains(&ending),
+            false => ending.is_empty(),
+        })
+    })
 }
 
 impl Drop for Bridge {
