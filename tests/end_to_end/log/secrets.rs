@@ -9,7 +9,7 @@ use serde_json::json;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// What must stand in no log: each in its own place.
 const EVENT: &str = "marker-of-an-event";
@@ -19,7 +19,14 @@ const SECRET: &str = "marker-of-a-header";
 const TOKEN: &str = "marker-of-the-admin";
 const NATS: &str = "marker-of-nats";
 const KAFKA: &str = "marker-of-kafka";
-const ALL: [&str; 7] = [EVENT, ARGUMENT, REPLY, SECRET, TOKEN, NATS, KAFKA];
+const SIGNATURE: &str = "marker-of-a-signature";
+const BEARER: &str = "marker-of-a-token";
+const PASSWORD: &str = "marker-of-a-password";
+/// The same as it is sent: `u:marker-of-a-password`.
+const BASIC: &str = "dTptYXJrZXItb2YtYS1wYXNzd29yZA==";
+const QUERY: &str = "marker-of-a-query";
+const ALL: [&str; 12] =
+    [EVENT, ARGUMENT, REPLY, SECRET, TOKEN, NATS, KAFKA, SIGNATURE, BEARER, PASSWORD, BASIC, QUERY];
 
 /// For everything, for the libraries by name, and with a directive for what is inside of a span.
 const VARIABLES: [&str; 3] = [
@@ -93,7 +100,12 @@ fn config(to: &str, more: &str) -> String {
          [[nats.stream]]\nname = \"S\"\nsubjects = [\"a.events.>\", \"a.jobs.>\"]\n{more}\n\
          [[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n\
          [[endpoint.auth]]\nkind = \"secret\"\nheader = \"x-vapi-secret\"\nsecrets = [\"{SECRET}\"]\n\
-         [[endpoint.event]]\ntypes = [\"*\"]\nto = [{to}]\n"
+         [[endpoint.event]]\ntypes = [\"*\"]\nto = [{to}]\n\
+         [[endpoint]]\nname = \"b\"\npath = \"/b\"\nsource = \"vapi\"\n\
+         [[endpoint.event]]\ntypes = [\"*\"]\nto = []\n\
+         [[endpoint.auth]]\nkind = \"basic\"\nuser = \"u\"\npasswords = [\"{PASSWORD}\"]\n\
+         [[endpoint.auth]]\nkind = \"hmac\"\nsecrets = [\"{SECRET}\"]\n\
+         [[endpoint.auth]]\nkind = \"jwt\"\nissuer = \"i\"\naudience = \"a\"\njwks = \"http://127.0.0.1:1/?{QUERY}\"\n"
     )
 }
 
@@ -116,7 +128,26 @@ async fn use_all(bridge: &Bridge) {
         assert!(answer.status < 300, "{}", answer.text());
         bridge.post("/a", body.clone(), &[("x-vapi-secret", &format!("{SECRET}-not"))]).await;
         bridge.post("/a", format!("{body}{{"), &secret).await;
-        bridge.post("/elsewhere", body, &secret).await;
+        bridge.post(&format!("/elsewhere?{QUERY}"), body, &secret).await;
+    }
+    use_other_kinds(bridge).await;
+}
+
+/// What else senders may show, right or wrong, in headers and in a query.
+async fn use_other_kinds(bridge: &Bridge) {
+    let basic = format!("Basic {BASIC}");
+    // A head and claims of a token, by a key that nobody has.
+    let token = format!("Bearer eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.{BEARER}");
+    let time = UNIX_EPOCH.elapsed().unwrap().as_secs().to_string();
+    let path = format!("/b?{QUERY}");
+    for (status, headers) in [
+        (200, [("authorization", &*basic), ("x-other", SECRET)]),
+        (401, [("x-signature", SIGNATURE), ("x-timestamp", &time)]),
+        (503, [("authorization", &*token), ("x-other", SECRET)]),
+        (401, [("authorization", BEARER), ("cookie", SECRET)]),
+    ] {
+        let answer = bridge.post(&path, event(), &headers).await;
+        assert_eq!(answer.status, status, "{headers:?}: {}", answer.text());
     }
 }
 
