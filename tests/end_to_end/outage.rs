@@ -4,14 +4,13 @@ mod connection;
 
 use self::connection::Connection;
 use crate::support::http::{Answer, Client};
-use crate::support::{Bridge, Kafka, Nats, Question, Reply, Worker, eventually};
+use crate::support::{Bridge, Kafka, LOAD, Nats, Question, Reply, Worker, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
-use tokio::sync::RwLock;
 use tokio::time::sleep;
 
 const ENDPOINT: &str = r#"
@@ -25,9 +24,6 @@ const ENDPOINT: &str = r#"
 
 /// How soon a bridge works again once its broker does.
 const RECOVERY: Duration = Duration::from_secs(10);
-
-/// Held alone by the test that loads the machine, and together by those that look at the clock.
-static LOAD: RwLock<()> = RwLock::const_new(());
 
 fn event(key: &str, number: usize) -> String {
     json!({"message": {"type": "hang", "call": {"id": key}, "number": number}}).to_string()

@@ -17,7 +17,7 @@ mod vanished;
 
 use crate::support::bridge::Setup;
 use crate::support::http::{Answer, Client};
-use crate::support::{Bridge, Kafka, Nats, eventually};
+use crate::support::{Bridge, Kafka, LOAD, Nats, eventually};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hookbus::message::{Event, Trace};
@@ -29,7 +29,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
-use tokio::sync::RwLock;
 
 /// What a broker may take to acknowledge, in these tests.
 const ACK: Duration = Duration::from_secs(2);
@@ -37,9 +36,6 @@ const ACK: Duration = Duration::from_secs(2);
 const SLACK: Duration = Duration::from_millis(400);
 /// How soon all that was kept is with a broker that is back.
 const RECOVERY: Duration = Duration::from_secs(30);
-
-/// Held alone by tests that load the machine, and together by those that look at the clock.
-static LOAD: RwLock<()> = RwLock::const_new(());
 
 /// One endpoint whose events go to these destinations.
 fn config(spool: &Path, to: &[&str]) -> String {

@@ -25,7 +25,11 @@ pub(crate) use worker::{Question, Reply, Worker};
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::RwLock;
 use tokio::time::Instant;
+
+/// Held alone by tests that load the machine, and together by those that look at the clock.
+pub(crate) static LOAD: RwLock<()> = RwLock::const_new(());
 
 /// Says that a test is skipped and why. Panics with `CI=true`: there, every part has to be.
 pub(crate) fn missing(part: &str) {

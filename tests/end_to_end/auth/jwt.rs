@@ -155,6 +155,11 @@ async fn keys_come_and_go() {
     })
     .await;
     *said.lock().unwrap() = None;
+    // A key that nobody knows makes it look again, and then nobody can tell.
+    crate::support::eventually("a look that fails", wait, async || {
+        (post("/keys", &tokens["later"]).await.status == 503).then_some(())
+    })
+    .await;
     assert_eq!(post("/keys", good).await.status, 200, "they are known");
     // Also to a changed endpoint: its keys were not asked for anew.
     bridge.configure(&text.replacen("source", "max_events = 9\nsource", 1));

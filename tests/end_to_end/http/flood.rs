@@ -3,7 +3,7 @@
 
 use super::wire::post;
 use super::{event, open};
-use crate::support::{Bridge, Nats, eventually, nats, python};
+use crate::support::{Bridge, LOAD, Nats, eventually, nats, python};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -66,6 +66,7 @@ async fn flood(bridge: &Bridge, kind: &str, count: usize) -> Option<Vec<String>>
 #[tokio::test]
 async fn floods_of_http2_frames() {
     let Some(nats) = nats::shared().await else { return };
+    let _load = LOAD.write().await;
     let bridge = start(nats).await;
     // These end the connection, well before all of it was sent.
     for (kind, count) in [

@@ -4,7 +4,7 @@
 use super::streams::Streams;
 use super::wire::Wire;
 use super::{event, open, question};
-use crate::support::{Bridge, Nats, Reply, Worker, eventually, nats};
+use crate::support::{Bridge, LOAD, Nats, Reply, Worker, eventually, nats};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -192,6 +192,7 @@ fn p99(times: &[Duration]) -> Duration {
 /// More strangers than there are bytes for.
 async fn whoever_is_known_is_served(name: &str, limits: &str, flood: Flood) {
     let Some(nats) = nats::shared().await else { return };
+    let _load = LOAD.write().await;
     let bridge = start(nats, name, limits).await;
     let reply = |_: &crate::support::Question| Reply::text(r#"{"assistantId":"a"}"#);
     let _worker = Worker::start(nats, &format!("{name}-beside.ask"), reply).await;

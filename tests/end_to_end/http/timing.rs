@@ -4,7 +4,7 @@
 use super::held::Held;
 use super::wire::{Wire, post};
 use super::{event, open, question};
-use crate::support::{Bridge, Nats, nats};
+use crate::support::{Bridge, LOAD, Nats, nats};
 use std::time::Duration;
 use tokio::time::sleep;
 
@@ -48,6 +48,7 @@ async fn whoever_sends_no_head_is_closed() {
     let Some(nats) = nats::shared().await else {
         return;
     };
+    let _calm = LOAD.read().await;
     let bridge = start(nats, "heads-time").await;
     let address = bridge.address();
     let silent = async { ends_at(Wire::open(&address).await, HEADER).await };
@@ -93,6 +94,7 @@ async fn between_requests_keep_alive_counts() {
     let Some(nats) = nats::shared().await else {
         return;
     };
+    let _calm = LOAD.read().await;
     let bridge = start(nats, "keep").await;
     let address = bridge.address();
     let request = post("/keep", &event("c"));
@@ -137,6 +139,7 @@ async fn a_slow_body_is_refused() {
     let Some(nats) = nats::shared().await else {
         return;
     };
+    let _calm = LOAD.read().await;
     let bridge = start(nats, "bodies").await;
     let address = bridge.address();
     let request = post("/bodies", &event("c"));
@@ -204,6 +207,7 @@ async fn an_idle_http2_connection_is_closed_too() {
     let Some(nats) = nats::shared().await else {
         return;
     };
+    let _calm = LOAD.read().await;
     let bridge = start(nats, "idle-two").await;
     let mut wire = Wire::open(&bridge.address()).await;
     wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;

@@ -103,6 +103,12 @@ async fn stopped_while_it_drains(broker: Broker, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_a_backlog_for_nats_drains() {
+    let Some(broker) = Broker::nats().await else { return };
+    stopped_while_it_drains(broker, "events.hang").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn while_a_backlog_for_kafka_drains() {
     let Some(broker) = Broker::kafka().await else { return };
     stopped_while_it_drains(broker, "events").await;
