@@ -13,6 +13,7 @@ pub mod header;
 pub mod home;
 mod link;
 pub mod pause;
+pub mod permissions;
 mod settings;
 mod notices;
 pub mod streams;

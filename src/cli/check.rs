@@ -3,6 +3,7 @@
 mod connect;
 mod kafka;
 mod nats;
+mod permissions;
 mod workers;
 
 use std::path::PathBuf;

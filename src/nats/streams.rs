@@ -206,6 +206,11 @@ impl Needs {
         needs
     }
 
+    /// The subjects that events of known types come to.
+    pub fn known_subjects(&self) -> impl Iterator<Item = &str> {
+        self.names.values().flat_map(|names| &names.known).map(String::as_str)
+    }
+
     /// Whether anything is to be stored in a stream, apart from jobs.
     pub fn needs_streams(&self) -> bool {
         !self.declared.is_empty() || !self.stored.is_empty()

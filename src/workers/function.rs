@@ -1,5 +1,6 @@
 //! What there should be workers for.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::activity::Asked;
@@ -89,6 +90,27 @@ impl Functions {
         &self.configured
     }
 
+    /// Subjects that questions are asked on: of what is configured by its name, and of what else may come, which stands
+    /// for all that a pattern covers.
+    pub fn subjects(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        // Whatever the characters are that `*` stands for.
+        let whole = |function: &Function| function.subject.replace('*', "x");
+        let (patterns, named): (Vec<_>, Vec<_>) =
+            self.configured.iter().partition(|function| function.asked.name.contains('*'));
+        let named: BTreeSet<_> = named.into_iter().map(whole).collect();
+        let endpoints: BTreeSet<_> = self.rules.iter().map(|rule| &rule.endpoint).collect();
+        let known = endpoints.into_iter().flat_map(|endpoint| {
+            config::vapi::QUESTIONS.iter().filter_map(|kind| {
+                let endpoint = endpoint.clone();
+                self.function(Asked { endpoint, is_function: false, name: (*kind).into() })
+            })
+        });
+        let others: BTreeSet<_> =
+            patterns.into_iter().map(whole).chain(known.map(|known| whole(&known))).collect();
+        let others = others.difference(&named).cloned().collect();
+        (named, others)
+    }
+
     /// Those that are configured, and then what was asked besides.
     pub(super) fn with(&self, recent: &[Asked]) -> Vec<Function> {
         let is_configured =
@@ -161,6 +183,17 @@ mod tests {
         let all = functions.with(&recent);
         let more: Vec<_> = all[expected.len()..].iter().map(|one| &*one.subject).collect();
         assert_eq!(more, ["vapi.tool.set_x", "vapi.tool.a%20b"]);
+    }
+
+    #[test]
+    fn subjects_to_be_asked_on_are_whole() {
+        let (named, others) = functions().subjects();
+        let named: Vec<_> = named.iter().map(String::as_str).collect();
+        assert_eq!(named, ["desk.x.book", "vapi.ask.assistant-request", "vapi.tool.get_weather"]);
+        for other in ["vapi.tool.set_x", "vapi.ask.chat.x", "vapi.ask.voice-request"] {
+            assert!(others.contains(other), "{other} in {others:?}");
+        }
+        assert!(!others.contains("vapi.ask.assistant-request"));
     }
 
     #[test]

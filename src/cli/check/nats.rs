@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::connect::Report;
-use super::workers;
+use super::{permissions, workers};
 use crate::config::Config;
 use crate::nats::streams::Needs;
-use crate::nats::{BROKER, Settings};
+use crate::nats::{BROKER, Notices, Settings};
 
 /// What the configured NATS says; nothing where there is none.
 pub(super) async fn ask(config: &Config) -> Option<Report> {
@@ -19,7 +19,8 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             return Some(report);
         }
     };
-    let client = match settings.connect(Arc::default()).await {
+    let notices = Arc::new(Notices::watched());
+    let client = match settings.connect(notices.clone()).await {
         Ok(client) => client,
         Err(error) => {
             report.unreachable(
@@ -45,6 +46,7 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
         );
     }
     let needs = Needs::new(config);
+    permissions::ask(&client, &notices, config, (nats, &needs), &mut report).await;
     let (streams, workers) =
         tokio::join!(needs.compare(&client), workers::ask(&client, config, nats));
     match streams {

@@ -1,8 +1,10 @@
 //! A user that may not do everything.
 
 use super::{SOON, connected};
-use crate::support::{Bridge, Nats, Reply, Worker, eventually};
+use crate::support::{Bridge, Nats, Reply, Worker, bridge, eventually};
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 const CONFIG: &str = r#"
@@ -158,4 +160,71 @@ async fn without_the_inbox_all_is_refused_at_once() {
     let ready = bridge.admin("/readyz").await;
     assert!(!ready.text().contains("permissions"), "{}", ready.text());
     assert_eq!(bridge.post("/hook", message("hang"), &[]).await.status, 200);
+}
+
+/// What `check --connect` says of a user with these permissions, and how it ends.
+async fn checked(nats: &mut Nats, permissions: &str) -> (i32, String) {
+    let users = format!(
+        "authorization {{ users: [
+            {{ user: bridge, password: secret, permissions: {{ {permissions} }} }}
+            {{ user: all, password: all }}
+        ] }}
+        no_auth_user: all"
+    );
+    nats.reload_with(&users).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hookbus.toml");
+    let config =
+        CONFIG.replace("{nats}", &nats.url()).replacen("[\"*\"]", "[\"assistant-request\"]", 1);
+    std::fs::write(&file, config).unwrap();
+    let output = bridge::run(&["check", "--connect", "--config", file.to_str().unwrap()]).await;
+    (output.code.unwrap(), output.stderr)
+}
+
+/// In whichever way a user is limited, and whether or not it may ask the server what it may do.
+#[tokio::test]
+async fn a_check_finds_what_is_not_permitted() {
+    let Some(mut nats) = Nats::start_with(&users(&[">"], &["_INBOX.>"])).await else { return };
+    nats.create_stream("EVENTS", &["hook.events.>"]).await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let _worker = Worker::start(&nats, "hook.>", move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Reply::text("done")
+    })
+    .await;
+    let question = "publish to `hook.ask.assistant-request`, where questions are asked";
+    for (permissions, code, problem) in [
+        ("", 0, None),
+        ("publish: [\"hook.>\", \"$JS.API.>\"]", 0, None),
+        (
+            "publish: { deny: [\"hook.tool.>\"] }",
+            2,
+            Some("publish to `hook.tool.spare`, where questions are asked"),
+        ),
+        (
+            "publish: { deny: [\"hook.events.hang\"] }",
+            2,
+            Some("publish to `hook.events.hang`: these events would wait on disk"),
+        ),
+        (
+            "publish: { deny: [\"hook.ask.voice-request\"] }",
+            0,
+            Some("publish to `hook.ask.voice-request`: such questions, if they come"),
+        ),
+        // Whose list doesn't name what tells a user its permissions.
+        ("publish: [\"hook.events.>\", \"hook.tool.*\", \"$JS.API.>\"]", 2, Some(question)),
+        ("publish: [\"hook.events.>\", \"hook.tool.*\", \"_INBOX.>\"]", 2, Some(question)),
+        ("publish: [\"hook.events.>\"]", 0, Some("can't be found out")),
+        ("subscribe: [\"other.>\"]", 2, Some("nothing that is asked could be answered")),
+    ] {
+        let (ended, said) = checked(&mut nats, permissions).await;
+        assert_eq!(ended, code, "{permissions}: {said}");
+        match problem {
+            Some(problem) => assert!(said.contains(problem), "{permissions}: {said}"),
+            None => assert!(!said.contains("permit") && !said.contains("found out"), "{said}"),
+        }
+    }
+    let asked = asked.load(Ordering::Relaxed);
+    assert_eq!(asked, 0, "nobody was asked anything");
 }
