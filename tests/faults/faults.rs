@@ -8,6 +8,7 @@ mod spool;
 mod storage;
 mod types;
 
+use crate::setup;
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
 use crate::support::haproxy;
@@ -27,6 +28,8 @@ pub(crate) enum Fault {
     NatsCut,
     KafkaCut,
     NatsHoled,
+    NatsStalled,
+    NatsLeaving,
     KafkaHoled,
     NatsSlow,
     KafkaSlow,
@@ -45,7 +48,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 27] = [
+    pub(crate) const ALL: [Fault; 29] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
@@ -58,6 +61,8 @@ impl Fault {
         Fault::NatsCut,
         Fault::KafkaCut,
         Fault::NatsHoled,
+        Fault::NatsStalled,
+        Fault::NatsLeaving,
         Fault::KafkaHoled,
         Fault::NatsSlow,
         Fault::KafkaSlow,
@@ -89,6 +94,8 @@ impl Fault {
             Fault::NatsCut => "nats-cut",
             Fault::KafkaCut => "kafka-cut",
             Fault::NatsHoled => "nats-black-holed",
+            Fault::NatsStalled => "nats-stalled-under-large-questions",
+            Fault::NatsLeaving => "nats-ends-after-login",
             Fault::KafkaHoled => "kafka-black-holed",
             Fault::NatsSlow => "nats-slow",
             Fault::KafkaSlow => "kafka-slow",
@@ -114,8 +121,23 @@ impl Fault {
 
     /// Whether the bridge comes to its brokers through the proxies.
     pub(crate) fn is_proxied(self) -> bool {
-        use Fault::{KafkaCut, KafkaHoled, KafkaSlow, NatsCut, NatsHoled, NatsSlow};
-        matches!(self, NatsCut | KafkaCut | NatsHoled | KafkaHoled | NatsSlow | KafkaSlow)
+        use Fault::{
+            KafkaCut, KafkaHoled, KafkaSlow, NatsCut, NatsHoled, NatsLeaving, NatsSlow, NatsStalled,
+        };
+        match self {
+            NatsCut | NatsHoled | NatsStalled | NatsLeaving | NatsSlow => true,
+            KafkaCut | KafkaHoled | KafkaSlow => true,
+            _ => false,
+        }
+    }
+
+    pub(crate) fn has_large_questions(self) -> bool {
+        self == Fault::NatsStalled
+    }
+
+    /// So many bytes of questions may be late for one trouble.
+    pub(crate) fn late_bytes(self) -> u64 {
+        if self == Fault::NatsSlow { setup::kernel_bytes() } else { setup::late_bytes() }
     }
 
     /// Whether the stream takes all types, and not only those that the load is made of.
@@ -165,6 +187,8 @@ impl Fault {
             Fault::NatsCut => network::cut(stage, Broker::Nats).await,
             Fault::KafkaCut => network::cut(stage, Broker::Kafka).await,
             Fault::NatsHoled => network::hold(stage, Broker::Nats).await,
+            Fault::NatsStalled => network::stall(stage).await,
+            Fault::NatsLeaving => network::leave(stage).await,
             Fault::KafkaHoled => network::hold(stage, Broker::Kafka).await,
             Fault::NatsSlow => network::slow(stage, Broker::Nats).await,
             Fault::KafkaSlow => network::slow(stage, Broker::Kafka).await,

@@ -29,8 +29,8 @@ pub(crate) struct History {
     pub(crate) excused: Excused,
     /// When this machine was too busy.
     pub(crate) stalls: Stalls,
-    /// What the kernel may hold for a connection to NATS, in both directions and on all its hops.
-    pub(crate) kernel_bytes: u64,
+    /// So many bytes of questions may be late for one trouble.
+    pub(crate) late_bytes: u64,
     /// The most memory that a bridge ever had.
     pub(crate) peak_bytes: u64,
     pub(crate) reloads: Done,

@@ -25,6 +25,8 @@ pub(crate) struct Shape {
     pub(crate) keys: usize,
     /// Webhooks a second, over all connections.
     pub(crate) rate: usize,
+    /// One webhook in six is a question of 64 KB.
+    pub(crate) has_large_questions: bool,
 }
 
 pub(crate) struct Load {
@@ -100,7 +102,7 @@ impl Load {
         for number in 0..shape.connections {
             let keys = (number..shape.keys).step_by(shape.connections).collect();
             let interval = Duration::from_secs_f64(shape.connections as f64 / shape.rate as f64);
-            let sender = Sender::new(post.clone(), keys, interval, random.part());
+            let sender = Sender::new(post.clone(), keys, interval, shape, random.part());
             match number % 8 {
                 0 | 2 => senders.spawn(sender.one_by_one(true)),
                 1 | 3 => senders.spawn(sender.one_by_one(false)),

@@ -58,7 +58,12 @@ impl Options {
         if self.long {
             Lengths {
                 lanes: 1,
-                shape: Shape { connections: 64, keys: 1_000, rate: 1_200 },
+                shape: Shape {
+                    connections: 64,
+                    keys: 1_000,
+                    rate: 1_200,
+                    has_large_questions: false,
+                },
                 calm: seconds(2.0),
                 outage: seconds(8.0),
                 frozen: seconds(15.0),
@@ -69,7 +74,7 @@ impl Options {
         } else {
             Lengths {
                 lanes: 3,
-                shape: Shape { connections: 32, keys: 200, rate: 300 },
+                shape: Shape { connections: 32, keys: 200, rate: 300, has_large_questions: false },
                 calm: seconds(0.3),
                 outage: seconds(1.5),
                 frozen: seconds(3.0),

@@ -1,5 +1,7 @@
 //! A TCP proxy in front of a broker: it can cut, hold back and slow down what goes through.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,6 +17,7 @@ const CHUNK: usize = 16 << 10;
 pub(crate) struct Proxy {
     port: u16,
     line: watch::Sender<Line>,
+    connections: Arc<AtomicU64>,
     task: JoinHandle<()>,
 }
 
@@ -33,6 +36,8 @@ pub(crate) enum Mode {
     Hole,
     /// Each chunk waits for so long.
     Slow(Duration),
+    /// A connection ends when its first ping was answered, which is how a client of NATS knows that it is let in.
+    Leave,
 }
 
 /// A proxy that has its port, and isn't open yet.
@@ -51,8 +56,9 @@ impl Closed {
     pub(crate) fn open(self, target: u16) -> Proxy {
         let port = self.port();
         let (line, lines) = watch::channel(Line::default());
-        let task = tokio::spawn(accept(self.0, target, lines));
-        Proxy { port, line, task }
+        let connections = Arc::new(AtomicU64::new(0));
+        let task = tokio::spawn(accept(self.0, target, lines, connections.clone()));
+        Proxy { port, line, connections, task }
     }
 }
 
@@ -63,6 +69,11 @@ impl Proxy {
 
     pub(crate) fn set(&self, mode: Mode) {
         self.line.send_modify(|line| line.mode = mode);
+    }
+
+    /// How many there ever were.
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Closes all connections.
@@ -77,12 +88,18 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, target: u16, lines: watch::Receiver<Line>) {
+async fn accept(
+    listener: TcpListener,
+    target: u16,
+    lines: watch::Receiver<Line>,
+    count: Arc<AtomicU64>,
+) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 if let Ok((stream, _)) = accepted {
+                    count.fetch_add(1, Ordering::Relaxed);
                     connections.spawn(pass(stream, target, lines.clone()));
                 }
             }
@@ -125,6 +142,9 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut lines: watch:
             sleep(pause).await;
         }
         if to.write_all(&chunk[..length]).await.is_err() {
+            return;
+        }
+        if mode == Mode::Leave && chunk[..length].starts_with(b"PONG") {
             return;
         }
     }

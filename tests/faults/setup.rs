@@ -8,15 +8,24 @@ use crate::support::Bridge;
 use crate::support::bridge::Setup;
 use crate::webhook::{Broker, Kind};
 
-/// What the kernel may hold for one connection: what its sender has written, and what its receiver hasn't read.
-pub(crate) fn kernel_bytes(is_proxied: bool) -> u64 {
+/// What the bridge lets be under way to NATS at a time.
+const WINDOW: u64 = 512 << 10;
+
+/// So many bytes of questions may be late when a connection stalls: what was under way on it, and on one that took its
+/// place. What a worker counts isn't quite what the bridge does.
+pub(crate) fn late_bytes() -> u64 {
+    2 * WINDOW + WINDOW / 8
+}
+
+/// The same for one that is slow all the time, where each question is late by what is before it: what the kernel may
+/// hold on the two hops of a proxied connection, of what its sender has written and its receiver hasn't read.
+pub(crate) fn kernel_bytes() -> u64 {
     let most = |name: &str| {
         let text = std::fs::read_to_string(format!("/proc/sys/net/ipv4/{name}"));
         let most = text.ok().and_then(|text| text.split_whitespace().nth(2)?.parse::<u64>().ok());
         most.unwrap_or(8 << 20)
     };
-    let hops = if is_proxied { 2 } else { 1 };
-    hops * (most("tcp_wmem") + most("tcp_rmem"))
+    2 * (most("tcp_wmem") + most("tcp_rmem"))
 }
 
 /// The configuration of the bridge.

@@ -9,7 +9,7 @@ use crate::checker::{self, Verdict};
 use crate::faults::Fault;
 use crate::ground::Ground;
 use crate::history::{Clock, Excused, History, Part, Trouble};
-use crate::load::{Counts, Load};
+use crate::load::{Counts, Load, Shape};
 use crate::meter::Meter;
 use crate::options::Lengths;
 use crate::random::Random;
@@ -43,7 +43,7 @@ pub(crate) struct Stage<'a> {
     load: Load,
     reloads: Reloads,
     observers: Observers,
-    kernel_bytes: u64,
+    late_bytes: u64,
     troubles: Vec<Trouble>,
     peak_bytes: u64,
 }
@@ -89,7 +89,8 @@ pub(crate) async fn play(
     };
     let address = proxy.as_ref().map_or_else(|| bridge.address(), Haproxy::address);
     let reloads = Reloads::start(&bridge, &name, random.part());
-    let load = Load::start(&address, "/hook", lengths.shape, clock, &mut random);
+    let shape = Shape { has_large_questions: fault.has_large_questions(), ..lengths.shape };
+    let load = Load::start(&address, "/hook", shape, clock, &mut random);
     let mut stage = Stage {
         ground,
         bridge,
@@ -103,7 +104,7 @@ pub(crate) async fn play(
         load,
         reloads,
         observers,
-        kernel_bytes: setup::kernel_bytes(fault.is_proxied()),
+        late_bytes: fault.late_bytes(),
         troubles: Vec::new(),
         peak_bytes: 0,
     };
@@ -270,7 +271,7 @@ impl Stage<'_> {
             troubles: self.troubles,
             excused: self.excused,
             stalls: self.observers.meter.stalls(clock),
-            kernel_bytes: self.kernel_bytes,
+            late_bytes: self.late_bytes,
             peak_bytes: self.peak_bytes,
             reloads,
             least: self.lengths.least(),

@@ -133,25 +133,28 @@ impl Webhook {
     /// The same bytes each time.
     pub(crate) fn body(&self) -> String {
         let Webhook { number, key, kind, size, .. } = self;
+        let filling = "hook".repeat(size / 4);
         let content = match kind {
             Kind::Question => {
-                let calls: Vec<String> = (0..self.calls).map(|place| self.call(place)).collect();
+                // The first of them has all of it.
+                let filling = |place| if place == 0 { filling.as_str() } else { "" };
+                let calls: Vec<String> =
+                    (0..self.calls).map(|place| self.call(place, filling(place))).collect();
                 format!(r#""toolWithToolCallList":[{}]"#, calls.join(","))
             }
-            _ => format!(r#""number":{number}"#),
+            _ => format!(r#""number":{number},"filling":"{filling}""#),
         };
-        let filling = "hook".repeat(size / 4);
         format!(
-            r#"{{"message":{{"type":"{}","call":{{"id":"{}"}},{content},"filling":"{filling}"}}}}"#,
+            r#"{{"message":{{"type":"{}","call":{{"id":"{}"}},{content}}}}}"#,
             kind.name(),
             key_text(*key),
         )
     }
 
-    fn call(&self, place: usize) -> String {
+    fn call(&self, place: usize, filling: &str) -> String {
         let (number, id, function) = (self.number, self.call_id(place), self.function(place));
         format!(
-            r#"{{"type":"function","name":"{function}","server":{{"timeoutSeconds":{LIMIT_SECONDS}}},"toolCall":{{"id":"{id}","type":"function","function":{{"name":"{function}","arguments":{{"number":{number},"place":{place}}}}}}}}}"#
+            r#"{{"type":"function","name":"{function}","server":{{"timeoutSeconds":{LIMIT_SECONDS}}},"toolCall":{{"id":"{id}","type":"function","function":{{"name":"{function}","arguments":{{"number":{number},"place":{place},"filling":"{filling}"}}}}}}}}"#
         )
     }
 

@@ -60,11 +60,11 @@ pub(super) fn judge(history: &History, verdict: &mut Verdict) {
         verdict.add(Breach::Repeated, format!("{call} arrived {times} times for one attempt"));
     }
     for (trouble, bytes) in held {
-        if bytes > history.kernel_bytes {
+        if bytes > history.late_bytes {
             let from = history.troubles[trouble].from;
             let what = format!(
-                "{bytes} bytes of late questions since {from:.3?}: the kernel holds {} at the most",
-                history.kernel_bytes
+                "{bytes} bytes of late questions since {from:.3?}, of at most {}",
+                history.late_bytes
             );
             verdict.add(Breach::Stale, what);
         }

@@ -76,7 +76,7 @@ fn arrival(number: u64, place: usize) -> Arrival {
 fn clean() -> History {
     let mut history = History {
         endpoint: ENDPOINT.to_owned(),
-        kernel_bytes: 10_000,
+        late_bytes: 10_000,
         least: WEBHOOKS as usize,
         reloads: Done { count: 1, refused: Vec::new() },
         ..History::default()

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::connection::Connection;
-use super::{Counts, Told, http2};
+use super::{Counts, Shape, Told, http2};
 use crate::history::{Answer, Attempt, Clock, Sent};
 use crate::random::Random;
 use crate::webhook::{Kind, Webhook};
@@ -22,6 +22,8 @@ const RETRIES: usize = 20;
 const AT_ONCE: usize = 5;
 /// Between two of them over connections of their own: which is first is known of some.
 const BETWEEN: Duration = Duration::from_millis(30);
+/// The filling of a large question.
+const LARGE_QUESTION: usize = 64_000;
 /// The largest filling, and that of what shares one connection with others: then one doesn't wait for the windows of
 /// another.
 const LARGEST: usize = 500_000;
@@ -46,6 +48,7 @@ pub(super) struct Sender {
     keys: Vec<usize>,
     /// Between two webhooks.
     interval: Duration,
+    shape: Shape,
     random: Random,
     due: Instant,
     told: Told,
@@ -56,10 +59,11 @@ impl Sender {
         post: Arc<Post>,
         keys: Vec<usize>,
         interval: Duration,
+        shape: Shape,
         mut random: Random,
     ) -> Sender {
         let due = Instant::now() + random.about(interval);
-        Sender { post, keys, interval, random, due, told: Told::default() }
+        Sender { post, keys, interval, shape, random, due, told: Told::default() }
     }
 
     /// The next is sent when the one before was answered.
@@ -261,6 +265,11 @@ impl Sender {
             (least + random.below(least)).min(LARGEST)
         } else {
             random.below(1_500)
+        };
+        let (kind, size) = if self.shape.has_large_questions && random.one_in(6) {
+            (Kind::Question, LARGE_QUESTION)
+        } else {
+            (kind, size)
         };
         Webhook {
             number: self.post.counts.next.fetch_add(1, Ordering::Relaxed),
