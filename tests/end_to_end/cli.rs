@@ -2,7 +2,7 @@
 
 mod agree;
 mod config;
-mod dev;
+pub(crate) mod dev;
 mod send;
 
 use crate::support::bridge::run;

@@ -1,4 +1,6 @@
-//! The documentation: its links lead somewhere, its configurations load, its Python works.
+//! The documentation: its links lead somewhere, its configurations load, its commands exist, its Python works.
+
+mod commands;
 
 use crate::support::process::output;
 use crate::support::{Bridge, Nats, bridge, eventually, kafka, nats, project, python};
@@ -64,7 +66,7 @@ fn anchors(path: &Path) -> Vec<String> {
 #[test]
 fn every_link_leads_somewhere() {
     let mut count = 0;
-    for page in pages() {
+    for page in commands::all_pages().into_iter().map(|page| project().join(page)) {
         for link in prose(&page).split("](").skip(1) {
             let link = link.split(')').next().unwrap();
             if link.starts_with("https://") {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Dev {
+pub(crate) struct Dev {
     process: Process,
     lines: Receiver<String>,
     /// What it said when it was ready.
@@ -23,7 +23,7 @@ struct Dev {
 
 impl Dev {
     /// On free ports, in a folder of its own.
-    async fn start(arguments: &[&str]) -> Option<Dev> {
+    pub(crate) async fn start(arguments: &[&str]) -> Option<Dev> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = program();
         command
@@ -75,14 +75,14 @@ impl Dev {
     }
 
     /// What stands behind a word of the welcome, up to the next blank.
-    fn address(&self, word: &str) -> String {
+    pub(crate) fn address(&self, word: &str) -> String {
         let line = self.welcome.iter().find_map(|line| line.trim_start().strip_prefix(word));
         let line = line.unwrap_or_else(|| panic!("no {word} in {:#?}", self.welcome));
         line.split_whitespace().next().unwrap().trim_end_matches(',').to_owned()
     }
 
     /// Ctrl-C.
-    async fn end(mut self) {
+    pub(crate) async fn end(mut self) {
         let nats = self.address("nats");
         self.process.signal("INT");
         let status = self.process.wait(PATIENCE).await.expect("an end");
