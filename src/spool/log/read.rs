@@ -112,8 +112,9 @@ impl Log {
                             continue;
                         }
                     };
-                    // What was written into it when it was not what it should be, and is kept elsewhere.
-                    if frame.sequence >= part.next {
+                    // What was written into it when it was not what it should be, and is kept elsewhere; or what
+                    // stands there a second time, or out of its order, as no writer leaves it behind.
+                    if !(place.sequence..part.next).contains(&frame.sequence) {
                         continue;
                     }
                     self.lack(&path, place.sequence..frame.sequence);
