@@ -5,7 +5,7 @@ use crate::support::ports;
 use std::time::Instant;
 
 const START: Duration = Duration::from_secs(2);
-const MEMORY: u64 = 150 << 20;
+const MEMORY: u64 = 64 << 20;
 
 /// Starts on a backlog of so many, first without its broker, then with it.
 async fn starts_with(records: usize) {
