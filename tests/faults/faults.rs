@@ -2,6 +2,7 @@
 
 mod bridge;
 mod brokers;
+mod cluster;
 mod disk;
 mod network;
 mod spool;
@@ -23,6 +24,8 @@ pub(crate) enum Fault {
     KafkaFrozen,
     BothKilled,
     BothFrozen,
+    NatsCluster,
+    KafkaCluster,
     NatsRestarting,
     KafkaRestarting,
     NatsCut,
@@ -48,7 +51,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 29] = [
+    pub(crate) const ALL: [Fault; 31] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
@@ -56,6 +59,8 @@ impl Fault {
         Fault::KafkaFrozen,
         Fault::BothKilled,
         Fault::BothFrozen,
+        Fault::NatsCluster,
+        Fault::KafkaCluster,
         Fault::NatsRestarting,
         Fault::KafkaRestarting,
         Fault::NatsCut,
@@ -89,6 +94,8 @@ impl Fault {
             Fault::KafkaFrozen => "kafka-frozen",
             Fault::BothKilled => "both-killed",
             Fault::BothFrozen => "both-frozen",
+            Fault::NatsCluster => "nats-cluster",
+            Fault::KafkaCluster => "kafka-cluster",
             Fault::NatsRestarting => "nats-restarting",
             Fault::KafkaRestarting => "kafka-restarting",
             Fault::NatsCut => "nats-cut",
@@ -114,9 +121,21 @@ impl Fault {
         }
     }
 
-    /// Whether it is played in the short form too: a Kafka takes seconds to start again.
+    /// Whether it is played in the short form too: a Kafka takes seconds to start, and a cluster to choose who leads.
     pub(crate) fn is_short(self) -> bool {
-        !matches!(self, Fault::KafkaRestarting | Fault::BothKilled)
+        !matches!(
+            self,
+            Fault::KafkaRestarting | Fault::BothKilled | Fault::NatsCluster | Fault::KafkaCluster
+        )
+    }
+
+    /// The broker that is a cluster of three, in which what is stored has three copies.
+    pub(crate) fn cluster(self) -> Option<Broker> {
+        match self {
+            Fault::NatsCluster => Some(Broker::Nats),
+            Fault::KafkaCluster => Some(Broker::Kafka),
+            _ => None,
+        }
     }
 
     /// Whether the bridge comes to its brokers through the proxies.
@@ -182,6 +201,8 @@ impl Fault {
             Fault::KafkaFrozen => brokers::freeze(stage, Broker::Kafka).await,
             Fault::BothKilled => brokers::kill_both(stage).await,
             Fault::BothFrozen => brokers::freeze_both(stage).await,
+            Fault::NatsCluster => cluster::nats(stage).await,
+            Fault::KafkaCluster => cluster::kafka(stage).await,
             Fault::NatsRestarting => brokers::keep_restarting(stage, Broker::Nats).await,
             Fault::KafkaRestarting => brokers::keep_restarting(stage, Broker::Kafka).await,
             Fault::NatsCut => network::cut(stage, Broker::Nats).await,

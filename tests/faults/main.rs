@@ -140,7 +140,10 @@ impl Suite {
         let played = stage::play(fault, &mut ground, meter, self.lengths, random);
         let played = AssertUnwindSafe(played);
         match played.catch_unwind().await {
-            Ok(verdict) => (Outcome::Judged(verdict), Some(ground)),
+            Ok(verdict) => {
+                // What became a cluster stays one.
+                (Outcome::Judged(verdict), fault.cluster().is_none().then_some(ground))
+            }
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
                 let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));

@@ -1,12 +1,18 @@
 //! What a bridge is started with, and where its events go.
 
+use std::time::Duration;
+
 use async_nats::jetstream::stream;
 
 use crate::checker;
 use crate::ground::Ground;
-use crate::support::Bridge;
 use crate::support::bridge::Setup;
+use crate::support::eventually;
+use crate::support::{Bridge, Kafka, Nats};
 use crate::webhook::{Broker, Kind};
+
+/// How long brokers may take before anything can be stored.
+const START: Duration = Duration::from_secs(30);
 
 /// What the bridge lets be under way to NATS at a time.
 const WINDOW: u64 = 512 << 10;
@@ -62,8 +68,19 @@ pub(crate) fn of(ground: &Ground, name: &str, is_proxied: bool) -> Setup {
         let kafka = format!("127.0.0.1:{}", ground.proxy(Broker::Kafka).port());
         setup.nats_at(&nats).kafka_at(&kafka)
     } else {
-        setup.nats(&ground.nats).kafka(&ground.kafka)
+        // Between the quotes of a list.
+        let nats = [&ground.nats].into_iter().chain(&ground.more_nats).map(Nats::url);
+        let kafka = [&ground.kafka].into_iter().chain(&ground.more_kafka).map(Kafka::bootstrap);
+        let list = |all: Vec<String>| all.join("\", \"");
+        setup.nats_at(&list(nats.collect())).kafka_at(&list(kafka.collect()))
     }
+}
+
+/// The topic, with as many copies as there are brokers.
+pub(crate) async fn create_topic(ground: &Ground, name: &str, partitions: i32) {
+    let copies = ground.copies(Broker::Kafka) as i32;
+    let least = (copies / 2 + 1).to_string();
+    ground.kafka.make_topic(name, partitions, copies, &[("min.insync.replicas", &least)]).await;
 }
 
 /// The stream of all that goes to JetStream, or of all types that are sent.
@@ -78,7 +95,10 @@ pub(crate) async fn create_stream(ground: &Ground, name: &str, takes_all: bool) 
         name: name.to_owned(),
         subjects,
         discard: stream::DiscardPolicy::New,
+        num_replicas: ground.copies(Broker::Nats),
         ..stream::Config::default()
     };
-    ground.nats.create_stream_with(config).await;
+    let jetstream = ground.nats.jetstream().await;
+    // A cluster that has just met takes a while to choose who leads.
+    eventually("a stream", START, async || jetstream.create_stream(&config).await.ok()).await;
 }

@@ -64,8 +64,11 @@ pub(crate) async fn play(
     mut random: Random,
 ) -> Verdict {
     let name = fault.name().to_owned();
+    if let Some(broker) = fault.cluster() {
+        ground.gather(broker).await;
+    }
     setup::create_stream(ground, &name, fault.takes_all_types()).await;
-    ground.kafka.create_topic(&name, PARTITIONS).await;
+    setup::create_topic(ground, &name, PARTITIONS).await;
     let clock = Clock::start();
     let observers = Observers {
         worker: Worker::start(ground.client().await, &format!("{name}.tool.>"), clock).await,
@@ -150,12 +153,12 @@ impl Stage<'_> {
     /// SIGSTOP to a broker.
     pub(crate) fn freeze(&mut self, broker: Broker) {
         self.trouble(Part::Stalled(broker));
-        self.ground.freeze(broker);
+        self.ground.freeze(broker, 0);
     }
 
     /// SIGCONT to a broker.
     pub(crate) fn thaw(&mut self, broker: Broker) {
-        self.ground.thaw(broker);
+        self.ground.thaw(broker, 0);
         self.healed(Part::Stalled(broker));
     }
 

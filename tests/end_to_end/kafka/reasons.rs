@@ -56,7 +56,7 @@ async fn too_few_replicas_in_sync() {
     let Some(kafka) = Kafka::start().await else {
         return;
     };
-    let mut second = kafka.join().await;
+    let mut second = kafka.join(2).await;
     let topic = "kafka-replicas";
     eventually("two copies", SOON, async || {
         let metadata = kafka.settings().create::<BaseConsumer>().unwrap();

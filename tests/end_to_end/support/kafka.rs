@@ -115,12 +115,12 @@ impl Kafka {
         panic!("Kafka: five ports were taken");
     }
 
-    /// A second broker of the same cluster.
-    pub(crate) async fn join(&self) -> Kafka {
+    /// Another broker of the same cluster, with a number that none has yet; this one is number 1.
+    pub(crate) async fn join(&self, number: i32) -> Kafka {
         let (folder, port) = (tempfile::tempdir().unwrap(), ports::free());
         let properties = format!(
             "process.roles=broker
-node.id=2
+node.id={number}
 controller.quorum.bootstrap.servers=127.0.0.1:{}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port}
@@ -136,7 +136,7 @@ broker.session.timeout.ms=3000
         format(folder.path(), "--no-initial-controllers", &[]).await;
         let process = spawn(folder.path());
         let mut kafka = Kafka { process, port, second: port, controller: self.controller, folder };
-        assert!(kafka.ready().await, "the second Kafka doesn't start:\n{}", kafka.log());
+        assert!(kafka.ready().await, "another Kafka doesn't start:\n{}", kafka.log());
         kafka
     }
 

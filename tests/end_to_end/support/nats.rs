@@ -56,6 +56,26 @@ impl Nats {
         Nats::start_as(config, false).await
     }
 
+    /// Servers of one cluster, which knows itself when its clients come.
+    pub(crate) async fn start_cluster(count: usize) -> Option<Vec<Nats>> {
+        let routes: Vec<u16> = (0..count).map(|_| ports::free()).collect();
+        let all: Vec<String> =
+            routes.iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+        let configs = routes.iter().map(|port| {
+            format!("cluster {{ name: test, listen: 127.0.0.1:{port}, routes: {all:?} }}\n")
+        });
+        let mut servers = Vec::new();
+        for config in configs {
+            servers.push(Nats::start_with(&config).await?);
+        }
+        Some(servers)
+    }
+
+    /// What it calls itself.
+    pub(crate) fn name(&self) -> String {
+        name(self.port)
+    }
+
     async fn start_as(config: &str, greets: bool) -> Option<Nats> {
         let Some(program) = program() else {
             missing("nats-server 2.10 or newer (run: make tools)");

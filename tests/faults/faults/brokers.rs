@@ -15,9 +15,9 @@ const STALE: Duration = Duration::from_secs(LIMIT_SECONDS + 1);
 
 pub(super) async fn kill(stage: &mut Stage<'_>, broker: Broker) {
     stage.trouble(Part::Broker(broker));
-    stage.ground.kill(broker);
+    stage.ground.kill(broker, 0);
     sleep(stage.lengths.outage).await;
-    stage.ground.restart(broker).await;
+    stage.ground.restart(broker, 0).await;
     stage.healed(Part::Broker(broker));
 }
 
@@ -25,11 +25,11 @@ pub(super) async fn kill(stage: &mut Stage<'_>, broker: Broker) {
 pub(super) async fn kill_both(stage: &mut Stage<'_>) {
     for broker in BOTH {
         stage.trouble(Part::Broker(broker));
-        stage.ground.kill(broker);
+        stage.ground.kill(broker, 0);
     }
     sleep(stage.lengths.outage).await;
     for broker in BOTH {
-        stage.ground.restart(broker).await;
+        stage.ground.restart(broker, 0).await;
         stage.healed(Part::Broker(broker));
     }
 }
@@ -57,7 +57,7 @@ pub(super) async fn keep_restarting(stage: &mut Stage<'_>, broker: Broker) {
     for _ in 0..rounds {
         let pause = stage.random.about(stage.lengths.step);
         sleep(pause).await;
-        stage.ground.restart(broker).await;
+        stage.ground.restart(broker, 0).await;
     }
     stage.healed(Part::Broker(broker));
 }
