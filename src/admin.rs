@@ -1,9 +1,9 @@
-//! The second listener: is it alive, should it get traffic, what does it count, what was parked,
+//! The second listener: is it alive, should it get traffic, what does it count, what is on disk,
 //! what comes in, who answers.
 
+mod disk;
 mod guard;
 pub mod reload;
-mod replay;
 mod tail;
 mod workers;
 
@@ -41,7 +41,7 @@ pub fn router(
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
-    let guarded = replay::router(replays)
+    let guarded = disk::router(replays)
         .merge(reload::router(asking))
         .merge(tail::router(bridge.clone()))
         .merge(workers::router(workers, bridge.clone()));

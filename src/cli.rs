@@ -10,9 +10,11 @@ mod answer;
 mod check;
 mod conform;
 mod dev;
+mod disk;
+mod dlq;
 mod reach;
-mod replay;
 mod send;
+mod spool;
 mod tail;
 mod text;
 
@@ -22,7 +24,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::serve::{self, Manner, Signals};
@@ -77,9 +80,12 @@ enum Command {
     /// Follow what a running bridge receives, one line a webhook
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
-    /// Publish again what no broker took, show it, or drop it
-    #[command(after_help = replay::EXAMPLES)]
-    Replay(replay::Arguments),
+    /// Show dead letters, publish them again, or remove them
+    #[command(subcommand, after_help = dlq::EXAMPLES)]
+    Dlq(dlq::Command),
+    /// Show what queues on disk, or drain the queue of a destination that left the configuration
+    #[command(subcommand, after_help = spool::EXAMPLES)]
+    Spool(spool::Command),
     /// Print the JSON Schema of the configuration file
     #[command(after_help = SCHEMA_EXAMPLE)]
     Schema,
@@ -100,7 +106,7 @@ fn manner(command: &str) -> Option<Manner> {
         // The second one ends the programs.
         "answer" => Manner { asked: 2, ..ended },
         "tail" => Manner { terminates: false, ..ended },
-        "replay" => Manner { terminates: false, early: FAILED, ..ended },
+        "dlq" | "spool" => Manner { terminates: false, early: FAILED, ..ended },
         _ => return None,
     })
 }
@@ -114,7 +120,7 @@ pub fn main() -> ExitCode {
     let _written = Written;
     let command = match Cli::try_parse() {
         Ok(cli) => cli.command,
-        Err(usage) => return help(&usage),
+        Err(usage) => return help(with_tip(usage)),
     };
     // One TLS provider for all clients in here; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -138,13 +144,30 @@ fn run(command: Command, signals: Option<io::Result<Signals>>) -> Outcome {
         Command::Answer(arguments) => answer::run(arguments, &signals()?),
         Command::Conform(arguments) => conform::run(arguments),
         Command::Tail(arguments) => tail::run(arguments, &signals()?),
-        Command::Replay(arguments) => replay::run(arguments, &signals()?),
+        Command::Dlq(command) => dlq::run(command, &signals()?),
+        Command::Spool(command) => spool::run(command, &signals()?),
         Command::Schema => print(config::schema().trim_end()),
     }
 }
 
+/// Name the commands of `dlq` and the like where one is meant: `hookbus replay` is `hookbus dlq replay`.
+fn with_tip(mut usage: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = usage.get(ContextKind::InvalidSubcommand) else {
+        return usage;
+    };
+    let cli = Cli::command();
+    let groups = cli.get_subcommands().filter(|group| group.find_subcommand(word).is_some());
+    let tips: Vec<_> = groups
+        .map(|group| format!("did you mean `hookbus {} {word}`?", group.get_name()).into())
+        .collect();
+    if !tips.is_empty() {
+        usage.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
+    usage
+}
+
 /// The help that was asked for, or what is wrong with the arguments.
-fn help(usage: &clap::Error) -> ExitCode {
+fn help(usage: clap::Error) -> ExitCode {
     if !usage.use_stderr() {
         // It may be on a pipe that is closed already.
         let _ = usage.print();
@@ -285,21 +308,40 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
     fn the_flags_make_sense_to_clap() {
-        use clap::CommandFactory as _;
         Cli::command().debug_assert();
     }
 
     #[test]
     fn every_command_shows_an_example() {
-        use clap::CommandFactory as _;
-        for command in Cli::command().get_subcommands_mut() {
+        fn check(command: &mut clap::Command, name: &str) {
             let help = command.render_help().to_string();
-            assert!(help.contains("Example") && help.contains("  hookbus "), "{help}");
+            let (_, examples) = help.split_once("\nExample").unwrap_or_default();
+            assert!(examples.contains(name), "{name}: {help}");
+            for command in command.get_subcommands_mut().filter(|it| it.get_name() != "help") {
+                let name = format!("{name} {}", command.get_name());
+                check(command, &name);
+            }
         }
+        let mut cli = Cli::command();
+        cli.build();
+        check(&mut cli, "hookbus");
+    }
+
+    #[test]
+    fn a_command_of_a_group_is_found_by_its_name() {
+        let usage = with_tip(Cli::try_parse_from(["hookbus", "replay", "--all"]).unwrap_err());
+        assert!(usage.to_string().contains("hookbus dlq replay"), "{usage}");
+        let usage = with_tip(Cli::try_parse_from(["hookbus", "list"]).unwrap_err()).to_string();
+        assert!(
+            usage.contains("hookbus dlq list") && usage.contains("hookbus spool list"),
+            "{usage}"
+        );
     }
 
     #[test]

@@ -155,9 +155,9 @@ impl Http {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload` and `/workers`, and of what `hookbus replay`
-    /// and `hookbus tail` use. On another address than loopback these four need `token`, or a certificate that
-    /// `client_ca` of `[admin.tls]` signed.
+    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload` and `/workers`, and of what `hookbus dlq`,
+    /// `hookbus spool` and `hookbus tail` use. On another address than loopback, all but the first three need `token`,
+    /// or a certificate that `client_ca` of `[admin.tls]` signed.
     #[schemars(extend("format" = "address"))]
     pub listen: SocketAddr,
     /// What a request has to bring as `authorization: Bearer ...`, except for `/livez`, `/readyz` and `/metrics`.

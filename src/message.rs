@@ -302,8 +302,8 @@ pub enum Receipt {
     Stored,
     /// Synced to the disk, on its way to some destination.
     Spooled,
-    /// Synced to the disk, because some destination will never take it.
-    Parked,
+    /// Synced to the disk as a dead letter, because some destination will never take it.
+    DeadLettered,
 }
 
 impl Receipt {
@@ -313,13 +313,13 @@ impl Receipt {
             Self::Dropped => "dropped",
             Self::Stored => "stored",
             Self::Spooled => "spooled",
-            Self::Parked => "parked",
+            Self::DeadLettered => "dead-lettered",
         }
     }
 
     /// Whether something is still to be done: it is on its way to a broker.
     pub const fn is_accepted(self) -> bool {
-        matches!(self, Self::Spooled | Self::Parked)
+        matches!(self, Self::Spooled | Self::DeadLettered)
     }
 }
 

@@ -167,7 +167,7 @@ impl Destinations {
         for queued in shelf.queued() {
             let (text, records) = (queued.destination(), queued.records());
             if records > 0 && !self.is_configured(text) {
-                warn!(destination = %text, records, "events are queued for a destination that is not configured any more; `hookbus replay --queue '{text}'` publishes them");
+                warn!(destination = %text, records, "events are queued for a destination that left the configuration; `hookbus spool drain '{text}'` publishes them");
             }
         }
         background.spawn(shelf.clone().watch());

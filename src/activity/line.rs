@@ -74,7 +74,7 @@ pub enum Kind {
 }
 
 impl Webhook {
-    /// Whether somebody should look at it: it was refused or parked, or a worker's answer is missing.
+    /// Whether somebody should look at it: it was refused, became a dead letter, or lacks a worker's answer.
     pub fn is_error(&self) -> bool {
         let is_fine = ["stored", "spooled", "dropped", "repeated", "answered"];
         !is_fine.contains(&&*self.outcome)

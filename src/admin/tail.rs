@@ -11,7 +11,7 @@ use axum::routing::get;
 use futures_util::{FutureExt, stream};
 use http::{StatusCode, header};
 
-use super::replay::LINES;
+use super::disk::LINES;
 use crate::activity::{Activity, Filter, Follower, Line, Refused};
 use crate::bridge::Bridge;
 

@@ -23,7 +23,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hookbus tail                                what comes in: time, endpoint, type, key, outcome, latency, destinations
   hookbus tail --type 'transcript*' --key call-7
-  hookbus tail --errors                       what was refused or parked, and questions without a worker's answer
+  hookbus tail --errors                       refused webhooks, dead letters, and questions without a worker's answer
   hookbus tail --outcome timeout --json | jq -r .functions[]
   hookbus tail --admin http://10.0.0.7:9180   a bridge elsewhere, with its token in HOOKBUS_ADMIN_TOKEN
 
@@ -47,7 +47,7 @@ pub(super) struct Arguments {
     /// Only those with this outcome or reason, such as stored, fallback, timeout, unauthorized
     #[arg(long, value_name = "OUTCOME")]
     outcome: Vec<String>,
-    /// Only what somebody should look at: refused, parked, or without a worker's answer
+    /// Only what somebody should look at: refused webhooks, dead letters, and questions without a worker's answer
     #[arg(long)]
     errors: bool,
     /// Write JSON, one object a line

@@ -258,7 +258,7 @@ impl Destination {
         };
         let record = Record { name: name.into(), event: event.clone() };
         match shelf.park(&self.text, record, &error).await {
-            Ok(()) => Ok(Receipt::Parked),
+            Ok(()) => Ok(Receipt::DeadLettered),
             Err(error) => Err(self.not_kept(error.reason())),
         }
     }

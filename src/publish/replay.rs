@@ -1,10 +1,10 @@
-//! Publishing again what was parked, dropping it, and emptying the queues of destinations that left the configuration.
+//! Publishing dead letters again, dropping them, and draining the queues of destinations that left the configuration.
 //!
-//! Parked events have lost their place in the order: they are published as they come, several at a time, and are parked
-//! until a broker has acknowledged them. A queue is published in its order, as the drain does it. Either stops early
-//! where a destination fails, since somebody waits for the end; what wasn't published stays where it is.
+//! Dead letters have lost their place in the order: they are published as they come, several at a time, and each stays
+//! until a broker has acknowledged it. A queue is published in order, as the drain does it. Both stop early when a
+//! destination fails, because somebody waits for the end; what wasn't published stays where it is.
 //!
-//! One replay runs at a time. Looking doesn't count.
+//! One replay, drop or drain runs at a time. Listing doesn't count.
 
 mod filter;
 mod line;
@@ -37,43 +37,43 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// What comes of a task, line by line; the last one is a [`Line::Summary`]. Dropping it ends the task.
 pub type Lines = mpsc::Receiver<Line>;
 
-/// What can be asked for.
+/// What can be done.
 #[derive(Debug, Clone)]
 pub enum Task {
-    /// Show parked events.
+    /// Show dead letters.
     List(Filter),
     /// Show the queues.
     Queues,
-    /// Publish parked events again.
-    Publish(Filter),
-    /// Remove parked events.
+    /// Publish dead letters again.
+    Replay(Filter),
+    /// Remove dead letters.
     Drop(Filter),
-    /// Publish the queue of a destination that nobody publishes.
+    /// Publish the queue of a destination that left the configuration.
     Drain(String),
 }
 
-/// Why a task isn't begun.
+/// Why a task doesn't begin.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
     /// One at a time.
-    #[error("another replay is running\nhint: wait for its end, or interrupt it")]
+    #[error("another replay, drop or drain is running\nhint: wait until it ends, or interrupt it")]
     Busy,
     /// There is no spool.
     #[error(
-        "nothing is kept on disk: the configuration says `spool.enabled = false`\nhint: without a spool, what a broker refuses is answered with a 503, and never parked"
+        "nothing is kept on disk: the configuration says `spool.enabled = false`\nhint: without a spool, the bridge answers 503 to an event that a broker rejects, and keeps no dead letters"
     )]
     NoSpool,
-    /// Whoever means everything has to say so.
+    /// All of them have to be asked for by name.
     #[error(
-        "it isn't said which parked events are meant\nhint: name them, such as by their endpoint, type or reason, or ask for all of them"
+        "say which dead letters you mean\nhint: select some by endpoint, type, reason, id, destination or time, or all with `all=true`"
     )]
     Everything,
     /// Nothing queues under this text.
-    #[error("no event queues for `{0}`\nhint: `hookbus replay --list` names the queues")]
+    #[error("no events queue for `{0}`\nhint: `hookbus spool list` shows the queues")]
     NoQueue(String),
-    /// It is drained already.
+    /// The bridge drains it already.
     #[error(
-        "the queue of `{0}` is being published already\nhint: a bridge publishes the queues of its configured destinations by itself, as soon as that works; see /readyz"
+        "the bridge already publishes the queue of `{0}`\nhint: it does so for all configured destinations, as soon as their brokers accept events; see /readyz"
     )]
     Drained(String),
     /// A destination that this configuration can't reach.
@@ -103,12 +103,12 @@ impl Replays {
         let (sender, lines) = mpsc::channel(LINES);
         match task {
             Task::List(filter) => {
-                tokio::spawn(list::parked(shelf, filter, sender));
+                tokio::spawn(list::dead_letters(shelf, filter, sender));
             }
             Task::Queues => {
                 tokio::spawn(list::queues(self.destinations.clone(), shelf, sender));
             }
-            Task::Publish(filter) => self.run(shelf, filter, sender, run::publish)?,
+            Task::Replay(filter) => self.run(shelf, filter, sender, run::publish)?,
             Task::Drop(filter) => self.run(shelf, filter, sender, run::remove)?,
             Task::Drain(text) => {
                 let turn = self.turn()?;
@@ -119,9 +119,9 @@ impl Replays {
                     info!(
                         destination = text,
                         published = summary.published,
-                        parked = summary.parked,
+                        dead_lettered = summary.dead_lettered,
                         left = summary.left,
-                        "a queue was replayed"
+                        "drained a queue"
                     );
                     drop(turn);
                     end(given_up, summary, sender).await;
@@ -152,7 +152,7 @@ impl Replays {
                 rejected = summary.rejected,
                 dropped = summary.dropped,
                 left = summary.left,
-                "parked events were replayed"
+                "processed dead letters"
             );
             drop(turn);
             end(None, summary, sender).await;
@@ -179,39 +179,58 @@ impl Replays {
 }
 
 impl Task {
-    /// How it is asked for over HTTP: whether it is a POST, as all is that changes something; the path; and the query.
+    /// The HTTP request for it: whether it is a POST, as is all that changes something; the path; and the query.
     pub fn request(&self) -> (bool, &'static str, String) {
         match self {
-            Self::List(filter) => (false, "/parked", filter.query()),
-            Self::Queues => (false, "/queues", String::new()),
-            Self::Publish(filter) => (true, "/replay", filter.query()),
-            Self::Drop(filter) => (true, "/drop", filter.query()),
+            Self::List(filter) => (false, LIST, filter.query()),
+            Self::Queues => (false, QUEUES, String::new()),
+            Self::Replay(filter) => (true, REPLAY, filter.query()),
+            Self::Drop(filter) => (true, DROP, filter.query()),
             Self::Drain(text) => {
-                (true, "/replay", Serializer::new(String::new()).append_pair(QUEUE, text).finish())
+                let mut query = Serializer::new(String::new());
+                (true, DRAIN, query.append_pair(DESTINATION, text).finish())
             }
         }
     }
 
-    /// What is asked for so; nothing for any other path.
+    /// The task that a request asks for, or nothing for any other path.
     pub fn read(is_post: bool, path: &str, query: &str) -> Option<Result<Self, String>> {
         Some(match (is_post, path) {
-            (false, "/parked") => Filter::read(query).map(Self::List),
-            (false, "/queues") => Ok(Self::Queues),
-            (true, "/replay") => {
+            (false, LIST) => Filter::read(query).map(Self::List),
+            (false, QUEUES) => Ok(Self::Queues),
+            (true, REPLAY) => Filter::read(query).map(Self::Replay),
+            (true, DROP) => Filter::read(query).map(Self::Drop),
+            (true, DRAIN) => {
                 let mut pairs = form_urlencoded::parse(query.as_bytes());
                 match (pairs.next(), pairs.next()) {
-                    (Some((name, text)), None) if name == QUEUE => Ok(Self::Drain(text.into())),
-                    _ => Filter::read(query).map(Self::Publish),
+                    (Some((name, text)), None) if name == DESTINATION => {
+                        Ok(Self::Drain(text.into()))
+                    }
+                    _ => Err(format!("name one `{DESTINATION}`, and nothing else")),
                 }
             }
-            (true, "/drop") => Filter::read(query).map(Self::Drop),
             _ => return None,
         })
     }
 }
 
-/// The parameter that names a queue.
-const QUEUE: &str = "queue";
+/// The path that lists dead letters.
+pub const LIST: &str = "/dead-letters";
+
+/// The path that publishes dead letters again.
+pub const REPLAY: &str = "/dead-letters/replay";
+
+/// The path that removes dead letters.
+pub const DROP: &str = "/dead-letters/drop";
+
+/// The path that lists the queues.
+pub const QUEUES: &str = "/spool";
+
+/// The path that drains a queue.
+pub const DRAIN: &str = "/spool/drain";
+
+/// The parameter that names the queue to drain.
+const DESTINATION: &str = "destination";
 
 /// Say the end, once the turn is over: whoever hears it may begin the next one.
 async fn end(given_up: Option<Line>, summary: Summary, sender: mpsc::Sender<Line>) {

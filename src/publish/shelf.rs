@@ -126,7 +126,7 @@ impl Shelf {
             return Err(error);
         }
         let Event { id, endpoint, .. } = &parked.record.event;
-        warn!(destination = %parked.destination, %id, %endpoint, %error, "an event was parked; see `hookbus replay --list`");
+        warn!(destination = %parked.destination, %id, %endpoint, %error, "an event became a dead letter; see `hookbus dlq list`");
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Shelf {
         let oldest = queued.iter().filter_map(Queued::oldest).min();
         let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok());
         self.metrics.set_spool(self.spool.bytes(), age.unwrap_or_default(), self.spool.damaged());
-        self.metrics.set_parked(self.parking.len());
+        self.metrics.set_dead_letters(self.parking.len());
     }
 
     /// Finish what was begun, and let others have the directory. Blocks until that is on disk.

@@ -1,4 +1,4 @@
-//! What publishes, without anything that receives: for `hookbus replay` while no bridge runs.
+//! What publishes, without anything that receives: for `hookbus dlq` and `hookbus spool` while no bridge runs.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -86,7 +86,7 @@ pub struct Metrics {
     spool_bytes: Gauge<u64, AtomicU64>,
     spool_oldest_seconds: Gauge<f64, AtomicU64>,
     spool_damaged: Gauge<u64, AtomicU64>,
-    parked_records: Gauge<u64, AtomicU64>,
+    dead_letters: Gauge<u64, AtomicU64>,
 }
 
 impl Default for Metrics {
@@ -115,7 +115,7 @@ impl Default for Metrics {
             spool_bytes: Gauge::default(),
             spool_oldest_seconds: Gauge::default(),
             spool_damaged: Gauge::default(),
-            parked_records: Gauge::default(),
+            dead_letters: Gauge::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("webhooks", "Webhooks by what became of them", metrics.webhooks.clone());
@@ -211,7 +211,7 @@ impl Default for Metrics {
         );
         registry.register(
             "spool_bytes",
-            "Bytes that queued and parked events take on disk",
+            "Bytes that queued events and dead letters take on disk",
             metrics.spool_bytes.clone(),
         );
         registry.register(
@@ -225,9 +225,9 @@ impl Default for Metrics {
             metrics.spool_damaged.clone(),
         );
         registry.register(
-            "parked_records",
+            "dead_letters",
             "Events on disk that their destination will never take",
-            metrics.parked_records.clone(),
+            metrics.dead_letters.clone(),
         );
         metrics
     }
@@ -358,9 +358,9 @@ impl Metrics {
         self.spool_damaged.set(damaged);
     }
 
-    /// How many events are parked.
-    pub fn set_parked(&self, records: u64) {
-        self.parked_records.set(records);
+    /// How many dead letters there are.
+    pub fn set_dead_letters(&self, records: u64) {
+        self.dead_letters.set(records);
     }
 }
 

@@ -17,10 +17,10 @@ const ENDPOINT: &str = r#"
 
 const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 const GUARDED: [(&str, &str); 5] = [
-    ("GET", "/parked"),
-    ("GET", "/queues"),
+    ("GET", "/dead-letters"),
+    ("GET", "/spool"),
     ("GET", "/workers"),
-    ("POST", "/drop?all=true"),
+    ("POST", "/dead-letters/drop?all=true"),
     ("POST", "/reload"),
 ];
 
@@ -73,24 +73,24 @@ async fn a_token_is_asked_for_and_can_be_changed() {
     bridge.configure(&config("second-token"));
     let first = [("authorization", "Bearer first-token")];
     assert_eq!(status(&client, &bridge, ("POST", "/reload"), &first).await, 200);
-    assert_eq!(status(&client, &bridge, ("GET", "/parked"), &first).await, 401);
+    assert_eq!(status(&client, &bridge, ("GET", "/dead-letters"), &first).await, 401);
     let second = [("authorization", "Bearer second-token")];
-    assert_eq!(status(&client, &bridge, ("GET", "/parked"), &second).await, 200);
+    assert_eq!(status(&client, &bridge, ("GET", "/dead-letters"), &second).await, 200);
     let log = bridge.log();
     assert!(!log.contains("first-token") && !log.contains("second-token"), "{log}");
 
     // The command takes it from the configuration, or from the environment.
-    let replay = async |arguments: &[&str], token: Option<&str>| {
+    let run = async |arguments: &[&str], token: Option<&str>| {
         let mut command = program();
-        command.arg("replay").args(arguments).current_dir(bridge.folder());
+        command.args(arguments).current_dir(bridge.folder());
         command.envs(token.map(|token| ("HOOKBUS_ADMIN_TOKEN", token)));
         output(command.into(), b"").await
     };
-    assert_eq!(replay(&["--list"], None).await.code, Some(0));
+    assert_eq!(run(&["dlq", "list"], None).await.code, Some(0));
     let url = bridge.admin_url("");
-    assert_eq!(replay(&["--list", "--admin", &url], Some("second-token")).await.code, Some(0));
+    assert_eq!(run(&["dlq", "list", "--admin", &url], Some("second-token")).await.code, Some(0));
     for wrong in [None, Some("first-token")] {
-        let refused = replay(&["--list", "--admin", &url], wrong).await;
+        let refused = run(&["dlq", "list", "--admin", &url], wrong).await;
         assert_eq!(refused.code, Some(1), "{refused:?}");
         assert!(
             refused.stderr.contains("asks for the token")

@@ -11,12 +11,19 @@ use crate::support::bridge::run;
 async fn every_command_helps_with_an_example() {
     let all = run(&["--help"]).await;
     assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));
-    for command in ["serve", "dev", "check", "send", "answer", "conform", "replay", "schema"] {
+    for command in ["serve", "dev", "check", "send", "answer", "conform", "dlq", "spool", "schema"]
+    {
         assert!(all.stdout.contains(&format!("  {command} ")), "{}", all.stdout);
         let help = run(&[command, "--help"]).await;
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
         assert!(help.stdout.contains("Example"), "{}", help.stdout);
         assert!(help.stdout.matches(&format!("hookbus {command}")).count() >= 2, "{}", help.stdout);
+    }
+    for (group, command) in
+        [("dlq", "list"), ("dlq", "replay"), ("dlq", "drop"), ("spool", "list"), ("spool", "drain")]
+    {
+        let help = run(&[group, command, "--help"]).await.stdout;
+        assert!(help.contains(&format!("\n  hookbus {group} {command}")), "{help}");
     }
     let version = run(&["--version"]).await;
     let expected = format!("hookbus {}\n", env!("CARGO_PKG_VERSION"));
@@ -34,6 +41,8 @@ async fn a_wrong_command_line_is_a_2() {
         &["send", "tool-calls", "--count", "many"],
         &["dev", "--listen", "nowhere"],
         &["schema", "x"],
+        &["dlq"],
+        &["spool"],
     ] {
         let output = run(arguments).await;
         assert_eq!(output.code, Some(2), "{arguments:?}: {}", output.stderr);
@@ -41,6 +50,9 @@ async fn a_wrong_command_line_is_a_2() {
         assert!(!output.stderr.is_empty(), "{arguments:?}");
         assert!(!output.stderr.contains("panicked"), "{}", output.stderr);
     }
-    let misspelt = run(&["sevre"]).await;
-    assert!(misspelt.stderr.contains("serve"), "{}", misspelt.stderr);
+    for (word, meant) in [("sevre", "serve"), ("replay", "hookbus dlq replay")] {
+        let misspelt = run(&[word]).await;
+        assert_eq!(misspelt.code, Some(2), "{}", misspelt.stderr);
+        assert!(misspelt.stderr.contains(meant), "{}", misspelt.stderr);
+    }
 }

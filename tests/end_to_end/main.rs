@@ -14,6 +14,7 @@ mod bad_input;
 mod cli;
 mod conform;
 mod connect;
+mod dlq;
 mod docs;
 mod events;
 mod examples;
@@ -25,7 +26,6 @@ mod nats;
 mod log;
 mod outage;
 mod reload;
-mod replay;
 mod spool;
 mod start;
 #[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]

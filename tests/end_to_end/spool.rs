@@ -3,12 +3,12 @@
 
 mod crash;
 mod damage;
+mod dead_letters;
 mod destinations;
 mod disk;
 mod handover;
 mod names;
 mod outage;
-mod parked;
 mod restart;
 mod shutdown;
 mod size;

@@ -257,8 +257,11 @@ impl Stage<'_> {
         let reloads = self.reloads.end();
         self.drained().await;
         for bridge in self.all() {
-            let parked = bridge.metric("hookbus_parked_records").await;
-            assert!(parked == 0.0, "{parked} events were parked, though every one was right");
+            let rejected = bridge.metric("hookbus_dead_letters").await;
+            assert!(
+                rejected == 0.0,
+                "{rejected} events became dead letters, though every one was right"
+            );
         }
         self.look_at_memory();
         let (name, clock) = (&self.name, self.clock);

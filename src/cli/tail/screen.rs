@@ -84,7 +84,7 @@ impl Screen {
     fn painted(&self, webhook: &Webhook, text: &str) -> String {
         let colour = match &*webhook.outcome {
             _ if !self.has_colours => return text.to_owned(),
-            "refused" | "parked" => 31,
+            "refused" | "dead-lettered" => 31,
             _ if webhook.is_error() => 33,
             _ => 32,
         };
@@ -160,7 +160,7 @@ mod tests {
     fn only_the_outcome_has_a_colour() {
         let line = screen(true).line(&webhook());
         assert!(line.contains("\x1b[32mstored\x1b[0m  "), "{line}");
-        let parked = Webhook { outcome: "parked".into(), ..webhook() };
-        assert!(screen(true).line(&parked).contains("\x1b[31mparked\x1b[0m"));
+        let rejected = Webhook { outcome: "dead-lettered".into(), ..webhook() };
+        assert!(screen(true).line(&rejected).contains("\x1b[31mdead-lettered\x1b[0m"));
     }
 }

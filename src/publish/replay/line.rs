@@ -11,8 +11,8 @@ use crate::spool::{Parked, Position};
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "kebab-case")]
 pub enum Line {
-    /// A parked event, and what became of it.
-    Event(Entry),
+    /// A dead letter, and what became of it.
+    DeadLetter(Entry),
     /// A queue.
     Queue(Waiting),
     /// How far it is.
@@ -28,13 +28,13 @@ pub enum Line {
     Summary(Summary),
 }
 
-/// A parked event, without its body.
+/// A dead letter, without its body.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its number among all that were ever parked.
+    /// Its number among all dead letters there ever were.
     pub position: u64,
-    /// When it was parked.
-    pub parked: String,
+    /// When it became one.
+    pub dead_lettered: String,
     /// `id` of the CloudEvent.
     pub id: Arc<str>,
     /// Name of the endpoint.
@@ -49,9 +49,9 @@ pub struct Entry {
     pub destination: Arc<str>,
     /// The topic or subject.
     pub name: Arc<str>,
-    /// Why it was parked: one word.
+    /// Why the broker rejected it: one word.
     pub reason: Arc<str>,
-    /// What the broker said then.
+    /// What the broker said.
     pub detail: Arc<str>,
     /// Size of the body.
     pub bytes: usize,
@@ -69,7 +69,7 @@ impl Entry {
         let event = &record.event;
         Self {
             position: position.sequence(),
-            parked: time(position.stored()),
+            dead_lettered: time(position.stored()),
             id: event.id.clone(),
             endpoint: event.endpoint.clone(),
             kind: event.kind.clone(),
@@ -85,17 +85,17 @@ impl Entry {
     }
 
     pub(super) fn became(self, outcome: Outcome, error: Option<String>) -> Line {
-        Line::Event(Self { outcome: Some(outcome), error, ..self })
+        Line::DeadLetter(Self { outcome: Some(outcome), error, ..self })
     }
 }
 
-/// What became of a parked event.
+/// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// A broker acknowledged it.
     Published,
-    /// The broker refused it again.
+    /// The broker rejected it again.
     Rejected,
     /// The destination failed.
     Failed,
@@ -118,7 +118,7 @@ pub struct Waiting {
     /// Since when the oldest has been waiting.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub oldest: Option<String>,
-    /// Whether the destination still stands in the configuration.
+    /// Whether the configuration still has the destination.
     pub is_configured: bool,
 }
 
@@ -129,14 +129,20 @@ pub struct Summary {
     pub matched: u64,
     /// Acknowledged by a broker.
     pub published: u64,
-    /// Refused again, and still parked.
+    /// Rejected again, and still dead letters.
     pub rejected: u64,
     /// Removed without being published.
     pub dropped: u64,
-    /// Of a queue: refused, and parked now.
-    pub parked: u64,
+    /// Of a queue: rejected, and dead letters now.
+    pub dead_lettered: u64,
     /// Of what was asked for, what is still there.
     pub left: u64,
+    /// Beside a list of dead letters: how many events queue on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queued: Option<u64>,
+    /// Beside a list of queues: how many dead letters there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letters: Option<u64>,
     /// Why it ended before it had seen everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,

@@ -1,4 +1,4 @@
-//! Showing what is there, without touching it.
+//! Listing what is on disk, without touching it.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use tokio::sync::mpsc::Sender;
 use super::filter::Filter;
 use super::line::{Entry, Line, Summary, Waiting, time};
 use super::run::{BYTES, RECORDS};
-use crate::publish::{Destinations, Shelf};
+use crate::publish::{Destinations, Queued, Shelf};
 
-/// Say which parked events are meant.
-pub(super) async fn parked(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line>) {
+/// List the dead letters that match.
+pub(super) async fn dead_letters(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line>) {
     let parking = shelf.parking();
     let (mut reader, end) = (parking.reader(), parking.next());
     let mut summary = Summary::default();
@@ -31,7 +31,7 @@ pub(super) async fn parked(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line
             }
             if filter.matches(position.stored(), &parked) {
                 summary.matched += 1;
-                let line = Line::Event(Entry::new(position, &parked));
+                let line = Line::DeadLetter(Entry::new(position, &parked));
                 if lines.send(line).await.is_err() {
                     return;
                 }
@@ -39,10 +39,11 @@ pub(super) async fn parked(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line
         }
     }
     summary.left = summary.matched;
+    summary.queued = Some(shelf.queued().iter().map(Queued::records).sum());
     let _ = lines.send(Line::Summary(summary)).await;
 }
 
-/// Say what queues.
+/// List the queues.
 pub(super) async fn queues(
     destinations: Arc<Destinations>,
     shelf: Arc<Shelf>,
@@ -64,5 +65,6 @@ pub(super) async fn queues(
         }
     }
     summary.left = summary.matched;
+    summary.dead_letters = Some(shelf.parking().len());
     let _ = lines.send(Line::Summary(summary)).await;
 }

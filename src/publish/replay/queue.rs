@@ -1,4 +1,4 @@
-//! Emptying the queue of a destination that nobody publishes: in its order, until it is empty or its destination fails.
+//! Draining the queue of a destination that left the configuration: in order, until it is empty or its destination fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,9 +49,9 @@ impl Draining {
     ) -> (Option<Line>, Summary) {
         let matched = self.queued.records();
         let summary = |stopped: Option<&str>| {
-            let (published, parked) = self.tally.get();
+            let (published, dead_lettered) = self.tally.get();
             let (left, stopped) = (self.queued.records(), stopped.map(str::to_owned));
-            Summary { matched, published, parked, left, stopped, ..Summary::default() }
+            Summary { matched, published, dead_lettered, left, stopped, ..Summary::default() }
         };
         let stopping = async {
             // Whoever stops it lives on.

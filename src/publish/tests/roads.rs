@@ -155,7 +155,7 @@ async fn what_is_never_taken_is_parked_on_both_roads() {
     let mut roads = Roads::new(folder.path(), 100).await;
     roads.nats.one("large", reject());
     assert_eq!(roads.store("k", "1").await, Ok(Receipt::Stored));
-    assert_eq!(roads.store("k", "large").await, Ok(Receipt::Parked));
+    assert_eq!(roads.store("k", "large").await, Ok(Receipt::DeadLettered));
     assert_eq!(roads.store("k", "2").await, Ok(Receipt::Stored));
     roads.nats.all(retry());
     assert_eq!(roads.store("k", "3").await, Ok(Receipt::Spooled));
@@ -206,7 +206,7 @@ async fn a_dead_destination_does_not_slow_the_live_one() {
     roads.kafka.one("50", reject());
     let storing = roads.begin(&both, "k", "50");
     until("the last one", || storing.is_finished()).await;
-    assert_eq!(storing.await.unwrap(), Ok(Receipt::Parked));
+    assert_eq!(storing.await.unwrap(), Ok(Receipt::DeadLettered));
 }
 
 /// A sender that is refused sends again: nothing of what it was refused may be on a disk.

@@ -37,10 +37,31 @@ fn calls(command: &str) -> Vec<Vec<&str>> {
     starts.map(|at| words[at + 1..].iter().take_while(is_end).copied().collect()).collect()
 }
 
+/// The help of what is called, also where that is one of a group, such as `hookbus dlq list`.
+async fn help(call: &[&str], known: &mut BTreeMap<String, String>) -> String {
+    let mut help = String::new();
+    for length in 1..=call.len() {
+        let name = &call[..length];
+        help = match known.get(&name.join(" ")) {
+            Some(help) => help.clone(),
+            None => {
+                let told = run(&[name, &["--help"]].concat()).await;
+                assert_eq!(told.code, Some(0), "{call:?}: {told:?}");
+                known.insert(name.join(" "), told.stdout.clone());
+                told.stdout
+            }
+        };
+        if !help.contains("\nCommands:\n") {
+            break;
+        }
+    }
+    help
+}
+
 #[tokio::test]
 async fn every_command_exists() {
     let makefile = read(&project().join("Makefile"));
-    let mut help: BTreeMap<String, String> = BTreeMap::new();
+    let mut known = BTreeMap::new();
     let (mut called, mut made) = (0, 0);
     for page in all_pages() {
         for language in ["sh", "console"] {
@@ -57,16 +78,11 @@ async fn every_command_exists() {
                         "{page}: {command}"
                     );
                     for call in calls(&command) {
-                        let name = call[0];
-                        if !help.contains_key(name) {
-                            let told = run(&[name, "--help"]).await;
-                            assert_eq!(told.code, Some(0), "{page}: {command}");
-                            help.insert(name.to_owned(), told.stdout);
-                        }
+                        let help = help(&call, &mut known).await;
                         let flags = call.iter().filter(|word| word.starts_with("--"));
                         for flag in flags.map(|flag| flag.split('=').next().unwrap()) {
                             let is_flag = |c: char| c.is_ascii_alphanumeric() || c == '-';
-                            let mut known = help[name].split(|c: char| !is_flag(c));
+                            let mut known = help.split(|c: char| !is_flag(c));
                             assert!(
                                 known.any(|known| known == flag),
                                 "{page}: {flag} in {command}"

@@ -56,7 +56,7 @@ async fn events_that_fit_are_stored_whatever_batch_they_were_in() {
     for (call, numbers) in &calls {
         assert_eq!(numbers, &[0, 1, 2, 3, 4, 5], "{call}");
     }
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 0.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 0.0);
 }
 
 /// One that is too large is refused, and nothing that happened to be sent beside it.
@@ -77,7 +77,7 @@ async fn one_that_does_not_fit_takes_no_other_along() {
     for answer in &large {
         assert_eq!(answer.status, 202, "{}", answer.text());
     }
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 16.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 16.0);
     let calls = stored(kafka, topic, 256).await;
     assert_eq!(calls.len(), 32);
     for (call, numbers) in &calls {
@@ -101,7 +101,7 @@ async fn one_without_a_key_for_a_compacted_topic_takes_no_other_along() {
     for answer in &keyless {
         assert_eq!(answer.status, 202, "{}", answer.text());
     }
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 16.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 16.0);
     let reason = format!(
         r#"hookbus_publish_errors_total{{destination="kafka:{topic}",reason="invalid-record"}}"#
     );

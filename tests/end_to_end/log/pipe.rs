@@ -144,7 +144,7 @@ async fn every_command_ends_though_nobody_hears_why() {
         (&["check"], 2),
         (&["send", "hang", "--to", &nobody], 1),
         (&["tail", "--admin", &nobody], 1),
-        (&["replay", "--list", "--admin", &nobody], 1),
+        (&["dlq", "list", "--admin", &nobody], 1),
         (&["conform", "f", "--arguments", "{}", "--server", &server], 1),
         (&["answer", "f", "--", "./no-such-program"], 2),
         (&["dev", "--listen", "192.0.2.1:1"], 1),

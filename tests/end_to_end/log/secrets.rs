@@ -218,14 +218,14 @@ async fn no_command_beside_a_bridge_says_any() {
     run(&folder, &["send", file, "--to", &url, "--secret", &format!("{SECRET}-not")]).await;
     run(&folder, &["check", "--connect"]).await;
     let admin = bridge.admin_url("");
-    run(&folder, &["replay", "--list", "--admin", &admin]).await;
-    run(&folder, &["replay", "--all", "--dry-run"]).await;
+    run(&folder, &["dlq", "list", "--admin", &admin]).await;
+    run(&folder, &["dlq", "replay", "--all", "--dry-run"]).await;
     let nowhere = format!("http://u:{SECRET}@127.0.0.1:{}/{SECRET}", ports::free());
     run(&folder, &["tail", "--admin", &nowhere]).await;
     follow(&bridge).await;
     bridge.kill();
     // Without the bridge, by the spool.
-    run(&folder, &["replay", "--all"]).await;
+    run(&folder, &["dlq", "replay", "--all"]).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ fn assert_harmless(output: &Output) {
 }
 
 #[tokio::test]
-async fn keys_of_parked_events() {
+async fn keys_of_dead_letters() {
     let Some(nats) = Nats::start_with("max_payload: 64KB\n").await else { return };
     nats.create_stream("EVENTS", &["a.events.>"]).await;
     let config = "[[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n";
@@ -26,10 +26,10 @@ async fn keys_of_parked_events() {
     let body = json!({"message": {"type": ODD, "call": {"id": ODD}, "text": "x".repeat(100_000)}});
     assert_eq!(bridge.post("/a", body.to_string(), &[]).await.status, 202);
     let admin = bridge.admin_url("");
-    let listed = run(&["replay", "--list", "--admin", &admin]).await;
+    let listed = run(&["dlq", "list", "--admin", &admin]).await;
     assert!(listed.stdout.contains("k\u{fffd}"), "{}", listed.stdout);
     assert_harmless(&listed);
-    let listed = run(&["replay", "--list", "--json", "--admin", &admin]).await;
+    let listed = run(&["dlq", "list", "--json", "--admin", &admin]).await;
     assert_harmless(&listed);
     let entry: Value = serde_json::from_str(listed.stdout.lines().next().unwrap()).unwrap();
     // The bridge keeps no control characters in attributes, but whoever turns the writing around is still there.

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 
 /// So many lives are lived at once.
 const LANES: usize = 6;
-/// What the stream takes; one event is larger, and will be parked.
+/// What the stream takes; one event is larger, and becomes a dead letter.
 const MOST: i32 = 30_000;
 /// The number of that event.
 const PARKED: usize = 3;
@@ -163,7 +163,7 @@ impl<'a> Life<'a> {
             answer.is_some_and(|answer| answer.status < 300)
         };
         let stored = Broker::stored_in(self.nats, "EVENTS").await;
-        let parked = self.bridge.metric("hookbus_parked_records").await as usize;
+        let parked = self.bridge.metric("hookbus_dead_letters").await as usize;
         let log = self.bridge.log();
         let sent: Vec<Sent> = self
             .sent

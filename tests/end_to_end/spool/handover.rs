@@ -1,4 +1,4 @@
-//! A queue has one drain at a time, whoever asks for one: a replay, a reload, or both.
+//! A queue has one drain at a time, whoever asks for one: a request, a reload, or both.
 
 use super::*;
 use crate::support::http::raw;
@@ -22,11 +22,11 @@ async fn reload(bridge: &mut Bridge, spool: &Path, to: &str) {
 }
 
 /// Has the queue published until somebody has seen the end; the answer in lines.
-fn replay(bridge: &Bridge) -> tokio::task::JoinHandle<String> {
+fn drain(bridge: &Bridge) -> tokio::task::JoinHandle<String> {
     let address = bridge.admin_address();
     tokio::spawn(async move {
         let request = format!(
-            "POST /replay?queue=nats%3Aevents.%7Btype%7D HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+            "POST /spool/drain?destination=nats%3Aevents.%7Btype%7D HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
         );
         String::from_utf8(raw(&address, request.as_bytes()).await).unwrap()
     })
@@ -48,28 +48,28 @@ async fn assert_each_once(bridge: &Bridge, nats: &Nats, more: &[Sent]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_comes_back_while_its_queue_is_replayed() {
+async fn a_destination_comes_back_while_its_queue_is_drained() {
     let _load = LOAD.write().await;
     let Some(nats) = Nats::start().await else { return };
     nats.create_stream("EVENTS", &["events.>", "new"]).await;
     let spool = folder();
     let mut bridge = with_a_former_destination(&nats, spool.path()).await;
-    let replayed = replay(&bridge);
+    let draining = drain(&bridge);
     under_way(&bridge).await;
     reload(&mut bridge, spool.path(), OLD).await;
     let left = bridge.metric("hookbus_spool_records").await;
-    assert!(left > 0.0, "the replay was over before the reload");
+    assert!(left > 0.0, "the drain was over before the reload");
     // What comes now goes behind what an earlier process left, whose keys nobody knows.
     let live = send(&bridge, "live", 0..10).await;
     assert!(live.iter().all(|sent| sent.answer.status < 300), "{:?}", statuses(&live));
-    let (_, answer) = join(assert_each_once(&bridge, &nats, &live), replayed).await;
+    let (_, answer) = join(assert_each_once(&bridge, &nats, &live), draining).await;
     let answer = answer.unwrap();
     assert!(answer.contains(r#""line":"summary""#), "{answer}");
     // From now on the bridge publishes by itself.
     assert_all(&send(&bridge, "live", 10..11).await, 200);
 }
 
-/// Two reloads and a second replay, while the first one goes on.
+/// Two reloads and a second drain, while the first one goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_asked_for_meanwhile_there_is_one_drain() {
     let _load = LOAD.write().await;
@@ -77,14 +77,14 @@ async fn whatever_is_asked_for_meanwhile_there_is_one_drain() {
     nats.create_stream("EVENTS", &["events.>", "new"]).await;
     let spool = folder();
     let mut bridge = with_a_former_destination(&nats, spool.path()).await;
-    let first = replay(&bridge);
+    let first = drain(&bridge);
     under_way(&bridge).await;
-    let second = replay(&bridge).await.unwrap();
+    let second = drain(&bridge).await.unwrap();
     assert!(second.starts_with("HTTP/1.1 409 "), "{second}");
     for to in [OLD, "nats:new", OLD] {
         reload(&mut bridge, spool.path(), to).await;
     }
-    let third = replay(&bridge).await.unwrap();
+    let third = drain(&bridge).await.unwrap();
     assert!(third.starts_with("HTTP/1.1 409 ") || third.starts_with("HTTP/1.1 404 "), "{third}");
     // Whoever listened to the first goes away: the bridge goes on.
     first.abort();
@@ -102,7 +102,7 @@ async fn a_destination_leaves_and_comes_back_while_it_is_drained() {
     let mut bridge = Bridge::config(&config(spool.path(), &[OLD])).nats(&nats).start_ready().await;
     under_way(&bridge).await;
     reload(&mut bridge, spool.path(), "nats:new").await;
-    let answer = replay(&bridge).await.unwrap();
+    let answer = drain(&bridge).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 409 ") || answer.starts_with("HTTP/1.1 404 "), "{answer}");
     reload(&mut bridge, spool.path(), OLD).await;
     assert_each_once(&bridge, &nats, &[]).await;

@@ -138,9 +138,9 @@ async fn a_destination_leaves_the_configuration() {
     nats.restart().await;
 
     let mut bridge = new.start_ready().await;
-    bridge.logs("not configured any more").await;
+    bridge.logs("left the configuration").await;
     let log = bridge.log();
-    let line = log.lines().find(|line| line.contains("not configured any more"));
+    let line = log.lines().find(|line| line.contains("left the configuration"));
     let line = line.unwrap_or_else(|| panic!("{log}"));
     assert!(line.contains("nats:events.{type}") && line.contains("records=6"), "{line}");
     let queued = r#"hookbus_spool_records{destination="nats:events.{type}"}"#;

@@ -4,7 +4,7 @@ use super::*;
 use std::fs;
 use std::path::PathBuf;
 
-/// The segments of all queues, and of what is parked.
+/// The segments of all queues, and of the dead letters.
 fn segments(spool: &Path) -> Vec<PathBuf> {
     let queues = fs::read_dir(spool.join("queues")).into_iter().flatten().flatten();
     let places = queues.map(|queue| queue.path()).chain([spool.join("parked")]);
@@ -105,7 +105,7 @@ async fn what_vanished_is_counted_and_holds_up_nothing() {
 
 /// Set aside for somebody to look at, and gone.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_parked_vanishes() {
+async fn dead_letters_vanish() {
     let Some(nats) = Nats::start_with("max_payload: 1MB\n").await else { return };
     nats.create_stream("EVENTS", &["events.>"]).await;
     let folder = folder();
@@ -114,14 +114,14 @@ async fn what_was_parked_vanishes() {
         Bridge::config(&config(&spool, &["nats:events.{type}"])).nats(&nats).start_ready().await;
     let large = json!({"message": {"type": "hang", "text": "x".repeat(2_000_000)}}).to_string();
     assert_eq!(bridge.post("/hook", large.clone(), &[]).await.status, 202);
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 1.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 1.0);
     for path in segments(&spool) {
         fs::remove_file(path).unwrap();
     }
     damaged(&bridge, 1.0).await;
     readiness(&bridge, "problem: spool files: 1 event that was kept on disk is lost: ").await;
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 0.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 0.0);
     assert_eq!(bridge.post("/hook", large, &[]).await.status, 202);
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 1.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 1.0);
     assert_eq!(segments(&spool).len(), 1);
 }

@@ -180,11 +180,11 @@ async fn a_tail_ends_though_nobody_reads_it() {
 }
 
 #[tokio::test]
-async fn a_replay_is_interrupted_while_the_bridge_says_nothing() {
+async fn a_list_is_interrupted_while_the_bridge_says_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
     let mut command = program();
-    command.args(["replay", "--list", "--admin", &address]);
+    command.args(["dlq", "list", "--admin", &address]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut process = Process::start(&mut command, None);
     let accepted = tokio::task::spawn_blocking(move || (silent.accept().unwrap(), silent)).await;

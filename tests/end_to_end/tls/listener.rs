@@ -217,7 +217,7 @@ async fn the_admin_listener_has_tls_of_its_own() {
 
     let stranger = Client::trusting(&authority.cert(), None);
     assert_eq!(stranger.get(&bridge.admin_url("/livez")).await.status, 200);
-    assert_eq!(stranger.get(&bridge.admin_url("/parked")).await.status, 403);
+    assert_eq!(stranger.get(&bridge.admin_url("/dead-letters")).await.status, 403);
     let plain = bridge.admin_url("/livez").replace("https:", "http:");
     assert!(Client::new().try_get(&plain).await.is_err());
     eventually("still there", Duration::from_secs(5), async || {

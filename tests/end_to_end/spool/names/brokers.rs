@@ -77,10 +77,10 @@ async fn without_the_right_to_ask_it_takes_its_time() {
     assert_stored(&nats, "REST", "status-update", &homeless).await;
 }
 
-/// A destination that left the configuration: `replay --queue` publishes what it can of both its queues, and says what
-/// takes nothing.
+/// A destination that left the configuration: `hookbus spool drain` publishes what it can of both its queues,
+/// and says what takes nothing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_former_destination_is_replayed_as_far_as_it_goes() {
+async fn a_former_destination_is_drained_as_far_as_it_goes() {
     let Some(mut nats) = Nats::start().await else { return };
     nats.create_stream("SOME", &["events.hang", "new"]).await;
     let spool = folder();
@@ -96,22 +96,22 @@ async fn a_former_destination_is_replayed_as_far_as_it_goes() {
     nats.restart().await;
 
     let bridge = new.start_ready().await;
-    let replay = async |arguments: &[&str]| {
+    let run = async |arguments: &[&str]| {
         let mut command = crate::support::bridge::program();
-        command.arg("replay").args(arguments).current_dir(bridge.folder());
+        command.arg("spool").args(arguments).current_dir(bridge.folder());
         crate::support::process::output(command.into(), b"").await
     };
-    let list = replay(&["--list"]).await;
+    let list = run(&["list"]).await;
     assert!(
-        list.stderr.contains(&format!("3 queued for {TO}, which is not configured any more")),
+        list.stderr.contains(&format!("3 queued for {TO}, which left the configuration")),
         "{list:?}"
     );
-    let output = replay(&["--queue", TO]).await;
+    let output = run(&["drain", TO]).await;
     assert_eq!(output.code, Some(1), "{output:?}");
     assert!(output.stderr.contains("1 published, 2 left"), "{output:?}");
     assert!(output.stderr.contains(&format!("error: {TO}: no-stream")), "{output:?}");
     assert_stored(&nats, "SOME", "hang", &hang).await;
-    let list = replay(&["--list"]).await;
+    let list = run(&["list"]).await;
     assert!(
         list.stderr.contains(&format!("2 queued for {TO} wait apart from the others")),
         "{list:?}"
@@ -120,7 +120,7 @@ async fn a_former_destination_is_replayed_as_far_as_it_goes() {
     assert!(!ready.text().contains(TO), "{}", ready.text());
 
     nats.create_stream("REST", &["events.status-update"]).await;
-    let output = replay(&["--queue", TO]).await;
+    let output = run(&["drain", TO]).await;
     assert!(output.code == Some(0) && output.stderr.contains("2 published, 0 left"), "{output:?}");
     assert_stored(&nats, "REST", "status-update", &homeless).await;
 }

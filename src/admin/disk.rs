@@ -1,4 +1,4 @@
-//! Parked events and left queues over HTTP: one JSON object a line, for as long as it takes.
+//! Dead letters and the queues on disk over HTTP: one JSON object a line, for as long as it takes.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use http::{Method, StatusCode, header};
 
-use crate::publish::replay::{Line, Lines, Refused, Replays, Task};
+use crate::publish::replay::{self, Line, Lines, Refused, Replays, Task};
 
 /// The content type of lines of JSON.
 pub(super) const LINES: &str = "application/x-ndjson";
@@ -19,17 +19,18 @@ pub(super) const LINES: &str = "application/x-ndjson";
 /// How many lines are sent at once.
 const AT_ONCE: usize = 64;
 
-/// `GET /parked`, `GET /queues`, `POST /replay`, `POST /drop`.
+/// What `hookbus dlq` and `hookbus spool` use.
 pub(super) fn router(replays: Arc<Replays>) -> Router {
     let handle = move |request: Request| async move {
         answer(&replays, &request)
             .unwrap_or_else(|(status, text)| (status, text + "\n").into_response())
     };
     Router::new()
-        .route("/parked", get(handle.clone()))
-        .route("/queues", get(handle.clone()))
-        .route("/replay", post(handle.clone()))
-        .route("/drop", post(handle))
+        .route(replay::LIST, get(handle.clone()))
+        .route(replay::REPLAY, post(handle.clone()))
+        .route(replay::DROP, post(handle.clone()))
+        .route(replay::QUEUES, get(handle.clone()))
+        .route(replay::DRAIN, post(handle))
 }
 
 type Failure = (StatusCode, String);

@@ -1,6 +1,6 @@
-//! Which events are meant.
+//! Which dead letters are meant.
 
-use super::{ENDPOINT, SMALL, event, expect, ids, large, listed, parked};
+use super::{ENDPOINT, SMALL, event, expect, ids, large, listed, rejected};
 use crate::support::{Bridge, Nats, eventually};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -25,14 +25,14 @@ async fn only_what_is_named_is_published_or_dropped() {
     nats.create_stream("EVENTS", &["hook.events.>", "a.>", "b.>"]).await;
     let bridge = Bridge::config(&format!("{ENDPOINT}{OTHER}")).nats(&nats).start_ready().await;
     let folder = bridge.folder();
-    let first = parked(&bridge, "/hook", large("transcript", "k")).await;
-    let second = parked(&bridge, "/hook", large("status-update", "k")).await;
-    let both = parked(&bridge, "/other", large("transcript", "k")).await;
+    let first = rejected(&bridge, "/hook", large("transcript", "k")).await;
+    let second = rejected(&bridge, "/hook", large("status-update", "k")).await;
+    let both = rejected(&bridge, "/other", large("transcript", "k")).await;
     let entries = listed(folder, &[]).await;
-    let when = |index: usize| entries[index]["parked"].as_str().unwrap().to_owned();
+    let when = |index: usize| entries[index]["dead_lettered"].as_str().unwrap().to_owned();
     sleep(Duration::from_millis(2)).await;
-    let last = parked(&bridge, "/other", large("chat.created", "k")).await;
-    let end = listed(folder, &[]).await[4]["parked"].as_str().unwrap().to_owned();
+    let last = rejected(&bridge, "/other", large("chat.created", "k")).await;
+    let end = listed(folder, &[]).await[4]["dead_lettered"].as_str().unwrap().to_owned();
 
     let (a, every) =
         ("nats:a.{type}", [&first, &second, &both, &both, &last, &last].map(String::as_str));
@@ -59,7 +59,7 @@ async fn only_what_is_named_is_published_or_dropped() {
     ] {
         let mut found = ids(folder, arguments).await;
         if arguments.first() != Some(&"--until") {
-            // The two parts of one webhook are parked at the same time.
+            // The two parts of one webhook become dead letters at the same time.
             assert_eq!(found, expected, "{arguments:?}");
         }
         found.truncate(1);
@@ -67,24 +67,29 @@ async fn only_what_is_named_is_published_or_dropped() {
     }
 
     // What is not said is not guessed.
-    for arguments in [&[][..], &["--drop"], &["--dry-run"], &["--json"]] {
-        expect(folder, arguments, 2, &["error: ", "hint: ", "--all"]).await;
+    for command in ["replay", "drop"] {
+        for arguments in [&["dlq", command][..], &["dlq", command, "--dry-run", "--json"]] {
+            expect(folder, arguments, 2, &["error: ", "hint: ", "--all"]).await;
+        }
     }
     for arguments in [
-        &["--list", "--drop"][..],
-        &["--queue", "nats:a.{type}", "--endpoint", "hook"],
-        &["--queue", "nats:a.{type}", "--drop"],
-        &["--since", "yesterday", "--list"],
-        &["--admin", "localhost:9180", "--list"],
-        &["--all", "--endpoints", "hook"],
+        &["dlq", "list", "--dry-run"][..],
+        &["dlq", "list", "--since", "yesterday"],
+        &["dlq", "list", "--admin", "localhost:9180"],
+        &["dlq", "replay", "--all", "--endpoints", "hook"],
+        &["dlq", "drop", "nats:a.{type}"],
+        &["spool", "list", "--endpoint", "hook"],
+        &["spool", "drain"],
+        &["spool", "drain", "nats:a.{type}", "--all"],
+        &["replay", "--all"],
     ] {
         expect(folder, arguments, 2, &["error: "]).await;
     }
 
-    let dry = ["--destination", a, "--drop", "--dry-run"];
+    let dry = ["dlq", "drop", "--destination", a, "--dry-run"];
     expect(folder, &dry, 0, &["2 would be dropped"]).await;
     assert_eq!(ids(folder, &[]).await.len(), 6);
-    expect(folder, &dry[..3], 0, &["2 dropped, 0 left"]).await;
+    expect(folder, &dry[..4], 0, &["2 dropped, 0 left"]).await;
     assert_eq!(ids(folder, &[]).await, [&first, &second, &both, &last].map(String::as_str));
 
     nats.restart_with("").await;
@@ -94,13 +99,13 @@ async fn only_what_is_named_is_published_or_dropped() {
     })
     .await;
     let before = nats.messages("EVENTS", 1).await.len() as u64;
-    expect(folder, &["--type", "transcript"], 0, &["2 published"]).await;
+    expect(folder, &["dlq", "replay", "--type", "transcript"], 0, &["2 published"]).await;
     let stored = nats.messages("EVENTS", before + 2).await;
     let mut subjects: Vec<_> =
         stored[before as usize..].iter().map(|stored| &*stored.subject).collect();
     subjects.sort_unstable();
     assert_eq!(subjects, ["b.transcript", "hook.events.transcript"]);
-    expect(folder, &["--all", "--drop"], 0, &["2 dropped, 0 left"]).await;
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 0.0);
-    bridge.logs("parked events were replayed").await;
+    expect(folder, &["dlq", "drop", "--all"], 0, &["2 dropped, 0 left"]).await;
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 0.0);
+    bridge.logs("processed dead letters").await;
 }

@@ -1,6 +1,6 @@
 //! Without a bridge that runs.
 
-use super::{ENDPOINT, SMALL, expect, ids, large, parked};
+use super::{ENDPOINT, SMALL, expect, ids, large, rejected};
 use crate::support::{Bridge, Nats, ports};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ async fn the_spool_is_opened_where_no_bridge_runs() {
     let mut bridge = Bridge::config(&format!("{ENDPOINT}{TIMES}")).nats(&nats).start_ready().await;
     for number in 0..10 {
         let kind = if number % 2 == 0 { "hang" } else { "transcript" };
-        parked(&bridge, "/hook", large(kind, &format!("call-{number}"))).await;
+        rejected(&bridge, "/hook", large(kind, &format!("call-{number}"))).await;
     }
     // One that listens elsewhere has the directory.
     let folder = bridge.folder().to_owned();
@@ -23,29 +23,41 @@ async fn the_spool_is_opened_where_no_bridge_runs() {
     let admin = bridge.admin_url("").replace("http://", "");
     let moved = text.replace(&admin, &format!("127.0.0.1:{}", ports::free()));
     std::fs::write(folder.join("moved.toml"), moved).unwrap();
-    let said = ["is used by another process", "hint: ", "--admin"];
-    expect(&folder, &["--list", "--config", "moved.toml"], 1, &said).await;
+    let said = ["another process uses the spool directory", "hint: ", "--admin"];
+    expect(&folder, &["dlq", "list", "--config", "moved.toml"], 1, &said).await;
     assert_eq!(ids(&folder, &["--admin", &bridge.admin_url("")]).await.len(), 10);
 
     bridge.kill();
     let all = ids(&folder, &[]).await;
     assert_eq!(all.len(), 10);
-    expect(&folder, &["--all", "--dry-run"], 0, &["10 would be published"]).await;
-    expect(&folder, &["--all"], 1, &["0 published, 10 rejected again, 10 left", "too-large"]).await;
+    expect(&folder, &["dlq", "replay", "--all", "--dry-run"], 0, &["10 would be published"]).await;
+    expect(
+        &folder,
+        &["dlq", "replay", "--all"],
+        1,
+        &["0 published, 10 rejected again, 10 left", "too-large"],
+    )
+    .await;
     nats.kill();
     let began = Instant::now();
     let said = ["disconnected", "0 published, 0 rejected again, 10 left", "hint: "];
-    expect(&folder, &["--all"], 1, &said).await;
+    expect(&folder, &["dlq", "replay", "--all"], 1, &said).await;
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
     assert_eq!(ids(&folder, &[]).await, all, "nothing is removed");
 
     nats.restart_with("").await;
-    expect(&folder, &["--type", "hang"], 0, &["5 published, 0 rejected again, 0 left"]).await;
+    expect(
+        &folder,
+        &["dlq", "replay", "--type", "hang"],
+        0,
+        &["5 published, 0 rejected again, 0 left"],
+    )
+    .await;
     let mut stored: Vec<_> = nats.messages("EVENTS", 5).await;
     stored.sort_by_key(|event| event.header("ce-id").map(str::to_owned));
     let hangs = all.iter().step_by(2).map(String::as_str);
     assert!(stored.iter().filter_map(|event| event.header("ce-id")).eq(hangs), "{stored:?}");
-    expect(&folder, &["--id", &all[1], "--drop"], 0, &["1 dropped, 0 left"]).await;
+    expect(&folder, &["dlq", "drop", "--id", &all[1]], 0, &["1 dropped, 0 left"]).await;
     assert_eq!(ids(&folder, &[]).await.len(), 4);
 }
 
@@ -55,16 +67,17 @@ async fn it_says_what_to_do_where_nothing_is() {
     let folder = folder.path();
     let nobody = format!("http://127.0.0.1:{}", ports::free());
     let hint = ["error: no answer from 127.0.0.1:", "hint: ", "--config"];
-    expect(folder, &["--list", "--admin", &nobody], 1, &hint).await;
-    expect(folder, &["--list", "--config", "none.toml"], 2, &["there is no file", "hint: "]).await;
+    expect(folder, &["dlq", "list", "--admin", &nobody], 1, &hint).await;
+    expect(folder, &["dlq", "list", "--config", "none.toml"], 2, &["there is no file", "hint: "])
+        .await;
     let text = format!(
         "[admin]\nlisten = \"127.0.0.1:{}\"\n[nats]\n[spool]\ndir = \"none\"\n{ENDPOINT}",
         ports::free()
     );
     std::fs::write(folder.join("hookbus.toml"), &text).unwrap();
-    expect(folder, &["--list"], 1, &["there is no spool directory none", "hint: "]).await;
+    expect(folder, &["dlq", "list"], 1, &["there is no spool directory none", "hint: "]).await;
     assert!(!folder.join("none").exists(), "a look makes no directory");
     let without = text.replace("dir = \"none\"", "enabled = false");
     std::fs::write(folder.join("hookbus.toml"), without).unwrap();
-    expect(folder, &["--list"], 1, &["spool.enabled = false", "hint: "]).await;
+    expect(folder, &["dlq", "list"], 1, &["spool.enabled = false", "hint: "]).await;
 }

@@ -36,37 +36,43 @@ async fn the_queue_of_a_former_destination_is_published_in_order() {
     let (config, ids) = queued(&nats, spool.path()).await;
     let mut bridge = Bridge::config(&config).nats(&nats).start_ready().await;
     let folder = bridge.folder().to_owned();
-    let hint = format!("`hookbus replay --queue '{OLD}'`");
+    let hint = format!("`hookbus spool drain '{OLD}'`");
     bridge.logs(&hint).await;
-    let named = format!("{EVENTS} queued for {OLD}, which is not configured any more");
-    let list = expect(&folder, &["--list"], 0, &["nothing is parked", &named, &hint]).await;
-    assert_eq!(list.stdout, "");
-    let json = expect(&folder, &["--list", "--json"], 0, &[]).await.stdout;
-    let queue = json.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let queue = queue.into_iter().find(|line| line["line"] == "queue").unwrap();
+    let named = format!("{EVENTS} queued for {OLD}, which left the configuration");
+    let list = expect(&folder, &["spool", "list"], 0, &[&named, &hint]).await;
+    assert!(list.stdout.contains(&format!("  {OLD}  {EVENTS} events  ")), "{list:?}");
+    assert_eq!(list.stdout.lines().count(), 1, "{list:?}");
+    assert!(!list.stderr.contains("dlq"), "there are no dead letters: {list:?}");
+    let json = expect(&folder, &["spool", "list", "--json"], 0, &[]).await.stdout;
+    let mut lines = json.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (queue, summary) = (lines.next().unwrap(), lines.next().unwrap());
+    assert_eq!((&queue["line"], &summary["line"]), (&"queue".into(), &"summary".into()));
     assert_eq!((&queue["destination"], &queue["records"]), (&OLD.into(), &EVENTS.into()));
     assert_eq!(queue["is_configured"], false);
+    let queued = format!("{EVENTS} queued on disk; see `hookbus spool list`");
+    let list = expect(&folder, &["dlq", "list"], 0, &["no dead letters", &queued]).await;
+    assert_eq!(list.stdout, "");
 
     // There is still no stream.
     let said =
         [&format!("error: {OLD}: no-stream"), &format!("0 published, {EVENTS} left"), "hint: "];
-    expect(&folder, &["--queue", OLD], 1, &said.map(|text| text as &str)).await;
+    expect(&folder, &["spool", "drain", OLD], 1, &said.map(|text| text as &str)).await;
     let would = format!("{EVENTS} would be published");
-    expect(&folder, &["--queue", OLD, "--dry-run"], 0, &[&would]).await;
+    expect(&folder, &["spool", "drain", OLD, "--dry-run"], 0, &[&would]).await;
     for (text, said) in [
-        ("nats:{endpoint}.events.{type}", "no event queues for"),
-        ("nats:other", "no event queues for"),
-        ("parked", "no event queues for"),
-        ("", "no event queues for"),
+        ("nats:{endpoint}.events.{type}", "no events queue for"),
+        ("nats:other", "no events queue for"),
+        ("parked", "no events queue for"),
+        ("", "no events queue for"),
     ] {
-        expect(&folder, &["--queue", text], 1, &[said, "hint: "]).await;
+        expect(&folder, &["spool", "drain", text], 1, &[said, "hint: "]).await;
     }
     let ready = bridge.admin("/readyz").await;
     assert!(!ready.text().contains(OLD), "{}", ready.text());
 
     nats.create_stream("OLD", &["old.>"]).await;
     let said = format!("{EVENTS} published, 0 left");
-    expect(&folder, &["--queue", OLD], 0, &[&said]).await;
+    expect(&folder, &["spool", "drain", OLD], 0, &[&said]).await;
     let stored = nats.messages("OLD", EVENTS as u64).await;
     assert_eq!(stored.len(), EVENTS);
     let mut order: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -82,15 +88,15 @@ async fn the_queue_of_a_former_destination_is_published_in_order() {
     assert_eq!(order, expected);
     let records = format!("hookbus_spool_records{{destination={OLD:?}");
     assert_eq!(bridge.metric(&records).await, 0.0);
-    let list = expect(&folder, &["--list"], 0, &["nothing is parked"]).await;
-    assert!(!list.stderr.contains(OLD), "{}", list.stderr);
+    let list = expect(&folder, &["spool", "list"], 0, &["nothing is queued"]).await;
+    assert_eq!(list.stdout, "");
     bridge.signal("TERM");
     assert_eq!(bridge.wait().await.code(), Some(0));
-    expect(&folder, &["--queue", OLD], 1, &["no event queues for"]).await;
+    expect(&folder, &["spool", "drain", OLD], 1, &["no events queue for"]).await;
 }
 
 #[tokio::test]
-async fn without_a_bridge_too_and_what_is_rejected_is_parked() {
+async fn without_a_bridge_too_and_what_is_rejected_is_a_dead_letter() {
     let Some(nats) = Nats::start().await else {
         return;
     };
@@ -99,8 +105,8 @@ async fn without_a_bridge_too_and_what_is_rejected_is_parked() {
     let mut bridge = Bridge::config(&config).nats(&nats).start_ready().await;
     let folder = bridge.folder().to_owned();
     bridge.kill();
-    let named = format!("{EVENTS} queued for {OLD}, which is not configured any more");
-    expect(&folder, &["--list"], 0, &[&named]).await;
+    let named = format!("{EVENTS} queued for {OLD}, which left the configuration");
+    expect(&folder, &["spool", "list"], 0, &[&named]).await;
     nats.create_stream_with(stream::Config {
         name: "OLD".to_owned(),
         subjects: vec!["old.>".to_owned()],
@@ -108,10 +114,18 @@ async fn without_a_bridge_too_and_what_is_rejected_is_parked() {
         ..Default::default()
     })
     .await;
-    let output = expect(&folder, &["--queue", OLD], 0, &["rejected and parked, 0 left"]).await;
+    let output = expect(
+        &folder,
+        &["spool", "drain", OLD],
+        0,
+        &["rejected and kept as dead letters, 0 left"],
+    )
+    .await;
     let stored = nats.messages("OLD", 1).await.len();
-    let parked = listed(&folder, &["--destination", OLD]).await.len();
-    assert!(stored > 0 && parked > 0 && stored + parked == EVENTS, "{stored} {parked}");
-    let said = format!("{stored} published, {parked} rejected and parked");
+    let rejected = listed(&folder, &["--destination", OLD]).await.len();
+    assert!(stored > 0 && rejected > 0 && stored + rejected == EVENTS, "{stored} {rejected}");
+    let said = format!("{stored} published, {rejected} rejected and kept as dead letters");
     assert!(output.stderr.contains(&said), "{}", output.stderr);
+    let said = format!("{rejected} dead letters; see `hookbus dlq list`");
+    expect(&folder, &["spool", "list"], 0, &["nothing is queued", &said]).await;
 }

@@ -1,6 +1,6 @@
 //! The admin listener: who may ask for what, and what happens when nobody listens.
 
-use super::{ENDPOINT, SMALL, expect, ids, large, parked};
+use super::{ENDPOINT, SMALL, expect, ids, large, rejected};
 use crate::support::bridge::program;
 use crate::support::http::{Client, raw};
 use crate::support::process::Process;
@@ -20,7 +20,7 @@ async fn web_pages_and_misspelt_requests_change_nothing() {
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
-    parked(&bridge, "/hook", large("hang", "k")).await;
+    rejected(&bridge, "/hook", large("hang", "k")).await;
     let address = bridge.admin_url("").replace("http://", "");
     let ask = async |method: &str, path: &str, host: &str, more: &str| {
         let request =
@@ -29,31 +29,44 @@ async fn web_pages_and_misspelt_requests_change_nothing() {
         String::from_utf8(answer).unwrap()
     };
     for (method, path, host, more, status) in [
-        ("POST", "/drop?all=true", &*address, "origin: http://127.0.0.1:9180\r\n", 403),
-        ("POST", "/drop?all=true", &address, "origin: null\r\n", 403),
-        ("GET", "/parked", &address, "origin: http://example.com\r\n", 403),
-        ("POST", "/drop?all=true", "example.com", "", 403),
-        ("POST", "/replay?all=true", "localhost.example.com:9180", "", 403),
-        ("GET", "/parked", "example.com", "", 403),
-        ("GET", "/queues", "", "", 403),
-        ("GET", "/drop?all=true", &address, "", 405),
-        ("GET", "/replay?all=true", &address, "", 405),
-        ("POST", "/drop", &address, "", 400),
-        ("POST", "/drop?all=false", &address, "", 400),
-        ("POST", "/replay", &address, "", 400),
-        ("POST", "/drop?endpoints=hook", &address, "", 400),
-        ("POST", "/drop?type=hang&queue=x", &address, "", 400),
-        ("POST", "/drop?all=true&since=yesterday", &address, "", 400),
-        ("GET", "/parked?id=", &address, "", 200),
-        ("GET", "/parked", "localhost", "", 200),
-        ("GET", "/parked", "[::1]:80", "", 200),
+        (
+            "POST",
+            "/dead-letters/drop?all=true",
+            &*address,
+            "origin: http://127.0.0.1:9180\r\n",
+            403,
+        ),
+        ("POST", "/dead-letters/drop?all=true", &address, "origin: null\r\n", 403),
+        ("GET", "/dead-letters", &address, "origin: http://example.com\r\n", 403),
+        ("POST", "/dead-letters/drop?all=true", "example.com", "", 403),
+        ("POST", "/dead-letters/replay?all=true", "localhost.example.com:9180", "", 403),
+        ("GET", "/dead-letters", "example.com", "", 403),
+        ("GET", "/spool", "", "", 403),
+        ("GET", "/dead-letters/drop?all=true", &address, "", 405),
+        ("GET", "/dead-letters/replay?all=true", &address, "", 405),
+        ("POST", "/dead-letters/drop", &address, "", 400),
+        ("POST", "/dead-letters/drop?all=false", &address, "", 400),
+        ("POST", "/dead-letters/replay", &address, "", 400),
+        ("POST", "/dead-letters/drop?endpoints=hook", &address, "", 400),
+        ("POST", "/dead-letters/drop?type=hang&queue=x", &address, "", 400),
+        ("POST", "/spool/drain", &address, "", 400),
+        ("POST", "/spool/drain?endpoint=hook", &address, "", 400),
+        ("POST", "/spool/drain?destination=x&all=true", &address, "", 400),
+        ("GET", "/spool/drain?destination=x", &address, "", 405),
+        ("POST", "/spool/drain?destination=x", "example.com", "", 403),
+        ("POST", "/dead-letters", &address, "", 405),
+        ("POST", "/dead-letters/drop?all=true&since=yesterday", &address, "", 400),
+        ("GET", "/dead-letters?id=", &address, "", 200),
+        ("GET", "/dead-letters", "localhost", "", 200),
+        ("GET", "/dead-letters", "[::1]:80", "", 200),
     ] {
         let answer = ask(method, path, host, more).await;
         let line = format!("HTTP/1.1 {status} ");
         assert!(answer.starts_with(&line), "{method} {path} {host} {more}: {answer}");
     }
     assert_eq!(ids(bridge.folder(), &[]).await.len(), 1);
-    let answer = ask("POST", "/drop?type=hang", "127.0.0.1", "content-length: 0\r\n").await;
+    let answer =
+        ask("POST", "/dead-letters/drop?type=hang", "127.0.0.1", "content-length: 0\r\n").await;
     assert!(answer.contains(r#""outcome":"dropped""#), "{answer}");
     assert!(ids(bridge.folder(), &[]).await.is_empty());
 }
@@ -80,7 +93,13 @@ async fn on_loopback_only() {
     })
     .await;
     let said = ["loopback", "hint: ", "admin.listen"];
-    for arguments in [&["--list"][..], &["--all"], &["--all", "--drop"], &["--queue", "nats:x"]] {
+    for arguments in [
+        &["dlq", "list"][..],
+        &["dlq", "replay", "--all"],
+        &["dlq", "drop", "--all"],
+        &["spool", "list"],
+        &["spool", "drain", "nats:x"],
+    ] {
         expect(folder.path(), arguments, 1, &said).await;
     }
 }
@@ -94,7 +113,7 @@ async fn one_at_a_time_and_none_for_nobody() {
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"30s\"\n";
     let mut bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
     for number in 0..20 {
-        parked(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
+        rejected(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
     }
     nats.restart_with("").await;
     eventually("the connection", Duration::from_secs(10), async || {
@@ -105,18 +124,30 @@ async fn one_at_a_time_and_none_for_nobody() {
     nats.stop_signal();
     let address = bridge.admin_url("").replace("http://", "");
     let mut first = TcpStream::connect(&address).await.unwrap();
-    let request = "POST /replay?all=true HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
+    let request = "POST /dead-letters/replay?all=true HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
     first.write_all(request.as_bytes()).await.unwrap();
     let mut head = [0; 15];
     first.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 200 OK");
-    expect(bridge.folder(), &["--all"], 1, &["another replay is running", "hint: "]).await;
-    expect(bridge.folder(), &["--all", "--drop"], 1, &["another replay is running"]).await;
+    expect(
+        bridge.folder(),
+        &["dlq", "replay", "--all"],
+        1,
+        &["another replay, drop or drain is running", "hint: "],
+    )
+    .await;
+    expect(
+        bridge.folder(),
+        &["dlq", "drop", "--all"],
+        1,
+        &["another replay, drop or drain is running"],
+    )
+    .await;
     assert_eq!(ids(bridge.folder(), &[]).await.len(), 20, "looking is free");
     drop(first);
     nats.cont_signal();
     eventually("the end of the first", Duration::from_secs(20), async || {
-        let output = super::replay(bridge.folder(), &["--all"]).await;
+        let output = super::run(bridge.folder(), &["dlq", "replay", "--all"]).await;
         (output.code == Some(0)).then_some(())
     })
     .await;
@@ -125,7 +156,7 @@ async fn one_at_a_time_and_none_for_nobody() {
     assert_eq!(bridge.wait().await.code(), Some(0));
 }
 
-/// Memory is what is on its way, not what is parked.
+/// Memory is what is on its way, not what is on disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_are_streamed() {
     const MANY: u64 = 30_000;
@@ -138,34 +169,36 @@ async fn many_are_streamed() {
     let config = format!("{ENDPOINT}[spool]\ndir = {:?}\n", folder.path());
     let bridge = Bridge::config(&config).nats(&nats).start_ready().await;
     let before = bridge.rss_bytes();
-    assert_eq!(bridge.metric("hookbus_parked_records").await, MANY as f64);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, MANY as f64);
     assert_eq!(ids(bridge.folder(), &[]).await.len(), MANY as usize);
     let said = format!("{} published, 0 rejected again, 0 left", MANY / 10);
-    expect(bridge.folder(), &["--type", "some"], 0, &[&said]).await;
+    expect(bridge.folder(), &["dlq", "replay", "--type", "some"], 0, &[&said]).await;
     // A reader that stops reading holds nothing up but itself.
     let address = bridge.admin_url("").replace("http://", "");
     let mut lazy = TcpStream::connect(&address).await.unwrap();
-    lazy.write_all(b"GET /parked HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
+    lazy.write_all(b"GET /dead-letters HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
     // One that goes away takes its task with it.
     let mut gone = TcpStream::connect(&address).await.unwrap();
-    gone.write_all(b"POST /drop?all=true HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
+    gone.write_all(b"POST /dead-letters/drop?all=true HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        .await
+        .unwrap();
     gone.read_exact(&mut [0; 15]).await.unwrap();
     drop(gone);
     eventually("the end of its task", Duration::from_secs(20), async || {
-        bridge.log().matches("parked events were replayed").nth(1).map(drop)
+        bridge.log().matches("processed dead letters").nth(1).map(drop)
     })
     .await;
-    let left = bridge.metric("hookbus_parked_records").await;
+    let left = bridge.metric("hookbus_dead_letters").await;
     assert!(left > 0.0, "nobody asked for all of it");
     let said = format!("{left} dropped, 0 left");
-    expect(bridge.folder(), &["--type", "many", "--drop"], 0, &[&said]).await;
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 0.0);
+    expect(bridge.folder(), &["dlq", "drop", "--type", "many"], 0, &[&said]).await;
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 0.0);
     let after = bridge.peak_rss_bytes();
     assert!(after < before + (64 << 20), "{before} bytes grew to {after}");
     assert_eq!(nats.messages("EVENTS", MANY / 10).await.len() as u64, MANY / 10);
 }
 
-/// A spool in which so many events of 2 kB are parked, a tenth of them of the type `some`.
+/// A spool with so many dead letters of 2 kB, a tenth of them of the type `some`.
 async fn fill(folder: &std::path::Path, many: u64) {
     let settings = Settings { dir: folder.to_owned(), ..Settings::default() };
     let (spool, _) = Spool::open(&settings).unwrap();

@@ -1,4 +1,4 @@
-//! What was parked, and what queues for a destination that is gone: shown, published again, dropped.
+//! Dead letters, and what queues for a destination that left the configuration: shown, published again, dropped.
 
 mod filters;
 mod offline;
@@ -39,10 +39,10 @@ fn large(kind: &str, key: &str) -> String {
     event(kind, key, 5_000)
 }
 
-/// Runs `hookbus replay` in a folder.
-async fn replay(folder: &Path, arguments: &[&str]) -> Output {
+/// Runs `hookbus` in a folder.
+async fn run(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = program();
-    command.arg("replay").args(arguments).current_dir(folder);
+    command.args(arguments).current_dir(folder);
     let output = output(command.into(), b"").await;
     let all = format!("{}{}", output.stdout, output.stderr);
     assert!(!all.contains(BODY), "{all}");
@@ -52,7 +52,7 @@ async fn replay(folder: &Path, arguments: &[&str]) -> Output {
 
 /// Runs it, and expects this end.
 async fn expect(folder: &Path, arguments: &[&str], code: i32, said: &[&str]) -> Output {
-    let output = replay(folder, arguments).await;
+    let output = run(folder, arguments).await;
     assert_eq!(output.code, Some(code), "{arguments:?}: {output:?}");
     for text in said {
         assert!(output.stderr.contains(text), "{arguments:?}: no `{text}` in {}", output.stderr);
@@ -60,12 +60,12 @@ async fn expect(folder: &Path, arguments: &[&str], code: i32, said: &[&str]) -> 
     output
 }
 
-/// The events that are parked, as JSON.
+/// The dead letters, as JSON.
 async fn listed(folder: &Path, arguments: &[&str]) -> Vec<Value> {
-    let arguments = [&["--list", "--json"], arguments].concat();
+    let arguments = [&["dlq", "list", "--json"], arguments].concat();
     let output = expect(folder, &arguments, 0, &[]).await;
     let lines = output.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    lines.filter(|line| line["line"] == "event").collect()
+    lines.filter(|line| line["line"] == "dead-letter").collect()
 }
 
 async fn ids(folder: &Path, arguments: &[&str]) -> Vec<String> {
@@ -73,8 +73,8 @@ async fn ids(folder: &Path, arguments: &[&str]) -> Vec<String> {
     listed.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Posts what is to be parked; gives its id.
-async fn parked(bridge: &Bridge, path: &str, body: String) -> String {
+/// Posts what becomes a dead letter; gives its id.
+async fn rejected(bridge: &Bridge, path: &str, body: String) -> String {
     let answer = bridge.post(path, body, &[]).await;
     assert_eq!(answer.status, 202, "{}", answer.text());
     answer.header("hookbus-id").unwrap().to_owned()
@@ -92,21 +92,22 @@ async fn what_a_broker_refuses_is_published_when_it_takes_it() {
     let mut sent = BTreeMap::new();
     for number in 0..5 {
         let body = large("transcript", &format!("call-{number}"));
-        let id = parked(&bridge, "/hook", body.clone()).await;
+        let id = rejected(&bridge, "/hook", body.clone()).await;
         let named = async || bridge.log().contains(&id).then_some(());
         eventually("its id in the log", Duration::from_secs(5), named).await;
         sent.insert(id, body);
     }
     let small = bridge.post("/hook", event("transcript", "call-0", 10), &[]).await;
-    assert_eq!(small.status, 200, "what is parked holds up nothing");
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 5.0);
-    let outcome = r#"hookbus_webhooks_total{endpoint="hook",type="transcript",outcome="parked""#;
+    assert_eq!(small.status, 200, "a dead letter holds up nothing");
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 5.0);
+    let outcome =
+        r#"hookbus_webhooks_total{endpoint="hook",type="transcript",outcome="dead-lettered""#;
     assert_eq!(bridge.metric(outcome).await, 5.0);
     let log = bridge.log();
-    assert!(log.contains("an event was parked") && log.contains("too-large"), "{log}");
+    assert!(log.contains("an event became a dead letter") && log.contains("too-large"), "{log}");
     assert!(!log.contains(BODY), "{log}");
 
-    let list = expect(bridge.folder(), &["--list"], 0, &["5 parked"]).await.stdout;
+    let list = expect(bridge.folder(), &["dlq", "list"], 0, &["5 dead letters"]).await.stdout;
     assert_eq!(list.lines().count(), 5, "{list}");
     for (line, number) in list.lines().zip(0..) {
         let key = format!("  call-{number}  ");
@@ -126,21 +127,33 @@ async fn what_a_broker_refuses_is_published_when_it_takes_it() {
     }
 
     // Neither a look nor a vain attempt changes anything, and the end of the bridge doesn't either.
-    let dry = expect(bridge.folder(), &["--all", "--dry-run"], 0, &["5 would be published"]).await;
+    let dry = expect(
+        bridge.folder(),
+        &["dlq", "replay", "--all", "--dry-run"],
+        0,
+        &["5 would be published"],
+    )
+    .await;
     assert_eq!(dry.stdout, list);
     let again = ["0 published, 5 rejected again, 5 left", "rejected again: ", "too-large"];
-    let output = expect(bridge.folder(), &["--all"], 1, &again).await;
+    let output = expect(bridge.folder(), &["dlq", "replay", "--all"], 1, &again).await;
     assert!(sent.keys().all(|id| output.stderr.contains(id)), "{output:?}");
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 5.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 5.0);
     bridge.kill();
     nats.restart_with("").await;
     let bridge = Bridge::config(&config).nats(&nats).start_ready().await;
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 5.0);
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 5.0);
 
-    expect(bridge.folder(), &["--all"], 0, &["5 published, 0 rejected again, 0 left"]).await;
-    assert_eq!(bridge.metric("hookbus_parked_records").await, 0.0);
-    expect(bridge.folder(), &["--all"], 0, &["0 published"]).await;
-    expect(bridge.folder(), &["--list"], 0, &["nothing is parked"]).await;
+    expect(
+        bridge.folder(),
+        &["dlq", "replay", "--all"],
+        0,
+        &["5 published, 0 rejected again, 0 left"],
+    )
+    .await;
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, 0.0);
+    expect(bridge.folder(), &["dlq", "replay", "--all"], 0, &["0 published"]).await;
+    expect(bridge.folder(), &["dlq", "list"], 0, &["no dead letters"]).await;
     let stored = nats.messages("EVENTS", 6).await;
     assert_eq!(stored.len(), 6);
     for (id, body) in &sent {
@@ -160,8 +173,9 @@ async fn the_same_goes_for_kafka() {
     let text = "[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:replay\"]\n";
     let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).kafka(kafka).start_ready().await;
     let body = large("hang", "call-7");
-    let id = parked(&bridge, "/hook", body.clone()).await;
-    expect(bridge.folder(), &["--all"], 1, &["1 rejected again", "too-large"]).await;
+    let id = rejected(&bridge, "/hook", body.clone()).await;
+    expect(bridge.folder(), &["dlq", "replay", "--all"], 1, &["1 rejected again", "too-large"])
+        .await;
 
     let admin: AdminClient<DefaultClientContext> = kafka.settings().create().unwrap();
     let change =
@@ -171,7 +185,7 @@ async fn the_same_goes_for_kafka() {
     }
     // The broker takes its time to hear of it.
     eventually("a replay", Duration::from_secs(20), async || {
-        let output = replay(bridge.folder(), &["--all"]).await;
+        let output = run(bridge.folder(), &["dlq", "replay", "--all"]).await;
         (output.code == Some(0)).then_some(())
     })
     .await;
@@ -191,7 +205,7 @@ async fn a_broker_that_fails_ends_it_early() {
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"1s\"\n";
     let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
     for number in 0..30 {
-        parked(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
+        rejected(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
     }
     nats.restart_with("").await;
     eventually("the connection", Duration::from_secs(10), async || {
@@ -207,11 +221,11 @@ async fn a_broker_that_fails_ends_it_early() {
         "0 published, 0 rejected again, 30 left",
         "hint: ",
     ];
-    expect(bridge.folder(), &["--all"], 1, &said).await;
+    expect(bridge.folder(), &["dlq", "replay", "--all"], 1, &said).await;
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     nats.kill();
     let began = Instant::now();
-    let output = expect(bridge.folder(), &["--all", "--json"], 1, &said).await;
+    let output = expect(bridge.folder(), &["dlq", "replay", "--all", "--json"], 1, &said).await;
     assert!(output.stderr.contains("disconnected"), "{output:?}");
     assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     let last = output.stdout.lines().last().unwrap();
@@ -221,7 +235,7 @@ async fn a_broker_that_fails_ends_it_early() {
 
     nats.restart().await;
     eventually("a replay", Duration::from_secs(20), async || {
-        let output = replay(bridge.folder(), &["--all"]).await;
+        let output = run(bridge.folder(), &["dlq", "replay", "--all"]).await;
         (output.code == Some(0)).then_some(())
     })
     .await;

@@ -1,4 +1,4 @@
-//! Who does it: the bridge that runs, over its admin listener, or this process.
+//! Who does the work: the running bridge, over its admin listener, or this process, with the spool opened directly.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::Failure;
+use crate::cli::Failure;
 use crate::cli::admin::{self, CONNECT, Listener, Unasked};
 use crate::cli::dev;
 use crate::config::Config;
@@ -17,12 +17,12 @@ use crate::publish::replay::{self, Line, Task};
 use crate::serve::{self, Offline};
 use crate::spool;
 
-pub(super) enum Way {
+pub(super) enum Access {
     Bridge(Listener),
     Offline(Box<Offline>),
 }
 
-impl Way {
+impl Access {
     pub(super) async fn find(admin: Option<Url>, config: Option<&Path>) -> Result<Self, Failure> {
         let Some(config) = admin::config(admin.as_ref(), config)? else {
             return Ok(Self::Bridge(Listener::named(admin)?));
@@ -40,24 +40,24 @@ impl Way {
         let directory = config.spool.dir.display();
         if config.spool.enabled && !config.spool.dir.is_dir() {
             return Err(Failure::failed(format_args!("there is no spool directory {directory}, and no bridge answers at {listen}"))
-                .hint("`spool.dir` is seen from the working directory: run this where the bridge runs, or name its admin listener with --admin"));
+                .hint("`spool.dir` is relative to the working directory: run this where the bridge runs, or name its admin listener with --admin"));
         }
         match Offline::open(config) {
             Ok(offline) => Ok(Self::Offline(Box::new(offline))),
             Err(serve::Error::Spool(spool::Error::InUse(_))) => Err(Failure::failed(format_args!(
-                "the spool directory {directory} is used by another process, and no bridge answers at {listen}"
+                "another process uses the spool directory {directory}, and no bridge answers at {listen}"
             ))
-            .hint("if that is a bridge, name its admin listener with --admin; else wait for its end")),
+            .hint("if that is a bridge, name its admin listener with --admin; otherwise wait until it ends")),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether it is a bridge that runs.
-    pub(super) fn runs(&self) -> bool {
+    /// Whether a running bridge does the work.
+    pub(super) fn is_bridge(&self) -> bool {
         matches!(self, Self::Bridge(_))
     }
 
-    /// Wait for the brokers, if that is not somebody else's business.
+    /// Wait for the brokers, unless the bridge is connected to them anyway.
     pub(super) async fn connected(&self) {
         if let Self::Offline(offline) = self {
             offline.connected().await;
@@ -87,7 +87,7 @@ async fn begin(bridge: &Listener, task: &Task) -> Result<Lines, Failure> {
     match bridge.ask(method, path, &query).await {
         Ok(response) => Ok(Lines::There(admin::Lines::new(response, bridge.place()))),
         Err(Unasked::Unreachable(failure)) => {
-            Err(failure.hint("--admin names another address; where no bridge runs, --config FILE lets this command open the spool by itself"))
+            Err(failure.hint("--admin names another address; if no bridge runs, --config FILE lets this command open the spool itself"))
         }
         Err(Unasked::Refused(failure)) => Err(failure),
     }
@@ -100,7 +100,7 @@ pub(super) enum Lines {
 }
 
 impl Lines {
-    /// The next line; nothing if it ends here.
+    /// The next line, or nothing at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Line>, Failure> {
         match self {
             Self::Here(lines) => Ok(lines.recv().await),

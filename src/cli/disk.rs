@@ -1,0 +1,78 @@
+//! What `hookbus dlq` and `hookbus spool` share: reaching what is on disk, through the running bridge or directly, and
+//! reporting on it.
+
+mod access;
+mod report;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use reqwest::Url;
+
+use self::access::Access;
+pub(super) use self::report::Action;
+use self::report::Report;
+use super::{Failure, Outcome, admin, block_on};
+use crate::publish::replay::{Line, Task};
+use crate::serve::Signals;
+
+// A documentation comment would become the one of the whole command.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Write JSON, one object a line
+    #[arg(long)]
+    json: bool,
+    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
+    /// the variable HOOKBUS_ADMIN_TOKEN
+    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
+    admin: Option<Url>,
+    /// The configuration file [default: hookbus.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Do a task, and report on it as this action.
+pub(super) fn run(options: Options, action: Action, task: Task, signals: &Signals) -> Outcome {
+    let Options { json, admin, config } = options;
+    block_on(async move {
+        let access = Access::find(admin, config.as_deref()).await?;
+        if matches!(task, Task::Replay(_) | Task::Drain(_)) {
+            access.connected().await;
+        }
+        signals.begun();
+        let outcome = work(&access, Report::new(action, json), task, signals).await;
+        access.close().await;
+        outcome
+    })
+}
+
+async fn work(access: &Access, mut report: Report, task: Task, signals: &Signals) -> Outcome {
+    let begun = tokio::select! {
+        begun = access.begin(task) => Some(begun?),
+        () = signals.end() => None,
+    };
+    let Some(mut lines) = begun else { return Ok(report.interrupt()) };
+    loop {
+        let line = tokio::select! {
+            line = lines.next() => line?,
+            () = signals.end() => return Ok(report.interrupt()),
+        };
+        let Some(line) = line else { return Err(report.cut_off()) };
+        let is_end = matches!(line, Line::Summary(_));
+        match report.take(line) {
+            // `| head` has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                return Ok(ExitCode::SUCCESS);
+            }
+            Err(error) => {
+                return Err(Failure::failed(format_args!(
+                    "can't write to standard output: {error}"
+                )));
+            }
+            Ok(()) if is_end => return Ok(report.end(access.is_bridge())),
+            Ok(()) => {}
+        }
+    }
+}
