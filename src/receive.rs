@@ -5,7 +5,7 @@
 //! connections are in [`connection`].
 
 pub mod connection;
-mod framing;
+pub mod framing;
 mod response;
 
 use std::collections::BTreeMap;

@@ -18,7 +18,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-pub use self::discover::{Found, PATIENCE, discover};
+pub use self::discover::{Collected, Found, PATIENCE, discover};
 pub use self::function::{Function, Functions};
 pub use self::report::{Answering, Report, Worker};
 use crate::activity::Asked;

@@ -25,6 +25,7 @@ for target in "${targets[@]}"; do
     case $target in
         classify | tool_calls) corpora+=(src/source/vapi/samples) ;;
         config) corpora+=(deploy/config) ;;
+        forms) corpora+=(deploy/config tests/fuzz/corpus/config) ;;
     esac
     # Of the largest samples only the beginning, or all inputs would grow like them.
     if "target/fuzz/$host/release/$target" "${corpora[@]}" \

@@ -18,7 +18,7 @@ const LINE: usize = 40;
 
 /// Follows the requests of one connection, byte by byte.
 #[derive(Debug)]
-pub(super) struct Framing {
+pub struct Framing {
     state: State,
     /// The beginning of the line that is being read.
     line: [u8; LINE],
@@ -56,12 +56,12 @@ impl Default for Framing {
 
 impl Framing {
     /// Whether the last request was complete, and nothing of a next one has come.
-    pub(super) fn is_between(&self) -> bool {
+    pub fn is_between(&self) -> bool {
         self.state == State::Between
     }
 
     /// Follow these bytes. A head that is to be refused is spoilt in them.
-    pub(super) fn follow(&mut self, bytes: &mut [u8]) {
+    pub fn follow(&mut self, bytes: &mut [u8]) {
         let mut at = 0;
         while at < bytes.len() {
             match self.state {

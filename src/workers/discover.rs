@@ -33,40 +33,49 @@ pub async fn discover(client: &Client, inbox_prefix: &str) -> Found {
         collect(client, "$SRV.INFO", inbox_prefix),
         collect(client, "$SRV.STATS", inbox_prefix)
     );
-    let mut problems = Vec::new();
-    let is_silent = information.is_silent();
-    if is_silent {
-        problems.push(format!(
-            "nothing came back from `$SRV.INFO` within {}, not even that no service is there: \
-             it takes the permissions to publish to `$SRV.>` and to subscribe to `{inbox_prefix}.>`",
-            humantime::format_duration(PATIENCE)
-        ));
-    } else if statistics.is_silent() {
-        problems.push(
-            "nothing came back from `$SRV.STATS`, so that nothing is known of requests and errors"
-                .to_owned(),
-        );
+    Found::new(information, statistics, inbox_prefix)
+}
+
+impl Found {
+    /// What both questions brought, to an inbox of this prefix.
+    pub fn new(information: Collected, statistics: Collected, inbox_prefix: &str) -> Self {
+        let mut problems = Vec::new();
+        let is_silent = information.is_silent();
+        if is_silent {
+            problems.push(format!(
+                "nothing came back from `$SRV.INFO` within {}, not even that no service is there: \
+                 it takes the permissions to publish to `$SRV.>` and to subscribe to `{inbox_prefix}.>`",
+                humantime::format_duration(PATIENCE)
+            ));
+        } else if statistics.is_silent() {
+            problems.push(
+                "nothing came back from `$SRV.STATS`, so that nothing is known of requests and errors"
+                    .to_owned(),
+            );
+        }
+        if information.is_cut || statistics.is_cut {
+            problems.push(format!(
+                "there were more answers than {ANSWERS}, or more than {} MiB: the rest was left",
+                BYTES >> 20
+            ));
+        }
+        let unreadable = information.unreadable.max(statistics.unreadable);
+        if unreadable > 0 {
+            problems.push(format!("{unreadable} answers could not be read"));
+        }
+        let mut services = Services::new();
+        information.answers.into_iter().for_each(|answer| answer.describe(&mut services));
+        statistics.answers.into_iter().for_each(|answer| answer.count(&mut services));
+        Self { services: services.into_values().collect(), problems, is_silent }
     }
-    if information.is_cut || statistics.is_cut {
-        problems.push(format!(
-            "there were more answers than {ANSWERS}, or more than {} MiB: the rest was left",
-            BYTES >> 20
-        ));
-    }
-    let unreadable = information.unreadable.max(statistics.unreadable);
-    if unreadable > 0 {
-        problems.push(format!("{unreadable} answers could not be read"));
-    }
-    let mut services = Services::new();
-    information.answers.into_iter().for_each(|answer| answer.describe(&mut services));
-    statistics.answers.into_iter().for_each(|answer| answer.count(&mut services));
-    Found { services: services.into_values().collect(), problems, is_silent }
 }
 
 /// What came back from one question.
 #[derive(Debug, Default)]
-struct Collected {
+pub struct Collected {
     answers: Vec<Answer>,
+    /// How many bytes the answers had.
+    bytes: usize,
     unreadable: usize,
     /// The server said that no service is there.
     is_nobody: bool,
@@ -75,6 +84,20 @@ struct Collected {
 }
 
 impl Collected {
+    /// Take an answer. Returns whether there is room for another.
+    pub fn add(&mut self, answer: &[u8]) -> bool {
+        self.bytes += answer.len();
+        if self.bytes > BYTES || self.answers.len() + self.unreadable >= ANSWERS {
+            self.is_cut = true;
+            return false;
+        }
+        match serde_json::from_slice(answer) {
+            Ok(answer) => self.answers.push(answer),
+            Err(_) => self.unreadable += 1,
+        }
+        true
+    }
+
     fn is_silent(&self) -> bool {
         self.answers.is_empty() && self.unreadable == 0 && !self.is_nobody
     }
@@ -92,20 +115,13 @@ async fn collect(client: &Client, subject: &'static str, inbox_prefix: &str) -> 
     let Ok(Some(mut answers)) = timeout_at(deadline, ask).await else {
         return collected;
     };
-    let mut bytes = 0;
     while let Ok(Some(answer)) = timeout_at(deadline, answers.next()).await {
         if answer.status == Some(StatusCode::NO_RESPONDERS) {
             collected.is_nobody = true;
             break;
         }
-        bytes += answer.payload.len();
-        if bytes > BYTES || collected.answers.len() + collected.unreadable >= ANSWERS {
-            collected.is_cut = true;
+        if !collected.add(&answer.payload) {
             break;
-        }
-        match serde_json::from_slice(&answer.payload) {
-            Ok(answer) => collected.answers.push(answer),
-            Err(_) => collected.unreadable += 1,
         }
     }
     collected

@@ -1,14 +1,15 @@
 //! Any headers over any body: let in exactly when the secret, the password or the signature is right, as another library
-//! computes it, and never by a token that isn't ours.
+//! computes it, by a token that is ours and by no other, and from the networks that may post, whatever proxies say.
 
 #![no_main]
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, Mac};
-use hookbus::auth::{Auth, Issuers};
+use hookbus::auth::{Auth, Issuers, Peer};
 use hookbus::config::load;
 use http::{HeaderName, HeaderValue, Request};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -57,7 +58,17 @@ name = "token"
 path = "/token"
 source = "vapi"
 auth = [{ kind = "jwt", issuer = "https://issuer.example", audience = "hookbus", jwks = "JWKS", algorithms = ["EdDSA", "ES256"] }]
+
+[[endpoint]]
+name = "network"
+path = "/network"
+source = "vapi"
+allow_from = ["10.0.0.0/8", "2001:db8::/32"]
+auth = [{ kind = "none" }]
 "#;
+
+/// The proxies that are trusted.
+const PROXIES: &str = "192.0.2.0/24";
 
 const NAMES: [&str; 7] = [
     "x-secret",
@@ -76,11 +87,13 @@ enum Kind {
     Plain,
     Timed,
     Token,
+    Network,
 }
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     kind: Kind,
+    peer: Hop,
     /// What is right, or nearly so, stands before all others.
     base: Option<Base>,
     headers: Vec<(u8, Given<'a>)>,
@@ -112,6 +125,32 @@ impl Base {
             Kind::Token => {
                 vec![("authorization", Given::GoodToken { exp: (offset / 8) as i8, flip })]
             }
+            Kind::Network => Vec::new(),
+        }
+    }
+}
+
+/// One of those who had a request in their hands.
+#[derive(Arbitrary, Debug, Clone, Copy)]
+enum Hop {
+    Proxy(u8),
+    Allowed(u8),
+    AllowedV6(u16),
+    Other([u8; 4]),
+    OtherV6([u16; 8]),
+    /// An IPv4 address as a socket for both versions has it.
+    Mapped([u8; 4]),
+}
+
+impl Hop {
+    fn address(self) -> IpAddr {
+        match self {
+            Self::Proxy(last) => [192, 0, 2, last].into(),
+            Self::Allowed(last) => [10, 1, 2, last].into(),
+            Self::AllowedV6(last) => [0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into(),
+            Self::Other(address) => address.into(),
+            Self::OtherV6(address) => address.into(),
+            Self::Mapped(address) => Ipv4Addr::from(address).to_ipv6_mapped().into(),
         }
     }
 }
@@ -126,6 +165,7 @@ enum Given<'a> {
     Time { offset: i16, milliseconds: bool },
     Token { head: &'a str, claims: &'a str, signed: bool },
     GoodToken { exp: i8, flip: Option<u16> },
+    Hops { hops: [Hop; 3], count: u8, port: Option<u16> },
 }
 
 struct State {
@@ -146,7 +186,8 @@ static STATE: LazyLock<State> = LazyLock::new(|| {
     let kinds = config
         .endpoints
         .iter()
-        .map(|endpoint| Arc::new(Auth::new(endpoint, &[], &Issuers::default())));
+        .map(|endpoint| Auth::new(endpoint, &[PROXIES.to_owned()], &Issuers::default()))
+        .map(Arc::new);
     let kinds: Vec<_> = kinds.collect();
     for auth in &kinds {
         runtime.block_on(auth.prepare());
@@ -161,9 +202,10 @@ fuzz_target!(|input: Input<'_>| {
     for (name, value) in &headers {
         builder = builder.header(name, value);
     }
-    let Ok(request) = builder.body(()) else { return };
+    let peer = input.peer.address();
+    let Ok(request) = builder.extension(Peer(peer)).body(()) else { return };
     let (head, ()) = request.into_parts();
-    let Some(expected) = expected(input.kind, &headers, input.body) else { return };
+    let Some(expected) = expected(input.kind, peer, &headers, input.body) else { return };
     let auth = &STATE.kinds[input.kind as usize];
     let is_accepted = STATE.runtime.block_on(async {
         match auth.head(&head).await {
@@ -173,10 +215,20 @@ fuzz_target!(|input: Input<'_>| {
     });
     if input.kind == Kind::Token {
         assert!(expected || !is_accepted, "a token that isn't ours: {headers:?}");
+        assert!(is_accepted || !is_good(&input), "a token that is ours: {headers:?}");
     } else {
-        assert_eq!(is_accepted, expected, "{headers:?}");
+        assert_eq!(is_accepted, expected, "{peer} {headers:?}");
     }
 });
+
+/// Whether there is one token, as its issuer makes it, that lives a while.
+fn is_good(input: &Input<'_>) -> bool {
+    let base = input.base.map(|base| base.headers(input.kind)).unwrap_or_default();
+    let is_token = |given: &Given<'_>| matches!(given, Given::GoodToken { exp, flip: None } if i64::from(*exp) * 10 > DOUBT as i64);
+    let is_authorization = |number: u8| NAMES[usize::from(number) % NAMES.len()] == "authorization";
+    matches!(&base[..], [(_, given)] if is_token(given))
+        && !input.headers.iter().any(|(number, _)| is_authorization(*number))
+}
 
 type Headers = Vec<(HeaderName, HeaderValue)>;
 
@@ -228,6 +280,14 @@ fn value(input: &Input<'_>, headers: &Headers, given: &Given<'_>) -> Vec<u8> {
             let claims = json!({"iss": "https://issuer.example", "aud": "hookbus", "exp": exp});
             token(r#"{"alg":"EdDSA","kid":"1"}"#, &claims.to_string(), true, *flip)
         }
+        Given::Hops { hops, count, port } => {
+            let count = usize::from(*count) % 4;
+            let hops = hops[..count].iter().map(|hop| match (hop.address(), port) {
+                (address, Some(port)) => SocketAddr::new(address, *port).to_string(),
+                (address, None) => address.to_string(),
+            });
+            hops.collect::<Vec<_>>().join(", ").into_bytes()
+        }
     }
 }
 
@@ -269,7 +329,7 @@ fn sign(kind: Kind, secret: &str, headers: &Headers, body: &[u8]) -> Vec<u8> {
 }
 
 /// Whether these headers are to be let in; nothing where the clock is too near to the limit to tell.
-fn expected(kind: Kind, headers: &Headers, body: &[u8]) -> Option<bool> {
+fn expected(kind: Kind, peer: IpAddr, headers: &Headers, body: &[u8]) -> Option<bool> {
     let only = |name: &str| {
         let mut found = headers.iter().filter(|(other, _)| other == name);
         let first = found.next()?;
@@ -301,6 +361,29 @@ fn expected(kind: Kind, headers: &Headers, body: &[u8]) -> Option<bool> {
             }
         }
         Kind::Token => only("authorization").is_some_and(is_ours),
+        Kind::Network => may_post(peer, headers),
+    })
+}
+
+/// Whether the one who handed a request to the first trusted proxy, or to us, is in a network that may post.
+fn may_post(peer: IpAddr, headers: &Headers) -> bool {
+    let mut hops = vec![Some(peer)];
+    let lines = headers.iter().filter(|(name, _)| name == "x-forwarded-for");
+    for (_, line) in lines.rev() {
+        let Ok(line) = line.to_str() else {
+            hops.push(None);
+            break;
+        };
+        hops.extend(line.split(',').rev().map(|hop| {
+            let hop = hop.trim();
+            hop.parse().or(hop.parse().map(|socket: SocketAddr| socket.ip())).ok()
+        }));
+    }
+    let is_proxy = |hop: IpAddr| matches!(hop.to_canonical(), IpAddr::V4(hop) if hop.octets()[..3] == [192, 0, 2]);
+    let sender = hops.iter().find(|hop| !hop.is_some_and(is_proxy)).or(hops.last());
+    sender.copied().flatten().is_some_and(|sender| match sender.to_canonical() {
+        IpAddr::V4(sender) => sender.octets()[0] == 10,
+        IpAddr::V6(sender) => sender.segments()[..2] == [0x2001, 0xdb8],
     })
 }
 

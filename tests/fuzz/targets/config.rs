@@ -12,7 +12,7 @@ const SECRET: &str = "s3cr3t-0f-th3-3nv1r0nm3nt";
 
 fuzz_target!(|text: &str| {
     // Some variables are set and some aren't.
-    let variable = |name: &str| (name.len() % 2 == 0).then(|| SECRET.to_owned());
+    let variable = |name: &str| name.len().is_multiple_of(2).then(|| SECRET.to_owned());
     let loaded = load::parse("hookbus.toml", text, variable);
     let lines = text.split('\n').count();
     for problem in &loaded.problems {

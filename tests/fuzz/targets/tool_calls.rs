@@ -13,7 +13,7 @@ use hookbus::message::{
 };
 use hookbus::source::vapi::Vapi;
 use hookbus::source::{Source, Unasked};
-use hookbus_fuzz::{Object, read, webhook};
+use hookbus_fuzz::{Object, Opinion, read, webhook};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -33,6 +33,10 @@ fuzz_target!(|input: &[u8]| {
     let form = questions.form;
     let elements = match form {
         Form::ToolCalls => check_questions(body, &questions),
+        Form::FunctionCall => {
+            check_legacy(body, &questions);
+            None
+        }
         _ => None,
     };
     let answers = questions.all.iter().enumerate().map(|(place, _)| {
@@ -83,6 +87,7 @@ fn check_questions(body: &[u8], questions: &Questions) -> Option<usize> {
         .map_or((0, &[][..]), |(at, elements)| (at, &elements[..]));
     assert_eq!(questions.all.len(), elements.len().min(MOST));
     assert_eq!(questions.excess.is_some(), elements.len() > MOST);
+    let has_tools = message.contains_key("toolWithToolCallList");
     for (question, element) in questions.all.iter().zip(elements) {
         let Payload::Call(call) = &question.payload else { panic!("no call") };
         assert_eq!(call.id, question.call_id);
@@ -92,10 +97,73 @@ fn check_questions(body: &[u8], questions: &Questions) -> Option<usize> {
             let inner = element.get("toolCall").and_then(|inner| read(inner.get()).yes());
             element = inner.unwrap_or_default();
         }
-        let id = element.get("id").map(|id| id.get()).filter(|id| *id != "null");
+        let id = present(&element, "id");
         assert_eq!(call.id.as_deref(), id.map(str::as_bytes));
+        check_call(question, &element, has_tools);
     }
     Some(elements.len())
+}
+
+/// The older type has one call, without an id.
+fn check_legacy(body: &[u8], questions: &Questions) {
+    let text = std::str::from_utf8(body).expect("it was classified");
+    let [question] = &questions.all[..] else { panic!("one question") };
+    let Payload::Call(call) = &question.payload else { panic!("no call") };
+    assert!(call.id.is_none() && question.call_id.is_none());
+    let call = inner(text, "message").and_then(|message| inner(message, "functionCall"));
+    if let Some(element) = call.and_then(|call| read::<Object<'_>>(call).yes()) {
+        check_call(question, &element, false);
+    }
+}
+
+/// A member of an object, as it is written.
+fn inner<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    read::<Object<'a>>(object).yes()?.get(name).map(|value| value.get())
+}
+
+/// A call has the name and the arguments that stand in its function, else in itself. With a list of tools that may know
+/// more, only what stands there is compared.
+fn check_call(question: &Question, element: &Object<'_>, has_tools: bool) {
+    let Payload::Call(call) = &question.payload else { panic!("no call") };
+    let function: Object<'_> = match element.get("function").map(|inner| read(inner.get())) {
+        Some(Opinion::Yes(function)) => function,
+        // Its keys may be those of other names.
+        Some(Opinion::Undecided) => return,
+        Some(Opinion::No) | None => Object::new(),
+    };
+    let name = present(&function, "name").or(present(element, "name"));
+    if name.is_some() || !has_tools {
+        assert_eq!(call.name.as_deref(), name.map(str::as_bytes));
+        match name.map(read::<String>) {
+            Some(Opinion::Yes(name)) => assert_eq!(question.function.as_deref(), Some(&*name)),
+            Some(Opinion::No) | None => assert_eq!(question.function, None),
+            Some(Opinion::Undecided) => {}
+        }
+    }
+    let arguments = [&function, element]
+        .into_iter()
+        .flat_map(|object| ["arguments", "parameters"].map(|name| present(object, name)))
+        .flatten()
+        .next();
+    let Some(arguments) = arguments else {
+        assert!(has_tools || *call.arguments == *b"{}");
+        return;
+    };
+    let meant = match read::<String>(arguments) {
+        Opinion::Yes(text) => match read::<Object<'_>>(&text) {
+            Opinion::Yes(_) => text,
+            Opinion::No => arguments.to_owned(),
+            Opinion::Undecided => return,
+        },
+        Opinion::No => arguments.to_owned(),
+        Opinion::Undecided => return,
+    };
+    assert_eq!(String::from_utf8_lossy(&call.arguments), meant);
+}
+
+/// A member that is there and not null, as it is written.
+fn present<'a>(object: &Object<'a>, name: &str) -> Option<&'a str> {
+    object.get(name).map(|value| value.get()).filter(|value| *value != "null")
 }
 
 #[derive(Deserialize)]
@@ -113,7 +181,9 @@ fn check_reply(reply: &[u8], questions: &[Question], elements: Option<usize>) {
     }
     for (entry, question) in reply.results.iter().zip(questions) {
         let Some(entry) = read::<Object<'_>>(entry.get()).yes() else { continue };
-        assert!(entry.contains_key("name"));
+        let Payload::Call(call) = &question.payload else { panic!("no call") };
+        let name = entry.get("name").expect("it has a name").get();
+        assert!(call.name.as_deref().is_none_or(|called| called == name.as_bytes()), "{name}");
         let id = entry.get("toolCallId").map(|id| id.get().as_bytes());
         assert_eq!(id, question.call_id.as_deref());
         assert!(entry.contains_key("result") != entry.contains_key("error"));
