@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test faults fuzz check audit bench tools
+.PHONY: help run test faults fuzz mutants check versions audit bench tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -11,11 +11,10 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 	deploy/tools/nats-server.sh
 	cargo run --locked -- dev $(ARGS)
 
-# What can't be had here skips its tests, unless CI=true. The documentation's examples come first, so that the tests'
-# closing lines are the last ones.
+# What can't be had here skips its tests, unless CI=true. There are no tests in the documentation of the code: to find
+# that out takes minutes.
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
 	for tool in nats-server kafka python haproxy examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
-	cargo test --locked --doc
 	cargo test --locked --lib --bins --tests
 
 faults: ## Break brokers, network, disk and the bridge itself under load, for a quarter of an hour, and look what was lost
@@ -29,18 +28,29 @@ faults: ## Break brokers, network, disk and the bridge itself under load, for a 
 fuzz: ## Look for inputs that break what reads them, a minute for each target (ARGS='SECONDS TARGET...')
 	deploy/tools/fuzz.sh $(ARGS)
 
+mutants: ## Change the code line by line, and look which changes no unit test notices; takes hours (ARGS='--shard 0/50' a part)
+	deploy/tools/mutants.sh $(ARGS)
+
 # What may be known of dependencies since yesterday is no part of it, but of `audit`.
 check: ## Format, lints, documentation, dependencies, spelling, scripts
 	deploy/tools/python.sh
-	deploy/tools/cargo.sh cargo-deny
-	cargo fmt --check
-	cargo fmt --check --manifest-path tests/fuzz/Cargo.toml
+	deploy/tools/cargo.sh cargo-deny cargo-machete
+	for crate in . tests/fuzz examples/workers/rust; do cargo fmt --check --manifest-path $$crate/Cargo.toml; done
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path tests/fuzz/Cargo.toml --target-dir target -- -D warnings
+	cargo clippy --locked --manifest-path examples/workers/rust/Cargo.toml --target-dir target -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-	.tools/bin/cargo-deny --locked check licenses bans sources
+	.tools/bin/cargo-machete --with-metadata . tests/fuzz examples/workers/rust
+	for crate in . tests/fuzz examples/workers/rust; do .tools/bin/cargo-deny --locked --manifest-path $$crate/Cargo.toml check --config deny.toml licenses bans sources; done
+	python3 deploy/tools/licences.py
 	.tools/python/bin/typos
 	.tools/python/bin/taplo fmt --check
 	.tools/python/bin/shellcheck .ci/run deploy/tools/*.sh examples/*/*/run examples/workers/shell/worker.sh
+
+# Not part of `check`, since they compile all dependencies again.
+versions: ## Check with the oldest compiler and the oldest dependencies that Cargo.toml names
+	deploy/tools/versions.sh compiler
+	deploy/tools/versions.sh dependencies
 
 # Not part of `check`: the list of vulnerabilities is fetched from a repository that not every build machine reaches.
 audit: ## Look for known vulnerabilities in dependencies, and list all of them in target/hookbus.cdx.json (CycloneDX)

@@ -7,6 +7,8 @@ declare -A versions=(
     [cargo-cyclonedx]=0.5.9
     [cargo-deny]=0.20.2
     [cargo-fuzz]=0.13.2
+    [cargo-machete]=0.9.2
+    [cargo-mutants]=27.1.0
 )
 
 command -v cargo >/dev/null || {
