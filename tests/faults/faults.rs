@@ -143,11 +143,17 @@ impl Fault {
         use Fault::{
             KafkaCut, KafkaHoled, KafkaSlow, NatsCut, NatsHoled, NatsLeaving, NatsSlow, NatsStalled,
         };
-        match self {
-            NatsCut | NatsHoled | NatsStalled | NatsLeaving | NatsSlow => true,
-            KafkaCut | KafkaHoled | KafkaSlow => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            NatsCut
+                | NatsHoled
+                | NatsStalled
+                | NatsLeaving
+                | NatsSlow
+                | KafkaCut
+                | KafkaHoled
+                | KafkaSlow
+        )
     }
 
     pub(crate) fn has_large_questions(self) -> bool {
