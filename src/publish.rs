@@ -3,7 +3,8 @@
 //! There are two roads to a destination's broker. The short one is to send an event and wait for its
 //! acknowledgement (`destination`). What isn't acknowledged within its budget takes the long one: it queues on
 //! disk (`backlog`) and is published from there, in order, as soon as that works (`drain`). What a broker will
-//! never take is parked. Events whose own subject or topic takes nothing wait in a queue of their own (`apart`).
+//! never take becomes a dead letter. Events whose own subject or topic takes nothing wait in a queue of their own
+//! (`apart`).
 //!
 //! For one key and one destination at most one event is unacknowledged at a time, on whichever road, and turns
 //! are taken in the order in which [`begin`] is called. Everything else is pipelined.

@@ -18,14 +18,14 @@
 //!
 //! ```text
 //! DIR/lock                              held while a process has the spool open
-//! DIR/format                            "hookbus spool 1"
+//! DIR/format                            "hookbus spool 2"
 //! DIR/probe                             there for a moment, to see whether the disk is well again
 //! DIR/queues/NAME/                      one for each destination; NAME is its text, made readable, and its hash
 //! DIR/queues/NAME/destination           the configured text
 //! DIR/queues/NAME/SEQUENCE.segment      a segment, named after its first record: see `segment`
 //! DIR/queues/NAME/cursor                what is done: see `cursor`
 //! DIR/queues/NAME/SEQUENCE….corrupt     what was set aside
-//! DIR/parked/                           the same for records that no destination takes
+//! DIR/dead-letters/                     the same for records that no destination takes
 //! ```
 
 mod cursor;
@@ -55,15 +55,15 @@ use self::disk::{Disk, Join};
 pub use self::error::{Damage, Error};
 use self::guard::Guard;
 use self::log::Log;
-pub use self::queue::{Appending, Parking, Queue, Reader};
-pub use self::record::{Parked, Record};
+pub use self::queue::{Appending, DeadLetters, Queue, Reader};
+pub use self::record::{DeadLetter, Record};
 pub use self::writer::Kept;
 use self::writer::Shared;
 use crate::config;
 
 /// What stands in the file `format`, without the version.
 const FORMAT: &str = "hookbus spool ";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Which record it is, in its queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,7 +89,7 @@ pub struct Spool {
     directory: PathBuf,
     shared: Arc<Shared>,
     logs: Logs,
-    parked: Arc<Log>,
+    dead_letters: Arc<Log>,
     writer: Mutex<Option<Join>>,
     /// Last, so that the directory is given up last.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is held"))]
@@ -99,8 +99,8 @@ pub struct Spool {
 /// The queues by the names of their directories.
 type Logs = Arc<Mutex<BTreeMap<String, Arc<Log>>>>;
 
-/// The name under which the parked records stand among the queues; no destination has it.
-const PARKED: &str = "parked";
+/// Where the dead letters are, and the name of their log among the queues; no destination has it.
+const DEAD_LETTERS: &str = "dead-letters";
 
 /// Where the queues are.
 const QUEUES: &str = "queues";
@@ -129,7 +129,7 @@ impl Spool {
             let doing = format!("the spool directory {} can't be used", directory.display());
             Error::unusable(doing, error)
         };
-        let (queues, place) = (directory.join(QUEUES), directory.join(PARKED));
+        let (queues, place) = (directory.join(QUEUES), directory.join(DEAD_LETTERS));
         let guard = Arc::new(Guard::new(shared.disk.shared(), directory)?);
         let mut damage = Vec::new();
         check_format(directory, &shared, &mut damage)?;
@@ -160,14 +160,14 @@ impl Spool {
             }
             logs.insert(name, Arc::new(log));
         }
-        let parked =
+        let dead_letters =
             Log::open(place.clone(), shared.clone(), &mut damage).unwrap_or_else(|error| {
                 damage.push(Damage::unreadable(&place, &error));
                 Log::new(place, shared.clone())
             });
-        parked.set_text(PARKED);
-        let parked = Arc::new(parked.without_order());
-        logs.insert(PARKED.to_owned(), parked.clone());
+        dead_letters.set_text(DEAD_LETTERS);
+        let dead_letters = Arc::new(dead_letters.without_order());
+        logs.insert(DEAD_LETTERS.to_owned(), dead_letters.clone());
 
         let logs = Arc::new(Mutex::new(logs));
         let writer = {
@@ -180,7 +180,7 @@ impl Spool {
             directory: queues,
             shared,
             logs,
-            parked,
+            dead_letters,
             writer: Mutex::new(Some(writer)),
             guard,
         };
@@ -203,13 +203,13 @@ impl Spool {
         let mut logs = self.logs.lock();
         // While these are locked nobody gets hold of a queue, so that one of nobody's stays so.
         logs.retain(|_, log| Arc::strong_count(log) > 1 || log.is_used());
-        let queues = logs.iter().filter(|(name, _)| *name != PARKED);
+        let queues = logs.iter().filter(|(name, _)| *name != DEAD_LETTERS);
         queues.map(|(_, log)| Queue { destination: log.text(), log: log.clone() }).collect()
     }
 
-    /// The records that no destination takes.
-    pub fn parked(&self) -> Parking {
-        Parking { log: self.parked.clone() }
+    /// The dead letters.
+    pub fn dead_letters(&self) -> DeadLetters {
+        DeadLetters { log: self.dead_letters.clone() }
     }
 
     /// Bytes that everything takes, of `max_bytes`.

@@ -56,8 +56,8 @@ pub(super) struct Arguments {
     /// Show bodies too, up to 64 KiB of each; the configuration of the bridge has to allow it
     #[arg(long)]
     bodies: bool,
-    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; its token, where it asks
-    /// for one, in the variable HOOKBUS_ADMIN_TOKEN
+    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
+    /// the variable HOOKBUS_ADMIN_TOKEN
     #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
     admin: Option<Url>,
     /// The configuration file [default: hookbus.toml, if there is one]

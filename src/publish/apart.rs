@@ -346,7 +346,7 @@ impl Apart {
         }
     }
 
-    /// A record is published, or parked: it needn't be kept.
+    /// A record is published, or a dead letter: its queue needn't keep it.
     pub(super) fn done(&self, position: Position, record: &Record) {
         self.queue.done(position);
         let place = self.place(&record.name, record.event.key.as_ref());

@@ -135,7 +135,7 @@ impl Backlog {
         self.queue.begin_with(record, Box::new(|| ticket.kept())).map(Keeping)
     }
 
-    /// A record is published, or parked: it needn't be kept.
+    /// A record is published, or a dead letter: its queue needn't keep it.
     pub(super) fn done(&self, position: Position, key: Option<&Arc<str>>) {
         self.queue.done(position);
         let is_ours = position.sequence() >= self.ours;

@@ -246,8 +246,8 @@ impl Destination {
         }
     }
 
-    /// Keep what the broker will never take.
-    async fn park(
+    /// Keep what the broker will never take as a dead letter.
+    async fn dead_letter(
         &self,
         name: &str,
         event: &Event,
@@ -257,7 +257,7 @@ impl Destination {
             return Err(Refusal::NotStored(error.reason));
         };
         let record = Record { name: name.into(), event: event.clone() };
-        match shelf.park(&self.text, record, &error).await {
+        match shelf.dead_letter(&self.text, record, &error).await {
             Ok(()) => Ok(Receipt::DeadLettered),
             Err(error) => Err(self.not_kept(error.reason())),
         }
@@ -309,7 +309,7 @@ impl Destination {
             return;
         }
         if error.class == Class::Reject {
-            // Whoever parks it says so.
+            // A dead letter is logged when it is kept.
             if self.disk.is_none() {
                 warn!(destination = %self.text, %id, %endpoint, %error, "an event can't be stored");
             }
@@ -391,7 +391,7 @@ impl Place {
                 }
                 Err(error) if error.class == Class::Reject => {
                     self.leave();
-                    return destination.park(&name, event, error).await;
+                    return destination.dead_letter(&name, event, error).await;
                 }
                 Err(error) => {
                     let road = destination.road_after(&name, &error);

@@ -2,8 +2,9 @@
 //!
 //! Two queues, side by side: the one in which all events stand that could not be stored (`queued`), and the one of those
 //! whose own subject or topic takes nothing (`apart`). In each, for each key one record at a time is unacknowledged, and
-//! the others of the window are sent beside it. A record stays in its queue until it is acknowledged, parked or in the
-//! other queue, so that nothing is lost however this ends. While the destination fails, one record at a time is tried.
+//! the others of the window are sent beside it. A record stays in its queue until it is acknowledged, kept as a dead
+//! letter or in the other queue, so that nothing is lost however this ends. While the destination fails, one record at a
+//! time is tried.
 
 mod apart;
 mod job;
@@ -69,13 +70,13 @@ pub(super) type Draining = Pin<Box<dyn Future<Output = Result<(), sink::Error>> 
 #[derive(Default)]
 pub(super) struct Tally {
     published: AtomicU64,
-    parked: AtomicU64,
+    dead_lettered: AtomicU64,
 }
 
 impl Tally {
-    /// How many are published, and how many are parked.
+    /// How many are published, and how many became dead letters.
     pub(super) fn get(&self) -> (u64, u64) {
-        (self.published.load(Ordering::Relaxed), self.parked.load(Ordering::Relaxed))
+        (self.published.load(Ordering::Relaxed), self.dead_lettered.load(Ordering::Relaxed))
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is kept on disk, as this process sees it: its queues, what is parked, and whether the disk is well.
+//! What is kept on disk, as this process sees it: its queues, the dead letters, and whether the disk is well.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::backlog::Keeping;
 use crate::message::Event;
 use crate::sink;
-use crate::spool::{self, Parked, Parking, Position, Queue, Record, Spool};
+use crate::spool::{self, DeadLetter, DeadLetters, Position, Queue, Record, Spool};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
@@ -30,7 +30,7 @@ const APART: &str = "apart ";
 /// The spool, and what is said of it.
 pub struct Shelf {
     spool: Arc<Spool>,
-    parking: Parking,
+    dead_letters: DeadLetters,
     is_troubled: AtomicBool,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
@@ -40,9 +40,9 @@ impl Shelf {
     /// A spool that is open.
     pub fn new(spool: Spool, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         health.set_can_keep(true);
-        let parking = spool.parked();
+        let dead_letters = spool.dead_letters();
         let is_troubled = AtomicBool::new(false);
-        Self { spool: Arc::new(spool), parking, is_troubled, metrics, health }
+        Self { spool: Arc::new(spool), dead_letters, is_troubled, metrics, health }
     }
 
     /// The queue of a destination.
@@ -73,9 +73,9 @@ impl Shelf {
         all.into_values().collect()
     }
 
-    /// What no destination takes.
-    pub fn parking(&self) -> &Parking {
-        &self.parking
+    /// The dead letters.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.dead_letters
     }
 
     /// Wait until a record is synced.
@@ -84,40 +84,40 @@ impl Shelf {
         kept.inspect_err(|error| self.troubled(error))
     }
 
-    /// Keep an event that `destination` will never take.
-    pub(super) async fn park(
+    /// Keep an event that `destination` will never take as a dead letter.
+    pub(super) async fn dead_letter(
         &self,
         destination: &Arc<str>,
         record: Record,
         error: &sink::Error,
     ) -> Result<(), spool::Error> {
-        let parked = parked(destination, record, error);
-        let kept = match self.parking.begin(&parked) {
-            Ok(parking) => parking.finish().await,
+        let letter = dead_letter(destination, record, error);
+        let kept = match self.dead_letters.begin(&letter) {
+            Ok(appending) => appending.finish().await,
             Err(error) => Err(error),
         };
-        self.is_parked(&parked, error, kept)
+        self.dead_lettered(&letter, error, kept)
     }
 
-    /// The same for one that is queued, and would be parked again if it weren't known what became of it: however long
-    /// the disk takes.
-    pub(super) async fn park_surely(
+    /// The same for a queued event, however long the disk takes: if its end were unknown, it would become a second dead
+    /// letter.
+    pub(super) async fn dead_letter_queued(
         &self,
         destination: &Arc<str>,
         record: Record,
         error: &sink::Error,
     ) -> Result<(), spool::Error> {
-        let parked = parked(destination, record, error);
-        let kept = match self.parking.begin_moved(&parked) {
-            Ok(parking) => parking.resolved().await,
+        let letter = dead_letter(destination, record, error);
+        let kept = match self.dead_letters.begin_moved(&letter) {
+            Ok(appending) => appending.resolved().await,
             Err(error) => Err(error),
         };
-        self.is_parked(&parked, error, kept)
+        self.dead_lettered(&letter, error, kept)
     }
 
-    fn is_parked(
+    fn dead_lettered(
         &self,
-        parked: &Parked,
+        letter: &DeadLetter,
         error: &sink::Error,
         kept: Result<Position, spool::Error>,
     ) -> Result<(), spool::Error> {
@@ -125,8 +125,8 @@ impl Shelf {
             self.troubled(&error);
             return Err(error);
         }
-        let Event { id, endpoint, .. } = &parked.record.event;
-        warn!(destination = %parked.destination, %id, %endpoint, %error, "an event became a dead letter; see `hookbus dlq list`");
+        let Event { id, endpoint, .. } = &letter.record.event;
+        warn!(destination = %letter.destination, %id, %endpoint, %error, "an event became a dead letter; see `hookbus dlq list`");
         Ok(())
     }
 
@@ -179,7 +179,7 @@ impl Shelf {
         let oldest = queued.iter().filter_map(Queued::oldest).min();
         let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok());
         self.metrics.set_spool(self.spool.bytes(), age.unwrap_or_default(), self.spool.damaged());
-        self.metrics.set_dead_letters(self.parking.len());
+        self.metrics.set_dead_letters(self.dead_letters.len());
     }
 
     /// Finish what was begun, and let others have the directory. Blocks until that is on disk.
@@ -188,8 +188,8 @@ impl Shelf {
     }
 }
 
-fn parked(destination: &Arc<str>, record: Record, error: &sink::Error) -> Parked {
-    Parked {
+fn dead_letter(destination: &Arc<str>, record: Record, error: &sink::Error) -> DeadLetter {
+    DeadLetter {
         destination: destination.clone(),
         reason: error.reason.into(),
         detail: (*error.detail).into(),

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::disk::{Disk, Lock};
-use super::{Error, PARKED, QUEUES};
+use super::{DEAD_LETTERS, Error, QUEUES};
 
 /// Keeps other processes out.
 pub(super) struct Guard {
@@ -87,5 +87,5 @@ fn path(directory: &Path) -> PathBuf {
 /// The directory, and those in it.
 fn make(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
     disk.create_directory(&directory.join(QUEUES))?;
-    disk.create_directory(&directory.join(PARKED))
+    disk.create_directory(&directory.join(DEAD_LETTERS))
 }

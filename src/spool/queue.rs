@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::log::{Log, Place};
-use super::record::{Parked, Record, Stored};
+use super::record::{DeadLetter, Record, Stored};
 use super::writer::Kept;
 use super::{Error, Position};
 
@@ -119,30 +119,30 @@ impl Queue {
     }
 }
 
-/// The records that no destination takes.
+/// The dead letters: records that no destination takes.
 #[derive(Clone)]
-pub struct Parking {
+pub struct DeadLetters {
     pub(super) log: Arc<Log>,
 }
 
-impl Parking {
+impl DeadLetters {
     /// Take a place for a record.
-    pub fn begin(&self, parked: &Parked) -> Result<Appending, Error> {
-        self.log.begin(parked, None, false)
+    pub fn begin(&self, letter: &DeadLetter) -> Result<Appending, Error> {
+        self.log.begin(letter, None, false)
     }
 
     /// The same for a record of a queue, which is called done there as soon as it is kept here.
-    pub fn begin_moved(&self, parked: &Parked) -> Result<Appending, Error> {
-        self.log.begin(parked, None, true)
+    pub fn begin_moved(&self, letter: &DeadLetter) -> Result<Appending, Error> {
+        self.log.begin(letter, None, true)
     }
 
     /// Keep a record; Ok means that it is synced.
-    pub async fn park(&self, parked: &Parked) -> Result<Position, Error> {
-        self.begin(parked)?.finish().await
+    pub async fn append(&self, letter: &DeadLetter) -> Result<Position, Error> {
+        self.begin(letter)?.finish().await
     }
 
     /// Read all of them, oldest first.
-    pub fn reader(&self) -> Reader<Parked> {
+    pub fn reader(&self) -> Reader<DeadLetter> {
         Reader::new(self.log.clone())
     }
 

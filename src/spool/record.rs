@@ -5,7 +5,7 @@
 //! ```text
 //! record   1 | flags | seconds (8) | nanoseconds (4) | name, id, endpoint, kind, content type
 //!            | key, subject, traceparent, tracestate: those that the flags name | payload, up to the end
-//! parked   2 | destination, reason, detail | record
+//! letter   2 | destination, reason, detail | record
 //! ```
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use bytes::{Buf, Bytes};
 use crate::message::{Event, Trace};
 
 const RECORD: u8 = 1;
-const PARKED: u8 = 2;
+const DEAD_LETTER: u8 = 2;
 
 const DEDUPE: u8 = 1;
 const KEY: u8 = 1 << 1;
@@ -33,9 +33,9 @@ pub struct Record {
     pub event: Event,
 }
 
-/// A record that its destination will never take, and why.
+/// A record that its destination will never take as it is, and why.
 #[derive(Debug, Clone)]
-pub struct Parked {
+pub struct DeadLetter {
     /// The configured text of the destination.
     pub destination: Arc<str>,
     /// One word, the metric label.
@@ -128,10 +128,10 @@ impl Record {
     }
 }
 
-impl Stored for Parked {
+impl Stored for DeadLetter {
     fn head(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
-        out.push(PARKED);
+        out.push(DEAD_LETTER);
         for text in [&self.destination, &self.reason, &self.detail] {
             put(&mut out, text);
         }
@@ -144,7 +144,7 @@ impl Stored for Parked {
     }
 
     fn read(mut bytes: Bytes) -> Option<Self> {
-        if bytes.try_get_u8().ok()? != PARKED {
+        if bytes.try_get_u8().ok()? != DEAD_LETTER {
             return None;
         }
         Some(Self {
@@ -220,15 +220,15 @@ mod tests {
         let read = Record::read(bytes(&record)).unwrap();
         assert_eq!(format!("{read:?}"), format!("{record:?}"));
 
-        let parked = Parked {
+        let letter = DeadLetter {
             destination: "nats:{endpoint}".into(),
             reason: "too-large".into(),
             detail: "1 > 0".into(),
             record: full(),
         };
-        let read = Parked::read(bytes(&parked)).unwrap();
-        assert_eq!(format!("{read:?}"), format!("{parked:?}"));
-        assert!(Record::read(bytes(&parked)).is_none());
+        let read = DeadLetter::read(bytes(&letter)).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{letter:?}"));
+        assert!(Record::read(bytes(&letter)).is_none());
     }
 
     #[test]
@@ -279,9 +279,9 @@ mod tests {
             let read = Record::read(bytes(&record)).unwrap();
             prop_assert_eq!(format!("{:?}", read), format!("{:?}", record));
             let (destination, reason) = (record.name.clone(), record.event.id.clone());
-            let parked = Parked { destination, reason, detail, record };
-            let read = Parked::read(bytes(&parked)).unwrap();
-            prop_assert_eq!(format!("{:?}", read), format!("{:?}", parked));
+            let letter = DeadLetter { destination, reason, detail, record };
+            let read = DeadLetter::read(bytes(&letter)).unwrap();
+            prop_assert_eq!(format!("{:?}", read), format!("{:?}", letter));
         }
 
         #[test]
@@ -292,7 +292,7 @@ mod tests {
                 // Flags that mean nothing are not written again.
                 prop_assert_eq!(&bytes(&record)[2..], &input[2..]);
             }
-            Parked::read(input);
+            DeadLetter::read(input);
         }
     }
 }

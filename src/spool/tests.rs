@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use super::disk::{self, Disk, Job, Join, Lock, System, Task};
 use super::segment;
 use super::writer::Shared;
-use super::{Damage, Error, Parked, Position, Queue, Record, Spool};
+use super::{Damage, DeadLetter, Error, Position, Queue, Record, Spool};
 use crate::message::{Event, Trace};
 
 /// A disk of this machine, and what is wrong with it.
@@ -662,30 +662,30 @@ async fn the_queue_of_a_destination_that_left_is_found() {
 }
 
 #[tokio::test]
-async fn parked_records_stay_until_they_are_removed() {
+async fn dead_letters_stay_until_they_are_removed() {
     let directory = tempfile::tempdir().unwrap();
     let (spool, _) = open(directory.path());
-    let parking = spool.parked();
+    let letters = spool.dead_letters();
     for id in 0..5 {
-        let parked = Parked {
+        let letter = DeadLetter {
             destination: NAME.into(),
             reason: "too-large".into(),
             detail: "2 MiB are more than 1 MiB".into(),
             record: record(id),
         };
-        parking.park(&parked).await.unwrap();
+        letters.append(&letter).await.unwrap();
     }
-    let all = parking.reader().read(100, usize::MAX).await.unwrap();
+    let all = letters.reader().read(100, usize::MAX).await.unwrap();
     assert_eq!(&*all[3].1.reason, "too-large");
-    parking.remove(all[1].0);
-    parking.remove(all[3].0);
+    letters.remove(all[1].0);
+    letters.remove(all[3].0);
     drop(spool);
     let (spool, damage) = open(directory.path());
     assert!(damage.is_empty() && spool.queues().is_empty());
-    let parking = spool.parked();
-    let all = parking.reader().read(100, usize::MAX).await.unwrap();
-    let ids: Vec<_> = all.iter().map(|(_, parked)| &*parked.record.event.id).collect();
-    assert_eq!((parking.len(), ids), (3, vec!["0", "2", "4"]));
+    let letters = spool.dead_letters();
+    let all = letters.reader().read(100, usize::MAX).await.unwrap();
+    let ids: Vec<_> = all.iter().map(|(_, letter)| &*letter.record.event.id).collect();
+    assert_eq!((letters.len(), ids), (3, vec!["0", "2", "4"]));
 }
 
 #[tokio::test]
@@ -697,9 +697,11 @@ async fn a_directory_has_one_user() {
     assert!(error.to_string().contains("is used by another process\nhint: "));
     drop(spool);
     open(directory.path());
-    fs::write(directory.path().join("format"), "hookbus spool 2\n").unwrap();
-    let error = Spool::open_with(directory.path(), shared(MIB)).err().unwrap();
-    assert!(error.to_string().contains("has the format 2, and this version reads 1"));
+    for other in [1, 3] {
+        fs::write(directory.path().join("format"), format!("hookbus spool {other}\n")).unwrap();
+        let error = Spool::open_with(directory.path(), shared(MIB)).err().unwrap().to_string();
+        assert!(error.contains(&format!("has the format {other}, and this version reads 2")));
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ pub(super) struct Sent {
 
 /// What became of an attempt.
 pub(super) enum Outcome {
-    /// It is published, or parked.
+    /// It is published, or a dead letter.
     Done(Waiting),
     /// Its subject or topic takes nothing.
     NameFails(Waiting, sink::Error),
@@ -125,8 +125,8 @@ impl Job {
         destination.fails(&waiting.record.name, &waiting.record.event, &error);
         if error.class == Class::Reject {
             let record = waiting.record.clone();
-            if disk.shelf.park_surely(destination.text(), record, &error).await.is_ok() {
-                self.tally.parked.fetch_add(1, Ordering::Relaxed);
+            if disk.shelf.dead_letter_queued(destination.text(), record, &error).await.is_ok() {
+                self.tally.dead_lettered.fetch_add(1, Ordering::Relaxed);
                 return Outcome::Done(waiting);
             }
         } else if error.scope == Scope::Name && disk.apart.is_some() {

@@ -1,4 +1,4 @@
-//! Which parked events are meant, and how that is written as the query of an address.
+//! Which dead letters are meant, and how a query says it.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,10 @@ use form_urlencoded::Serializer;
 
 use super::line::time;
 use crate::config::units::Time;
-use crate::spool::Parked;
+use crate::spool::DeadLetter;
 use crate::template::glob;
 
-/// Which parked events are meant: those that fit every part that says something. A part is a list of exact texts, or
+/// Which dead letters are meant: those that fit every part that says something. A part is a list of exact texts, or
 /// patterns with `*`, of which one has to fit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -23,9 +23,9 @@ pub struct Filter {
     pub ids: Vec<String>,
     /// Destinations as they are configured.
     pub destinations: Vec<String>,
-    /// Parked then or later.
+    /// Dead letters from then or later.
     pub since: Option<SystemTime>,
-    /// Parked then or earlier.
+    /// Dead letters from then or earlier.
     pub until: Option<SystemTime>,
     /// No part has to say something.
     pub all: bool,
@@ -105,15 +105,15 @@ impl Filter {
         self.all || !self.is_empty()
     }
 
-    /// Whether an event that was parked then is meant.
-    pub fn matches(&self, stored: SystemTime, parked: &Parked) -> bool {
-        let event = &parked.record.event;
+    /// Whether a dead letter that was stored then is meant.
+    pub fn matches(&self, stored: SystemTime, letter: &DeadLetter) -> bool {
+        let event = &letter.record.event;
         self.since.is_none_or(|since| stored >= since)
             && self.until.is_none_or(|until| stored <= until)
             && fits(&self.endpoints, &event.endpoint)
-            && fits(&self.reasons, &parked.reason)
+            && fits(&self.reasons, &letter.reason)
             && fits(&self.ids, &event.id)
-            && fits(&self.destinations, &parked.destination)
+            && fits(&self.destinations, &letter.destination)
             && (fits(&self.types, &event.kind)
                 || self.types.iter().any(|end| ends(&event.kind, end)))
     }
@@ -174,7 +174,7 @@ mod tests {
     use crate::message::{Event, Trace};
     use crate::spool::Record;
 
-    fn parked() -> Parked {
+    fn dead_letter() -> DeadLetter {
         let event = Event {
             id: "a*b".into(),
             endpoint: "vapi".into(),
@@ -187,7 +187,7 @@ mod tests {
             trace: Trace::default(),
             dedupe: true,
         };
-        Parked {
+        DeadLetter {
             destination: "nats:vapi.events.{type}".into(),
             reason: "too-large".into(),
             detail: "no".into(),
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn every_part_has_to_fit() {
-        let matches = |query: &str| Filter::read(query).unwrap().matches(at(100), &parked());
+        let matches = |query: &str| Filter::read(query).unwrap().matches(at(100), &dead_letter());
         for query in [
             "",
             "all=true",
@@ -275,7 +275,7 @@ mod tests {
         assert_eq!(moment("2026-11-23"), midnight);
         let ago = SystemTime::now().duration_since(moment("2h").unwrap()).unwrap();
         assert!(ago.as_secs().abs_diff(7_200) < 60, "{ago:?}");
-        // Nothing was parked then, and it can be written all the same.
+        // There were no dead letters then, and it can be written all the same.
         for text in ["99y", "0000-01-01", "9999-12-31T23:59:59-23:59"] {
             let long = moment(text).map(|since| Filter { since: Some(since), ..Filter::default() });
             assert!(long.is_err() || Filter::read(&long.unwrap().query()).is_ok(), "{text}");

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::spool::{Parked, Position};
+use crate::spool::{DeadLetter, Position};
 
 /// One line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -64,8 +64,8 @@ pub struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(position: Position, parked: &Parked) -> Self {
-        let Parked { destination, reason, detail, record } = parked;
+    pub(super) fn new(position: Position, letter: &DeadLetter) -> Self {
+        let DeadLetter { destination, reason, detail, record } = letter;
         let event = &record.event;
         Self {
             position: position.sequence(),

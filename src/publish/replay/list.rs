@@ -11,8 +11,8 @@ use crate::publish::{Destinations, Queued, Shelf};
 
 /// List the dead letters that match.
 pub(super) async fn dead_letters(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line>) {
-    let parking = shelf.parking();
-    let (mut reader, end) = (parking.reader(), parking.next());
+    let letters = shelf.dead_letters();
+    let (mut reader, end) = (letters.reader(), letters.next());
     let mut summary = Summary::default();
     'reading: loop {
         let batch = match reader.read(RECORDS, BYTES).await {
@@ -25,13 +25,13 @@ pub(super) async fn dead_letters(shelf: Arc<Shelf>, filter: Filter, lines: Sende
         if batch.is_empty() || lines.is_closed() {
             break;
         }
-        for (position, parked) in batch {
+        for (position, letter) in batch {
             if position.sequence() >= end {
                 break 'reading;
             }
-            if filter.matches(position.stored(), &parked) {
+            if filter.matches(position.stored(), &letter) {
                 summary.matched += 1;
-                let line = Line::DeadLetter(Entry::new(position, &parked));
+                let line = Line::DeadLetter(Entry::new(position, &letter));
                 if lines.send(line).await.is_err() {
                     return;
                 }
@@ -65,6 +65,6 @@ pub(super) async fn queues(
         }
     }
     summary.left = summary.matched;
-    summary.dead_letters = Some(shelf.parking().len());
+    summary.dead_letters = Some(shelf.dead_letters().len());
     let _ = lines.send(Line::Summary(summary)).await;
 }

@@ -1,4 +1,4 @@
-//! Going through the parked events once, from the oldest to the last that was there at the beginning.
+//! Going through the dead letters once, from the oldest to the last that was there at the beginning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::pin::Pin;
@@ -13,7 +13,7 @@ use super::filter::Filter;
 use super::line::{Entry, Line, Outcome, Summary};
 use crate::publish::{Destination, Destinations, Shelf};
 use crate::sink::{self, Class, Scope};
-use crate::spool::{Parked, Position, Reader};
+use crate::spool::{DeadLetter, Position, Reader};
 
 /// What is read at once.
 pub(super) const RECORDS: usize = 256;
@@ -26,15 +26,15 @@ const BYTES_IN_FLIGHT: usize = 16 << 20;
 /// So many subjects and topics of a destination are left alone one by one.
 const NAMES: usize = 1_024;
 
-/// One walk through the parked events.
+/// One walk through the dead letters.
 pub(super) struct Run {
     destinations: Arc<Destinations>,
     shelf: Arc<Shelf>,
     filter: Filter,
     lines: mpsc::Sender<Line>,
     stop: watch::Receiver<bool>,
-    reader: Reader<Parked>,
-    /// The sequence of what is parked from now on.
+    reader: Reader<DeadLetter>,
+    /// The sequence of the first dead letter from now on.
     end: u64,
     summary: Summary,
 }
@@ -47,14 +47,14 @@ impl Run {
         lines: mpsc::Sender<Line>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let parking = shelf.parking();
-        let (reader, end) = (parking.reader(), parking.next());
+        let letters = shelf.dead_letters();
+        let (reader, end) = (letters.reader(), letters.next());
         let summary = Summary::default();
         Self { destinations, shelf, filter, lines, stop, reader, end, summary }
     }
 
     /// Those of the next ones that are meant; nothing at the end.
-    async fn next(&mut self) -> Option<Vec<(Position, Parked)>> {
+    async fn next(&mut self) -> Option<Vec<(Position, DeadLetter)>> {
         if self.is_stopped() {
             return None;
         }
@@ -68,8 +68,8 @@ impl Run {
         if batch.first().is_none_or(|(position, _)| position.sequence() >= self.end) {
             return None;
         }
-        batch.retain(|(position, parked)| {
-            position.sequence() < self.end && self.filter.matches(position.stored(), parked)
+        batch.retain(|(position, letter)| {
+            position.sequence() < self.end && self.filter.matches(position.stored(), letter)
         });
         self.summary.matched += batch.len() as u64;
         Some(batch)
@@ -88,7 +88,7 @@ impl Run {
     }
 
     fn remove(&self, position: Position) {
-        self.shelf.parking().remove(position);
+        self.shelf.dead_letters().remove(position);
     }
 
     async fn say(&mut self, line: Line) {
@@ -109,11 +109,11 @@ impl Run {
 /// Remove what is meant.
 pub(super) async fn remove(mut run: Run) -> Summary {
     while let Some(batch) = run.next().await {
-        for (position, parked) in batch {
+        for (position, letter) in batch {
             if run.is_stopped() {
                 break;
             }
-            let entry = Entry::new(position, &parked);
+            let entry = Entry::new(position, &letter);
             run.remove(position);
             run.summary.dropped += 1;
             run.say(entry.became(Outcome::Dropped, None)).await;
@@ -132,8 +132,8 @@ pub(super) async fn publish(run: Run) -> Summary {
         is_working: false,
     };
     while let Some(batch) = publish.run.next().await {
-        for (position, parked) in batch {
-            publish.one(position, parked).await;
+        for (position, letter) in batch {
+            publish.one(position, letter).await;
         }
     }
     while publish.settle().await {}
@@ -192,23 +192,23 @@ impl Target {
 }
 
 impl Publish {
-    async fn one(&mut self, position: Position, parked: Parked) {
-        let size = parked.record.event.payload.len();
+    async fn one(&mut self, position: Position, letter: DeadLetter) {
+        let size = letter.record.event.payload.len();
         while !self.has_room(size) {
             self.settle().await;
         }
         if self.run.is_stopped() {
             return;
         }
-        let Some(destination) = self.target(&parked.destination).await else { return };
-        let target = self.targets.get(&parked.destination);
-        if target.is_some_and(|target| target.is_left_alone(&parked.record.name)) {
+        let Some(destination) = self.target(&letter.destination).await else { return };
+        let target = self.targets.get(&letter.destination);
+        if target.is_some_and(|target| target.is_left_alone(&letter.record.name)) {
             return;
         }
         self.bytes += size;
-        let entry = Entry::new(position, &parked);
+        let entry = Entry::new(position, &letter);
         self.in_flight.push(Box::pin(async move {
-            let result = destination.replay(&parked.record.name, &parked.record.event).await;
+            let result = destination.replay(&letter.record.name, &letter.record.event).await;
             (position, entry, result)
         }));
     }

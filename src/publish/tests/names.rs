@@ -241,7 +241,7 @@ async fn an_outage_keeps_the_order_across_names() {
     assert_eq!(roads.nats.taken_by("e.none"), ["2", "5", "8", "11", "14"]);
 }
 
-/// What a broker will never take is parked, and its name is tried with the next one.
+/// What a broker will never take becomes a dead letter, and its name is tried with the next one.
 #[tokio::test(start_paused = true)]
 async fn what_is_never_taken_holds_up_no_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -252,7 +252,7 @@ async fn what_is_never_taken_holds_up_no_name() {
         assert_eq!(store(&roads, "e.none", key, id).await, Ok(Receipt::Spooled));
     }
     roads.nats.one("large", script::reject());
-    in_time("it parked", || roads.shelf.parking().len() == 1).await;
+    in_time("the dead letter", || roads.shelf.dead_letters().len() == 1).await;
     pass(SECOND * 5).await;
     assert_eq!((roads.apart(), roads.nats.taken().len()), (2, 0));
     roads.nats.name("e.none", Mode::Takes);

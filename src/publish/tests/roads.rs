@@ -150,7 +150,7 @@ async fn one_live_event_a_second_probes_what_nobody_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_never_taken_is_parked_on_both_roads() {
+async fn what_is_never_taken_is_a_dead_letter_on_both_roads() {
     let folder = folder();
     let mut roads = Roads::new(folder.path(), 100).await;
     roads.nats.one("large", reject());
@@ -165,12 +165,12 @@ async fn what_is_never_taken_is_parked_on_both_roads() {
     roads.drain();
     roads.drained().await;
     assert_eq!(roads.nats.taken(), ["1", "2", "3", "4"]);
-    let parked = roads.shelf.parking().reader().read(10, 1 << 20).await.unwrap();
-    assert_eq!(parked.len(), 2);
-    for (_, parked) in parked {
-        let id = &*parked.record.event.id;
+    let letters = roads.shelf.dead_letters().reader().read(10, 1 << 20).await.unwrap();
+    assert_eq!(letters.len(), 2);
+    for (_, letter) in letters {
+        let id = &*letter.record.event.id;
         assert_eq!(
-            (&*parked.destination, &*parked.reason, id),
+            (&*letter.destination, &*letter.reason, id),
             ("nats:events", "too-large", "large")
         );
     }

@@ -7,10 +7,10 @@ fn open_here(directory: &Path) -> Spool {
     Spool::open_with(directory, shared).unwrap().0
 }
 
-/// The queue of the tests, and the parked records.
+/// The queue of the tests, and the dead letters.
 fn directories(directory: &Path) -> Vec<PathBuf> {
     let queues = fs::read_dir(directory.join("queues")).unwrap();
-    queues.map(|entry| entry.unwrap().path()).chain([directory.join("parked")]).collect()
+    queues.map(|entry| entry.unwrap().path()).chain([directory.join("dead-letters")]).collect()
 }
 
 fn only_segment(directory: &Path) -> PathBuf {
@@ -140,25 +140,25 @@ async fn what_a_reader_has_keeps_its_place() {
 }
 
 #[tokio::test]
-async fn parked_records_vanish_at_once() {
+async fn dead_letters_vanish_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let spool = open_here(directory.path());
-    let parking = spool.parked();
-    let parked = |id| Parked {
+    let letters = spool.dead_letters();
+    let letter = |id| DeadLetter {
         destination: NAME.into(),
         reason: "too-large".into(),
         detail: "large".into(),
         record: record(id),
     };
     for id in 0..3 {
-        parking.park(&parked(id)).await.unwrap();
+        letters.append(&letter(id)).await.unwrap();
     }
-    assert_eq!(parking.reader().read(10, usize::MAX).await.unwrap().len(), 3);
+    assert_eq!(letters.reader().read(10, usize::MAX).await.unwrap().len(), 3);
     fs::remove_file(only_segment(directory.path())).unwrap();
-    until(|| parking.is_empty()).await;
+    until(|| letters.is_empty()).await;
     assert_eq!(spool.damaged(), 3);
-    parking.park(&parked(3)).await.unwrap();
-    assert_eq!(parking.reader().read(10, usize::MAX).await.unwrap().len(), 1);
+    letters.append(&letter(3)).await.unwrap();
+    assert_eq!(letters.reader().read(10, usize::MAX).await.unwrap().len(), 1);
 }
 
 #[tokio::test]

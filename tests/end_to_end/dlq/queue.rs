@@ -62,7 +62,7 @@ async fn the_queue_of_a_former_destination_is_published_in_order() {
     for (text, said) in [
         ("nats:{endpoint}.events.{type}", "no events queue for"),
         ("nats:other", "no events queue for"),
-        ("parked", "no events queue for"),
+        ("dead-letters", "no events queue for"),
         ("", "no events queue for"),
     ] {
         expect(&folder, &["spool", "drain", text], 1, &[said, "hint: "]).await;

@@ -8,7 +8,7 @@ use crate::support::{Bridge, Nats, eventually, ports};
 use bytes::Bytes;
 use hookbus::config::Spool as Settings;
 use hookbus::message::{Event, Trace};
-use hookbus::spool::{Parked, Record, Spool};
+use hookbus::spool::{DeadLetter, Record, Spool};
 use std::time::{Duration, SystemTime};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -202,7 +202,7 @@ async fn many_are_streamed() {
 async fn fill(folder: &std::path::Path, many: u64) {
     let settings = Settings { dir: folder.to_owned(), ..Settings::default() };
     let (spool, _) = Spool::open(&settings).unwrap();
-    let parking = spool.parked();
+    let letters = spool.dead_letters();
     let payload = Bytes::from(vec![b' '; 2_000]);
     let mut waiting = Vec::new();
     for number in 0..many {
@@ -218,13 +218,13 @@ async fn fill(folder: &std::path::Path, many: u64) {
             trace: Trace::default(),
             dedupe: true,
         };
-        let parked = Parked {
+        let letter = DeadLetter {
             destination: "nats:{endpoint}.events.{type}".into(),
             reason: "too-large".into(),
             detail: "too large".into(),
             record: Record { name: "hook.events.some".into(), event },
         };
-        waiting.push(parking.begin(&parked).unwrap());
+        waiting.push(letters.begin(&letter).unwrap());
         if waiting.len() == 500 {
             for waiting in waiting.drain(..) {
                 waiting.finish().await.unwrap();

@@ -1,9 +1,9 @@
 /* A process, or a machine, that dies at a chosen moment: put in front of the C library by LD_PRELOAD.
  *
- * CRASH_DISK names a directory. What changes below it has a kind, such as "write segment" or "sync parked names": what is
- * done, and to what sort of file. The file CRASH_PLAN says at which one of a kind it ends, and how: "3 kill write
- * segment"; or "0 none" to end at none. Without a plan nothing is noted. All kinds are written to CRASH_NOTE as they
- * come, the last being what it died of.
+ * CRASH_DISK names a directory. What changes below it has a kind, such as "write segment" or "sync dead-letters
+ * names": what is done, and to what sort of file. The file CRASH_PLAN says at which one of a kind it ends, and how:
+ * "3 kill write segment"; or "0 none" to end at none. Without a plan nothing is noted. All kinds are written to
+ * CRASH_NOTE as they come, the last being what it died of.
  *
  * With `kill` the process dies and the system lives: what was written stays. A write is half done, anything else isn't
  * done. With `old-names`, `new-names` or `some-names` the power is cut: of each file what wasn't synced is lost, and
@@ -65,7 +65,7 @@ static void read_plan(void) {
     note = (int)syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 }
 
-/* "write segment": what is done, whether to what is parked, and to a directory, to a file of its own or to one of many. */
+/* "write segment": what is done, whether to dead letters, and to a directory, to a file of its own or to one of many. */
 static void say(char *text, size_t size, const char *what, const char *path) {
     char folder[PATH_MAX];
     strcpy(folder, path);
@@ -76,8 +76,8 @@ static void say(char *text, size_t size, const char *what, const char *path) {
     if (strcmp(what, "make") == 0) name = "directory";
     else if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) name = "names";
     else if (ending && strcmp(ending, ".new") != 0) name = (char *)ending + 1;
-    int is_parked = parent && strcmp(parent, "/parked") == 0;
-    snprintf(text, size, "%s %s%s", what, is_parked ? "parked " : "", name);
+    int is_dead_letter = parent && strcmp(parent, "/dead-letters") == 0;
+    snprintf(text, size, "%s %s%s", what, is_dead_letter ? "dead-letters " : "", name);
 }
 
 static int is_in(const char *path, const char *directory) {

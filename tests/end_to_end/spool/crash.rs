@@ -1,6 +1,6 @@
 //! The process dies, or the power is cut, at each moment at which the spool changes something on the disk: one after the
-//! other, through appending, rotation, parking, removal, the cursor, the end and the next start. Whatever had been told
-//! to be kept is there afterwards.
+//! other, through appending, rotation, dead letters, removal, the cursor, the end and the next start. Whatever had been
+//! told to be kept is there afterwards.
 
 use super::*;
 use crate::support::{missing, project};
@@ -14,7 +14,7 @@ const LANES: usize = 6;
 /// What the stream takes; one event is larger, and becomes a dead letter.
 const MOST: i32 = 30_000;
 /// The number of that event.
-const PARKED: usize = 3;
+const LARGE: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
@@ -114,7 +114,7 @@ impl<'a> Life<'a> {
         for _ in 0..count {
             let number = self.sent.len();
             let key = format!("k{}", number % 2);
-            let size = if number == PARKED { 2 * MOST as usize } else { 24_000 };
+            let size = if number == LARGE { 2 * MOST as usize } else { 24_000 };
             let text = "x".repeat(size);
             let body = json!({
                 "message": {"type": "hang", "call": {"id": key}, "number": number, "text": text}
@@ -163,12 +163,12 @@ impl<'a> Life<'a> {
             answer.is_some_and(|answer| answer.status < 300)
         };
         let stored = Broker::stored_in(self.nats, "EVENTS").await;
-        let parked = self.bridge.metric("hookbus_dead_letters").await as usize;
+        let dead_letters = self.bridge.metric("hookbus_dead_letters").await as usize;
         let log = self.bridge.log();
         let sent: Vec<Sent> = self
             .sent
             .iter()
-            .filter(|(_, number, _)| *number != PARKED)
+            .filter(|(_, number, _)| *number != LARGE)
             .filter_map(|(key, number, answer)| {
                 Some(Sent { key: key.clone(), number: *number, answer: answer.clone()? })
             })
@@ -177,9 +177,9 @@ impl<'a> Life<'a> {
         let lost = sent.iter().find(|sent| !stored.contains(&sent.stored()));
         assert!(lost.is_none(), "{moment}: {:?} is lost:\n{log}", lost.map(Sent::stored));
         assert_eq!(assert_kept(&sent, &stored), 0, "{moment}: JetStream knows ids:\n{log}");
-        // It may have died between parking it and noting that.
-        let parkings = usize::from(told(PARKED))..=2;
-        assert!(parkings.contains(&parked), "{moment}: {parked} are parked:\n{log}");
+        // It may have died between keeping the dead letter and noting that.
+        let expected = usize::from(told(LARGE))..=2;
+        assert!(expected.contains(&dead_letters), "{moment}: {dead_letters} dead letters:\n{log}");
         let damaged = log.matches("a part of the spool was set aside").count();
         assert!(damaged <= halves, "{moment}: {damaged} are damaged:\n{log}");
         self.bridge.kill();
@@ -292,9 +292,10 @@ async fn at_any_moment(ways: &[Way]) {
 
     let first = first_life(&mut brokers[0], &shim, &Moment::never()).await;
     let appending = ["create segment", "write segment", "sync segment", "sync names"];
-    let parking = ["create parked segment", "write parked segment", "sync parked segment"];
+    let dead_letter =
+        ["create dead-letters segment", "write dead-letters segment", "sync dead-letters segment"];
     let noting = ["write cursor.new", "sync cursor.new", "rename cursor", "rename destination"];
-    expect(&first, &[&appending[..], &parking, &noting, &["remove segment"]].concat());
+    expect(&first, &[&appending[..], &dead_letter, &noting, &["remove segment"]].concat());
     let moments = Moment::all(&first, ways);
     sweep(&mut brokers, &moments, async |nats, moment| {
         is_it(&first_life(nats, &shim, moment).await, moment)

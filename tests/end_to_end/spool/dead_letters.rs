@@ -60,7 +60,7 @@ async fn larger_than_nats_takes() {
     let stored = nats.stored().await;
     assert_eq!((stored.len(), assert_kept(&sent, &stored)), (4, 0));
 
-    // Not a kill: that may bring back what was parked less than a second before.
+    // Not a kill: that may bring back what left its queue less than a second before.
     bridge.signal("TERM");
     bridge.wait().await;
     let bridge = setup.start_ready().await;

@@ -114,12 +114,12 @@ async fn a_spool_needs_a_directory() {
 #[tokio::test]
 async fn a_spool_of_another_version_is_left_alone() {
     let spool = folder();
-    std::fs::write(spool.path().join("format"), "hookbus spool 2\n").unwrap();
+    std::fs::write(spool.path().join("format"), "hookbus spool 1\n").unwrap();
     let output = refused(spool.path()).await;
     assert_eq!(output.code, Some(1), "{output:?}");
-    let expected = "has the format 2, and this version reads 1\nhint: ";
+    let expected = "has the format 1, and this version reads 2\nhint: ";
     assert!(output.stderr.contains(expected), "{}", output.stderr);
-    assert_eq!(std::fs::read_to_string(spool.path().join("format")).unwrap(), "hookbus spool 2\n");
+    assert_eq!(std::fs::read_to_string(spool.path().join("format")).unwrap(), "hookbus spool 1\n");
 }
 
 /// Its events stay, and an operator hears of them.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use crc32c::{crc32c, crc32c_append};
 use hookbus::config;
 use hookbus::message::{Event, Trace};
-use hookbus::spool::{Error, Parked, Queue, Record, Spool};
+use hookbus::spool::{DeadLetter, Error, Queue, Record, Spool};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::Runtime;
@@ -25,7 +25,7 @@ const START: usize = 72;
 struct Input<'a> {
     payloads: Vec<&'a [u8]>,
     done: Vec<u8>,
-    park: bool,
+    rejects: bool,
     damage: Vec<(u8, Damage<'a>)>,
 }
 
@@ -96,8 +96,8 @@ async fn run(input: &Input<'_>, directory: &Path) {
         let left: Vec<_> = whole.into_iter().filter(|at| !(knows && is_done(at))).collect();
         assert!(left.iter().map(|at| &known[*at]).eq(&found), "{left:?} {found:?}");
     }
-    let mut parking = spool.parked().reader();
-    while !parking.read(4, 1 << 20).await.expect("parked records are read").is_empty() {}
+    let mut letters = spool.dead_letters().reader();
+    while !letters.read(4, 1 << 20).await.expect("dead letters are read").is_empty() {}
 
     // It goes on working, and what comes after the damage is kept.
     let last = record((99, &&b"after"[..]));
@@ -167,14 +167,14 @@ async fn write(input: &Input<'_>, records: &[Record], directory: &Path) {
         if input.done.iter().any(|done| usize::from(*done) == at) {
             queue.done(position);
         }
-        if input.park {
-            let parked = Parked {
+        if input.rejects {
+            let letter = DeadLetter {
                 destination: DESTINATION.into(),
                 reason: "too-large".into(),
                 detail: "no".into(),
                 record: record.clone(),
             };
-            spool.parked().park(&parked).await.expect("a record is parked");
+            spool.dead_letters().append(&letter).await.expect("a dead letter is kept");
         }
     }
 }

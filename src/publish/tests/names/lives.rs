@@ -71,7 +71,7 @@ async fn summary(mut lines: Lines) -> (Summary, Vec<String>) {
     (last.unwrap(), given_up)
 }
 
-/// `hookbus replay --queue` of a destination that left the configuration: both of its queues, and why something stays.
+/// `hookbus spool drain` of a destination that left the configuration: both of its queues, and why something stays.
 #[tokio::test(start_paused = true)]
 async fn a_replay_publishes_what_it_can_and_says_what_takes_nothing() {
     const OLD: &str = "nats:old.{type}";
