@@ -42,6 +42,7 @@ mod tests;
 mod writer;
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -49,6 +50,7 @@ use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::disk::{Disk, Join};
@@ -227,22 +229,30 @@ impl Spool {
         self.shared.lost.text()
     }
 
-    /// Try whether something could be kept now. Blocks its thread.
-    pub fn probe(&self) -> Result<(), Error> {
+    /// Try whether something could be kept now.
+    pub async fn probe(&self) -> Result<(), Error> {
         if let Some(taken) = &*self.shared.taken.lock() {
             return Err(taken.clone());
         }
         if self.bytes() + self.shared.segment + self.shared.reserve() > self.shared.limit {
             return Err(Error::Full);
         }
-        let (disk, path) = (&self.shared.disk, self.directory.with_file_name("probe"));
+        let (shared, path) = (self.shared.clone(), self.directory.with_file_name("probe"));
+        let (sender, tried) = oneshot::channel();
+        let try_it = move || {
+            let disk = &shared.disk;
+            let tried = disk
+                .discard(&path)
+                .and_then(|()| disk.create(&path))
+                .and_then(|file| file.write(&[0; 4_096]).and_then(|()| disk.sync(&*file)));
+            let _ = disk.discard(&path);
+            tried
+        };
         let began = Instant::now();
-        let tried = disk
-            .discard(&path)
-            .and_then(|()| disk.create(&path))
-            .and_then(|file| file.write(&[0; 4_096]).and_then(|()| disk.sync(&*file)));
-        let _ = disk.discard(&path);
-        match tried {
+        // Whoever waited may have stopped.
+        self.shared.disk.run(Box::new(move || drop(sender.send(try_it())))).await;
+        // It says nothing if it panicked.
+        match tried.await.map_err(io::Error::other).and_then(|tried| tried) {
             Ok(()) if began.elapsed() > self.shared.sync_timeout => Err(Error::Slow),
             Ok(()) => Ok(()),
             Err(error) => Err(Error::io("can't write to the spool", error)),

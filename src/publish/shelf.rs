@@ -159,11 +159,9 @@ impl Shelf {
             }
             said = lost;
             if self.is_troubled.load(Ordering::Relaxed) {
-                let spool = self.spool.clone();
-                if let Ok(probed) = tokio::task::spawn_blocking(move || spool.probe()).await {
-                    // An event that was kept says less: a small one fits where the next doesn't.
-                    probed.map_or_else(|error| self.troubled(&error), |()| self.well_again());
-                }
+                // An event that was kept says less: a small one fits where the next doesn't.
+                let probed = self.spool.probe().await;
+                probed.map_or_else(|error| self.troubled(&error), |()| self.well_again());
             }
         }
     }

@@ -73,6 +73,12 @@ pub trait Disk: Send + Sync + 'static {
     /// Do something that waits for the disk where that holds up nobody.
     fn run(&self, job: Job) -> Task;
 
+    /// Wait for what the calls before only seemed to be done with: a simulated disk takes its time here, where the
+    /// machine's own takes it in the call itself.
+    fn settled(&self) -> Task {
+        Box::pin(std::future::ready(()))
+    }
+
     /// Let the writer run: it waits for the disk, whatever else goes on.
     fn start(&self, writer: Task) -> io::Result<Join>;
 }

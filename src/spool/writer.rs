@@ -155,7 +155,7 @@ impl Shared {
             let (entries, tidy, stop) = self.wait(tidied + TIDY).await;
             let bytes = entries.iter().map(|entry| entry.size).sum::<u64>();
             for (log, entries) in by_log(entries) {
-                log.store(entries);
+                log.store(entries).await;
             }
             self.waiting.lock().bytes -= bytes;
             let is_time = tidy || stop || tidied.elapsed() >= TIDY;

@@ -125,6 +125,7 @@ impl<'a> Passes<'a> {
             self.source.read();
             let wake = self.wake(waits_for_queued);
             tokio::select! {
+                biased;
                 Some(sent) = self.in_flight.next() => self.settle(sent).await?,
                 batch = self.source.next() => self.take(batch)?,
                 () = ready(&mut self.pace.pause) => self.pace.pause = None,

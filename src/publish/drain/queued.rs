@@ -91,6 +91,7 @@ impl<'a> Queued<'a> {
             let due = self.resting.due().filter(|_| self.may_send());
             let due = [due, self.read_again].into_iter().flatten().min();
             tokio::select! {
+                biased;
                 Some(done) = self.in_flight.next() => self.settle(done).await?,
                 batch = self.source.next() => self.take(batch)?,
                 () = ready(&mut self.pace.pause) => self.pace.pause = None,

@@ -62,6 +62,7 @@ impl Draining {
         time.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (failed, stopped) = loop {
             tokio::select! {
+                biased;
                 drained = &mut self.drain => break (drained.err(), None),
                 () = &mut stopping => break (None, Some("the bridge is stopping")),
                 () = lines.closed() => break (None, Some("nobody listens any more")),

@@ -94,6 +94,7 @@ impl Run {
     async fn say(&mut self, line: Line) {
         // What comes of it is seen before the next event.
         tokio::select! {
+            biased;
             _ = self.lines.send(line) => {}
             _ = self.stop.wait_for(|stop| *stop) => {}
         }

@@ -34,6 +34,16 @@ pub(super) struct Active {
     end: u64,
 }
 
+/// Entries that are synced into the last segment.
+struct Written {
+    /// The sequence of the first of them.
+    first: u64,
+    /// Where the last one ends.
+    end: u64,
+    /// How many bytes they take.
+    added: u64,
+}
+
 impl Log {
     /// Take a place for a record; `kept` is called once it is synced, and dropped if it never will be. One that is moved
     /// has a place elsewhere, which it gives up then.
@@ -66,7 +76,7 @@ impl Log {
     }
 
     /// Write entries, sync them together, and say so to those who wait.
-    pub(in crate::spool) fn store(&self, mut entries: Vec<Entry>) {
+    pub(in crate::spool) async fn store(&self, mut entries: Vec<Entry>) {
         entries.retain(|entry| {
             let is_wanted = !entry.stored.is_closed();
             if !is_wanted {
@@ -77,9 +87,12 @@ impl Log {
         if entries.is_empty() {
             return;
         }
-        match self.write(&entries) {
-            Ok(first) => {
-                for (sequence, entry) in (first..).zip(entries) {
+        let written = self.write(&entries);
+        self.shared.disk.settled().await;
+        match written {
+            Ok(written) => {
+                self.written(&written, &entries);
+                for (sequence, entry) in (written.first..).zip(entries) {
                     let position = Position { sequence, stored: entry.time };
                     if let Some(kept) = entry.kept {
                         kept();
@@ -97,8 +110,8 @@ impl Log {
         }
     }
 
-    /// The sequence of the first entry.
-    fn write(&self, entries: &[Entry]) -> io::Result<u64> {
+    /// Write and sync entries; nobody reads them before that is told.
+    fn write(&self, entries: &[Entry]) -> io::Result<Written> {
         let mut active = self.active.lock();
         if let Some(full) = active.take_if(|active| active.end >= self.shared.segment) {
             self.seal(full);
@@ -133,14 +146,13 @@ impl Log {
             }
             let added = end - current.end;
             current.end = end;
-            self.written(first, entries, end, added);
-            return Ok(first);
+            return Ok(Written { first, end, added });
         }
         Err(io::Error::other("somebody removes its files as soon as they are made"))
     }
 
     /// Let readers have what is synced into the last segment.
-    fn written(&self, first: u64, entries: &[Entry], end: u64, added: u64) {
+    fn written(&self, &Written { first, end, added }: &Written, entries: &[Entry]) {
         let next = first + entries.len() as u64;
         let mut state = self.state.lock();
         if let Some(segment) = state.segments.last_mut() {

@@ -219,14 +219,14 @@ async fn two_processes_never_write_into_one_directory() {
         assert!(start.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(matches!(spool.probe(), Err(Error::InUse(_))));
+    assert!(matches!(spool.probe().await, Err(Error::InUse(_))));
     drop(others);
     let start = Instant::now();
     while refused().await.is_some() {
         assert!(start.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(spool.probe().is_ok() && spool.guard.holds());
+    assert!(spool.probe().await.is_ok() && spool.guard.holds());
     let again = Spool::open_with(directory.path(), shared(MIB));
     assert!(matches!(again, Err(Error::InUse(_))));
 }
