@@ -54,6 +54,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use self::disk::{Disk, Join};
+use self::error::is_of_device;
 pub use self::error::{Damage, Error};
 use self::guard::Guard;
 use self::log::Log;
@@ -108,7 +109,8 @@ const DEAD_LETTERS: &str = "dead-letters";
 const QUEUES: &str = "queues";
 
 impl Spool {
-    /// Open the directory, or make it. What is damaged is set aside and said, and never an error.
+    /// Open the directory, or make it. What is damaged is set aside and said, and never an error; what only can't be read
+    /// now is one.
     pub fn open(settings: &config::Spool) -> Result<(Self, Vec<Damage>), Error> {
         Self::open_on(Arc::new(disk::System), settings)
     }
@@ -142,15 +144,9 @@ impl Spool {
             if !shared.disk.is_directory(&path) {
                 continue;
             }
-            let log = match Log::open(path.clone(), shared.clone(), &mut damage) {
-                Ok(log) => log,
-                Err(error) => {
-                    damage.push(Damage::unreadable(&path, &error));
-                    continue;
-                }
-            };
-            match log.read_text() {
-                Ok(text) if directory_name(&text) == name => log.set_text(&text),
+            let log = Log::open(path.clone(), shared.clone(), &mut damage)?;
+            match log.read_text()? {
+                Some(text) if directory_name(&text) == name => log.set_text(&text),
                 // A crash came before its first segment.
                 _ if log.bytes() == 0 => continue,
                 // Nothing in it waits for anybody, but its names are taken.
@@ -162,11 +158,7 @@ impl Spool {
             }
             logs.insert(name, Arc::new(log));
         }
-        let dead_letters =
-            Log::open(place.clone(), shared.clone(), &mut damage).unwrap_or_else(|error| {
-                damage.push(Damage::unreadable(&place, &error));
-                Log::new(place, shared.clone())
-            });
+        let dead_letters = Log::open(place, shared.clone(), &mut damage)?;
         dead_letters.set_text(DEAD_LETTERS);
         let dead_letters = Arc::new(dead_letters.without_order());
         logs.insert(DEAD_LETTERS.to_owned(), dead_letters.clone());
@@ -282,7 +274,10 @@ impl Drop for Spool {
 
 fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> Result<(), Error> {
     let path = directory.join("format");
-    let found = shared.disk.read(&path).unwrap_or_default();
+    let found = match shared.disk.read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_device(&error) => Vec::new(),
+        read => read.map_err(|error| Error::unreadable(&path, error))?,
+    };
     let text = String::from_utf8_lossy(&found);
     let version = text.strip_prefix(FORMAT).map(str::trim_end);
     match version.map(str::parse::<u32>) {

@@ -36,6 +36,14 @@ pub enum Error {
         /// What the system said.
         source: Arc<io::Error>,
     },
+    /// Something that is kept can't be read now, though nothing says that it is damaged.
+    #[error("{} can't be read: {source}\nhint: let this user read and write everything in `spool.dir`; without it, later events would overtake those that are kept there", .path.display())]
+    Unreadable {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: Arc<io::Error>,
+    },
     /// Another process has the directory open.
     #[error("the spool directory {} is used by another process\nhint: stop that one, or give each its own `spool.dir`", .0.display())]
     InUse(PathBuf),
@@ -58,6 +66,10 @@ impl Error {
         Self::Unusable { doing, source: Arc::new(source) }
     }
 
+    pub(super) fn unreadable(path: &Path, source: io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), source: Arc::new(source) }
+    }
+
     /// The metric label.
     pub fn reason(&self) -> &'static str {
         match self {
@@ -65,7 +77,7 @@ impl Error {
             Self::Slow => "spool-slow",
             Self::Closed => "spool-closed",
             Self::Io { .. } => "spool-error",
-            Self::Unusable { .. } => "spool-unusable",
+            Self::Unusable { .. } | Self::Unreadable { .. } => "spool-unusable",
             Self::InUse(_) => "spool-in-use",
             Self::Format { .. } => "spool-format",
         }
@@ -90,10 +102,16 @@ impl Damage {
         Self { file: file.to_owned(), what: what.into(), bytes, kept: None }
     }
 
-    /// Something that the system doesn't let us read.
-    pub(super) fn unreadable(file: &Path, error: &io::Error) -> Self {
+    /// Something that the device can't read.
+    pub(super) fn of_device(file: &Path, error: &io::Error) -> Self {
         Self::new(file, format!("it can't be read: {error}"), 0)
     }
+}
+
+/// Whether the device can't read what is there, so that waiting and permissions change nothing.
+pub(super) fn is_of_device(error: &io::Error) -> bool {
+    const EIO: i32 = 5;
+    error.raw_os_error() == Some(EIO)
 }
 
 impl fmt::Display for Damage {

@@ -18,13 +18,15 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use self::look::is_missing;
 pub(super) use self::read::Place;
 use self::write::Active;
 use super::cursor::Cursor;
 use super::disk::Volume;
+use super::error::is_of_device;
 use super::ranges::Ranges;
 use super::writer::Shared;
-use super::{Damage, Position};
+use super::{Damage, Error, Position};
 
 /// The file that says whose queue it is.
 const DESTINATION: &str = "destination";
@@ -85,6 +87,20 @@ struct Segment {
 impl Segment {
     fn is_done(&self) -> bool {
         self.undone() == 0
+    }
+
+    /// What it holds from this sequence on was never kept: a write failed, and a later process didn't find it and gave its
+    /// numbers to others. What was cut off then may come back when the power fails.
+    fn end_before(&mut self, sequence: u64) {
+        if self.next <= sequence {
+            return;
+        }
+        self.next = sequence;
+        let mut done = Ranges::default();
+        for range in self.done.iter() {
+            done.insert(range.start..range.end.min(sequence));
+        }
+        self.done = done;
     }
 
     /// How many of its records are not done.
@@ -163,10 +179,14 @@ impl Log {
         self.text.get_or_init(|| text.into());
     }
 
-    /// The text that stands in the directory.
-    pub(super) fn read_text(&self) -> io::Result<String> {
-        let bytes = self.shared.disk.read(&self.directory.join(DESTINATION))?;
-        String::from_utf8(bytes).map_err(io::Error::other)
+    /// The text that stands in the directory, if there is one.
+    pub(super) fn read_text(&self) -> Result<Option<String>, Error> {
+        let path = self.directory.join(DESTINATION);
+        match self.shared.disk.read(&path) {
+            Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
+            Err(error) if is_missing(&error) || is_of_device(&error) => Ok(None),
+            Err(error) => Err(Error::unreadable(&path, error)),
+        }
     }
 
     pub(super) fn records(&self) -> u64 {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod opened;
 mod vanished;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,8 @@ struct Wrong {
     full: AtomicBool,
     syncs_fail: AtomicBool,
     sync_takes: Mutex<Duration>,
+    /// Files whose paths end so can't be opened, for this reason.
+    opens_fail: Mutex<Option<(&'static str, i32)>>,
     /// Tests crash processes, not machines: they need no platter, only the answer.
     syncs_are_real: AtomicBool,
     /// Files whose content a crash of the machine would lose.
@@ -94,6 +97,10 @@ impl Disk for Faults {
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn disk::File>> {
+        let fails = *self.0.opens_fail.lock();
+        if let Some((_, code)) = fails.filter(|(name, _)| path.to_string_lossy().ends_with(name)) {
+            return Err(io::Error::from_raw_os_error(code));
+        }
         System.open(path)
     }
 

@@ -8,31 +8,40 @@ use std::sync::atomic::Ordering;
 use tracing::debug;
 
 use super::{CURSOR, Log, Segment};
-use crate::spool::Damage;
 use crate::spool::cursor::Cursor;
+use crate::spool::error::is_of_device;
 use crate::spool::ranges::Ranges;
 use crate::spool::segment::{self, Found, Header, Scan};
 use crate::spool::writer::Shared;
+use crate::spool::{Damage, Error};
 
 impl Log {
-    /// What a directory holds. Whatever is wrong with it is set aside and said.
+    /// What a directory holds. Whatever is damaged is set aside and said. What only can't be read now is an error: later
+    /// records would overtake those in it, and get their numbers.
     pub(in crate::spool) fn open(
         directory: PathBuf,
         shared: Arc<Shared>,
         damage: &mut Vec<Damage>,
-    ) -> io::Result<Self> {
+    ) -> Result<Self, Error> {
         let log = Self::new(directory, shared);
         let mut segments = Vec::new();
-        for path in log.shared.disk.list(&log.directory)? {
+        for path in log.list(damage)? {
             if path.extension().is_some_and(|ending| ending == "segment") {
                 match log.recover(&path, damage) {
                     Ok(segment) => segments.extend(segment),
-                    Err(error) => damage.push(Damage::unreadable(&path, &error)),
+                    Err(error) if is_of_device(&error) => {
+                        damage.push(log.set_file_aside(&path, &error));
+                    }
+                    Err(error) => return Err(Error::unreadable(&path, error)),
                 }
             }
         }
         segments.sort_by_key(|segment| segment.first);
-        let cursor = log.read_cursor(damage);
+        for at in 1..segments.len() {
+            let first = segments[at].first;
+            segments[at - 1].end_before(first);
+        }
+        let cursor = log.read_cursor(damage)?;
         let mut state = log.state.lock();
         state.next = cursor.next;
         state.is_stale |= !segments.is_empty();
@@ -55,18 +64,38 @@ impl Log {
         Ok(log)
     }
 
-    fn read_cursor(&self, damage: &mut Vec<Damage>) -> Cursor {
+    fn list(&self, damage: &mut Vec<Damage>) -> Result<Vec<PathBuf>, Error> {
+        match self.shared.disk.list(&self.directory) {
+            Err(error) if is_of_device(&error) => {
+                damage.push(Damage::of_device(&self.directory, &error));
+                Ok(Vec::new())
+            }
+            listed => listed.map_err(|error| Error::unreadable(&self.directory, error)),
+        }
+    }
+
+    fn read_cursor(&self, damage: &mut Vec<Damage>) -> Result<Cursor, Error> {
         let path = self.directory.join(CURSOR);
-        // Without one nothing is done.
-        let Ok(bytes) = self.shared.disk.read(&path) else {
-            return Cursor::default();
+        let bytes = match self.shared.disk.read(&path) {
+            // Without one nothing is done.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cursor::default()),
+            Err(error) if is_of_device(&error) => Vec::new(),
+            read => read.map_err(|error| Error::unreadable(&path, error))?,
         };
-        Cursor::read(&bytes).unwrap_or_else(|| {
+        Ok(Cursor::read(&bytes).unwrap_or_else(|| {
             let what = "it is not whole: what was published already may be published again";
             damage.push(Damage::new(&path, what, bytes.len() as u64));
             self.state.lock().is_stale = true;
             Cursor::default()
-        })
+        }))
+    }
+
+    /// Put a segment that the device can't read out of the way, so that its name is free.
+    fn set_file_aside(&self, path: &Path, error: &io::Error) -> Damage {
+        let kept = path.with_extension("corrupt");
+        let is_kept = self.shared.disk.rename(path, &kept).is_ok();
+        self.shared.damaged.fetch_add(1, Ordering::Relaxed);
+        Damage { kept: is_kept.then_some(kept), ..Damage::of_device(path, error) }
     }
 
     /// What a segment holds; nothing if it holds nothing.

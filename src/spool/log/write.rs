@@ -205,7 +205,7 @@ impl Log {
     fn create(&self, first: u64) -> io::Result<Active> {
         let disk = &self.shared.disk;
         let text = self.text();
-        if self.read_text().ok().as_deref() != Some(&text) {
+        if self.read_text().ok().flatten().as_deref() != Some(&text) {
             disk.create_directory(&self.directory)?;
             if let Some(parent) = self.directory.parent() {
                 disk.sync_names(parent)?;

@@ -111,6 +111,19 @@ async fn a_spool_needs_a_directory() {
     assert!(output.stderr.contains("\nhint: "), "{}", output.stderr);
 }
 
+/// What waits in it would be overtaken. (Permissions would do too, but not for a test that root runs.)
+#[tokio::test]
+async fn a_queue_that_cant_be_read_stops_the_start() {
+    let spool = folder();
+    let segment = spool.path().join("queues/some/00000000000000000000.segment");
+    std::fs::create_dir_all(&segment).unwrap();
+    let output = refused(spool.path()).await;
+    assert_eq!(output.code, Some(1), "{output:?}");
+    let expected = format!("error: {} can't be read: ", segment.display());
+    assert!(output.stderr.contains(&expected), "{}", output.stderr);
+    assert!(output.stderr.contains("\nhint: let this user read and write "), "{}", output.stderr);
+}
+
 #[tokio::test]
 async fn a_spool_of_another_version_is_left_alone() {
     let spool = folder();
