@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test faults fuzz mutants check versions audit bench tools
+.PHONY: help run test simulate faults fuzz mutants check versions audit bench tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -16,6 +16,10 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
 	for tool in nats-server kafka python haproxy examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --lib --bins --tests
+
+# Optimised, with all checks of a debug build: how much it finds is a matter of how often it runs.
+simulate: ## Play the storing of events under faults that chance decides, for a minute (ARGS='--seconds N --seed S')
+	cargo test --locked --profile simulation --test simulation -- $(or $(ARGS),--seconds 60)
 
 faults: ## Break brokers, network, disk and the bridge itself under load, for a quarter of an hour, and look what was lost
 	deploy/tools/nats-server.sh
