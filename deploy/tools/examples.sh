@@ -20,7 +20,7 @@ build() {
     elif [[ -f package.json ]]; then
         needs npm "install Node.js 20 or newer" && node_modules && npx --no-install tsc
     elif [[ -f pom.xml ]]; then
-        needs mvn "install Java 17 or newer and Maven" && mvn --batch-mode --quiet -Dstyle.color=never compile
+        needs mvn "install Java 17 or newer and Maven" && { maven --offline >/dev/null 2>&1 || maven; }
     elif [[ -f Cargo.toml ]]; then
         needs cargo "install Rust, see https://rustup.rs" && cargo build --quiet --locked
     fi
@@ -28,6 +28,11 @@ build() {
 
 needs() {
     command -v "$1" >/dev/null || lacking "$example needs $1" "$2, or leave it: its tests are skipped"
+}
+
+# It asks its registry even for what it has, so that is tried without the network first.
+maven() {
+    mvn --batch-mode --quiet -Dstyle.color=never "$@" compile
 }
 
 # npm ci always begins anew, so only where the lock file is another.
