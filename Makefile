@@ -45,7 +45,7 @@ check: ## Format, lints, documentation, dependencies, spelling, scripts
 	cargo clippy --locked --manifest-path examples/workers/rust/Cargo.toml --target-dir target -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 	.tools/bin/cargo-machete --with-metadata . tests/fuzz examples/workers/rust
-	for crate in . tests/fuzz examples/workers/rust; do .tools/bin/cargo-deny --locked --manifest-path $$crate/Cargo.toml check --config deny.toml licenses bans sources; done
+	for crate in . tests/fuzz examples/workers/rust; do .tools/bin/cargo-deny --locked --manifest-path $$crate/Cargo.toml --config deny.toml check licenses bans sources; done
 	python3 deploy/tools/licences.py
 	.tools/python/bin/typos
 	.tools/python/bin/taplo fmt --check
