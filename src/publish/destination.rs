@@ -1,7 +1,7 @@
 //! One configured destination: the short road to its broker, the long one over the disk, and which of them is taken.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -52,6 +52,8 @@ pub(super) struct OnDisk {
     pub(super) shelf: Arc<Shelf>,
     /// How many of its records are in flight.
     pub(super) in_flight: AtomicUsize,
+    /// The log says that events queue here, and not yet that they don't any more.
+    pub(super) is_said: AtomicBool,
 }
 
 impl Destination {
@@ -71,7 +73,8 @@ impl Destination {
             let apart = has_names
                 .then(|| Apart::new(text.clone(), shelf.apart(&text), health.clone()))
                 .map(Arc::new);
-            OnDisk { backlog, apart, shelf, in_flight: AtomicUsize::new(0) }
+            let (in_flight, is_said) = (AtomicUsize::new(0), AtomicBool::new(false));
+            OnDisk { backlog, apart, shelf, in_flight, is_said }
         });
         Self {
             text,
@@ -321,6 +324,9 @@ impl Destination {
             self.health.report(&*self.text, error.to_string());
         }
         if is_news {
+            if let Some(disk) = &self.disk {
+                disk.is_said.store(true, Ordering::Relaxed);
+            }
             let then = if self.disk.is_some() { "they queue on disk" } else { "they are refused" };
             warn!(destination = %self.text, %id, %endpoint, %error, "events are not stored; {then}");
         } else {

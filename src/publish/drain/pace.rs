@@ -29,6 +29,8 @@ pub(super) struct Pace {
     next: Duration,
     /// Since the queue was empty.
     pub(super) has_failed: bool,
+    /// How many records were published since then, and when the first of them was.
+    run: Option<(u64, Instant)>,
     /// When the log said last that it fails.
     said: Instant,
     /// Attempts in a row that failed.
@@ -45,10 +47,23 @@ impl Pace {
             pause: Some(Box::pin(recovered(job.destination.clone(), job.ends()))),
             next: SHORTEST,
             has_failed: false,
+            run: None,
             said: Instant::now(),
             failures: 0,
             failing: None,
         }
+    }
+
+    /// A record was published.
+    pub(super) fn published(&mut self) {
+        self.go_on();
+        self.run.get_or_insert_with(|| (0, Instant::now())).0 += 1;
+    }
+
+    /// The queue is empty: how many records were published since it wasn't, and in how many seconds.
+    pub(super) fn end_run(&mut self) -> (u64, f64) {
+        let run = self.run.take();
+        run.map_or((0, 0.0), |(count, began)| (count, began.elapsed().as_secs_f64()))
     }
 
     /// Something was acknowledged.

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -232,7 +233,7 @@ impl<'a> Queued<'a> {
         self.bytes -= sent.waiting.size();
         match self.job.settle(self.disk, sent).await {
             Outcome::Done(waiting) => {
-                self.pace.go_on();
+                self.pace.published();
                 if let Some(apart) = &self.disk.apart {
                     apart.works(&waiting.record.name);
                 }
@@ -326,11 +327,13 @@ impl<'a> Queued<'a> {
             self.old = self.old.saturating_sub(1);
             self.check_old();
         }
-        if self.pace.has_failed && self.disk.backlog.is_empty() {
-            self.pace.has_failed = false;
+        if self.disk.backlog.is_empty() {
+            let (published, seconds) = self.pace.end_run();
+            let is_said = self.disk.is_said.swap(false, Ordering::Relaxed);
+            let has_failed = std::mem::take(&mut self.pace.has_failed);
             let apart = self.disk.apart.as_ref().map_or(0, |apart| apart.len());
-            if apart == 0 {
-                info!(destination = %self.job.destination.text(), "all that was queued on disk is published");
+            if (is_said || has_failed) && apart == 0 {
+                info!(destination = %self.job.destination.text(), published, seconds = format_args!("{seconds:.1}"), "all that was queued on disk is published");
             }
         }
     }
