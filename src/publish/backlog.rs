@@ -23,6 +23,8 @@ pub(super) struct Backlog {
     is_active: AtomicBool,
     /// The drain can't read it.
     is_stuck: AtomicBool,
+    /// The drain has nothing that it may send: all that is queued should wait apart, and the disk doesn't take it there.
+    is_held_up: AtomicBool,
     /// Records below this sequence are of an earlier process, so that nobody knows their keys.
     ours: u64,
     held: Mutex<Held>,
@@ -55,6 +57,7 @@ impl Backlog {
         Self {
             is_active: AtomicBool::new(is_old),
             is_stuck: AtomicBool::new(false),
+            is_held_up: AtomicBool::new(false),
             ours: queue.next(),
             held: Mutex::new(Held { is_old, ..Held::default() }),
             hasher: RandomState::new(),
@@ -111,7 +114,14 @@ impl Backlog {
 
     /// Whether somebody tries the destination with what is queued.
     pub(super) fn is_tried(&self) -> bool {
-        !self.queue.is_empty() && !self.is_stuck.load(Ordering::Relaxed)
+        let is_idle =
+            self.is_stuck.load(Ordering::Relaxed) || self.is_held_up.load(Ordering::Relaxed);
+        !self.queue.is_empty() && !is_idle
+    }
+
+    /// Whether the drain has nothing that it may send.
+    pub(super) fn set_held_up(&self, is_held_up: bool) {
+        self.is_held_up.store(is_held_up, Ordering::Relaxed);
     }
 
     /// The drain can't read it, or can again. Returns how it was before.

@@ -33,7 +33,10 @@ use self::options::Options;
 use self::world::Trace;
 
 /// Seeds that found something once; they come first.
-const FOUND: [u64; 0] = [];
+const FOUND: [u64; 1] = [
+    // What waits apart waited for the queue to find out that the broker is back, and the queue for room to move there.
+    281_921_353_698,
+];
 
 /// One of so many seeds is played twice: both runs have to be the same.
 const TWICE: u64 = 500;

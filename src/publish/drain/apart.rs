@@ -160,9 +160,10 @@ impl<'a> Passes<'a> {
         error.cloned().map(Err)
     }
 
-    /// While the destination fails, the other queue finds out when it works again.
+    /// While the destination fails, the other queue finds out when it works again; unless that can't be read, or waits
+    /// for the room that is given back here.
     fn waits_for_queued(&self) -> bool {
-        self.job.destination.is_dead() && !self.disk.backlog.is_empty()
+        self.job.destination.is_dead() && self.disk.backlog.is_tried()
     }
 
     /// When to look again, even if nothing happens.

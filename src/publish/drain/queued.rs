@@ -88,6 +88,7 @@ impl<'a> Queued<'a> {
             self.begin_again();
             while self.begin_next() {}
             counted.set(self.in_flight.len());
+            self.disk.backlog.set_held_up(self.is_held_up());
             self.source.read();
             let due = self.resting.due().filter(|_| self.may_send());
             let due = [due, self.read_again].into_iter().flatten().min();
@@ -150,6 +151,15 @@ impl<'a> Queued<'a> {
             self.resting = Resting::default();
             (self.old, self.is_old_read) = (0, false);
         }
+    }
+
+    /// Whether all that there is should wait apart, and can't be moved there: nothing of it finds out whether the
+    /// destination works.
+    fn is_held_up(&self) -> bool {
+        !self.unmovable.is_empty()
+            && self.in_flight.is_empty()
+            && self.resting.is_empty()
+            && self.pace.pause.is_none()
     }
 
     /// Whether something may be moved, which needs no broker.
