@@ -1,51 +1,55 @@
 //! Who is next, for every key that has an event in flight.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use hashbrown::HashTable;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
-/// Those who wait for their turn, by key.
-type Lines = Mutex<HashMap<Arc<str>, VecDeque<oneshot::Sender<()>>>>;
+/// A key, and those who wait for their turn behind the one that has it.
+type Line = (Arc<str>, VecDeque<oneshot::Sender<()>>);
 
-/// The lines of all keys. Bounded by what is in flight.
+/// The lines of all keys. Bounded by what is in flight. A key is hashed once for all that is done with it, and with a
+/// secret of this process, since strangers choose it.
 #[derive(Default)]
 pub(super) struct Lanes {
-    shards: [Lines; 16],
+    shards: [Mutex<HashTable<Line>>; 16],
     hasher: RandomState,
 }
 
 impl Lanes {
-    fn shard(&self, key: &Arc<str>) -> &Lines {
+    fn shard(&self, key: &Arc<str>) -> (u64, MutexGuard<'_, HashTable<Line>>) {
         let hash = self.hasher.hash_one(key);
-        &self.shards[(hash % self.shards.len() as u64) as usize]
+        // By other bits than those that a table looks at.
+        let shard = (hash >> 32) as usize % self.shards.len();
+        (hash, self.shards[shard].lock())
     }
 
     /// Stand in line; nothing to wait for means that it is our turn.
     pub(super) fn enter(&self, key: &Arc<str>) -> Option<oneshot::Receiver<()>> {
-        let mut lanes = self.shard(key).lock();
-        if let Some(line) = lanes.get_mut(key) {
+        let (hash, mut lines) = self.shard(key);
+        if let Some((_, line)) = lines.find_mut(hash, |(known, _)| known == key) {
             let (sender, receiver) = oneshot::channel();
             line.push_back(sender);
             return Some(receiver);
         }
-        lanes.insert(key.clone(), VecDeque::new());
+        let line = (key.clone(), VecDeque::new());
+        lines.insert_unique(hash, line, |(known, _)| self.hasher.hash_one(known));
         None
     }
 
     /// The turn is over: call the next one that is still waiting.
     pub(super) fn leave(&self, key: &Arc<str>) {
-        let mut lanes = self.shard(key).lock();
-        if let Some(line) = lanes.get_mut(key) {
-            while let Some(next) = line.pop_front() {
-                if next.send(()).is_ok() {
-                    return;
-                }
+        let (hash, mut lines) = self.shard(key);
+        let Ok(mut found) = lines.find_entry(hash, |(known, _)| known == key) else { return };
+        while let Some(next) = found.get_mut().1.pop_front() {
+            if next.send(()).is_ok() {
+                return;
             }
-            lanes.remove(key);
         }
+        found.remove();
     }
 
     #[cfg(test)]

@@ -4,7 +4,10 @@
 //! organisation's; some types have one of their own (docs: server-url/setting-server-urls; OpenAPI: Server,
 //! CustomVoice, CustomEndpointingModelSmartEndpointingPlan). That of the organisation is in no webhook.
 
+use std::sync::LazyLock;
 use std::time::Duration;
+
+use memchr::memmem::Finder;
 
 use crate::json::{self, Kind, Reader};
 use crate::message::Members;
@@ -13,7 +16,7 @@ use crate::message::Members;
 const TRAVEL: Duration = Duration::from_secs(2);
 
 /// The members of the message that servers stand in.
-const MEMBERS: [&str; 3] = ["assistant", "call", "phoneNumber"];
+pub(super) const MEMBERS: [&str; 3] = ["assistant", "call", "phoneNumber"];
 
 /// Where a server stands: a member of the message, and the path in it.
 type Place = (usize, &'static [&'static str]);
@@ -40,6 +43,11 @@ const VOICE: [Place; 2] = [(0, &["voice", "server"]), (1, &["assistant", "voice"
 /// The limit of a question of this type, less the time for the way; nothing where the webhook says none, or the platform
 /// has one of its own: 7.5 s for `assistant-request`, 10 s for `knowledge-base-request`.
 pub(super) fn limit(kind: &str, message: &Members) -> Option<Duration> {
+    limit_in(kind, message.pick(MEMBERS))
+}
+
+/// The same, of these members.
+pub(super) fn limit_in(kind: &str, members: [Option<&str>; MEMBERS.len()]) -> Option<Duration> {
     let places: &[Place] = match kind {
         "tool-calls"
         | "function-call"
@@ -49,11 +57,21 @@ pub(super) fn limit(kind: &str, message: &Members) -> Option<Duration> {
         "voice-request" => &VOICE,
         _ => return None,
     };
-    let members = message.pick(MEMBERS);
+    if !members.into_iter().flatten().any(may_name_a_limit) {
+        return None;
+    }
     places.iter().find_map(|(member, path)| {
         let server = path.iter().try_fold(members[*member]?, |value, name| inner(value, name))?;
         of_server(&mut Reader::over(server)).ok()?
     })
+}
+
+/// Whether a value may hold a limit anywhere: few webhooks do, and to look for the name costs much less than to read the
+/// whole of an assistant. Written with an escape it is any name.
+fn may_name_a_limit(value: &str) -> bool {
+    static NAME: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("timeoutSeconds"));
+    static ESCAPE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\\u"));
+    NAME.find(value.as_bytes()).is_some() || ESCAPE.find(value.as_bytes()).is_some()
 }
 
 /// `timeoutSeconds` of a server object, less the time for the way.

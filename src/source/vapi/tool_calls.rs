@@ -8,6 +8,7 @@ mod excess;
 use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::collections::HashMap;
+use std::iter;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -46,22 +47,25 @@ struct Tool<'a> {
 
 /// The questions of a `tool-calls` message whose key has this length, and the calls that are too many.
 pub(super) fn split(message: &Members, key: usize) -> (Vec<Question>, Option<Excess>) {
-    let [own, copies, tools] = message.pick(["toolCallList", "toolCalls", "toolWithToolCallList"]);
+    let [first, second, third] = server::MEMBERS;
+    let names = ["toolCallList", "toolCalls", "toolWithToolCallList", first, second, third];
+    let [own, copies, tools, servers @ ..] = message.pick(names);
     let tools = Objects::of(tools);
-    let lists = [own, copies].into_iter().map(Objects::of);
-    let own = lists.into_iter().find(|list| list.clone().next().is_some());
+    let own = [own, copies].into_iter().find_map(|list| Objects::of(list).begun());
     let in_tools = own.is_none();
-    let mut list = own.unwrap_or_else(|| tools.clone());
+    let Some((first, mut list)) = own.or_else(|| tools.clone().begun()) else {
+        return (Vec::new(), None);
+    };
     let most = MOST.min(KEYS / key.max(1)).max(1);
-    let calls = list.by_ref().take(most).map(|object| in_list(object, in_tools).call);
-    let calls: Vec<_> = calls.collect();
+    let objects = iter::once(first).chain(list.by_ref()).take(most);
+    let calls: Vec<_> = objects.map(|object| in_list(object, in_tools).call).collect();
     let excess = list.clone().next().is_some().then(|| Excess {
         list: message.slice(list.text),
         after: list.after,
         in_tools,
     });
     // What is said of the whole message is only looked for where a tool says nothing.
-    let by_server = LazyCell::new(|| server::limit("tool-calls", message));
+    let by_server = LazyCell::new(|| server::limit_in("tool-calls", servers));
     let questions = calls.iter().zip(tools_of(&calls, tools)).map(|(call, tool)| {
         let name = call.name.or(tool.call.name).or(tool.name);
         let arguments = call.arguments.or(tool.call.arguments);
@@ -156,6 +160,11 @@ struct Objects<'a> {
 impl<'a> Objects<'a> {
     fn of(value: Option<&'a str>) -> Self {
         Self { text: value.filter(|value| value.starts_with('[')).unwrap_or_default(), after: 0 }
+    }
+
+    /// The first one, if there is one, and those behind it.
+    fn begun(mut self) -> Option<(&'a str, Self)> {
+        self.next().map(|first| (first, self))
     }
 }
 

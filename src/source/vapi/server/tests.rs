@@ -17,7 +17,11 @@ fn known(text: &str) -> Vec<(Text<'_>, &str)> {
 }
 
 fn found(kind: &str, message: &Value) -> Option<u64> {
-    let body = Bytes::from(message.to_string());
+    found_in(kind, message.to_string())
+}
+
+fn found_in(kind: &str, message: String) -> Option<u64> {
+    let body = Bytes::from(message);
     let text = std::str::from_utf8(&body).unwrap();
     let members = Members::new(&body, text, &known(text), true);
     limit(kind, &members).map(|limit| limit.as_millis() as u64)
@@ -81,6 +85,12 @@ fn some_types_have_servers_of_their_own() {
     let nested = json!({"call": {"assistant": {"voice": server(5)}}, "phoneNumber": server(3)});
     assert_eq!(found("voice-request", &nested), Some(3_000));
     assert_eq!(found("call.endpointing.request", &nested), None);
+}
+
+#[test]
+fn a_name_may_be_written_with_escapes() {
+    let message = r#"{"phoneNumber":{"server":{"\u0074imeoutSeconds":9}}}"#;
+    assert_eq!(found_in("tool-calls", message.to_owned()), Some(7_000));
 }
 
 #[test]
