@@ -61,7 +61,7 @@ async fn refused(nats: &Nats, text: &str) -> Output {
         text.replace("{nats}", &nats.url())
     );
     std::fs::write(&file, text).unwrap();
-    bridge::run(&["serve", "--config", file.to_str().unwrap()]).await
+    bridge::serve(&file).await
 }
 
 fn assert_not_stored(answer: &Answer, within: Duration) {

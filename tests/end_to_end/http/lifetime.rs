@@ -157,8 +157,7 @@ async fn a_taken_port_is_told_at_once() {
         open("taken")
     );
     std::fs::write(&file, text).unwrap();
-    let file = file.to_str().unwrap();
-    let output = crate::support::bridge::run(&["serve", "--config", file]).await;
+    let output = crate::support::bridge::serve(&file).await;
     assert_eq!(output.code, Some(1));
     let error = output.stderr;
     assert!(

@@ -103,7 +103,7 @@ async fn a_stream_without_acknowledgements_stops_the_start() {
         nats.url()
     );
     std::fs::write(&file, text).unwrap();
-    let output = bridge::run(&["serve", "--config", file.to_str().unwrap()]).await;
+    let output = bridge::serve(&file).await;
     assert_eq!(output.code, Some(2), "{output:?}");
     assert!(output.stderr.contains(problem), "{output:?}");
 }

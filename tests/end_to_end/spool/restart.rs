@@ -1,9 +1,9 @@
 //! What a bridge left on disk when it died, and what it finds there when it starts.
 
 use super::*;
-use crate::support::bridge::program;
+use crate::support::bridge::serve;
 use crate::support::ports;
-use crate::support::process::{Output, output};
+use crate::support::process::Output;
 
 /// Runs `serve` on this spool, which it can't.
 async fn refused(spool: &Path) -> Output {
@@ -16,9 +16,7 @@ async fn refused(spool: &Path) -> Output {
         ports::free()
     );
     std::fs::write(&file, text).unwrap();
-    let mut command = program();
-    command.arg("serve").arg("--config").arg(&file).current_dir(folder.path());
-    output(command.into(), b"").await
+    serve(&file).await
 }
 
 /// The bridge dies with events on its disk; another one takes over, with the same keys still coming.

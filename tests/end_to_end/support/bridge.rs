@@ -25,6 +25,15 @@ pub(crate) async fn run(arguments: &[&str]) -> Output {
     process::output(command.into(), b"").await
 }
 
+/// Runs a bridge that is to end by itself, a minute at most, in the folder of its configuration: what it makes is gone with
+/// that.
+pub(crate) async fn serve(file: &Path) -> Output {
+    let mut command = program();
+    command.arg("serve").arg("--config").arg(file);
+    command.current_dir(file.parent().expect("a folder"));
+    process::output(command.into(), b"").await
+}
+
 /// What a bridge is started with. In the configuration `{http}`, `{admin}`, `{nats}` and `{kafka}` stand for the
 /// addresses. One that the text doesn't use is added as a section of its own: `[http]`, `[admin]`, and `[nats]` and
 /// `[kafka]` where such a broker was given.
