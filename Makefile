@@ -21,7 +21,7 @@ test: ## Run all tests against real brokers; with CI=true a part that is missing
 simulate: ## Play the storing of events under faults that chance decides, for a minute (ARGS='--seconds N --seed S')
 	cargo test --locked --profile simulation --test simulation -- $(or $(ARGS),--seconds 60)
 
-faults: ## Break brokers, network, disk and the bridge itself under load, for a quarter of an hour, and look what was lost
+faults: ## Break brokers, network, disk and the bridge itself under load, for half an hour, and look what was lost
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
 	deploy/tools/haproxy.sh || [[ "$${CI:-}" != true ]]

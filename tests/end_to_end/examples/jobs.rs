@@ -102,7 +102,7 @@ async fn jobs_survive_restarts_are_tried_again_and_die_in_the_end() {
         assert!(message.header("ce-id").is_some());
     }
     worker.terminate();
-    assert_eq!(worker.ended().await.code(), Some(0));
+    assert_eq!(worker.ended().await.code(), Some(0), "{:?}", worker.logged());
 }
 
 /// Calls of tools that Vapi marks as asynchronous.
