@@ -7,7 +7,6 @@ mod excess;
 
 use std::borrow::Cow;
 use std::cell::LazyCell;
-use std::collections::HashMap;
 use std::iter;
 use std::time::Duration;
 
@@ -97,8 +96,15 @@ fn in_list(object: &str, in_tools: bool) -> Tool<'_> {
 /// What the list of tools says of each of these calls. The id ties a call to its tool; without one its place in the list
 /// does. However long the list is, it is read once, and only what belongs to a call is kept.
 fn tools_of<'a>(calls: &[Call<'a>], list: Objects<'a>) -> Vec<Tool<'a>> {
-    let ids = calls.iter().filter_map(|call| call.id);
-    let mut by_id: HashMap<_, Option<Tool<'a>>> = ids.map(|id| (meaning(id), None)).collect();
+    // Sorted, since they are few.
+    let ids = calls.iter().filter_map(|call| call.id).map(|id| (meaning(id), None));
+    let mut by_id: Vec<(Cow<'_, str>, Option<Tool<'a>>)> = ids.collect();
+    by_id.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    by_id.dedup_by(|(one, _), (other, _)| one == other);
+    let find = |by_id: &[(Cow<'_, str>, _)], id| {
+        let id = meaning(id);
+        by_id.binary_search_by(|(known, _)| known.cmp(&id))
+    };
     let mut by_place = vec![Tool::default(); calls.len()];
     let mut missing = by_id.len();
     for (place, object) in list.enumerate() {
@@ -109,8 +115,10 @@ fn tools_of<'a>(calls: &[Call<'a>], list: Objects<'a>) -> Vec<Tool<'a>> {
         match tool.call.id {
             // The first one of an id counts.
             Some(id) => {
-                if let Some(found @ None) = by_id.get_mut(&meaning(id)) {
-                    *found = Some(tool);
+                if let Ok(at) = find(&by_id, id)
+                    && by_id[at].1.is_none()
+                {
+                    by_id[at].1 = Some(tool);
                     missing -= 1;
                 }
             }
@@ -122,7 +130,7 @@ fn tools_of<'a>(calls: &[Call<'a>], list: Objects<'a>) -> Vec<Tool<'a>> {
         }
     }
     let of = |(call, by_place): (&Call<'a>, Tool<'a>)| match call.id {
-        Some(id) => by_id.get(&meaning(id)).copied().flatten().unwrap_or_default(),
+        Some(id) => find(&by_id, id).ok().and_then(|at| by_id[at].1).unwrap_or_default(),
         None => by_place,
     };
     calls.iter().zip(by_place).map(of).collect()
