@@ -241,7 +241,7 @@ impl Spool {
             tried
         };
         let began = Instant::now();
-        // Whoever waited may have stopped.
+        // The waiter may be gone.
         self.shared.disk.run(Box::new(move || drop(sender.send(try_it())))).await;
         // It says nothing if it panicked.
         match tried.await.map_err(io::Error::other).and_then(|tried| tried) {

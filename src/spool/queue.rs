@@ -201,7 +201,7 @@ impl<T: Stored> Reader<T> {
             }
             Ok((place, records))
         };
-        // Whoever waited may have stopped.
+        // The waiter may be gone.
         let job = Box::new(move || drop(sender.send(reading())));
         self.log.disk().run(job).await;
         let failed = |error| Error::io("can't read the spool", error);

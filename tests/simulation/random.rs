@@ -15,7 +15,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// True so many times in a hundred.
+    /// Returns true with this probability, in percent.
     pub(crate) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

@@ -249,7 +249,7 @@ impl ProducerContext for Context {
             }
             Err((error, _)) => Err(error.clone()),
         };
-        // Whoever waited may have stopped: its timer was faster.
+        // The waiter may be gone: its timer was faster.
         let _ = delivery.send(result);
     }
 }

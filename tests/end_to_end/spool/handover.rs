@@ -1,4 +1,4 @@
-//! A queue has one drain at a time, whoever asks for one: a request, a reload, or both.
+//! A queue has one drain at a time, even when a request and a reload both ask for one.
 
 use super::*;
 use crate::support::http::raw;

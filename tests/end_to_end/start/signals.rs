@@ -49,7 +49,7 @@ impl Start {
         Start { process, folder, secret, http, admin }
     }
 
-    /// Its configuration is being read. Whoever reads it again reads from another pipe.
+    /// Waits until the bridge reads its configuration. The next read gets a pipe of its own.
     async fn reading(&self) -> File {
         let (secret, (sender, opened)) = (self.secret.clone(), oneshot::channel());
         // Not a task: nothing ends it where nobody reads.

@@ -53,7 +53,7 @@ impl Deed {
     }
 }
 
-/// Whoever leads the stream.
+/// The server that leads the stream.
 pub(super) async fn nats(stage: &mut Stage<'_>) {
     for deed in DEEDS {
         let leader = stream_leader(stage).await;
