@@ -144,6 +144,8 @@ async fn who_joins_waits_until_its_own_deadline() {
         let second = bench.ask_within(200, "a", 0, reply("2")).await;
         assert_eq!(second, Got::asked(failed(Outcome::Timeout)));
         assert_eq!(began.elapsed(), Duration::from_millis(200));
+        // Whoever comes after it still finds the call that is running.
+        assert_eq!(bench.ask("a", 0, reply("3")).await, reused(reply("1")));
     });
     assert_eq!(first, Got::asked(reply("1")));
     assert_eq!(bench.executions(), 1);
@@ -175,6 +177,18 @@ async fn who_takes_over_keeps_its_own_deadline() {
     assert_eq!(second, Got::asked(failed(Outcome::Timeout)));
     assert_eq!(began.elapsed(), Duration::from_millis(700));
     assert_eq!(bench.size(), (0, 0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_asks_minds_the_time_itself() {
+    let answers = Answers::default();
+    let limit = Duration::from_millis(100);
+    let late = async || {
+        sleep(limit * 2).await;
+        reply("1")
+    };
+    let got = answers.once(Key::new(&[b"a"]), WINDOW, Instant::now() + limit, late).await;
+    assert_eq!(got, Got::asked(reply("1")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,6 +254,18 @@ async fn a_large_answer_is_given_to_who_waits_and_not_kept() {
     assert_eq!((first, second), (Got::asked(large()), reused(large())));
     assert_eq!(bench.size(), (0, 0, 0));
     assert!(!bench.ask("a", 10, large()).await.reused);
+}
+
+/// What is kept must not hold on to the buffer that it was read into; what isn't kept needs no copy.
+#[tokio::test(start_paused = true)]
+async fn only_what_is_kept_is_copied() {
+    let bench = Bench::default();
+    for (call, size, is_copied) in [("a", LARGEST, true), ("b", LARGEST + 1, false)] {
+        let read = Bytes::from(vec![b'a'; size]);
+        let got = bench.ask(call, 0, Ok(read.clone())).await.answered.unwrap();
+        assert_eq!(got.len(), size);
+        assert_eq!(got.as_ptr() != read.as_ptr(), is_copied, "{size}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -216,18 +216,14 @@ impl<'a> Signed<'a> {
     /// The next piece of a body.
     pub(super) fn part(&mut self, head: &Parts, part: &[u8]) {
         let format = &self.hmac.format;
-        // More than once, and nothing can be said before its end.
-        if format.iter().filter(|piece| **piece == Piece::Body).count() != 1 {
-            return;
-        }
+        let Some(at) = format.iter().position(|piece| *piece == Piece::Body) else { return };
         if self.begun.is_empty() {
-            let before = format.iter().take_while(|piece| **piece != Piece::Body);
             for url in self.hmac.urls(head) {
                 for key in &self.hmac.keys {
                     let mut context = Context::with_key(key);
-                    before
-                        .clone()
-                        .for_each(|piece| context.update(self.bytes(piece, head, &url, b"")));
+                    for piece in &format[..at] {
+                        context.update(self.bytes(piece, head, &url, b""));
+                    }
                     self.begun.push(context);
                 }
             }

@@ -187,7 +187,7 @@ impl Inner {
         if bytes.len() > LARGEST {
             return Err(format!("larger than {LARGEST} bytes"));
         }
-        // Keys of kinds that we don't know are no reason to refuse the others.
+        // Keys that we can't use are no reason to refuse the others.
         let set: RawSet = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
         let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
         let keys: Vec<Jwk> = keys.filter(is_for_signatures).collect();
@@ -216,9 +216,16 @@ struct RawSet {
     keys: Vec<serde_json::Value>,
 }
 
+/// A public key that is meant for signatures. What has no known kind the library takes all the same.
 fn is_for_signatures(key: &Jwk) -> bool {
+    let is_public = matches!(
+        key.algorithm,
+        AlgorithmParameters::RSA(_)
+            | AlgorithmParameters::EllipticCurve(_)
+            | AlgorithmParameters::OctetKeyPair(_)
+    );
     let purpose = key.common.public_key_use.as_ref();
-    purpose.is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
+    is_public && purpose.is_none_or(|purpose| *purpose == PublicKeyUse::Signature)
 }
 
 /// At most one byte more than a set may have.

@@ -70,3 +70,76 @@ async fn keys_are_kept_while_no_others_can_be_had() {
         assert_eq!(find(&keys, "new").await, Err(Cause::Undecided));
     }
 }
+
+/// The keys of a set that may have signed a token, by their names.
+#[test]
+fn a_key_fits_by_its_name_and_its_kind() {
+    let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    let keys = [
+        json!({"kid": "rsa", "kty": "RSA", "n": "AQAB", "e": "AQAB"}),
+        json!({"kid": "rs256", "kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RS256"}),
+        json!({"kid": "encryption", "kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RSA-OAEP"}),
+        json!({"kid": "p256", "kty": "EC", "crv": "P-256", "x": x, "y": x}),
+        json!({"kid": "p384", "kty": "EC", "crv": "P-384", "x": x, "y": x}),
+        json!({"kid": "p521", "kty": "EC", "crv": "P-521", "x": x, "y": x}),
+        json!({"kid": "ed25519", "kty": "OKP", "crv": "Ed25519", "x": x}),
+        json!({"kid": "ed448", "kty": "OKP", "crv": "Ed448", "x": x}),
+        json!({"kid": "shared", "kty": "oct", "k": x}),
+        json!({"kty": "OKP", "crv": "Ed25519", "x": x}),
+    ];
+    let parse = |key: &serde_json::Value| serde_json::from_value::<Jwk>(key.clone()).ok();
+    let keys: Vec<_> = keys.iter().filter_map(parse).collect();
+    let find = |kid: Option<&str>, algorithm| {
+        let set = |key: &Jwk| Set { keys: vec![key.clone()], fetched: Instant::now() };
+        let found = keys.iter().filter(|key| set(key).find(kid, algorithm).len() == 1);
+        found.map(|key| key.common.key_id.as_deref().unwrap_or_default()).collect::<Vec<_>>()
+    };
+    let rsa = ["rsa", "rs256"];
+    for (algorithm, expected) in [
+        (Algorithm::RS256, &rsa[..]),
+        (Algorithm::RS512, &rsa[..1]),
+        (Algorithm::PS256, &rsa[..1]),
+        (Algorithm::ES256, &["p256"]),
+        (Algorithm::ES384, &["p384"]),
+        (Algorithm::EdDSA, &["ed25519", ""]),
+        (Algorithm::HS256, &[]),
+    ] {
+        assert_eq!(find(None, algorithm), expected, "{algorithm:?}");
+        for name in ["rsa", "rs256", "p256", "p384", "ed25519", "shared", "other"] {
+            let named = Some(name).filter(|name| expected.contains(name));
+            assert_eq!(find(Some(name), algorithm), Vec::from_iter(named), "{name} {algorithm:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_up_to_the_largest_set() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    write(file.path(), &["a"]);
+    let fetch = async || Inner::new(file.path().to_str().unwrap()).fetch().await;
+    let fill = |bytes: usize| {
+        let mut text = std::fs::read(file.path()).unwrap();
+        text.resize(bytes, b' ');
+        std::fs::write(file.path(), text).unwrap();
+    };
+    fill(LARGEST);
+    assert_eq!(fetch().await.unwrap().len(), 1);
+    fill(LARGEST + 1);
+    assert_eq!(fetch().await.unwrap_err(), format!("larger than {LARGEST} bytes"));
+}
+
+#[tokio::test]
+async fn keys_that_sign_nothing_are_none() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let fetch = async |purpose: Option<&str>| {
+        let key = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "use": purpose});
+        let others =
+            [json!({"kty": "oct", "k": "AQAB"}), json!({"kty": "RSA"}), json!({}), json!(1)];
+        let keys: Vec<_> = others.into_iter().chain([key]).collect();
+        std::fs::write(file.path(), json!({ "keys": keys }).to_string()).unwrap();
+        Inner::new(file.path().to_str().unwrap()).fetch().await.map(|keys| keys.len())
+    };
+    assert_eq!(fetch(None).await, Ok(1));
+    assert_eq!(fetch(Some("sig")).await, Ok(1));
+    assert_eq!(fetch(Some("enc")).await.unwrap_err(), "there is no key for signatures in it");
+}

@@ -138,6 +138,18 @@ fn nothing_is_forgotten_within_the_tolerance() {
     }
 }
 
+/// Times and tolerances are cut to seconds, and together these parts make up to two of them.
+#[test]
+fn nothing_is_forgotten_for_parts_of_a_second() {
+    let seen = seen(10);
+    let mark = Mark::new(&[b"1"], Some(Signed { at: SLOT - 1, tolerance: 1 }));
+    seen.refuse_at(mark, at(SLOT)).unwrap().end(DONE);
+    // Signed at 15.9, good for 1.9 s.
+    let last = at(SLOT + 1) + Duration::from_millis(800);
+    assert_eq!(seen.refuse_at(mark, last).unwrap_err(), Cause::Repeated);
+    assert_eq!(seen.refuse_at(mark, at(SLOT + 2)).unwrap_err(), Cause::Stale);
+}
+
 #[test]
 fn a_full_memory_refuses_what_is_new_until_there_is_room() {
     let seen = seen(3);
