@@ -19,7 +19,7 @@ mod bodies;
 use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -29,18 +29,15 @@ use http_body_util::Full;
 use self::bodies::{Body, SIZES};
 use hookbus::activity::Activity;
 use hookbus::answers::Answers;
-use hookbus::ask::Contexts;
 use hookbus::auth::{Auth, Deliveries, Issuers, Seen};
 use hookbus::bridge::{BodyTimeout, Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::{Gate, Limits};
-use hookbus::message::{
-    Answer, Content, Demand, Event, Members, Outcome, Payload, Questions, ToolCall, Webhook,
-};
+use hookbus::message::{Answer, Content, Event, Outcome, Reply};
 use hookbus::publish::{Destinations, Sinks, Timed};
 use hookbus::route::Routes;
 use hookbus::sink::{self, Sending, Sink};
-use hookbus::source::{Source, vapi::Vapi};
+use hookbus::source::{Classified, Meaning, Request, Source, vapi::Vapi};
 use hookbus::telemetry::health::Health;
 use hookbus::telemetry::metrics::Metrics;
 use hookbus::template::{Template, Vars};
@@ -128,50 +125,36 @@ type Step<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 
 /// All steps, ready to be run with bodies of this size.
 fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
-    let event = webhook(Body::event("status-update", size));
-    let question = webhook(Body::question(size));
-    let Demand::Questions(calls) = Vapi.classify(&question).unwrap().demand else {
-        panic!("tool calls are questions")
-    };
-    let members = calls.members.clone();
-    let Payload::Call(call) = calls.all[0].payload.clone() else {
-        panic!("a tool call has a payload of its own")
-    };
-    let about = Vapi.classify(&event).unwrap().about;
+    let head = head(size);
+    let event = Bytes::from(Body::event("status-update", size).bytes);
+    let question = Bytes::from(Body::question(size).bytes);
+    let metadata = classify(&head, &event).metadata;
     let subject = Template::subject("{endpoint}.events.{type}.{key}").unwrap();
     let (bridge, endpoint) = runtime.block_on(async { parts() });
 
     let mut steps: Vec<Step<'_>> = Vec::new();
-    let body = event.body.clone();
-    let stored = walk(runtime, (bridge.clone(), endpoint.clone()), body, "stored");
-    let body = question.body.clone();
-    let asked = walk(runtime, (bridge, endpoint), body, "no-responders");
+    let stored = walk(runtime, (bridge.clone(), endpoint.clone()), event.clone(), "stored");
+    let asked = walk(runtime, (bridge, endpoint), question.clone(), "no-responders");
+    let heads = head.clone();
     steps.push((
         "classify event",
         Box::new(move || {
-            black_box(Vapi.classify(black_box(&event)).unwrap());
+            black_box(classify(&heads, black_box(&event)));
         }),
     ));
     steps.push((
-        "classify calls",
+        "calls to reply",
         Box::new(move || {
-            black_box(Vapi.classify(black_box(&question)).unwrap());
+            black_box(reply(classify(&head, black_box(&question))));
         }),
     ));
-    steps.push((
-        "payload",
-        Box::new(move || {
-            black_box(payload(black_box(&call), &members));
-        }),
-    ));
-    steps.push(("merge", Box::new(move || merge(black_box(&calls)))));
     steps.push((
         "subject",
         Box::new(move || {
             black_box(subject.render_subject(&Vars {
                 endpoint: "vapi",
-                kind: black_box(&about.kind),
-                key: about.key.as_deref(),
+                kind: black_box(&metadata.kind),
+                key: metadata.key.as_deref(),
                 function: None,
             }));
         }),
@@ -181,31 +164,23 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     steps
 }
 
-fn webhook(body: Body) -> Webhook {
-    Webhook {
-        id: "0190b0f6-5f3f-7c43-9d6f-0d2f0c1b2a39".into(),
-        endpoint: "vapi".into(),
-        body: body.bytes.into(),
-        content_type: "application/json".into(),
-        started: Instant::now(),
-        received: SystemTime::now(),
-        trace: hookbus::message::Trace::default(),
-    }
+fn classify(head: &Parts, body: &Bytes) -> Classified {
+    Vapi.classify(Request { head, body }).unwrap()
 }
 
-fn payload(call: &ToolCall, members: &Members) -> Bytes {
+/// From a call to what its worker gets, and from the answer to the reply.
+fn reply(classified: Classified) -> Reply {
+    let Meaning::Questions(questions) = classified.meaning else {
+        panic!("tool calls are questions")
+    };
     let context = Context::default();
-    let contexts = Contexts::of(members, [&context], |_| true).unwrap();
-    contexts.payload(call, &context, |_| true).unwrap()
-}
-
-fn merge(questions: &Questions) {
+    black_box(questions.dialogue.payloads(&|_| &context, &mut |_| true));
     let answer = Answer {
         outcome: Outcome::Answered,
         content: Content::Reply(Bytes::from_static(br#"{"temperature": -3.5, "sky": "clear"}"#)),
     };
-    let reply = Vapi.reply(questions, vec![answer], None);
-    black_box(reply.unwrap());
+    let nobody = |_: &str, _| Answer { outcome: Outcome::Overloaded, content: Content::Nothing };
+    questions.dialogue.reply(vec![answer], Arc::new(nobody)).unwrap()
 }
 
 /// A whole walk, which must end with this outcome.
@@ -219,7 +194,7 @@ fn walk<'a>(
     Box::new(move || {
         let mut body = Full::new(black_box(body.clone()));
         let done = runtime.block_on(bridge.walk(&endpoint, &head, &mut body));
-        assert!(done.result.is_ok(), "{outcome}");
+        assert!(done.reply.is_ok(), "{outcome}");
         let found = done.outcome.map_or("stored", Outcome::as_str);
         assert_eq!(found, outcome);
     })
@@ -260,7 +235,7 @@ fn polls(runtime: &tokio::runtime::Runtime) {
         let mut body = Full::new(bytes);
         let done = drive(bridge.walk(&endpoint, &head, &mut body), &mut longest);
         let mut size = 0;
-        match done.result.expect("a reply").body {
+        match done.reply.expect("a reply").body {
             hookbus::message::Body::Whole(bytes) => size += bytes.len(),
             hookbus::message::Body::Stream(mut parts) => {
                 while let Some(part) = drive(parts.next(), &mut longest) {

@@ -4,7 +4,6 @@
 //! connection only while there is one and the deadline lies ahead.
 
 mod media_type;
-mod payload;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -17,7 +16,6 @@ use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-pub use self::payload::Contexts;
 pub use self::stream::Streamed;
 use crate::inbox::{Failure, Inbox, Request};
 use crate::message::{Answer, Content, Outcome, Webhook, attribute};

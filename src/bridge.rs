@@ -3,11 +3,14 @@
 //! receive → authenticate → classify → route → publish | ask → reply
 
 mod audit;
+mod beside;
 mod event;
 mod finish;
 mod follow;
+mod one;
 mod questions;
 mod stray;
+mod stream;
 mod turns;
 
 use std::sync::Arc;
@@ -22,18 +25,16 @@ use uuid::Uuid;
 
 use self::turns::Turn;
 pub use self::turns::Turns;
-use crate::activity::{self, Activity};
+use crate::activity::{Activity, Kind, Note};
 use crate::answers::Answers;
 use crate::auth::{Auth, Cause, Deliveries, Delivery, Entry, Seen};
 use crate::body::{self, Encoding};
 use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
 use crate::limit::{Charge, Gate, Limits};
-use crate::message::{
-    About, Classified, Demand, Outcome, Refusal, Reply, Trace, Webhook, attribute,
-};
+use crate::message::{Metadata, Outcome, Refusal, Reply, Trace, Webhook, attribute};
 use crate::route::Routes;
-use crate::source::Source;
+use crate::source::{Classified, Meaning, Request, Source};
 use crate::telemetry::metrics::Metrics;
 
 /// Everything that a webhook meets on its way.
@@ -102,15 +103,15 @@ pub struct Done {
     /// The worst outcome of its questions.
     pub outcome: Option<Outcome>,
     /// What the sender gets.
-    pub result: Result<Reply, Refusal>,
+    pub reply: Result<Reply, Refusal>,
     /// The type, as a metric label.
-    label: &'static str,
-    /// `event` or `question`; nothing is known of what was refused.
-    kind: Option<&'static str>,
+    label: Arc<str>,
+    /// Nothing is known of what was refused.
+    kind: Option<Kind>,
     /// The metric label for what became of it.
-    fate: &'static str,
+    result: &'static str,
     /// For those who follow; to be told how it was answered.
-    pub note: Option<activity::Note>,
+    pub note: Option<Note>,
 }
 
 impl Bridge {
@@ -128,14 +129,9 @@ impl Bridge {
     {
         let started = Instant::now();
         let mut note = self.activity.note(&endpoint.name, head.extensions.get());
-        let mut done = match self.receive(endpoint, head, body, started).await {
-            Err(refusal) => Done::refused(None, "other", refusal),
-            Ok(received) => {
-                if let Some(note) = &mut note {
-                    note.received(received.webhook.id.clone(), &received.webhook.body);
-                }
-                self.handle(endpoint, received, note.as_mut()).await
-            }
+        let mut done = match self.receive(endpoint, head, body).await {
+            Err(refusal) => Done::refused(None, refusal),
+            Ok(received) => self.handle(endpoint, head, received, started, note.as_mut()).await,
         };
         done.report(&self.metrics, &endpoint.name, started);
         done.keep(note);
@@ -146,38 +142,39 @@ impl Bridge {
     async fn handle(
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
+        head: &Parts,
         received: Received<'_>,
-        note: Option<&mut activity::Note>,
+        started: Instant,
+        mut note: Option<&mut Note>,
     ) -> Done {
-        let Received { webhook, delivery, entry, charge, turn } = received;
-        match endpoint.source.classify(&webhook) {
-            Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
-            Ok(Classified { about, demand }) => {
-                if let Some(note) = note {
-                    follow::classified(note, endpoint, &about, &demand);
-                }
-                match demand {
-                    Demand::Event => {
-                        let to = endpoint.routes.event(&about.kind).iter();
-                        let turn = self.turn(turn, &about, to.map(|to| to.text()));
-                        // The answers to questions are not kept here: a repeated question is asked, or its answer
-                        // reused, call by call.
-                        let is_told =
-                            delivery.replay == Replay::Dedupe && endpoint.dedupe != Dedupe::Off;
-                        match delivery.mark.filter(|_| is_told) {
-                            Some(mark) => {
-                                event::once(endpoint, webhook, about, charge, turn, mark).await
-                            }
-                            None => {
-                                event::store(endpoint, webhook, about, charge, turn, entry).await
-                            }
-                        }
-                    }
-                    Demand::Questions(questions) => {
-                        let held = questions::Held { charge, entry, turn };
-                        questions::ask(self, endpoint, webhook, about, questions, held).await
-                    }
-                }
+        let Received { body, hash, held } = received;
+        let classified = endpoint.source.classify(Request { head, body: &body });
+        let sent =
+            classified.as_ref().ok().and_then(|classified| classified.delivery_id.as_deref());
+        let id = hash.unwrap_or_else(|| id(sent.or(held.delivery.id)));
+        if let Some(note) = &mut note {
+            note.received(id.clone(), &body);
+        }
+        let Classified { metadata, meaning, .. } = match classified {
+            Ok(classified) => classified,
+            Err(refusal) => return Done::refused(Some(id), refusal),
+        };
+        if let Some(note) = &mut note {
+            note.classified(&metadata);
+        }
+        let webhook = Webhook {
+            id,
+            endpoint: endpoint.name.clone(),
+            content_type: content_type(&head.headers),
+            trace: trace(&head.headers),
+            received: SystemTime::now(),
+            started,
+            body,
+        };
+        match meaning {
+            Meaning::Event => event::publish(self, endpoint, webhook, metadata, held, note).await,
+            Meaning::Questions(questions) => {
+                questions::ask(self, endpoint, webhook, metadata, questions, held, note).await
             }
         }
     }
@@ -186,11 +183,11 @@ impl Bridge {
     fn turn<'a>(
         self: &Arc<Self>,
         taken: Option<Turn>,
-        about: &About,
+        metadata: &Metadata,
         to: impl Iterator<Item = &'a Arc<str>> + Clone,
     ) -> Option<Turn> {
         // What has no key has no order.
-        about.key.as_ref()?;
+        metadata.key.as_ref()?;
         match taken {
             Some(turn) => Some(turn.keep(to)).filter(|turn| !turn.is_empty()),
             None => self.turns.behind(to),
@@ -203,7 +200,6 @@ impl Bridge {
         endpoint: &'a Endpoint,
         head: &'a Parts,
         body: &mut B,
-        started: Instant,
     ) -> Result<Received<'a>, Refusal>
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
@@ -228,27 +224,27 @@ impl Bridge {
             (Replay::Refuse, Some(mark)) => Some(endpoint.seen.refuse(mark).map_err(refused)?),
             _ => None,
         };
-        let id = id(endpoint.dedupe, delivery.id, &received);
+        let hash = (endpoint.dedupe == Dedupe::Body)
+            .then(|| format!("{:x}", Sha256::digest(&received)).into());
         let (body, charge) = match encoding {
             None => (received, charge),
             Some(encoding) => encoding.decode(received, limit, charge).await?,
         };
-        let webhook = Webhook {
-            id,
-            endpoint: endpoint.name.clone(),
-            content_type: content_type(&head.headers),
-            trace: trace(&head.headers),
-            received: SystemTime::now(),
-            started,
-            body,
-        };
-        Ok(Received { webhook, delivery, entry, charge, turn })
+        Ok(Received { body, hash, held: Held { delivery, entry, charge, turn } })
     }
 }
 
 /// A webhook that was let in.
 struct Received<'a> {
-    webhook: Webhook,
+    /// The body, decoded.
+    body: Bytes,
+    /// That of the received bytes, where it tells a repeated delivery.
+    hash: Option<Arc<str>>,
+    held: Held<'a>,
+}
+
+/// What a webhook holds on its way.
+struct Held<'a> {
     delivery: Delivery<'a>,
     /// Where a repetition is to be refused.
     entry: Option<Entry>,
@@ -258,52 +254,48 @@ struct Received<'a> {
 }
 
 impl Done {
-    fn refused(id: Option<Arc<str>>, label: &'static str, refusal: Refusal) -> Self {
+    fn refused(id: Option<Arc<str>>, refusal: Refusal) -> Self {
         Self {
             id,
             outcome: None,
-            result: Err(refusal),
-            label,
+            reply: Err(refusal),
+            label: Self::other(),
             kind: None,
-            fate: "refused",
+            result: "refused",
             note: None,
         }
     }
 
     fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
-        metrics.webhook(endpoint, self.label, self.fate);
-        if let Err(refusal) = &self.result {
-            metrics.refused(endpoint, refusal.reason(), started.elapsed());
+        let took = started.elapsed();
+        metrics.webhook(endpoint, &self.label, self.result);
+        if let Err(refusal) = &self.reply {
+            metrics.refused(endpoint, refusal.reason(), took);
         }
         if let Some(kind) = self.kind {
-            metrics.webhook_took(endpoint, kind, started.elapsed());
+            metrics.webhook_took(endpoint, kind.as_str(), took);
         }
         debug!(
             id = self.id.as_deref(),
             endpoint = &**endpoint,
-            kind = self.label,
-            outcome = self.outcome.map_or(self.fate, Outcome::as_str),
-            ms = started.elapsed().as_millis() as u64,
-            error = self.result.as_ref().err().map(tracing::field::display),
+            kind = &*self.label,
+            outcome = self.outcome.map_or(self.result, Outcome::as_str),
+            ms = took.as_millis() as u64,
+            error = self.reply.as_ref().err().map(tracing::field::display),
             "webhook"
         );
     }
 }
 
 /// The id of a delivery: its sender's, if it has one that any header can carry; else one of its own.
-fn id(dedupe: Dedupe, sent: Option<&str>, body: &[u8]) -> Arc<str> {
-    match (dedupe, sent) {
-        (Dedupe::Body, _) => format!("{:x}", Sha256::digest(body)).into(),
-        (Dedupe::DeliveryId | Dedupe::Off, Some(id)) => {
-            let is_plain = id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
-            if is_plain { id.into() } else { format!("{:x}", Sha256::digest(id)).into() }
-        }
-        (Dedupe::DeliveryId | Dedupe::Off, None) => {
-            let mut buffer = Uuid::encode_buffer();
-            let id: &str = Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
-            id.into()
-        }
-    }
+fn id(sent: Option<&str>) -> Arc<str> {
+    let Some(sent) = sent else {
+        let mut buffer = Uuid::encode_buffer();
+        let id: &str = Uuid::now_v7().as_hyphenated().encode_lower(&mut buffer);
+        return id.into();
+    };
+    let is_plain = sent.len() <= 128 && sent.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_plain { sent.into() } else { format!("{:x}", Sha256::digest(sent)).into() }
 }
 
 /// The content type as sent; JSON where there is none that could be passed on.

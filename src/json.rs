@@ -55,6 +55,7 @@ pub enum Kind {
 }
 
 /// A cursor in a JSON text.
+#[derive(Clone)]
 pub struct Reader<'a> {
     text: &'a str,
     at: usize,
@@ -139,6 +140,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Moves to the next element of an array that is read step by step; false at its end. The cursor stands before the
+    /// array, or, with `is_begun`, which is set then, behind the element before.
+    pub fn element(&mut self, is_begun: &mut bool) -> Result<bool, Error> {
+        if !std::mem::replace(is_begun, true) {
+            self.expect(b'[', "expected an array")?;
+            return Ok(!self.next_is(b']'));
+        }
+        if self.next_is(b']') {
+            return Ok(false);
+        }
+        self.expect(b',', "expected `,` or `]`")?;
+        Ok(true)
+    }
+
+    /// The offset of the cursor, from the start of what the reader was given.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     /// Runs `read` on the next value, and returns the text of that value. What `read` leaves untouched is skipped.
     pub fn slice(
         &mut self,
@@ -184,7 +204,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let (end, escaped) = grammar::string(self.text.as_bytes(), start)?;
         self.at = end;
-        Ok(Text::new(&self.text[start..end - 1], escaped))
+        Ok(Text::of(&self.text[start..end - 1], escaped))
     }
 
     fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Error> {

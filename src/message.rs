@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -12,8 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures_util::Stream;
 use sha2::{Digest, Sha256};
-
-use crate::json::{Reader, Text};
 
 /// One HTTP delivery, authenticated and read.
 #[derive(Debug, Clone)]
@@ -43,207 +40,28 @@ pub struct Trace {
     pub state: Option<Arc<str>>,
 }
 
-/// What a source read out of a webhook.
-#[derive(Debug, Clone)]
-pub struct Classified {
-    /// What it is.
-    pub about: About,
-    /// Whether the sender waits.
-    pub demand: Demand,
-}
-
 /// What a webhook is.
 #[derive(Debug, Clone)]
-pub struct About {
+pub struct Metadata {
     /// The type as received, unescaped.
     pub kind: Arc<str>,
     /// The type as a metric label: a known name, or `other`.
-    pub label: &'static str,
+    pub label: Arc<str>,
     /// What ties webhooks together: for Vapi the call, chat, session or contact id.
     pub key: Option<Arc<str>>,
-}
-
-/// Whether the sender tells or asks.
-#[derive(Debug, Clone)]
-pub enum Demand {
-    /// The sender is telling.
-    Event,
-    /// The sender is waiting for one reply.
-    Questions(Questions),
-}
-
-/// All that is asked in one webhook.
-#[derive(Debug, Clone)]
-pub struct Questions {
-    /// What is asked, in the order of the reply: a few, however many calls the webhook holds.
-    pub all: Vec<Question>,
-    /// The calls that are too many. They are not asked, and answered all the same.
-    pub excess: Option<Excess>,
-    /// How the answers become a reply.
-    pub form: Form,
-    /// The members of the message, for the context that a worker gets.
-    pub members: Members,
-}
-
-/// The calls of a webhook that holds too many. Nothing is built for them: they are read where they lie, while their
-/// answers are written.
-#[derive(Debug, Clone)]
-pub struct Excess {
-    /// The list of all calls, as a slice of the body.
-    pub list: Bytes,
-    /// Where in the list the last call ends that is asked.
-    pub after: usize,
-    /// Whether the calls stand in the definitions of their tools.
-    pub in_tools: bool,
-}
-
-/// The members of a message, as slices of the body, in their order.
-#[derive(Debug, Clone)]
-pub struct Members {
-    /// The message, braces included.
-    message: Bytes,
-    /// Where some of its members stand in it: all of them unless there are more than anybody sends.
-    known: Vec<Member>,
-    is_complete: bool,
-}
-
-/// A key without its quotes, and its value.
-#[derive(Debug, Clone)]
-struct Member {
-    key: Range<usize>,
-    value: Range<usize>,
-}
-
-impl Members {
-    /// The members of `message`, which is a part of `body` and a valid object. `known` are its members, or where that
-    /// would be too many those that are needed to read it: then the others are looked for when they are wanted.
-    pub fn new(body: &Bytes, message: &str, known: &[(Text<'_>, &str)], is_complete: bool) -> Self {
-        // Where in it a part of the message stands.
-        let place = |part: &str| {
-            let start = (part.as_ptr() as usize).wrapping_sub(message.as_ptr() as usize);
-            start..start.wrapping_add(part.len())
-        };
-        let known = known.iter();
-        let known = known.map(|(key, value)| Member { key: place(key.raw()), value: place(value) });
-        let message = body.slice_ref(message.as_bytes());
-        Self { message, known: known.collect(), is_complete }
-    }
-
-    /// The values of the members with these names, as far as they are known; the last one of each counts.
-    pub fn pick<const N: usize>(&self, names: [&str; N]) -> [Option<&str>; N] {
-        let mut found = [None; N];
-        for (key, value) in self.known() {
-            if let Some(place) = names.iter().position(|name| key == **name) {
-                found[place] = Some(value);
-            }
-        }
-        found.map(|value| value.map(as_text))
-    }
-
-    /// Goes through all members in their order, once.
-    pub fn each<'a>(&'a self, mut each: impl FnMut(Text<'a>, &'a [u8])) {
-        if self.is_complete {
-            return self.known().for_each(|(key, value)| each(key, value));
-        }
-        // It was valid as a whole, so that nothing fails.
-        let _ = Reader::over(as_text(&self.message)).object(|reader, key| {
-            each(key, reader.skip()?.as_bytes());
-            Ok(())
-        });
-    }
-
-    fn known(&self) -> impl Iterator<Item = (Text<'_>, &[u8])> {
-        let part = |range: &Range<usize>| self.message.get(range.clone()).unwrap_or_default();
-        let known = self.known.iter();
-        known.map(move |Member { key, value }| (Text::over(as_text(part(key))), part(value)))
-    }
-
-    /// Size of the message, in bytes.
-    pub fn size(&self) -> usize {
-        self.message.len()
-    }
-
-    /// A part of the message that shares its memory.
-    pub fn slice(&self, part: &str) -> Bytes {
-        self.message.slice_ref(part.as_bytes())
-    }
-}
-
-/// The body was checked as a whole, and only cut between characters.
-fn as_text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
-}
-
-/// How answers become the reply that the sender reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
-    /// One entry per question.
-    ToolCalls,
-    /// `{"result": "…"}`.
-    FunctionCall,
-    /// The worker's JSON, if it has this shape.
-    Json(Shape),
-    /// The worker's bytes, as they come.
-    Stream,
-}
-
-/// The shapes of JSON replies that a platform reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// An assistant, squad, workflow, destination or error.
-    Assistant,
-    /// A transfer destination or an error.
-    Transfer,
-    /// A handoff destination, an empty one, or an error.
-    Handoff,
-    /// Documents, a message, or both.
-    KnowledgeBase,
-    /// `timeoutSeconds` between 0 and 15.
-    Endpointing,
-    /// `eligible`, true or false.
-    Predial,
 }
 
 /// Something that a worker is asked, or a job that is stored for one.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// The function, for tool calls.
+    /// The function that is called, perhaps without a name; nothing where the webhook is one question as a whole.
     pub function: Option<Arc<str>>,
-    /// Id of the tool call, for the reply: raw JSON, as received.
-    pub call_id: Option<Bytes>,
-    /// What the worker gets; for all but tool calls the webhook's bytes.
-    pub payload: Payload,
+    /// The time for an answer unless a rule says otherwise, from the request head on.
+    pub timeout: Duration,
     /// The sender's own limit, where the webhook says one.
     pub limit: Option<Duration>,
     /// The sender doesn't wait for the result: a job.
     pub is_async: bool,
-}
-
-impl Question {
-    /// A question without a function, a call or a limit of its own.
-    pub fn whole(payload: Payload) -> Self {
-        Self { function: None, call_id: None, payload, limit: None, is_async: false }
-    }
-}
-
-/// What a worker gets.
-#[derive(Debug, Clone)]
-pub enum Payload {
-    /// The webhook's body.
-    Body,
-    /// One tool call, to be put together with the context that its rule hands on.
-    Call(ToolCall),
-}
-
-/// One tool call, as slices of the body.
-#[derive(Debug, Clone)]
-pub struct ToolCall {
-    /// `id` as received: raw JSON.
-    pub id: Option<Bytes>,
-    /// `name` as received: raw JSON.
-    pub name: Option<Bytes>,
-    /// `arguments` as a JSON value.
-    pub arguments: Bytes,
 }
 
 /// An event on its way to one destination.
@@ -277,7 +95,9 @@ const ATTRIBUTE: usize = 1_024;
 /// A text from outside as an attribute or header value: control characters become U+FFFD, and what
 /// is over 1,024 bytes is cut and gets a hash, so that distinct values stay distinct.
 pub fn attribute(text: &Arc<str>) -> Arc<str> {
-    if text.len() <= ATTRIBUTE && !text.chars().any(char::is_control) {
+    // Mostly it is plain ASCII, which is seen at a glance.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if text.len() <= ATTRIBUTE && (is_plain || !text.chars().any(char::is_control)) {
         return text.clone();
     }
     let mut clean: String = text

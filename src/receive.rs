@@ -96,7 +96,7 @@ async fn webhook(State((bridge, served, health)): State<Parties>, request: Reque
         }
     };
     let done = bridge.walk(&endpoint, &head, &mut body).await;
-    if let Err(refusal) = &done.result
+    if let Err(refusal) = &done.reply
         && is_unread(refusal)
         && !head.headers.contains_key(header::EXPECT)
     {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::{self, Context, Endpoint};
+use crate::message::Question;
 use crate::publish::{Destination, Draft};
-use crate::source::Source;
 use crate::template::{self, Template, Vars, glob};
 
 /// The rules of one endpoint, ready to be used.
@@ -17,15 +17,24 @@ pub struct Routes {
     default_event: Option<Arc<Destination>>,
     jobs: Option<Arc<Destination>>,
     audit: Vec<Arc<Destination>>,
-    questions: Vec<AskRule>,
-    default_question: AskRule,
-    tools: Vec<AskRule>,
-    default_tool: AskRule,
+    questions: AskRules,
+    functions: AskRules,
 }
 
 struct EventRule {
     types: Vec<String>,
     to: Vec<Arc<Destination>>,
+}
+
+/// How questions of one sort are asked: by the first rule that fits, or else by the last one, which fits all.
+struct AskRules(Vec<AskRule>);
+
+/// How one question is asked: by which rule, and which of its patterns.
+#[derive(Debug, Clone, Copy)]
+pub struct Route {
+    is_function: bool,
+    rule: usize,
+    pattern: usize,
 }
 
 /// How some questions are asked.
@@ -43,7 +52,7 @@ pub struct AskRule {
     pub context: Context,
     /// Destinations that store the webhook too.
     pub copy_to: Vec<Arc<Destination>>,
-    /// The metric label of each pattern, and of all others.
+    /// The metric label of each pattern; none where that is the type.
     labels: Vec<Arc<str>>,
 }
 
@@ -71,65 +80,41 @@ impl Routes {
             .iter()
             .map(|rule| Ok(EventRule { types: rule.types.clone(), to: all(&rule.to)? }))
             .collect::<Result<_, Error>>()?;
-        let questions = endpoint
-            .questions
-            .iter()
-            .map(|rule| {
-                Ok(AskRule {
-                    patterns: rule.types.clone(),
-                    subject: subject(&rule.subject)?,
-                    timeout: rule.timeout.map(config::units::Time::get),
-                    grace: rule.no_responders_grace.get(),
-                    chunk_timeout: rule.chunk_timeout.get(),
-                    fallback: rule.fallback.as_ref().map(json),
-                    context: Context::default(),
-                    copy_to: all(&rule.copy_to)?,
-                    labels: Vec::new(),
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        let tools = endpoint
-            .tools
-            .iter()
-            .map(|rule| {
-                Ok(AskRule {
-                    patterns: rule.names.clone(),
-                    subject: subject(&rule.subject)?,
-                    timeout: rule.timeout.map(config::units::Time::get),
-                    grace: rule.no_responders_grace.get(),
-                    chunk_timeout: Duration::ZERO,
-                    fallback: rule.fallback.as_ref().map(json),
-                    context: rule.context.clone(),
-                    copy_to: all(&rule.copy_to)?,
-                    labels: rule.names.iter().map(|name| name.as_str().into()).collect(),
-                })
-            })
-            .collect::<Result<_, Error>>()?;
-        let by_default = |text: &str| -> Result<AskRule, Error> {
-            Ok(AskRule {
-                patterns: Vec::new(),
-                subject: subject(text)?,
-                timeout: None,
-                grace: Duration::ZERO,
-                chunk_timeout: config::CHUNK_TIMEOUT.get(),
-                fallback: None,
-                context: Context::default(),
-                copy_to: Vec::new(),
-                labels: vec!["other".into()],
-            })
+        let rule = |text: &str, copy_to: &[String]| -> Result<AskRule, Error> {
+            Ok(AskRule { copy_to: all(copy_to)?, ..AskRule::of(subject(text)?) })
         };
+        let questions = endpoint.questions.iter().map(|settings| {
+            Ok(AskRule {
+                patterns: settings.types.clone(),
+                timeout: settings.timeout.map(config::units::Time::get),
+                grace: settings.no_responders_grace.get(),
+                chunk_timeout: settings.chunk_timeout.get(),
+                fallback: settings.fallback.as_ref().map(json),
+                ..rule(&settings.subject, &settings.copy_to)?
+            })
+        });
+        let functions = endpoint.tools.iter().map(|settings| {
+            Ok(AskRule {
+                patterns: settings.names.clone(),
+                timeout: settings.timeout.map(config::units::Time::get),
+                grace: settings.no_responders_grace.get(),
+                fallback: settings.fallback.as_ref().map(json),
+                context: settings.context.clone(),
+                labels: settings.names.iter().map(|name| name.as_str().into()).collect(),
+                ..rule(&settings.subject, &settings.copy_to)?
+            })
+        });
+        let any_question = rule(config::ASK_SUBJECT, &[]);
+        let any_function = rule(config::TOOL_SUBJECT, &[])
+            .map(|rule| AskRule { labels: vec!["other".into()], ..rule });
+        let audit = endpoint.audit.as_ref().map(|audit| all(&audit.to));
         Ok(Self {
             events,
-            questions,
-            tools,
-            default_question: by_default(config::ASK_SUBJECT)?,
-            default_tool: by_default(config::TOOL_SUBJECT)?,
+            questions: AskRules(questions.chain([any_question]).collect::<Result<_, _>>()?),
+            functions: AskRules(functions.chain([any_function]).collect::<Result<_, _>>()?),
             default_event: default_event.map(|text| find(destinations, text)).transpose()?,
             jobs: job.map(|text| find(destinations, text)).transpose()?,
-            audit: endpoint
-                .audit
-                .as_ref()
-                .map_or_else(|| Ok(Vec::new()), |audit| all(&audit.to))?,
+            audit: audit.transpose()?.unwrap_or_default(),
         })
     }
 
@@ -145,7 +130,7 @@ impl Routes {
     /// All destinations that something may go to.
     pub fn destinations(&self) -> impl Iterator<Item = &Arc<Destination>> {
         let events = self.events.iter().flat_map(|rule| &rule.to);
-        let copies = self.questions.iter().chain(&self.tools).flat_map(|rule| &rule.copy_to);
+        let copies = self.ask_rules().flat_map(|rule| &rule.copy_to);
         events.chain(copies).chain(&self.audit).chain(&self.default_event).chain(&self.jobs)
     }
 
@@ -159,33 +144,72 @@ impl Routes {
         &self.audit
     }
 
-    /// How a question of this type is asked.
-    pub fn question(&self, kind: &str) -> &AskRule {
-        self.questions
-            .iter()
-            .find(|rule| rule.place(kind).is_some())
-            .unwrap_or(&self.default_question)
+    /// How a question is asked that stands in a webhook of this type.
+    pub fn ask(&self, kind: &str, question: &Question) -> Route {
+        match &question.function {
+            Some(function) => self.functions.find(function).route(true),
+            None => self.questions.find(kind).route(false),
+        }
     }
 
-    /// How a function is asked, and its metric label: the name or pattern as configured.
-    pub fn tool(&self, function: &str) -> (&AskRule, &Arc<str>) {
-        let found = self
-            .tools
-            .iter()
-            .find_map(|rule| Some((rule, rule.labels.get(rule.place(function)?)?)));
-        found.unwrap_or((&self.default_tool, &self.default_tool.labels[0]))
+    /// The rule of a question, and its metric label: the name or pattern as configured. Without one it is the type.
+    pub fn rule(&self, route: Route) -> (&AskRule, Option<&Arc<str>>) {
+        let rules = if route.is_function { &self.functions } else { &self.questions };
+        let rule = &rules.0[route.rule];
+        (rule, rule.labels.get(route.pattern))
+    }
+
+    /// How a function is asked.
+    pub fn function(&self, name: &str) -> &AskRule {
+        &self.functions.0[self.functions.find(name).rule]
     }
 
     /// Whether some rule gives an answer without a worker.
     pub fn has_fallback(&self) -> bool {
-        self.questions.iter().chain(&self.tools).any(|rule| rule.fallback.is_some())
+        self.ask_rules().any(|rule| rule.fallback.is_some())
+    }
+
+    fn ask_rules(&self) -> impl Iterator<Item = &AskRule> {
+        self.questions.0.iter().chain(&self.functions.0)
+    }
+}
+
+struct Place {
+    rule: usize,
+    pattern: usize,
+}
+
+impl Place {
+    const fn route(self, is_function: bool) -> Route {
+        Route { is_function, rule: self.rule, pattern: self.pattern }
+    }
+}
+
+impl AskRules {
+    /// Where the name is spoken of first.
+    fn find(&self, name: &str) -> Place {
+        let fits =
+            |rule: &AskRule| rule.patterns.iter().position(|pattern| glob::matches(pattern, name));
+        let found = self.0.iter().enumerate().find_map(|(rule, it)| Some((rule, fits(it)?)));
+        let (rule, pattern) = found.unwrap_or((self.0.len() - 1, 0));
+        Place { rule, pattern }
     }
 }
 
 impl AskRule {
-    /// Which of the patterns fits.
-    fn place(&self, name: &str) -> Option<usize> {
-        self.patterns.iter().position(|pattern| glob::matches(pattern, name))
+    /// As it is where nothing is configured.
+    fn of(subject: Template) -> Self {
+        Self {
+            patterns: Vec::new(),
+            subject,
+            timeout: None,
+            grace: Duration::ZERO,
+            chunk_timeout: config::CHUNK_TIMEOUT.get(),
+            fallback: None,
+            context: Context::default(),
+            copy_to: Vec::new(),
+            labels: Vec::new(),
+        }
     }
 
     /// The subject of a question.
@@ -193,10 +217,10 @@ impl AskRule {
         self.subject.render_subject(vars)
     }
 
-    /// The time that a question has: the rule's, else the source's; and the sender's own limit, if it is shorter.
-    pub fn time(&self, source: &dyn Source, label: &str, limit: Option<Duration>) -> Duration {
-        let time = self.timeout.unwrap_or_else(|| source.time_limit(label));
-        limit.map_or(time, |limit| limit.min(time))
+    /// The time that a question has: the rule's, else its own; and the sender's limit, if it is shorter.
+    pub fn time(&self, question: &Question) -> Duration {
+        let time = self.timeout.unwrap_or(question.timeout);
+        question.limit.map_or(time, |limit| limit.min(time))
     }
 }
 

@@ -73,6 +73,16 @@ pub enum Kind {
     Question,
 }
 
+impl Kind {
+    /// The word in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event => "event",
+            Self::Question => "question",
+        }
+    }
+}
+
 impl Webhook {
     /// Whether somebody should look at it: it was refused, became a dead letter, or lacks a worker's answer.
     pub fn is_error(&self) -> bool {

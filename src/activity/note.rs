@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::Shared;
 use super::hang_up::HangUp;
 use super::line::{Kind, Webhook};
-use crate::message::{About, attribute};
+use crate::message::{Metadata, attribute};
 
 /// The longest part of a body that is shown, in bytes.
 const BODY: usize = 64 << 10;
@@ -92,10 +92,10 @@ impl Note {
     }
 
     /// This is what it is.
-    pub fn classified(&mut self, about: &About) {
+    pub fn classified(&mut self, metadata: &Metadata) {
         self.change(|open| {
-            open.line.r#type = Some(attribute(&about.kind));
-            open.line.key = about.key.as_ref().map(attribute);
+            open.line.r#type = Some(attribute(&metadata.kind));
+            open.line.key = metadata.key.as_ref().map(attribute);
         });
     }
 

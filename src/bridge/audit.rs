@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 
 use super::event;
 use super::questions::Walk;
-use crate::message::{Answer, Content, Question};
+use crate::message::{Answer, Content};
+use crate::source::Dialogue;
 
 /// The type of these events.
 const KIND: &str = "hookbus.audit";
@@ -68,7 +69,8 @@ impl Walk {
     /// What is to be told of a question, if anybody wants to know.
     pub(super) fn record(
         &self,
-        question: &Question,
+        dialogue: &dyn Dialogue,
+        place: usize,
         answer: &Answer,
         reused: bool,
     ) -> Option<Bytes> {
@@ -84,10 +86,10 @@ impl Walk {
         let record = Record {
             id: &self.webhook.id,
             endpoint: &self.endpoint.name,
-            r#type: &self.about.kind,
-            key: self.about.key.as_deref(),
-            function: question.function.as_deref(),
-            call: question.call_id.as_ref().and_then(|id| serde_json::from_slice(id).ok()),
+            r#type: &self.metadata.kind,
+            key: self.metadata.key.as_deref(),
+            function: self.questions[place].function.as_deref().filter(|name| !name.is_empty()),
+            call: dialogue.identity(place).and_then(|call| serde_json::from_slice(call.id).ok()),
             outcome: answer.outcome.as_str(),
             milliseconds: self.webhook.started.elapsed().as_millis() as u64,
             reused,
@@ -98,17 +100,17 @@ impl Walk {
     }
 
     /// Store the records, beside the answer and never in its way, with their own share of the limits.
-    pub(super) fn audit(&self, questions: &[Question], records: Vec<Option<Bytes>>) {
+    pub(super) fn audit(&self, records: Vec<Option<Bytes>>) {
         let to = self.endpoint.routes.audit();
-        for (place, (question, record)) in questions.iter().zip(records).enumerate() {
+        for (place, (question, record)) in self.questions.iter().zip(records).enumerate() {
             let Some(record) = record else { continue };
             // Jobs have the numbers from 1 on.
-            let id = format!("{}.{}", self.webhook.id, questions.len() + place + 1);
+            let id = format!("{}.{}", self.webhook.id, self.questions.len() + place + 1);
             let json = "application/json".into();
-            let Self { endpoint, webhook, about, .. } = self;
-            let mut event = event::event(endpoint, webhook, about, id.into(), json, record);
+            let Self { endpoint, webhook, metadata, .. } = self;
+            let mut event = event::event(endpoint, webhook, metadata, id.into(), json, record);
             event.kind = KIND.into();
-            let vars = event::vars(endpoint, about, question.function.as_deref());
+            let vars = event::vars(endpoint, metadata, question.function.as_deref());
             let to = to.iter().map(|to| (to.clone(), to.name(&vars))).collect();
             self.beside(to, event, None);
         }

@@ -6,33 +6,58 @@ use bytes::Bytes;
 
 use super::finish::Finish;
 use super::turns::Turn;
-use super::{Done, Endpoint};
+use super::{Bridge, Done, Endpoint, Held, Kind, Note};
 use crate::auth::{Delivered, Entry, Found, Mark};
-use crate::config::Dedupe;
+use crate::config::{Dedupe, Replay};
 use crate::limit::Charge;
-use crate::message::{About, Event, Receipt, Refusal, Reply, Webhook, attribute};
-use crate::publish;
+use crate::message::{Event, Metadata, Receipt, Refusal, Reply, Webhook, attribute};
+use crate::publish::{self, Destination};
 use crate::template::Vars;
+
+/// Store an event at all its destinations, and say who holds it.
+pub(super) async fn publish(
+    bridge: &Arc<Bridge>,
+    endpoint: &Arc<Endpoint>,
+    webhook: Webhook,
+    metadata: Metadata,
+    held: Held<'_>,
+    note: Option<&mut Note>,
+) -> Done {
+    let to = endpoint.routes.event(&metadata.kind);
+    if let Some(note) = note {
+        to.iter().for_each(|destination| note.goes_to(destination.text()));
+    }
+    let Held { delivery, entry, charge, turn } = held;
+    let turn = bridge.turn(turn, &metadata, to.iter().map(|to| to.text()));
+    let event = Arriving { endpoint, webhook, metadata, to, charge, turn };
+    // The answers to questions are not kept here: a repeated question is asked, or its answer reused, call by call.
+    let is_told = delivery.replay == Replay::Dedupe && endpoint.dedupe != Dedupe::Off;
+    match delivery.mark.filter(|_| is_told) {
+        Some(mark) => once(event, mark).await,
+        None => store(event, entry).await,
+    }
+}
+
+/// An event on its way to its destinations.
+struct Arriving<'a> {
+    endpoint: &'a Endpoint,
+    webhook: Webhook,
+    metadata: Metadata,
+    to: &'a [Arc<Destination>],
+    charge: Charge,
+    turn: Option<Turn>,
+}
 
 /// Store an event unless it was stored before: then it gets the same answer again. While it is being stored, a copy
 /// waits, and shares its end.
-pub(super) async fn once(
-    endpoint: &Arc<Endpoint>,
-    webhook: Webhook,
-    about: About,
-    charge: Charge,
-    mut turn: Option<Turn>,
-    mark: Mark,
-) -> Done {
+async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
     let ended = loop {
-        match endpoint.seen.find(mark) {
-            Found::New(entry) => {
-                return store(endpoint, webhook, about, charge, turn, Some(entry)).await;
-            }
+        match event.endpoint.seen.find(mark) {
+            Found::New(entry) => return store(event, Some(entry)).await,
             Found::Done(delivered) => break Ok(delivered),
             Found::Open(end) => {
                 // The first has the turn.
-                turn = None;
+                event.turn = None;
                 match end.await {
                     Ok(ended) => break ended,
                     // It was given up before it came to that: this one may be the first now.
@@ -41,70 +66,58 @@ pub(super) async fn once(
             }
         }
     };
+    let id = Some(event.webhook.id);
     match ended {
-        Err(refusal) => Done::refused(Some(webhook.id), "other", refusal),
+        Err(refusal) => Done::refused(id, refusal),
         Ok(Delivered { is_accepted }) => Done {
-            id: Some(webhook.id),
+            id,
             outcome: None,
-            result: Ok(Reply { is_accepted, ..Reply::receipt(Receipt::Stored) }),
-            label: "other",
+            reply: Ok(Reply { is_accepted, ..Reply::receipt(Receipt::Stored) }),
+            label: Done::other(),
             kind: None,
-            fate: "repeated",
+            result: "repeated",
             note: None,
         },
     }
 }
 
 /// Store an event at all its destinations. The end of `entry` is that of the event, also if nobody waits for it.
-pub(super) async fn store(
-    endpoint: &Arc<Endpoint>,
-    webhook: Webhook,
-    about: About,
-    charge: Charge,
-    turn: Option<Turn>,
-    entry: Option<Entry>,
-) -> Done {
-    let id = webhook.id.clone();
+async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
+    let (id, label) = (event.webhook.id.clone(), event.metadata.label.clone());
+    let turn = event.turn.take();
     if let Some(turn) = &turn {
         turn.ready().await;
     }
-    let result = match begin(endpoint, webhook, &about, charge, entry) {
+    let receipt = match begin(event, entry) {
         Ok(storing) => {
             drop(turn);
-            Finish::new(storing).await
+            storing.await
         }
         Err(refusal) => Err(refusal),
-    };
-    let fate = match &result {
-        Ok(receipt) => receipt.as_str(),
-        Err(_) => "refused",
     };
     Done {
         id: Some(id),
         outcome: None,
-        result: result.map(Reply::receipt),
-        label: about.label,
-        kind: Some("event"),
-        fate,
+        result: receipt.as_ref().map_or("refused", |receipt| receipt.as_str()),
+        reply: receipt.map(Reply::receipt),
+        label,
+        kind: Some(Kind::Event),
         note: None,
     }
 }
 
 /// Everything that must happen in the order of arrival.
 fn begin(
-    endpoint: &Arc<Endpoint>,
-    webhook: Webhook,
-    about: &About,
-    mut charge: Charge,
+    event: Arriving<'_>,
     entry: Option<Entry>,
-) -> Result<impl Future<Output = Result<Receipt, Refusal>> + use<>, Refusal> {
+) -> Result<Finish<impl Future<Output = Result<Receipt, Refusal>> + use<>>, Refusal> {
+    let Arriving { endpoint, webhook, metadata, to, mut charge, .. } = event;
     let mut take_turns = || {
         endpoint.gate.rate()?;
         let permit = endpoint.gate.event(&mut charge)?;
-        let vars = vars(endpoint, about, None);
-        let to = endpoint.routes.event(&about.kind).iter();
-        let to = to.map(|destination| (destination.clone(), destination.name(&vars)));
-        Ok::<_, Refusal>((permit, publish::begin(to, whole(endpoint, &webhook, about))?))
+        let vars = vars(endpoint, &metadata, None);
+        let to = to.iter().map(|destination| (destination.clone(), destination.name(&vars)));
+        Ok::<_, Refusal>((permit, publish::begin(to, whole(endpoint, &webhook, &metadata))?))
     };
     let (permit, publishing) = match take_turns() {
         Ok(begun) => begun,
@@ -113,12 +126,12 @@ fn begin(
             return Err(refusal);
         }
     };
-    Ok(async move {
+    Ok(Finish::new(async move {
         let receipt = publishing.finish().await;
         drop((permit, charge));
         end(entry, &receipt);
         receipt
-    })
+    }))
 }
 
 /// Tell the copies of a delivery what came of it.
@@ -130,27 +143,27 @@ fn end(entry: Option<Entry>, result: &Result<Receipt, Refusal>) {
 }
 
 /// A webhook as the event that it is.
-pub(super) fn whole(endpoint: &Endpoint, webhook: &Webhook, about: &About) -> Event {
+pub(super) fn whole(endpoint: &Endpoint, webhook: &Webhook, metadata: &Metadata) -> Event {
     let (id, content_type) = (webhook.id.clone(), webhook.content_type.clone());
-    event(endpoint, webhook, about, id, content_type, webhook.body.clone())
+    event(endpoint, webhook, metadata, id, content_type, webhook.body.clone())
 }
 
 /// An event that comes of a webhook.
 pub(super) fn event(
     endpoint: &Endpoint,
     webhook: &Webhook,
-    about: &About,
+    metadata: &Metadata,
     id: Arc<str>,
     content_type: Arc<str>,
     payload: Bytes,
 ) -> Event {
-    let kind: Arc<str> = [endpoint.source.event_prefix(), &about.kind].concat().into();
+    let kind: Arc<str> = [endpoint.source.event_prefix(), &metadata.kind].concat().into();
     Event {
         id,
         endpoint: webhook.endpoint.clone(),
         kind: attribute(&kind),
-        key: about.key.clone(),
-        subject: about.key.as_ref().map(attribute),
+        key: metadata.key.clone(),
+        subject: metadata.key.as_ref().map(attribute),
         time: webhook.received,
         content_type,
         payload,
@@ -162,8 +175,8 @@ pub(super) fn event(
 /// The variables of templates.
 pub(super) fn vars<'a>(
     endpoint: &'a Endpoint,
-    about: &'a About,
+    metadata: &'a Metadata,
     function: Option<&'a str>,
 ) -> Vars<'a> {
-    Vars { endpoint: &endpoint.name, kind: &about.kind, key: about.key.as_deref(), function }
+    Vars { endpoint: &endpoint.name, kind: &metadata.kind, key: metadata.key.as_deref(), function }
 }

@@ -23,7 +23,7 @@ impl Bridge {
         if let Some(note) = &mut note {
             note.asked(&format!("{method} {path}").into());
         }
-        let mut done = Done::refused(None, "other", refusal);
+        let mut done = Done::refused(None, refusal);
         done.keep(note);
         done
     }

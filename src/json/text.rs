@@ -15,18 +15,23 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    pub(super) fn new(raw: &'a str, escaped: bool) -> Self {
+    pub(super) fn of(raw: &'a str, escaped: bool) -> Self {
         Self { raw, escaped }
     }
 
     /// What stands between the quotes of a valid string.
     pub fn over(raw: &'a str) -> Self {
-        Self::new(raw, raw.contains('\\'))
+        Self::of(raw, raw.contains('\\'))
     }
 
     /// What is between the quotes, byte for byte.
     pub fn raw(&self) -> &'a str {
         self.raw
+    }
+
+    /// Whether it is written with escapes.
+    pub fn is_escaped(&self) -> bool {
+        self.escaped
     }
 
     /// Whether there are no characters in it.

@@ -20,7 +20,7 @@ const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd");
 
 /// The response to a webhook.
 pub(super) fn of(done: Done) -> Response {
-    let mut response = match done.result {
+    let mut response = match done.reply {
         Ok(reply) => {
             let body = match reply.body {
                 message::Body::Whole(bytes) => Body::from(bytes),

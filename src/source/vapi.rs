@@ -3,156 +3,137 @@
 //! Facts are from `docs.vapi.ai` (server-url/events, tools/custom-tools-troubleshooting) and the
 //! OpenAPI definition published with it.
 
+mod facts;
+mod members;
+mod payload;
 mod reply;
+mod results;
 pub mod samples;
 mod server;
 mod tool_calls;
+mod whole;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::config::vapi as facts;
+use self::facts::Form;
+use self::members::{Members, Places};
+use self::server::Holders;
+use self::tool_calls::Lists;
 use crate::json::{self, Kind, Reader, Text};
-use crate::message::{
-    About, Answer, Classified, Demand, Form, Members, Payload, Question, Questions, Refusal, Reply,
-    Shape, Webhook,
-};
-use crate::source::{Source, Unasked};
+use crate::message::{Metadata, Refusal};
+use crate::source::{Classified, Meaning, Questions, Request, Source};
 
 /// The dialect of Vapi.
 #[derive(Debug)]
 pub struct Vapi;
 
-/// The types that ask, and the form of their replies.
-const QUESTIONS: [(&str, Form); 9] = [
-    ("tool-calls", Form::ToolCalls),
-    ("function-call", Form::FunctionCall),
-    ("assistant-request", Form::Json(Shape::Assistant)),
-    ("transfer-destination-request", Form::Json(Shape::Transfer)),
-    ("handoff-destination-request", Form::Json(Shape::Handoff)),
-    ("knowledge-base-request", Form::Json(Shape::KnowledgeBase)),
-    ("call.endpointing.request", Form::Json(Shape::Endpointing)),
-    ("campaign.predial", Form::Json(Shape::Predial)),
-    ("voice-request", Form::Stream),
-];
-
 impl Source for Vapi {
-    fn classify(&self, webhook: &Webhook) -> Result<Classified, Refusal> {
+    fn classify(&self, request: Request<'_>) -> Result<Classified, Refusal> {
         let message =
-            read(&webhook.body).map_err(|error| Refusal::Malformed(error.to_string().into()))?;
+            read(request.body).map_err(|error| Refusal::Malformed(error.to_string().into()))?;
         let kind = message
             .kind
             .ok_or(Refusal::Malformed("message.type is not a non-empty string".into()))?;
         let kind: Arc<str> = kind.unescape().into();
-        let question = QUESTIONS.iter().find(|(name, _)| **name == *kind);
-        let label = match question {
-            Some((name, _)) => name,
-            None => facts::EVENTS.iter().find(|name| ***name == *kind).copied().unwrap_or("other"),
-        };
+        let (label, form) = facts::of(&kind);
         let key: Option<Arc<str>> =
             message.ids.into_iter().flatten().next().map(|id| id.unescape().into());
-        let demand = match question {
-            None => Demand::Event,
-            Some((_, form)) => {
-                let Message { text, members: Known { all, is_complete }, .. } = &message;
-                let members = Members::new(&webhook.body, text, all, *is_complete);
-                let (all, excess) = match form {
-                    Form::ToolCalls => {
-                        tool_calls::split(&members, key.as_ref().map_or(0, |key| key.len()))
-                    }
-                    Form::FunctionCall => (vec![tool_calls::legacy(&members)], None),
-                    _ => {
-                        let limit = server::limit(label, &members);
-                        (vec![Question { limit, ..Question::whole(Payload::Body) }], None)
-                    }
-                };
-                Demand::Questions(Questions { all, excess, form: *form, members })
+        let meaning = match form {
+            None => Meaning::Event,
+            Some(form) => {
+                let key = key.as_ref().map_or(0, |key| key.len());
+                Meaning::Questions(questions(request, message, &kind, form, key))
             }
         };
-        Ok(Classified { about: About { kind, label, key }, demand })
+        let metadata = Metadata { kind, label, key };
+        Ok(Classified { metadata, delivery_id: None, meaning })
     }
 
-    fn event_prefix(&self) -> &'static str {
+    fn event_prefix(&self) -> &str {
         "ai.vapi."
     }
+}
 
-    fn time_limit(&self, label: &str) -> Duration {
-        facts::default_timeout(label).get()
-    }
-
-    fn fallback(&self, label: &str) -> Option<&'static str> {
-        (label == "knowledge-base-request").then_some(r#"{"documents":[]}"#)
-    }
-
-    fn check(&self, form: Form, reply: &[u8]) -> Result<(), &'static str> {
-        reply::check(form, reply)
-    }
-
-    fn reply(
-        &self,
-        questions: &Questions,
-        answers: Vec<Answer>,
-        unasked: Option<Unasked>,
-    ) -> Result<Reply, Refusal> {
-        match questions.form {
-            Form::ToolCalls => Ok(tool_calls::merge(questions, answers, unasked)),
-            Form::FunctionCall => tool_calls::merge_legacy(&answers),
-            Form::Json(_) | Form::Stream => reply::single(answers),
+/// What a message of this type asks; its key has this length.
+fn questions(
+    request: Request<'_>,
+    message: Message<'_>,
+    kind: &str,
+    form: Form,
+    key: usize,
+) -> Questions {
+    let Message { text, places, values, .. } = message;
+    let members = || Members::new(request.body, text, places);
+    let value = |name: Name| values[name as usize];
+    let holders = Holders {
+        assistant: value(Name::Assistant),
+        call: value(Name::Call),
+        phone_number: value(Name::PhoneNumber),
+    };
+    match form {
+        Form::ToolCalls => {
+            let lists = Lists {
+                calls: value(Name::ToolCallList),
+                copies: value(Name::ToolCalls),
+                tools: value(Name::ToolWithToolCallList),
+            };
+            tool_calls::questions(members(), lists, holders, key)
         }
+        Form::FunctionCall => tool_calls::legacy(members(), value(Name::FunctionCall), holders),
+        Form::Json(schema) => whole::question(request.body, kind, Some(schema), holders),
+        Form::Stream => whole::question(request.body, kind, None, holders),
     }
 }
 
 /// What is read of a body, as slices of it.
+#[derive(Default)]
 struct Message<'a> {
     kind: Option<Text<'a>>,
     /// What may be the key, in the order in which it counts.
     ids: [Option<Text<'a>>; 4],
     /// The whole of it.
     text: &'a str,
-    members: Known<'a>,
+    places: Places,
+    /// The members with these names.
+    values: [Option<&'a str>; NAMES],
 }
 
-/// The members of a message, unless they are more than anybody sends: then the first ones, and of the rest those that
-/// questions are read from.
-#[derive(Default)]
-struct Known<'a> {
-    all: Vec<(Text<'a>, &'a str)>,
-    is_complete: bool,
+/// The members that are read. Of the first four the `id` may be the key, in the order in which they count.
+#[derive(Clone, Copy)]
+enum Name {
+    Call,
+    Chat,
+    Session,
+    Contact,
+    Type,
+    Assistant,
+    PhoneNumber,
+    ToolCallList,
+    ToolCalls,
+    ToolWithToolCallList,
+    FunctionCall,
 }
 
-/// Members that are remembered whatever they are. A real message has some two dozen.
-const FIRST: usize = 64;
+const NAMES: usize = Name::FunctionCall as usize + 1;
 
-/// The members that questions are read from.
-const READ: [&str; 7] = [
-    "toolCallList",
-    "toolCalls",
-    "toolWithToolCallList",
-    "functionCall",
-    "assistant",
-    "call",
-    "phoneNumber",
-];
-
-impl<'a> Known<'a> {
-    fn add(&mut self, key: Text<'a>, value: &'a str) {
-        if self.all.len() < FIRST {
-            self.all.push((key, value));
-            return;
-        }
-        self.is_complete = false;
-        if let Some(name) = READ.iter().find(|name| key == ***name) {
-            let mut late = self.all.iter_mut().skip(FIRST);
-            match late.find(|(known, _)| *known == **name) {
-                Some(known) => *known = (key, value),
-                None => self.all.push((key, value)),
-            }
-        }
+impl Name {
+    fn of(key: Text<'_>) -> Option<Self> {
+        Some(match &*key.unescape() {
+            "type" => Self::Type,
+            "call" => Self::Call,
+            "chat" => Self::Chat,
+            "session" => Self::Session,
+            "contact" => Self::Contact,
+            "assistant" => Self::Assistant,
+            "phoneNumber" => Self::PhoneNumber,
+            "toolCallList" => Self::ToolCallList,
+            "toolCalls" => Self::ToolCalls,
+            "toolWithToolCallList" => Self::ToolWithToolCallList,
+            "functionCall" => Self::FunctionCall,
+            _ => return None,
+        })
     }
 }
-
-/// The members whose `id` may be the key, in the order in which they count.
-const KEYS: [&str; 4] = ["call", "chat", "session", "contact"];
 
 /// What the types begin with that come without `message`.
 const BARE: &str = "simulation.";
@@ -160,7 +141,7 @@ const BARE: &str = "simulation.";
 /// One pass over the body. Of a key that occurs twice the last one counts, as in JavaScript, Python and Go.
 fn read(body: &[u8]) -> Result<Message<'_>, json::Error> {
     let mut reader = Reader::new(body)?;
-    let mut found = None;
+    let (mut found, mut is_found) = (Message::default(), false);
     let (mut kind, mut target, mut item) = (None, None, None);
     if reader.peek()? != Kind::Object {
         reader.skip()?;
@@ -169,10 +150,11 @@ fn read(body: &[u8]) -> Result<Message<'_>, json::Error> {
     }
     reader.object(|reader, key| {
         if key == "message" {
-            found = match reader.peek()? {
-                Kind::Object => Some(message(reader)?),
-                _ => None,
-            };
+            is_found = reader.peek()? == Kind::Object;
+            if is_found {
+                found = Message::default();
+                message(reader, body, &mut found)?;
+            }
         } else if key == "type" {
             kind = text(reader)?;
         } else if key == "calls" {
@@ -185,34 +167,48 @@ fn read(body: &[u8]) -> Result<Message<'_>, json::Error> {
     reader.end()?;
     // Webhooks of simulations stand at the root.
     let is_bare = |kind: &Text<'_>| kind.unescape().starts_with(BARE);
-    match (found, kind.filter(is_bare)) {
-        (Some(found), _) => Ok(found),
-        (None, Some(kind)) => {
-            let ids = [target, item, None, None];
-            Ok(Message { kind: Some(kind), ids, text: "", members: Known::default() })
-        }
-        (None, None) => Err(reader.error("`message` is not an object")),
+    if !is_found {
+        let kind = kind.filter(is_bare).ok_or(reader.error("`message` is not an object"))?;
+        found = Message { kind: Some(kind), ids: [target, item, None, None], ..Message::default() };
     }
+    Ok(found)
 }
 
-fn message<'a>(reader: &mut Reader<'a>) -> Result<Message<'a>, json::Error> {
-    let (mut kind, mut ids) = (None, [None; 4]);
-    let mut members = Known { all: Vec::with_capacity(24), is_complete: true };
-    let text = reader.slice(|reader| {
+fn message<'a>(
+    reader: &mut Reader<'a>,
+    body: &[u8],
+    found: &mut Message<'a>,
+) -> Result<(), json::Error> {
+    let Message { kind, ids, places, values, .. } = found;
+    found.text = reader.slice(|reader| {
         reader.object(|reader, key| {
+            let name = Name::of(key);
             let value = reader.slice(|reader| {
-                if key == "type" {
-                    kind = text(reader)?;
-                } else if let Some(place) = KEYS.iter().position(|name| key == **name) {
-                    ids[place] = text_of(reader, "id")?;
+                match name {
+                    Some(Name::Type) => {
+                        *kind = text(reader)?;
+                        // Nobody is handed the members of an event.
+                        if kind.is_some_and(|kind| !facts::asks(kind)) {
+                            places.forget();
+                        }
+                    }
+                    Some(name) => {
+                        if let Some(id) = ids.get_mut(name as usize) {
+                            *id = text_of(reader, "id")?;
+                        }
+                    }
+                    None => {}
                 }
                 Ok(())
             })?;
-            members.add(key, value);
+            if let Some(name) = name {
+                values[name as usize] = Some(value);
+            }
+            places.add(body, key, value);
             Ok(())
         })
     })?;
-    Ok(Message { kind, ids, text, members })
+    Ok(())
 }
 
 /// A text in an object; none where the value is something else, or the member isn't a non-empty string.

@@ -42,7 +42,7 @@ macro_rules! labels {
 }
 
 labels! {
-    WebhookLabels { endpoint: Shared, r#type: &'static str, outcome: &'static str }
+    WebhookLabels { endpoint: Shared, r#type: Shared, outcome: &'static str }
     WalkLabels { endpoint: Shared, kind: &'static str }
     DestinationLabels { destination: Shared }
     PublishErrorLabels { destination: Shared, reason: &'static str }
@@ -247,8 +247,9 @@ impl Metrics {
     }
 
     /// A webhook ended: `outcome` is `stored`, `dropped`, `answered`, `fallback`, `refused` or an outcome of a question.
-    pub fn webhook(&self, endpoint: &Arc<str>, label: &'static str, outcome: &'static str) {
-        let labels = WebhookLabels { endpoint: Shared(endpoint.clone()), r#type: label, outcome };
+    pub fn webhook(&self, endpoint: &Arc<str>, label: &Arc<str>, outcome: &'static str) {
+        let (endpoint, r#type) = (Shared(endpoint.clone()), Shared(label.clone()));
+        let labels = WebhookLabels { endpoint, r#type, outcome };
         self.webhooks.get_or_create(&labels).inc();
     }
 

@@ -11,13 +11,11 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use super::super::reach::Place;
-use crate::ask::{self, Ask, Contexts, fall_back};
+use crate::ask::{self, Ask, fall_back};
 use crate::config::{Context, SourceName};
-use crate::message::{
-    Answer, Body, Classified, Content, Demand, Outcome, Payload, Questions, Trace, Webhook,
-};
+use crate::message::{Answer, Body, Content, Outcome, Trace, Webhook};
 use crate::nats::header::insert;
-use crate::source::{self, Source};
+use crate::source::{self, Classified, Dialogue, Meaning, Request, Source};
 
 /// Who asks, and whom.
 pub(super) struct Asker {
@@ -88,7 +86,7 @@ impl Asker {
     /// Ask once. An error is one of ours: the question could not be sent.
     pub(super) async fn ask(&self, call: &Call) -> Result<Heard, String> {
         let webhook = self.webhook(call);
-        let (questions, payload) = self.question(&webhook, call)?;
+        let (dialogue, payload) = self.question(&webhook, call)?;
         let began = Instant::now();
         let headers = self.headers(&webhook, call, began + self.timeout);
         let inbox = self.inbox();
@@ -113,7 +111,7 @@ impl Asker {
         while let Ok(Some(_)) = timeout_at(end, replies.next()).await {
             count += 1;
         }
-        let (outcome, entry) = self.read(&questions, message.clone());
+        let (outcome, entry) = read(dialogue, message.clone());
         Ok(Heard::Reply(Box::new(Reply { message, took, count, outcome, entry })))
     }
 
@@ -181,10 +179,15 @@ impl Asker {
     }
 
     /// The one question of the webhook, as the bridge reads it, and its payload.
-    fn question(&self, webhook: &Webhook, call: &Call) -> Result<(Questions, Bytes), String> {
+    fn question(
+        &self,
+        webhook: &Webhook,
+        call: &Call,
+    ) -> Result<(Box<dyn Dialogue>, Bytes), String> {
         let error = || "the call can't be put as a question".to_owned();
-        let classified = self.source.classify(webhook);
-        let Ok(Classified { demand: Demand::Questions(questions), .. }) = classified else {
+        let (head, ()) = http::Request::new(()).into_parts();
+        let classified = self.source.classify(Request { head: &head, body: &webhook.body });
+        let Ok(Classified { meaning: Meaning::Questions(questions), .. }) = classified else {
             return Err(error());
         };
         // The filling has to arrive, whatever the rule of this function hands on.
@@ -192,14 +195,9 @@ impl Asker {
             0 => self.place.context(&self.function),
             _ => Context::default(),
         };
-        let Some(Payload::Call(tool)) = questions.all.first().map(|question| &question.payload)
-        else {
-            return Err(error());
-        };
-        let contexts = Contexts::of(&questions.members, [&context], |_| true);
-        let payload = contexts.and_then(|contexts| contexts.payload(tool, &context, |_| true));
-        let payload = payload.ok_or_else(error)?;
-        Ok((questions, payload))
+        let payloads = questions.dialogue.payloads(&|_| &context, &mut |_| true);
+        let payload = payloads.into_iter().next().flatten().ok_or_else(error)?;
+        Ok((questions.dialogue, payload))
     }
 
     fn headers(&self, webhook: &Webhook, call: &Call, deadline: Instant) -> HeaderMap {
@@ -222,27 +220,28 @@ impl Asker {
         }
         headers
     }
+}
 
-    /// What the bridge makes of a reply, and the entry that the sender gets.
-    fn read(&self, questions: &Questions, message: Message) -> (Outcome, Value) {
-        let answer = match ask::reply(message) {
-            Ok(reply) if self.source.check(questions.form, &reply).is_ok() => {
-                Answer { outcome: Outcome::Answered, content: Content::Reply(reply) }
-            }
-            Ok(_) => fall_back((Outcome::BadReply, None), None),
-            Err(failed) => fall_back(failed, None),
-        };
-        let outcome = answer.outcome;
-        // There is one call, and it was asked.
-        let entry = match self.source.reply(questions, vec![answer], None) {
-            Ok(reply) => match reply.body {
-                Body::Whole(body) => serde_json::from_slice(&body).unwrap_or(Value::Null),
-                Body::Stream(_) => Value::Null,
-            },
-            Err(_) => Value::Null,
-        };
-        (outcome, entry["results"][0].clone())
-    }
+/// What the bridge makes of a reply, and the entry that the sender gets.
+fn read(dialogue: Box<dyn Dialogue>, message: Message) -> (Outcome, Value) {
+    let answer = match ask::reply(message) {
+        Ok(reply) if dialogue.check(&reply).is_ok() => {
+            Answer { outcome: Outcome::Answered, content: Content::Reply(reply) }
+        }
+        Ok(_) => fall_back((Outcome::BadReply, None), None),
+        Err(failed) => fall_back(failed, None),
+    };
+    let outcome = answer.outcome;
+    // There is one call, and it was asked.
+    let unasked = Arc::new(|_: &str, _| fall_back((Outcome::Overloaded, None), None));
+    let entry = match dialogue.reply(vec![answer], unasked) {
+        Ok(reply) => match reply.body {
+            Body::Whole(body) => serde_json::from_slice(&body).unwrap_or(Value::Null),
+            Body::Stream(_) => Value::Null,
+        },
+        Err(_) => Value::Null,
+    };
+    (outcome, entry["results"][0].clone())
 }
 
 /// A trace as a sender would begin it.

@@ -6,7 +6,8 @@
 
 use serde_json::Value;
 
-use crate::message::{Answer, Content, Form, Refusal, Reply, Shape};
+use super::facts::Schema;
+use crate::message::{Answer, Content, Refusal, Reply};
 
 /// The reply to one question: the worker's, or the fallback.
 pub(super) fn single(answers: Vec<Answer>) -> Result<Reply, Refusal> {
@@ -19,23 +20,24 @@ pub(super) fn single(answers: Vec<Answer>) -> Result<Reply, Refusal> {
     }
 }
 
+/// Whether a reply is text that isn't empty; where not, why.
+pub(super) fn text(reply: &[u8]) -> Result<(), &'static str> {
+    match std::str::from_utf8(reply) {
+        Ok("") => Err("the reply is empty"),
+        Ok(_) => Ok(()),
+        Err(_) => Err("the reply is not text"),
+    }
+}
+
 /// Whether the sender can read this reply; where not, why.
-pub(super) fn check(form: Form, reply: &[u8]) -> Result<(), &'static str> {
-    let Form::Json(shape) = form else {
-        return match form {
-            Form::Stream => Ok(()),
-            _ if reply.is_empty() => Err("the reply is empty"),
-            _ if std::str::from_utf8(reply).is_err() => Err("the reply is not text"),
-            _ => Ok(()),
-        };
-    };
+pub(super) fn check(schema: Schema, reply: &[u8]) -> Result<(), &'static str> {
     let reply: Value = serde_json::from_slice(reply).map_err(|_| "the reply is not JSON")?;
     if !reply.is_object() {
         return Err("the reply is not an object");
     }
     let has = |names: &[&str]| names.iter().any(|name| !reply[*name].is_null());
-    match shape {
-        Shape::Assistant => {
+    match schema {
+        Schema::Assistant => {
             for id in ["assistantId", "squadId", "workflowId"] {
                 if reply.get(id).is_some_and(|id| !is_text(id)) {
                     return Err("an id in the reply is not a text");
@@ -62,14 +64,14 @@ pub(super) fn check(form: Form, reply: &[u8]) -> Result<(), &'static str> {
                 .then_some(())
                 .ok_or("the reply names no assistant, squad, workflow, destination or error")
         }
-        Shape::Transfer => {
+        Schema::Transfer => {
             destination(&reply["destination"], &["assistant", "number", "sip"])?;
             error(&reply["error"])?;
             has(&["destination", "error"])
                 .then_some(())
                 .ok_or("the reply has no destination and no error")
         }
-        Shape::Handoff => {
+        Schema::Handoff => {
             error(&reply["error"])?;
             match &reply["destination"] {
                 // An empty destination declines.
@@ -79,7 +81,7 @@ pub(super) fn check(form: Form, reply: &[u8]) -> Result<(), &'static str> {
                 other => destination(other, &["assistant", "squad"]),
             }
         }
-        Shape::KnowledgeBase => {
+        Schema::KnowledgeBase => {
             match &reply["documents"] {
                 Value::Null => {}
                 Value::Array(documents) => {
@@ -100,11 +102,11 @@ pub(super) fn check(form: Form, reply: &[u8]) -> Result<(), &'static str> {
                 .then_some(())
                 .ok_or("the reply has no documents and no message")
         }
-        Shape::Endpointing => match reply["timeoutSeconds"].as_f64() {
+        Schema::Endpointing => match reply["timeoutSeconds"].as_f64() {
             Some(seconds) if (0.0..=15.0).contains(&seconds) => Ok(()),
             _ => Err("timeoutSeconds is not a number between 0 and 15"),
         },
-        Shape::Predial => {
+        Schema::Predial => {
             reply["eligible"].is_boolean().then_some(()).ok_or("eligible is not true or false")
         }
     }

@@ -10,44 +10,51 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 
 use crate::json::{self, Kind, Reader};
-use crate::message::Members;
 
 /// What is left of a limit for the way there and back.
 const TRAVEL: Duration = Duration::from_secs(2);
 
 /// The members of the message that servers stand in.
-pub(super) const MEMBERS: [&str; 3] = ["assistant", "call", "phoneNumber"];
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Holders<'a> {
+    pub(super) assistant: Option<&'a str>,
+    pub(super) call: Option<&'a str>,
+    pub(super) phone_number: Option<&'a str>,
+}
 
-/// Where a server stands: a member of the message, and the path in it.
-type Place = (usize, &'static [&'static str]);
+/// Where a server stands: in one of the members, at this path.
+type Place = (Holder, &'static [&'static str]);
+
+#[derive(Clone, Copy)]
+enum Holder {
+    Assistant,
+    Call,
+    PhoneNumber,
+}
 
 /// In this order.
 const ORDER: [Place; 4] = [
-    (0, &["server"]),
-    (1, &["assistant", "server"]),
-    (2, &["server"]),
-    (1, &["phoneNumber", "server"]),
+    (Holder::Assistant, &["server"]),
+    (Holder::Call, &["assistant", "server"]),
+    (Holder::PhoneNumber, &["server"]),
+    (Holder::Call, &["phoneNumber", "server"]),
 ];
 
 /// Then that of the assistant; the phone number's is not asked.
 const ENDPOINTING: [Place; 4] = [
-    (0, &["startSpeakingPlan", "smartEndpointingPlan", "server"]),
-    (1, &["assistant", "startSpeakingPlan", "smartEndpointingPlan", "server"]),
-    (0, &["server"]),
-    (1, &["assistant", "server"]),
+    (Holder::Assistant, &["startSpeakingPlan", "smartEndpointingPlan", "server"]),
+    (Holder::Call, &["assistant", "startSpeakingPlan", "smartEndpointingPlan", "server"]),
+    (Holder::Assistant, &["server"]),
+    (Holder::Call, &["assistant", "server"]),
 ];
 
 /// No other one can speak.
-const VOICE: [Place; 2] = [(0, &["voice", "server"]), (1, &["assistant", "voice", "server"])];
+const VOICE: [Place; 2] =
+    [(Holder::Assistant, &["voice", "server"]), (Holder::Call, &["assistant", "voice", "server"])];
 
 /// The limit of a question of this type, less the time for the way; nothing where the webhook says none, or the platform
 /// has one of its own: 7.5 s for `assistant-request`, 10 s for `knowledge-base-request`.
-pub(super) fn limit(kind: &str, message: &Members) -> Option<Duration> {
-    limit_in(kind, message.pick(MEMBERS))
-}
-
-/// The same, of these members.
-pub(super) fn limit_in(kind: &str, members: [Option<&str>; MEMBERS.len()]) -> Option<Duration> {
+pub(super) fn limit(kind: &str, holders: Holders<'_>) -> Option<Duration> {
     let places: &[Place] = match kind {
         "tool-calls"
         | "function-call"
@@ -57,11 +64,17 @@ pub(super) fn limit_in(kind: &str, members: [Option<&str>; MEMBERS.len()]) -> Op
         "voice-request" => &VOICE,
         _ => return None,
     };
-    if !members.into_iter().flatten().any(may_name_a_limit) {
+    let Holders { assistant, call, phone_number } = holders;
+    if ![assistant, call, phone_number].into_iter().flatten().any(may_name_a_limit) {
         return None;
     }
-    places.iter().find_map(|(member, path)| {
-        let server = path.iter().try_fold(members[*member]?, |value, name| inner(value, name))?;
+    places.iter().find_map(|(holder, path)| {
+        let value = match holder {
+            Holder::Assistant => assistant,
+            Holder::Call => call,
+            Holder::PhoneNumber => phone_number,
+        };
+        let server = path.iter().try_fold(value?, |value, name| inner(value, name))?;
         of_server(&mut Reader::over(server)).ok()?
     })
 }

@@ -1,29 +1,19 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
-use std::time::{Instant, SystemTime};
+use std::time::Duration;
 
+use super::facts::QUESTIONS;
 use super::*;
-use crate::message::{Classified, Trace};
+use crate::config::{Context, vapi as facts};
 
-fn webhook(body: impl Into<bytes::Bytes>) -> Webhook {
-    Webhook {
-        id: "id".into(),
-        endpoint: "vapi".into(),
-        body: body.into(),
-        content_type: "application/json".into(),
-        started: Instant::now(),
-        received: SystemTime::now(),
-        trace: Trace::default(),
-    }
+fn classify(body: impl Into<bytes::Bytes>) -> Result<Classified, Refusal> {
+    let (head, ()) = http::Request::new(()).into_parts();
+    Vapi.classify(Request { head: &head, body: &body.into() })
 }
 
-fn classify(body: &str) -> Result<Classified, Refusal> {
-    Vapi.classify(&webhook(body.to_owned()))
-}
-
-fn about(body: &str) -> (String, Option<String>) {
-    let about = classify(body).unwrap().about;
-    (about.kind.to_string(), about.key.map(|key| key.to_string()))
+fn metadata(body: &str) -> (String, Option<String>) {
+    let metadata = classify(body.to_owned()).unwrap().metadata;
+    (metadata.kind.to_string(), metadata.key.map(|key| key.to_string()))
 }
 
 #[test]
@@ -32,9 +22,9 @@ fn each_sample_is_what_the_index_says() {
         let class = classify(sample.body).unwrap();
         let kind = sample.name.split("--").next().unwrap();
         let asks = QUESTIONS.iter().any(|(name, _)| *name == kind);
-        assert_eq!(matches!(class.demand, Demand::Questions(_)), asks, "{}", sample.name);
-        assert!(class.about.key.is_some(), "{}", sample.name);
-        assert_ne!(class.about.label, "other", "{}", sample.name);
+        assert_eq!(matches!(class.meaning, Meaning::Questions(_)), asks, "{}", sample.name);
+        assert!(class.metadata.key.is_some(), "{}", sample.name);
+        assert_ne!(&*class.metadata.label, "other", "{}", sample.name);
     }
 }
 
@@ -61,7 +51,7 @@ fn the_type_counts_wherever_it_stands_and_however_it_is_written() {
         r#"{"message":{"type":"hang","call":{"id":"decoy"},"call":{"id":"c"}}}"#,
         &last,
     ] {
-        assert_eq!(about(body), ("hang".to_owned(), Some("c".to_owned())), "{}", &body[..60]);
+        assert_eq!(metadata(body), ("hang".to_owned(), Some("c".to_owned())), "{}", &body[..60]);
     }
 }
 
@@ -76,7 +66,7 @@ fn the_key_is_the_first_id_that_is_one() {
         (r#""call":"a""#, None),
     ] {
         let body = format!(r#"{{"message":{{"type":"hang",{members}}}}}"#);
-        assert_eq!(about(&body).1.as_deref(), key, "{members}");
+        assert_eq!(metadata(&body).1.as_deref(), key, "{members}");
     }
 }
 
@@ -107,43 +97,35 @@ fn what_is_no_webhook_is_refused() {
     let mut invalid = br#"{"message":{"type":"hang","x":""#.to_vec();
     invalid.push(0xff);
     invalid.extend_from_slice(br#""}}"#);
-    assert!(Vapi.classify(&webhook(invalid)).is_err());
+    assert!(classify(invalid).is_err());
 }
 
 #[test]
 fn depth_is_no_danger() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let body = format!(r#"{{"message":{{"type":"hang","x":{deep}}}}}"#);
-    assert_eq!(about(&body).0, "hang");
-    assert!(classify(&"[".repeat(100_000)).is_err());
-}
-
-fn questions(body: &str) -> Questions {
-    match classify(body).unwrap().demand {
-        Demand::Questions(questions) => questions,
-        Demand::Event => panic!("it asks"),
-    }
+    assert_eq!(metadata(&body).0, "hang");
+    assert!(classify("[".repeat(100_000)).is_err());
 }
 
 #[test]
-fn the_members_of_a_question_are_slices_of_the_body() {
-    let filling: String = (0..FIRST).map(|n| format!(r#""x{n}":{n},"#)).collect();
+fn a_question_is_read_wherever_its_members_stand() {
+    let filling: String = (0..70).map(|n| format!(r#""x{n}":{n},"#)).collect();
     // Few enough to be remembered, and more.
     for filling in ["", filling.as_str()] {
         let body = format!(
-            r#"{{"message":{{"type":"assistant-request",{filling}"call":{{"id":"c"}}, "phoneNumber" : {{"n":1}},"call":{{"id":"d"}},"phone\u004eumber":{{"n":2}}}}}}"#
+            r#"{{"message":{{"type":"tool-calls",{filling}"toolCallList":[],"phoneNumber" : {{"server":{{"timeoutSeconds":20}}}},"call":{{"id":"d"}},"phone\u004eumber":{{"server":{{"timeoutSeconds":5}}}},"tool\u0043allList":[{{"id":"a","name":"f"}}]}}}}"#
         );
-        let members = questions(&body).members;
+        let Meaning::Questions(questions) = classify(body).unwrap().meaning else {
+            panic!("it asks")
+        };
+        assert_eq!(questions.all[0].limit, Some(Duration::from_secs(3)));
+        let context = Context::Members(vec!["phoneNumber".to_owned(), "call".to_owned()]);
+        let payloads = questions.dialogue.payloads(&|_| &context, &mut |_| true);
         assert_eq!(
-            members.pick(["phoneNumber", "none", "call"]),
-            [Some(r#"{"n":2}"#), None, Some(r#"{"id":"d"}"#)]
+            payloads[0].as_deref(),
+            Some(&br#"{"id":"a","name":"f","arguments":{},"call":{"id":"d"},"phone\u004eumber":{"server":{"timeoutSeconds":5}}}"#[..])
         );
-        let mut all = Vec::new();
-        members.each(|key, value| all.push((key.raw().to_owned(), value.to_vec())));
-        let names: Vec<_> = all.iter().map(|(key, _)| key.as_str()).collect();
-        assert_eq!(names[0], "type");
-        assert_eq!(names[names.len() - 4..], ["call", "phoneNumber", "call", "phone\\u004eumber"]);
-        assert_eq!(all.last().unwrap().1, br#"{"n":2}"#);
     }
 }
 
@@ -183,13 +165,13 @@ fn webhooks_of_simulations_stand_at_the_root() {
         ),
     ] {
         let class = classify(body).unwrap();
-        assert!(matches!(class.demand, Demand::Event), "{body}");
-        assert_eq!(&*class.about.kind, kind, "{body}");
-        assert_eq!(class.about.key.as_deref(), key, "{body}");
+        assert!(matches!(class.meaning, Meaning::Event), "{body}");
+        assert_eq!(&*class.metadata.kind, kind, "{body}");
+        assert_eq!(class.metadata.key.as_deref(), key, "{body}");
     }
-    let label = |body| classify(body).unwrap().about.label;
-    assert_eq!(label(r#"{"type":"simulation.run.ended"}"#), "simulation.run.ended");
-    assert_eq!(label(r#"{"type":"simulation.new"}"#), "other");
+    let label = |body: &'static str| classify(body).unwrap().metadata.label;
+    assert_eq!(&*label(r#"{"type":"simulation.run.ended"}"#), "simulation.run.ended");
+    assert_eq!(&*label(r#"{"type":"simulation.new"}"#), "other");
     for body in [
         r#"{"type":"simulation"}"#,
         r#"{"type":"status-update"}"#,

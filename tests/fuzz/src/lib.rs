@@ -4,9 +4,11 @@
 //! numbers nor recurses: what it takes is then what RFC 8259 allows, as with our own reader.
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
 
-use hookbus::message::{Trace, Webhook};
+use bytes::Bytes;
+use hookbus::message::Refusal;
+use hookbus::source::vapi::Vapi;
+use hookbus::source::{Classified, Request, Source};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -42,15 +44,8 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Opinion<T> {
     }
 }
 
-/// A webhook with this body.
-pub fn webhook(body: &[u8]) -> Webhook {
-    Webhook {
-        id: "1".into(),
-        endpoint: "vapi".into(),
-        body: body.to_vec().into(),
-        content_type: "application/json".into(),
-        started: Instant::now(),
-        received: SystemTime::now(),
-        trace: Trace::default(),
-    }
+/// What Vapi's source reads out of this body.
+pub fn classify(body: &[u8]) -> Result<Classified, Refusal> {
+    let (head, ()) = http::Request::new(()).into_parts();
+    Vapi.classify(Request { head: &head, body: &Bytes::copy_from_slice(body) })
 }

@@ -2,10 +2,9 @@
 
 #![no_main]
 
-use hookbus::message::{Demand, Refusal};
-use hookbus::source::Source;
-use hookbus::source::vapi::Vapi;
-use hookbus_fuzz::{Object, Opinion, read, webhook};
+use hookbus::message::Refusal;
+use hookbus::source::Meaning;
+use hookbus_fuzz::{Object, Opinion, classify, read};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
@@ -22,7 +21,7 @@ const QUESTIONS: [&str; 9] = [
 ];
 
 fuzz_target!(|body: &[u8]| {
-    let classified = match Vapi.classify(&webhook(body)) {
+    let classified = match classify(body) {
         Ok(classified) => Some(classified),
         Err(Refusal::Malformed(_)) => None,
         Err(other) => panic!("another refusal: {other}"),
@@ -41,11 +40,11 @@ fuzz_target!(|body: &[u8]| {
         Opinion::Undecided => return,
     };
     let read = classified.map(|classified| {
-        let is_question = matches!(classified.demand, Demand::Questions(_));
-        let about = classified.about;
-        assert_eq!(is_question, QUESTIONS.contains(&&*about.kind));
-        assert!(about.label == "other" || about.label == &*about.kind);
-        (about.kind.to_string(), about.key.map(|key| key.to_string()))
+        let is_question = matches!(classified.meaning, Meaning::Questions(_));
+        let metadata = classified.metadata;
+        assert_eq!(is_question, QUESTIONS.contains(&&*metadata.kind));
+        assert!(&*metadata.label == "other" || metadata.label == metadata.kind);
+        (metadata.kind.to_string(), metadata.key.map(|key| key.to_string()))
     });
     assert_eq!(read, expected);
 });

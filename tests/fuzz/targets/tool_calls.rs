@@ -8,15 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt};
-use hookbus::message::{
-    Answer, Body, Content, Demand, Form, Outcome, Payload, Question, Questions,
-};
-use hookbus::source::vapi::Vapi;
-use hookbus::source::{Source, Unasked};
-use hookbus_fuzz::{Object, Opinion, read, webhook};
+use hookbus::config::Context;
+use hookbus::message::{Answer, Body, Content, Outcome};
+use hookbus::source::{Meaning, Questions, Unasked};
+use hookbus_fuzz::{Object, Opinion, classify, read};
 use libfuzzer_sys::fuzz_target;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 const BETWEEN: u8 = 0xff;
@@ -28,13 +25,18 @@ fuzz_target!(|input: &[u8]| {
     let mut parts = input.split(|byte| *byte == BETWEEN);
     let body = parts.next().unwrap_or_default();
     let said: Vec<_> = parts.collect();
-    let Ok(classified) = Vapi.classify(&webhook(body)) else { return };
-    let Demand::Questions(questions) = classified.demand else { return };
-    let form = questions.form;
-    let elements = match form {
-        Form::ToolCalls => check_questions(body, &questions),
-        Form::FunctionCall => {
-            check_legacy(body, &questions);
+    let Ok(classified) = classify(body) else { return };
+    let Meaning::Questions(questions) = classified.meaning else { return };
+    let kind = classified.metadata.kind;
+    let calls = match &*kind {
+        "tool-calls" | "function-call" => calls(&questions),
+        _ => Vec::new(),
+    };
+    let has_unasked = questions.dialogue.has_unasked();
+    let elements = match &*kind {
+        "tool-calls" => check_questions(body, &calls, has_unasked),
+        "function-call" => {
+            check_legacy(body, &calls);
             None
         }
         _ => None,
@@ -44,31 +46,60 @@ fuzz_target!(|input: &[u8]| {
         said.get(place).map_or_else(silence, |said| answer(said))
     });
     let unasked: Unasked = Arc::new(|_, _| silence());
-    let reply = Vapi.reply(&questions, answers.collect(), Some(unasked));
-    let Ok(reply) = reply else {
-        assert_ne!(form, Form::ToolCalls, "tool calls always have a reply");
+    let answers = answers.collect();
+    let Ok(reply) = questions.dialogue.reply(answers, unasked) else {
+        assert_ne!(&*kind, "tool-calls", "tool calls always have a reply");
         return;
     };
     let bytes: Vec<u8> = match reply.body {
         Body::Whole(bytes) => bytes.to_vec(),
         Body::Stream(parts) => {
-            assert!(questions.excess.is_some(), "a stream of what is whole");
+            assert!(has_unasked, "a stream of what is whole");
             let parts = parts.map(|part| part.expect("a part")).collect::<Vec<_>>();
             parts.now_or_never().expect("nothing is waited for").concat()
         }
     };
-    match form {
-        Form::ToolCalls => check_reply(&bytes, &questions.all, elements),
-        Form::FunctionCall => {
+    match &*kind {
+        "tool-calls" => check_reply(&bytes, &calls, elements),
+        "function-call" => {
             let object: Object<'_> = object(&bytes);
             assert_single_line(object.get("result"));
         }
-        Form::Json(_) | Form::Stream => {}
+        _ => {}
     }
 });
 
+/// A call as it is asked; the values are raw JSON.
+struct Call {
+    function: Arc<str>,
+    id: Option<String>,
+    name: Option<String>,
+    arguments: String,
+}
+
+fn calls(questions: &Questions) -> Vec<Call> {
+    let context = Context::Members(Vec::new());
+    let payloads = questions.dialogue.payloads(&|_| &context, &mut |_| true);
+    assert_eq!(payloads.len(), questions.all.len());
+    let call = |(place, payload): (usize, Option<Bytes>)| {
+        let payload = payload.expect("there is room");
+        let payload = object(&payload);
+        let part = |name: &str| payload.get(name).map(|value| value.get().to_owned());
+        let id = questions.dialogue.identity(place).map(|call| call.id.to_vec());
+        assert_eq!(id.as_deref(), part("id").as_deref().map(str::as_bytes));
+        let function = questions.all[place].function.clone();
+        Call {
+            function: function.expect("it is a call"),
+            id: part("id"),
+            name: part("name"),
+            arguments: part("arguments").expect("arguments are there"),
+        }
+    };
+    payloads.into_iter().enumerate().map(call).collect()
+}
+
 /// The questions are the elements of the first list that has any. Returns how many it has.
-fn check_questions(body: &[u8], questions: &Questions) -> Option<usize> {
+fn check_questions(body: &[u8], calls: &[Call], has_unasked: bool) -> Option<usize> {
     let text = std::str::from_utf8(body).expect("it was classified");
     let outer = read::<Object<'_>>(text).yes()?;
     let message = outer.get("message").and_then(|value| read(value.get()).yes())?;
@@ -85,34 +116,30 @@ fn check_questions(body: &[u8], questions: &Questions) -> Option<usize> {
         .enumerate()
         .find(|(_, elements)| !elements.is_empty())
         .map_or((0, &[][..]), |(at, elements)| (at, &elements[..]));
-    assert_eq!(questions.all.len(), elements.len().min(MOST));
-    assert_eq!(questions.excess.is_some(), elements.len() > MOST);
+    assert_eq!(calls.len(), elements.len().min(MOST));
+    assert_eq!(has_unasked, elements.len() > MOST);
     let has_tools = message.contains_key("toolWithToolCallList");
-    for (question, element) in questions.all.iter().zip(elements) {
-        let Payload::Call(call) = &question.payload else { panic!("no call") };
-        assert_eq!(call.id, question.call_id);
-        serde_json::from_slice::<IgnoredAny>(&call.arguments).expect("arguments are JSON");
+    for (call, element) in calls.iter().zip(elements) {
         let Some(mut element) = read::<Object<'_>>(element.get()).yes() else { continue };
         if at == 2 {
             let inner = element.get("toolCall").and_then(|inner| read(inner.get()).yes());
             element = inner.unwrap_or_default();
         }
         let id = present(&element, "id");
-        assert_eq!(call.id.as_deref(), id.map(str::as_bytes));
-        check_call(question, &element, has_tools);
+        assert_eq!(call.id.as_deref(), id);
+        check_call(call, &element, has_tools);
     }
     Some(elements.len())
 }
 
 /// The older type has one call, without an id.
-fn check_legacy(body: &[u8], questions: &Questions) {
+fn check_legacy(body: &[u8], calls: &[Call]) {
     let text = std::str::from_utf8(body).expect("it was classified");
-    let [question] = &questions.all[..] else { panic!("one question") };
-    let Payload::Call(call) = &question.payload else { panic!("no call") };
-    assert!(call.id.is_none() && question.call_id.is_none());
-    let call = inner(text, "message").and_then(|message| inner(message, "functionCall"));
-    if let Some(element) = call.and_then(|call| read::<Object<'_>>(call).yes()) {
-        check_call(question, &element, false);
+    let [call] = calls else { panic!("one question") };
+    assert_eq!(call.id, None);
+    let written = inner(text, "message").and_then(|message| inner(message, "functionCall"));
+    if let Some(element) = written.and_then(|call| read::<Object<'_>>(call).yes()) {
+        check_call(call, &element, false);
     }
 }
 
@@ -123,8 +150,7 @@ fn inner<'a>(object: &'a str, name: &str) -> Option<&'a str> {
 
 /// A call has the name and the arguments that stand in its function, else in itself. With a list of tools that may know
 /// more, only what stands there is compared.
-fn check_call(question: &Question, element: &Object<'_>, has_tools: bool) {
-    let Payload::Call(call) = &question.payload else { panic!("no call") };
+fn check_call(call: &Call, element: &Object<'_>, has_tools: bool) {
     let function: Object<'_> = match element.get("function").map(|inner| read(inner.get())) {
         Some(Opinion::Yes(function)) => function,
         // Its keys may be those of other names.
@@ -133,10 +159,10 @@ fn check_call(question: &Question, element: &Object<'_>, has_tools: bool) {
     };
     let name = present(&function, "name").or(present(element, "name"));
     if name.is_some() || !has_tools {
-        assert_eq!(call.name.as_deref(), name.map(str::as_bytes));
+        assert_eq!(call.name.as_deref(), name);
         match name.map(read::<String>) {
-            Some(Opinion::Yes(name)) => assert_eq!(question.function.as_deref(), Some(&*name)),
-            Some(Opinion::No) | None => assert_eq!(question.function, None),
+            Some(Opinion::Yes(name)) => assert_eq!(&*call.function, name),
+            Some(Opinion::No) | None => assert_eq!(&*call.function, ""),
             Some(Opinion::Undecided) => {}
         }
     }
@@ -146,7 +172,7 @@ fn check_call(question: &Question, element: &Object<'_>, has_tools: bool) {
         .flatten()
         .next();
     let Some(arguments) = arguments else {
-        assert!(has_tools || *call.arguments == *b"{}");
+        assert!(has_tools || call.arguments == "{}");
         return;
     };
     let meant = match read::<String>(arguments) {
@@ -158,7 +184,7 @@ fn check_call(question: &Question, element: &Object<'_>, has_tools: bool) {
         Opinion::No => arguments.to_owned(),
         Opinion::Undecided => return,
     };
-    assert_eq!(String::from_utf8_lossy(&call.arguments), meant);
+    assert_eq!(call.arguments, meant.trim());
 }
 
 /// A member that is there and not null, as it is written.
@@ -174,18 +200,17 @@ struct Results<'a> {
 }
 
 /// One entry per call in their order, each a single line.
-fn check_reply(reply: &[u8], questions: &[Question], elements: Option<usize>) {
+fn check_reply(reply: &[u8], calls: &[Call], elements: Option<usize>) {
     let reply: Results<'_> = serde_json::from_slice(reply).expect("the reply is JSON");
     if let Some(elements) = elements {
         assert_eq!(reply.results.len(), elements);
     }
-    for (entry, question) in reply.results.iter().zip(questions) {
+    for (entry, call) in reply.results.iter().zip(calls) {
         let Some(entry) = read::<Object<'_>>(entry.get()).yes() else { continue };
-        let Payload::Call(call) = &question.payload else { panic!("no call") };
         let name = entry.get("name").expect("it has a name").get();
-        assert!(call.name.as_deref().is_none_or(|called| called == name.as_bytes()), "{name}");
-        let id = entry.get("toolCallId").map(|id| id.get().as_bytes());
-        assert_eq!(id, question.call_id.as_deref());
+        assert!(call.name.as_deref().is_none_or(|called| called == name), "{name}");
+        let id = entry.get("toolCallId").map(|id| id.get());
+        assert_eq!(id, call.id.as_deref());
         assert!(entry.contains_key("result") != entry.contains_key("error"));
         assert_single_line(entry.get("result").or(entry.get("error")));
     }

@@ -2,43 +2,49 @@
 
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
 use futures_util::{FutureExt, StreamExt};
 
-use crate::message::{Body, Form};
+use crate::message::{Body, Content, Outcome};
+use crate::source::{Meaning, Request, Source, vapi::Vapi};
 
-/// All members of an object.
-fn known(text: &str) -> Vec<(Text<'_>, &str)> {
-    let mut known = Vec::new();
-    let read = Reader::over(text).object(|reader, key| {
-        known.push((key, reader.skip()?));
-        Ok(())
-    });
-    read.map(|()| known).unwrap()
-}
-
-fn members(message: &Value) -> Members {
-    let body = Bytes::from(message.to_string());
-    let text = std::str::from_utf8(&body).unwrap();
-    Members::new(&body, text, &known(text), true)
+/// What is asked by a message of this type with these members.
+fn of_type(kind: &str, message: &Value, key: &str) -> Questions {
+    let mut message = message.clone();
+    message["type"] = json!(kind);
+    message["call"] = json!({"id": key});
+    let body = Bytes::from(json!({"message": message}).to_string());
+    let (head, ()) = http::Request::new(()).into_parts();
+    match Vapi.classify(Request { head: &head, body: &body }).unwrap().meaning {
+        Meaning::Questions(questions) => questions,
+        Meaning::Event => panic!("it asks"),
+    }
 }
 
 fn questions(message: &Value) -> Questions {
-    let members = members(message);
-    let (all, excess) = split(&members, 36);
-    Questions { all, excess, form: Form::ToolCalls, members }
+    of_type("tool-calls", message, "c")
 }
 
 fn asked(message: &Value) -> Vec<Question> {
     questions(message).all
 }
 
-fn call_of(question: &Question) -> (Option<String>, Value) {
-    let Payload::Call(call) = &question.payload else {
-        panic!("it is a call");
+/// The ids and arguments of the calls, as their workers get them.
+fn calls(message: &Value) -> Vec<(Option<Value>, Value)> {
+    let context = Context::Members(Vec::new());
+    let payloads = questions(message).dialogue.payloads(&|_| &context, &mut |_| true);
+    let read = |payload: Option<Bytes>| {
+        let payload: Value = serde_json::from_slice(&payload.unwrap()).unwrap();
+        (payload.get("id").cloned(), payload["arguments"].clone())
     };
-    let id = call.id.as_ref().map(|id| String::from_utf8(id.to_vec()).unwrap());
-    (id, serde_json::from_slice(&call.arguments).unwrap())
+    payloads.into_iter().map(read).collect()
+}
+
+fn merge(questions: Questions, answers: Vec<Answer>) -> Reply {
+    questions.dialogue.reply(answers, unasked()).unwrap()
 }
 
 #[test]
@@ -60,25 +66,26 @@ fn every_printed_shape_is_read() {
             let questions = asked(&message);
             assert_eq!(questions.len(), 1, "{message}");
             assert_eq!(questions[0].function.as_deref(), Some("f"), "{message}");
-            let (id, read) = call_of(&questions[0]);
-            assert_eq!((id.as_deref(), &read), (Some("\"c1\""), &arguments), "{message}");
+            let (id, read) = &calls(&message)[0];
+            assert_eq!((id, read), (&Some(json!("c1")), &arguments), "{message}");
         }
     }
 }
 
 #[test]
 fn a_call_is_completed_by_its_tool() {
-    let questions = asked(&json!({
+    let message = json!({
         "toolCallList": [{"id": "a"}, {"id": "b", "name": "own"}],
         "toolWithToolCallList": [
             {"name": "flat", "async": true, "toolCall": {"id": "b"}},
             {"function": {"name": "inner"}, "name": "flat", "server": {"timeoutSeconds": 5.5}, "toolCall": {"id": "a", "parameters": {"x": 1}}},
         ],
-    }));
+    });
+    let questions = asked(&message);
     assert_eq!(questions[0].function.as_deref(), Some("inner"));
     assert_eq!(questions[0].limit, Some(Duration::from_millis(3_500)));
     assert!(!questions[0].is_async);
-    assert_eq!(call_of(&questions[0]).1, json!({"x": 1}));
+    assert_eq!(calls(&message)[0].1, json!({"x": 1}));
     assert_eq!(questions[1].function.as_deref(), Some("own"));
     assert!(questions[1].is_async);
 }
@@ -96,7 +103,7 @@ fn strings_are_unwrapped_only_where_they_hold_an_object() {
         (Value::Null, json!({})),
     ] {
         let message = json!({"toolCallList": [{"id": "a", "name": "f", "arguments": arguments}]});
-        assert_eq!(call_of(&asked(&message)[0]).1, read, "{arguments}");
+        assert_eq!(calls(&message)[0].1, read, "{arguments}");
     }
 }
 
@@ -131,14 +138,14 @@ fn whole(reply: Reply) -> (Vec<u8>, usize) {
 }
 
 /// A call of this function falls back, unless nobody waits for it.
-fn unasked() -> Option<Unasked> {
-    Some(std::sync::Arc::new(|function, is_async| {
+fn unasked() -> Unasked {
+    Arc::new(|function, is_async| {
         let content = match function {
             "spare" if !is_async => Content::Fallback("\"later\"".into()),
             _ => Content::Nothing,
         };
         Answer { outcome: Outcome::Overloaded, content }
-    }))
+    })
 }
 
 fn timeouts(count: usize) -> Vec<Answer> {
@@ -163,8 +170,8 @@ fn what_is_too_much_is_answered_without_being_asked() {
         ] {
             let questions = questions(&message);
             assert_eq!(questions.all.len(), 64);
-            assert_eq!(questions.excess.is_some(), count > 64);
-            let (reply, largest) = whole(merge(&questions, timeouts(64), unasked()));
+            assert_eq!(questions.dialogue.has_unasked(), count > 64);
+            let (reply, largest) = whole(merge(questions, timeouts(64)));
             assert!(largest < 80 << 10, "{largest}");
             let reply: Value = serde_json::from_slice(&reply).unwrap();
             let results = reply["results"].as_array().unwrap();
@@ -183,10 +190,14 @@ fn what_is_too_much_is_answered_without_being_asked() {
 
 #[test]
 fn fewer_are_asked_where_each_carries_a_long_key() {
-    let members = members(&json!({"toolCallList": vec![json!({"id": "a", "name": "f"}); 70]}));
-    for (key, expected) in [(0, 64), (128 << 10, 64), (1 << 20, 8), (8 << 20, 1), (1 << 30, 1)] {
-        let (asked, excess) = split(&members, key);
-        assert_eq!((asked.len(), excess.is_some()), (expected, true), "{key}");
+    let message = json!({"toolCallList": vec![json!({"id": "a", "name": "f"}); 70]});
+    for (key, expected) in [(1, 64), (128 << 10, 64), (1 << 20, 8), (8 << 20, 1), (9 << 20, 1)] {
+        let questions = of_type("tool-calls", &message, &"k".repeat(key));
+        assert_eq!(
+            (questions.all.len(), questions.dialogue.has_unasked()),
+            (expected, true),
+            "{key}"
+        );
     }
 }
 
@@ -196,7 +207,7 @@ fn excess_that_nobody_waits_for_has_no_result() {
         |n: usize| json!({"name": "spare", "async": n.is_multiple_of(2), "toolCall": {"id": n}});
     let questions =
         questions(&json!({"toolWithToolCallList": (0..66).map(tool).collect::<Vec<_>>()}));
-    let (reply, _) = whole(merge(&questions, timeouts(64), unasked()));
+    let (reply, _) = whole(merge(questions, timeouts(64)));
     let reply: Value = serde_json::from_slice(&reply).unwrap();
     assert_eq!(reply["results"][64]["error"], Outcome::Overloaded.sentence());
     assert_eq!(reply["results"][65]["result"], "later");
@@ -211,7 +222,7 @@ fn tools_are_found_wherever_they_stand_in_a_long_list() {
     tools.push(json!({"name": "later", "toolCall": {"id": "c2"}}));
     let questions = asked(&json!({"toolCallList": calls, "toolWithToolCallList": tools}));
     let names: Vec<_> = questions.iter().map(|question| question.function.as_deref()).collect();
-    assert_eq!(names, [None, None, Some("late")]);
+    assert_eq!(names, [Some(""), Some(""), Some("late")]);
 }
 
 fn merged(content: Content) -> Value {
@@ -220,7 +231,7 @@ fn merged(content: Content) -> Value {
         Content::Reply(_) => Outcome::Answered,
         _ => Outcome::Timeout,
     };
-    let (body, _) = whole(merge(&questions, vec![Answer { outcome, content }], unasked()));
+    let (body, _) = whole(merge(questions, vec![Answer { outcome, content }]));
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -272,6 +283,6 @@ fn failures_become_errors_or_fallbacks() {
 
 #[test]
 fn nothing_asked_is_answered_with_nothing() {
-    let (body, _) = whole(merge(&questions(&json!({})), Vec::new(), unasked()));
+    let (body, _) = whole(merge(questions(&json!({})), Vec::new()));
     assert_eq!(body, br#"{"results":[]}"#);
 }

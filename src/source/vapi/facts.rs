@@ -1,0 +1,87 @@
+//! What is known of each type: whether it asks, how long the platform waits, and what it reads.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use crate::config::vapi::{EVENTS, default_timeout};
+use crate::json::Text;
+
+/// How long a worker has for an answer unless something else is said.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(18);
+
+/// How answers become the reply that the sender reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// One entry per call.
+    ToolCalls,
+    /// `{"result": "…"}`.
+    FunctionCall,
+    /// The worker's JSON, if it is of this schema.
+    Json(Schema),
+    /// The worker's bytes, as they come.
+    Stream,
+}
+
+/// What the platform reads as the JSON reply to one question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Schema {
+    /// An assistant, squad, workflow, destination or error.
+    Assistant,
+    /// A transfer destination or an error.
+    Transfer,
+    /// A handoff destination, an empty one, or an error.
+    Handoff,
+    /// Documents, a message, or both.
+    KnowledgeBase,
+    /// `timeoutSeconds` between 0 and 15.
+    Endpointing,
+    /// `eligible`, true or false.
+    Predial,
+}
+
+/// The types that ask.
+pub(super) const QUESTIONS: [(&str, Form); 9] = [
+    ("tool-calls", Form::ToolCalls),
+    ("function-call", Form::FunctionCall),
+    ("assistant-request", Form::Json(Schema::Assistant)),
+    ("transfer-destination-request", Form::Json(Schema::Transfer)),
+    ("handoff-destination-request", Form::Json(Schema::Handoff)),
+    ("knowledge-base-request", Form::Json(Schema::KnowledgeBase)),
+    ("call.endpointing.request", Form::Json(Schema::Endpointing)),
+    ("campaign.predial", Form::Json(Schema::Predial)),
+    ("voice-request", Form::Stream),
+];
+
+/// Whether a type is one that asks.
+pub(super) fn asks(kind: Text<'_>) -> bool {
+    QUESTIONS.iter().any(|(name, _)| kind == **name)
+}
+
+/// The label of each type, and its form if it asks; sorted by [`order`].
+static KNOWN: LazyLock<Vec<(Arc<str>, Option<Form>)>> = LazyLock::new(|| {
+    let questions = QUESTIONS.iter().map(|(name, form)| ((*name).into(), Some(*form)));
+    let events = EVENTS.iter().map(|name| ((*name).into(), None));
+    let mut known: Vec<(Arc<str>, _)> = questions.chain(events).collect();
+    known.sort_unstable_by(|(one, _), (other, _)| order(one, other));
+    known
+});
+static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
+
+/// The metric label of a type, and how it is answered if it asks.
+pub(super) fn of(kind: &str) -> (Arc<str>, Option<Form>) {
+    match KNOWN.binary_search_by(|(name, _)| order(name, kind)) {
+        Ok(at) => KNOWN[at].clone(),
+        Err(_) => (OTHER.clone(), None),
+    }
+}
+
+/// By length first, which tells most of them apart.
+fn order(one: &str, other: &str) -> Ordering {
+    one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+}
+
+/// How long a worker has for an answer to a question of this type.
+pub(super) fn timeout(kind: &str) -> Duration {
+    default_timeout(kind).get()
+}
