@@ -87,6 +87,14 @@ impl Position {
     }
 }
 
+#[cfg(test)]
+impl Position {
+    /// That of a record with this number.
+    pub(crate) fn of(sequence: u64) -> Self {
+        Self { sequence, stored: 0 }
+    }
+}
+
 /// A spool, held by this process. Dropping it finishes what was begun: it blocks until that is on disk.
 pub struct Spool {
     directory: PathBuf,

@@ -390,11 +390,8 @@ impl Apart {
                 }
             }
         }
-        let is_active = state.is_uncounted
-            || state.appending > 0
-            || state.others > 0
-            || state.table.is_some()
-            || !state.names.is_empty();
+        // What is on its way there is counted, too.
+        let is_active = state.is_uncounted || state.others > 0 || !state.names.is_empty();
         self.is_active.store(is_active, Ordering::Relaxed);
     }
 }

@@ -108,3 +108,6 @@ impl Window {
         }
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests;

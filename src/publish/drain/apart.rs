@@ -390,3 +390,21 @@ impl Marks {
         bits[word] & bit != 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_marked_is_known() {
+        let mut marks = Marks::default();
+        let names: Vec<_> = (0..1_000).map(|number| format!("name {number}")).collect();
+        let (marked, others) = names.split_at(500);
+        assert!(!names.iter().any(|name| marks.contains(name)));
+        marked.iter().for_each(|name| marks.add(name));
+        assert!(marked.iter().all(|name| marks.contains(name)));
+        // Some may share a place, one in two thousand.
+        let known = others.iter().filter(|name| marks.contains(name)).count();
+        assert!(known < 20, "{known}");
+    }
+}

@@ -126,3 +126,41 @@ async fn recovered(destination: Arc<Destination>, ends: bool) {
     let limit = if ends { PATIENCE } else { SAY };
     drop(timeout(limit, destination.sink.recovered()).await);
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_published_until_the_queue_is_empty_is_counted() {
+        let mut pace = Pace {
+            most: 1,
+            pause: None,
+            next: LONGEST,
+            has_failed: false,
+            run: None,
+            said: Instant::now(),
+            failures: 3,
+            failing: Some("a".into()),
+        };
+        assert_eq!(pace.end_run(), (0, 0.0));
+        for _ in 0..3 {
+            pace.published();
+            advance(Duration::from_secs(2)).await;
+        }
+        assert_eq!(pace.end_run(), (3, 6.0));
+        assert_eq!(pace.end_run(), (0, 0.0));
+        assert_eq!((pace.most, pace.next, pace.failures), (RECORDS, SHORTEST, 0));
+        assert!(pace.failing.is_none());
+    }
+
+    #[test]
+    fn an_age_is_that_of_the_oldest() {
+        assert_eq!(age(None), 0);
+        assert_eq!(age(Some(SystemTime::now() + Duration::from_secs(60))), 0);
+        let age = age(Some(SystemTime::now() - Duration::from_secs(60)));
+        assert!((60..70).contains(&age), "{age}");
+    }
+}

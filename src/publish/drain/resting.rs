@@ -120,3 +120,6 @@ impl Resting {
         self.by_name.values().all(|rest| rest.attempts > 0 && rest.tried.is_none())
     }
 }
+
+#[cfg(test)]
+mod tests;

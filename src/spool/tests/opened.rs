@@ -51,6 +51,32 @@ async fn what_the_device_cant_read_is_set_aside() {
     assert_eq!(ids(&queue).await, [3, 4]);
 }
 
+#[tokio::test]
+async fn a_cursor_that_the_device_cant_read_costs_repetitions() {
+    let directory = tempfile::tempdir().unwrap();
+    left(directory.path()).await;
+    let faults = Faults::default();
+    *faults.0.opens_fail.lock() = Some(("cursor", EIO));
+    let shared = shared_on(&faults, 100 * MIB);
+    let (spool, damage) = Spool::open_with(directory.path(), shared).unwrap();
+    // That of the dead letters is another one.
+    assert!(damage.iter().any(|damage| damage.file.starts_with(directory.path().join("queues"))));
+    assert_eq!(ids(&spool.queue(NAME)).await, [0, 1, 2]);
+}
+
+#[tokio::test]
+async fn what_only_cant_be_read_now_is_not_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, faults) = faulty(directory.path());
+    let queue = spool.queue(NAME);
+    fill(&queue, 0..3).await;
+    *faults.0.opens_fail.lock() = Some((".segment", EMFILE));
+    assert!(queue.reader().read(10, usize::MAX).await.is_err());
+    *faults.0.opens_fail.lock() = None;
+    assert_eq!(ids(&queue).await, [0, 1, 2]);
+    assert_eq!((queue.len(), spool.damaged(), spool.lost()), (3, 0, None));
+}
+
 /// A record whose sync failed is cut off; if that isn't safe either, the next process doesn't see it and gives its number
 /// to another one, and then the power fails, it is there again.
 #[tokio::test]

@@ -182,6 +182,18 @@ async fn the_files_beside_them_are_written_again() {
     assert_eq!(ids(&spool.queue(NAME)).await, [1, 2, 3, 4]);
 }
 
+/// Only what was there once is written again.
+#[tokio::test]
+async fn a_queue_of_which_nothing_is_done_has_no_cursor() {
+    let directory = tempfile::tempdir().unwrap();
+    let spool = open_here(directory.path());
+    let queue = spool.queue(NAME);
+    fill(&queue, 0..2).await;
+    queue.log.look();
+    queue.log.tidy();
+    assert!(files(directory.path(), "cursor").is_empty());
+}
+
 /// What is published is not published again, but for what was done in the last moment before a crash.
 #[tokio::test]
 async fn what_is_done_is_soon_on_disk() {
