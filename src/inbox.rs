@@ -405,3 +405,6 @@ impl Replies {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

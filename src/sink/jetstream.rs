@@ -196,6 +196,7 @@ fn sort(refused: Refused) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use async_nats::HeaderMap;
     use bytes::Bytes;
 
     use super::*;
@@ -250,5 +251,39 @@ mod tests {
             assert!(!is_ack(&message(text)), "{text}");
         }
         assert!(is_ack(&message(r#"{"stream":"S","seq":7}"#)));
+    }
+
+    #[test]
+    fn a_refusal_is_read_by_its_number() {
+        use Class::{Blip, Reject, Retry};
+        for (code, err_code, expected) in [
+            (400, 10_054, (Reject, "too-large")),
+            (400, 10_097, (Reject, "headers-too-large")),
+            (503, 10_077, (Retry, "store-failed")),
+            (400, 10_109, (Retry, "sealed")),
+            (503, 10_008, (Blip, "unavailable")),
+            (500, 10_023, (Blip, "unavailable")),
+            (409, 10_158, (Blip, "busy")),
+            (429, 10_167, (Blip, "busy")),
+            (503, 10_999, (Blip, "unavailable")),
+            (400, 10_999, (Retry, "refused")),
+        ] {
+            let error = sort(Refused { code, err_code, description: String::new() });
+            assert_eq!((error.class, error.reason), expected, "{err_code}");
+        }
+    }
+
+    /// An answer of a worker may begin like one.
+    #[test]
+    fn only_a_short_text_without_headers_is_an_ack() {
+        let ack = |text: String, headers| {
+            let (length, payload) = (text.len(), text.into());
+            is_ack(&Message { payload, headers, length, ..message("") })
+        };
+        let padded = |length: usize| format!("{:<length$}", r#"{"stream":"S","seq":7}"#);
+        assert!(ack(padded(LONGEST - 1), None));
+        assert!(!ack(padded(LONGEST), None));
+        assert!(!ack(padded(100), Some(HeaderMap::new())));
+        assert!(!ack(format!(" {}", padded(100)), None));
     }
 }

@@ -64,4 +64,16 @@ mod tests {
         assert_eq!(parts(reason), (Some("a:1/2"), text));
         assert_eq!(parts("2/2 brokers are down"), (None, "2/2 brokers are down"));
     }
+
+    #[test]
+    fn a_certificate_is_named_with_its_fault() {
+        let reason = "ssl://a:1/2: SSL handshake failed: certificate verify failed: broker certificate could not be verified";
+        assert!(is_about_certificate(reason));
+        assert!(!is_about_certificate("a:1/2: Connect to ipv4#127.0.0.1:1 failed"));
+        assert_eq!(
+            with_cause("ssl://a:1/2: not verified", "it has expired"),
+            "ssl://a:1/2: it has expired (not verified)"
+        );
+        assert_eq!(with_cause("not verified", "it has expired"), "it has expired (not verified)");
+    }
 }

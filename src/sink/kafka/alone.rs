@@ -90,3 +90,35 @@ impl Alone {
         self.producer.get()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rdkafka::error::RDKafkaErrorCode;
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_topic_that_refused_a_batch_gets_its_events_one_by_one_for_a_while() {
+        let cluster = Arc::new(Cluster::new(Arc::default(), Arc::default()));
+        let alone = Alone::new(ClientConfig::new(), cluster);
+        let error = KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge);
+        assert!(!alone.takes("a"));
+        alone.add("a", &error);
+        assert!(alone.takes("a") && !alone.takes("b"));
+        advance(MEMORY / 2).await;
+        alone.add("b", &error);
+        advance(MEMORY / 2 - Duration::from_millis(1)).await;
+        assert!(alone.takes("a") && alone.takes("b"));
+        advance(Duration::from_millis(1)).await;
+        assert!(!alone.takes("a") && alone.takes("b"));
+        // What is over makes room, and what isn't is bounded.
+        for topic in 0..MAX_TOPICS {
+            alone.add(&topic.to_string(), &error);
+        }
+        assert_eq!(alone.topics.read().len(), MAX_TOPICS);
+        assert!(alone.takes("b") && alone.takes("0"));
+        assert!(alone.takes(&(MAX_TOPICS - 2).to_string()));
+        assert!(!alone.takes(&(MAX_TOPICS - 1).to_string()));
+    }
+}

@@ -64,3 +64,53 @@ pub(super) const UNREACHABLE: &str = "unreachable";
 pub(super) fn is_unexplained(error: &Error) -> bool {
     error.class == Class::Retry && (*error == Error::timeout() || error.reason == UNREACHABLE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sink::Scope;
+
+    /// The verdict by class, scope and reason, and whether another record of the batch may be to blame.
+    #[test]
+    fn a_fault_is_that_of_the_record_the_topic_or_the_cluster() {
+        use Class::{Reject, Retry};
+        use Scope::{Destination, Name};
+        for (code, expected, is_of_batch) in [
+            (Code::MessageSizeTooLarge, (Reject, Destination, "too-large"), true),
+            (Code::MessageBatchTooLarge, (Reject, Destination, "too-large"), true),
+            (Code::InvalidMessageSize, (Reject, Destination, "too-large"), true),
+            (Code::InvalidRecord, (Reject, Destination, "invalid-record"), true),
+            (Code::InvalidMessage, (Reject, Destination, "invalid-record"), true),
+            (Code::InvalidTimestamp, (Retry, Destination, "refused"), true),
+            (Code::InvalidDifferentRecord, (Retry, Destination, "refused"), true),
+            (Code::MessageTimedOut, (Retry, Destination, "timeout"), false),
+            (Code::QueueFull, (Retry, Destination, "queue-full"), false),
+            (Code::UnknownTopic, (Retry, Name, "unknown-topic"), false),
+            (Code::UnknownTopicOrPartition, (Retry, Name, "unknown-topic"), false),
+            (Code::InvalidTopic, (Retry, Name, "unknown-topic"), false),
+            (Code::TopicAuthorizationFailed, (Retry, Name, "unauthorized"), false),
+            (Code::ClusterAuthorizationFailed, (Retry, Destination, "unauthorized"), false),
+            (Code::NotEnoughReplicas, (Retry, Destination, "not-enough-replicas"), false),
+            (
+                Code::NotEnoughReplicasAfterAppend,
+                (Retry, Destination, "not-enough-replicas"),
+                false,
+            ),
+            (Code::BrokerTransportFailure, (Retry, Destination, "unreachable"), false),
+            (Code::AllBrokersDown, (Retry, Destination, "unreachable"), false),
+            (Code::Authentication, (Retry, Destination, "unreachable"), false),
+            (Code::Fatal, (Retry, Destination, "producer-restarted"), false),
+            (Code::PurgeQueue, (Retry, Destination, "producer-restarted"), false),
+            (Code::NotLeaderForPartition, (Retry, Destination, "refused"), false),
+        ] {
+            let error = KafkaError::MessageProduction(code);
+            let verdict = of(&error);
+            assert_eq!((verdict.class, verdict.scope, verdict.reason), expected, "{code:?}");
+            assert_eq!(is_of_a_batch(&error), is_of_batch, "{code:?}");
+            // Only of what never got to a broker its state says more.
+            let is_silent = matches!(verdict.reason, "timeout" | "unreachable");
+            assert_eq!(is_unexplained(&verdict), is_silent, "{code:?}");
+        }
+        assert!(!is_unexplained(&Error::reject(UNREACHABLE, "no")));
+    }
+}
