@@ -115,18 +115,23 @@ impl Auth {
     /// The kinds of an endpoint, as configured. The keys of `issuers` are shared with other endpoints.
     pub fn new(endpoint: &config::Endpoint, proxies: &[String], issuers: &Issuers) -> Self {
         let url = endpoint.public_url.as_deref();
-        let kinds = endpoint.auth.iter().map(|kind| match kind {
-            config::Auth::Secret { header, prefix, secrets } => {
-                Kind::Secret(secret::Secret::new(header, prefix, secrets))
+        let kinds = endpoint.auth.iter().filter_map(|kind| {
+            if let Some(settings) = endpoint.signature(kind) {
+                let hmac = Hmac::new(&settings, url, &endpoint.trust_unsigned);
+                return Some(Kind::Hmac(hmac));
             }
-            config::Auth::Basic { user, passwords } => {
-                Kind::Secret(secret::Secret::basic(user, passwords))
-            }
-            config::Auth::Hmac(settings) => {
-                Kind::Hmac(Hmac::new(settings, url, &endpoint.trust_unsigned))
-            }
-            config::Auth::Jwt(settings) => Kind::Jwt(Jwt::new(settings, issuers)),
-            config::Auth::None {} => Kind::None,
+            Some(match kind {
+                config::Auth::Secret { header, prefix, secrets } => {
+                    Kind::Secret(secret::Secret::new(header, prefix, secrets))
+                }
+                config::Auth::Basic { user, passwords } => {
+                    Kind::Secret(secret::Secret::basic(user, passwords))
+                }
+                config::Auth::Jwt(settings) => Kind::Jwt(Jwt::new(settings, issuers)),
+                config::Auth::None {} => Kind::None,
+                // Without a scheme it lets nobody in.
+                config::Auth::Hmac(_) | config::Auth::Signature(_) => return None,
+            })
         });
         Self {
             from: Networks::new(&endpoint.allow_from),

@@ -29,6 +29,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
 use crate::serve::{self, Manner, Signals};
+use crate::settings;
 use crate::telemetry::{self, stderr};
 
 /// Webhooks to Kafka and NATS, and answers back.
@@ -208,7 +209,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
             ),
         );
     }
-    settle(config::load::read(path))
+    settle(settings::read(path))
 }
 
 /// What was loaded, or all the problems that prevent it.

@@ -7,6 +7,7 @@
 //! is in [`load`].
 
 pub mod address;
+pub mod facts;
 pub mod homes;
 pub mod load;
 pub mod check;
@@ -21,18 +22,18 @@ pub mod librdkafka;
 pub mod secret;
 pub mod signature;
 pub mod units;
-pub mod vapi;
 pub mod written;
-#[cfg(test)]
-mod tests;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use self::facts::Facts;
 pub use self::problem::{Problem, Severity};
 pub use self::schema::schema;
 use self::secret::Secret;
@@ -464,6 +465,9 @@ pub struct Endpoint {
     pub path: String,
     /// Dialect of the provider.
     pub source: SourceName,
+    /// What its source says of itself.
+    #[serde(skip)]
+    pub facts: Arc<Facts>,
     /// What tells a repeated delivery, so that it is stored once.
     #[serde(default)]
     pub dedupe: Dedupe,
@@ -525,16 +529,31 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// The signatures that are accepted here, each with its secrets.
+    pub fn signatures(&self) -> impl Iterator<Item = Cow<'_, Hmac>> {
+        self.auth.iter().filter_map(|auth| self.signature(auth))
+    }
+
+    /// What a signature of this kind is like, if it is one.
+    pub fn signature<'a>(&'a self, auth: &'a Auth) -> Option<Cow<'a, Hmac>> {
+        match auth {
+            Auth::Hmac(hmac) => Some(Cow::Borrowed(hmac)),
+            Auth::Signature(Signature { secrets }) => {
+                let scheme = self.facts.signature.clone()?;
+                Some(Cow::Owned(Hmac { secrets: secrets.clone(), ..scheme }))
+            }
+            _ => None,
+        }
+    }
+
     /// How many deliveries are remembered.
     pub fn max_seen(&self) -> usize {
         const USUAL: usize = 65_536;
         const A_SECOND: usize = 1_000;
         self.max_seen_deliveries.unwrap_or_else(|| {
-            let refusing = self.auth.iter().filter_map(|auth| match auth {
-                Auth::Hmac(hmac) if hmac.replay == Replay::Refuse => Some(hmac.tolerance.get()),
-                _ => None,
-            });
-            let longest = refusing.max().unwrap_or_default().as_secs();
+            let refusing = self.signatures().filter(|hmac| hmac.replay == Replay::Refuse);
+            let longest =
+                refusing.map(|hmac| hmac.tolerance.get()).max().unwrap_or_default().as_secs();
             usize::try_from(longest).unwrap_or(usize::MAX).saturating_mul(A_SECOND).max(USUAL)
         })
     }
@@ -551,11 +570,14 @@ pub struct Audit {
 }
 
 /// The dialects that are spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum SourceName {
     /// Vapi server messages.
+    #[default]
     Vapi,
+    /// GitHub webhooks.
+    Github,
 }
 
 /// What tells a repeated delivery of the same webhook.
@@ -596,12 +618,23 @@ pub enum Auth {
         #[schemars(example = ["${VAPI_PASSWORD}"])]
         passwords: Vec<Secret>,
     },
+    /// The provider's own signature.
+    Signature(Signature),
     /// A signature over the received bytes.
     Hmac(Hmac),
     /// An OAuth 2 access token, as `authorization: Bearer ...`.
     Jwt(Jwt),
     /// Everybody may post. It must be written out, so that nobody gets it by forgetting something.
     None {},
+}
+
+/// `kind = "signature"`: signatures as the provider of the endpoint makes them.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// Secrets that are accepted; several while one is being replaced.
+    #[schemars(example = ["${GITHUB_SECRET}"])]
+    pub secrets: Vec<Secret>,
 }
 
 /// `kind = "hmac"`: what signatures are like; the knobs of Vapi's HMAC credential.

@@ -38,6 +38,7 @@ pub mod auth;
 pub mod ask;
 pub mod answers;
 pub mod route;
+pub mod settings;
 pub mod source;
 pub mod publish;
 pub mod sink;

@@ -4,6 +4,8 @@
 //! such as the form of its calls or the schema of its replies, stays behind this trait: the walk sees events, questions
 //! and replies.
 
+pub mod github;
+mod sample;
 pub mod vapi;
 
 use std::sync::Arc;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 
+pub use self::sample::Sample;
+use crate::config::facts::Facts;
 use crate::config::{Context, SourceName};
 use crate::message::{Answer, Metadata, Question, Refusal, Reply};
 
@@ -106,9 +110,28 @@ pub struct Identity<'a> {
 /// The answer to something that isn't asked, by its function and whether it is one that nobody waits for.
 pub type Unasked = Arc<dyn Fn(&str, bool) -> Answer + Send + Sync>;
 
-/// The source of an endpoint.
-pub fn of(name: SourceName) -> Box<dyn Source> {
+/// The source of an endpoint, which trusts these headers although no signature covers them.
+pub fn of(name: SourceName, trusted: &[String]) -> Box<dyn Source> {
     match name {
         SourceName::Vapi => Box::new(vapi::Vapi),
+        SourceName::Github => Box::new(github::Github::new(trusted)),
     }
+}
+
+/// What a source says of itself.
+pub fn facts(name: SourceName) -> Arc<Facts> {
+    match name {
+        SourceName::Vapi => vapi::facts(),
+        SourceName::Github => github::facts(),
+    }
+}
+
+/// Recorded webhooks of all providers.
+pub fn samples() -> impl Iterator<Item = &'static Sample> {
+    [vapi::samples::ALL, github::samples::ALL].into_iter().flatten()
+}
+
+/// The recorded webhook of this name.
+pub fn sample(name: &str) -> Option<&'static Sample> {
+    samples().find(|sample| sample.name == name)
 }

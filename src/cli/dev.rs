@@ -18,8 +18,8 @@ use rdkafka::producer::DefaultProducerContext;
 use self::nats_server::NatsServer;
 use self::worker::Worker;
 use super::{Failure, Outcome, block_on, print, say, send, settle};
-use crate::config::load;
 use crate::serve::{self, Signals};
+use crate::settings;
 use crate::telemetry;
 
 pub(super) const EXAMPLES: &str = "\
@@ -80,7 +80,7 @@ async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<
     let admin =
         if TcpListener::bind(ADMIN).is_ok() { ADMIN } else { SocketAddr::new(ADMIN.ip(), 0) };
     let text = settings(listen, admin, nats.url(), brokers.as_deref());
-    let mut config = settle(load::parse("hookbus dev", &text, |_| None))?;
+    let mut config = settle(settings::parse("hookbus dev", &text, |_| None))?;
     config.spool.dir = nats.folder().join("spool");
     telemetry::init(&config.log);
 

@@ -29,7 +29,7 @@ use self::tally::{Tally, milliseconds};
 use super::{Failure, Outcome, block_on, print, say, text, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
-use crate::source::vapi::samples;
+use crate::source;
 
 // In `{n}` stands an invisible escape sequence, since clap makes a line break of the bare three characters.
 pub(super) const EXAMPLES: &str = "\
@@ -125,10 +125,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn list() -> Outcome {
-    let width = samples::ALL.iter().map(|sample| sample.name.len()).max();
+    let width = source::samples().map(|sample| sample.name.len()).max();
     let width = width.unwrap_or_default() + 2;
     let mut text = String::new();
-    for sample in samples::ALL {
+    for sample in source::samples() {
         // Writing to a String can't fail.
         let _ = writeln!(text, "{:width$}{}", sample.name, sample.about);
     }

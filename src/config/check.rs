@@ -16,10 +16,10 @@ mod tls;
 
 use std::path::Path;
 
+use super::Config;
 use super::problem::Report;
 use super::tree::Node;
 use super::units::{Size, Time};
-use super::{Config, vapi};
 use crate::template;
 
 /// No broker takes a larger message.
@@ -251,7 +251,10 @@ impl Checks<'_, '_, '_> {
         if self.config.nats.is_none() {
             return;
         }
-        let defaults = vapi::QUESTIONS.map(vapi::default_timeout).into_iter();
+        let facts = self.config.endpoints.iter().map(|endpoint| &endpoint.facts);
+        let defaults = facts.flat_map(|facts| {
+            facts.questions.iter().map(|asked| asked.timeout).chain(facts.call_timeout)
+        });
         let rules = self.config.endpoints.iter().flat_map(|endpoint| {
             let questions = endpoint.questions.iter().filter_map(|rule| rule.timeout);
             questions.chain(endpoint.tools.iter().filter_map(|rule| rule.timeout))

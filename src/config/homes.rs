@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Config, Endpoint, SourceName, vapi};
+use super::{Config, Endpoint};
 use crate::template::{Destination, Template, Variable, Vars, glob};
 
 /// What the events of an endpoint come to at one destination.
@@ -57,10 +57,10 @@ struct Kinds<'a> {
 impl<'a> Kinds<'a> {
     fn new(config: &'a Config, endpoint: &'a Endpoint, text: &str) -> Self {
         let mut kinds = Self::default();
-        let SourceName::Vapi = endpoint.source;
         // The first rule whose types match decides.
         let written = endpoint.events.iter().flat_map(|rule| &rule.types).map(String::as_str);
-        for kind in vapi::EVENTS.into_iter().chain(written.filter(|kind| !kind.contains('*'))) {
+        let events = endpoint.facts.events.iter().copied();
+        for kind in events.chain(written.filter(|kind| !kind.contains('*'))) {
             let is_meant = |pattern: &String| glob::matches(pattern, kind);
             let rule = endpoint.events.iter().find(|rule| rule.types.iter().any(is_meant));
             let goes_there = match rule {
@@ -81,12 +81,14 @@ impl<'a> Kinds<'a> {
         for rule in &endpoint.questions {
             if rule.copy_to.iter().any(|to| to == text) {
                 let is_meant =
-                    |kind: &&str| rule.types.iter().any(|pattern| glob::matches(pattern, kind));
-                kinds.known.extend(vapi::QUESTIONS.into_iter().filter(is_meant));
+                    |kind: &str| rule.types.iter().any(|pattern| glob::matches(pattern, kind));
+                let asked = endpoint.facts.questions.iter().map(|asked| asked.name);
+                kinds.known.extend(asked.filter(|kind| is_meant(kind)));
             }
         }
         if endpoint.tools.iter().any(|rule| rule.copy_to.iter().any(|to| to == text)) {
-            kinds.known.insert("tool-calls");
+            // Others are older forms of the first, which hardly anybody sees.
+            kinds.known.extend(endpoint.facts.calls.first());
         }
         // Audits have types of their own.
         let is_audit = |audit: &super::Audit| audit.to.iter().any(|to| to == text);
@@ -99,13 +101,35 @@ impl<'a> Kinds<'a> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config::facts::{Asked, Facts};
+    use crate::config::units::Time;
 
     const ENDPOINT: &str =
         "[nats]\n[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"\nsource = \"vapi\"\n";
 
+    const EVENTS: [&str; 6] = [
+        "hang",
+        "session.created",
+        "session.deleted",
+        "session.updated",
+        "status-update",
+        "transcript",
+    ];
+
+    const QUESTIONS: [Asked; 1] =
+        [Asked { name: "assistant-request", timeout: Time::seconds(6), patience: None }];
+
     fn names(rules: &str, text: &str) -> Names {
-        let config: Config = toml::from_str(&format!("{ENDPOINT}{rules}")).unwrap();
+        let mut config: Config = toml::from_str(&format!("{ENDPOINT}{rules}")).unwrap();
+        config.endpoints[0].facts = Arc::new(Facts {
+            events: &EVENTS,
+            questions: &QUESTIONS,
+            calls: &["tool-calls", "function-call"],
+            ..Facts::default()
+        });
         Names::new(&config, &config.endpoints[0], text)
     }
 
@@ -130,7 +154,7 @@ mod tests {
         assert_eq!(known(rules, "nats:b.{type}"), sessions);
         assert!(names(rules, "nats:b.{type}").is_open, "other sessions");
         let rest = names(rules, "nats:{endpoint}.events.{type}");
-        assert_eq!(rest.known.len(), vapi::EVENTS.len() - 4);
+        assert_eq!(rest.known.len(), EVENTS.len() - 4);
         assert!(rest.is_open && rest.known.contains("vapi.events.transcript"));
         assert!(!rest.known.contains("vapi.events.hang"));
         assert!(known(rules, "nats:{endpoint}.jobs.{function}").is_empty());

@@ -6,13 +6,15 @@
 //! the same run. A configuration comes out only when there was no error.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
+use super::facts::Facts;
 use super::problem::Report;
 use super::tree::{Node, Tree};
-use super::{Config, Problem, Severity, check, schema, shape};
+use super::{Config, Problem, Severity, SourceName, check, schema, shape};
 
 /// What came of a file.
 #[derive(Debug)]
@@ -23,12 +25,15 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
+/// What each source says of itself.
+pub type FactsOf = fn(SourceName) -> Arc<Facts>;
+
 /// Load a file, with the variables of this process.
-pub fn read(path: &Path) -> Loaded {
+pub fn read(path: &Path, facts: FactsOf) -> Loaded {
     let name = path.display().to_string();
     match std::fs::read(path) {
         Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => parse(&name, text, |variable| std::env::var(variable).ok()),
+            Ok(text) => parse(&name, text, |variable| std::env::var(variable).ok(), facts),
             Err(error) => not_text(&name, &bytes, &error),
         },
         Err(error) => Loaded {
@@ -46,7 +51,12 @@ pub fn read(path: &Path) -> Loaded {
 }
 
 /// Load the text of a file. `name` stands in the problems; `env` looks up variables.
-pub fn parse(name: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Loaded {
+pub fn parse(
+    name: &str,
+    text: &str,
+    env: impl Fn(&str) -> Option<String>,
+    facts: FactsOf,
+) -> Loaded {
     let mut report = Report::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     let is_partial = !errors.is_empty();
@@ -60,7 +70,10 @@ pub fn parse(name: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Lo
     let mut tree = Tree::new(&document, 0..0, &env, &mut report);
     shape::check(root, &mut tree, is_partial, &mut report);
     let config = match Config::deserialize(tree.to_json().unwrap_or_default()) {
-        Ok(config) => {
+        Ok(mut config) => {
+            for endpoint in &mut config.endpoints {
+                endpoint.facts = facts(endpoint.source);
+            }
             check::check(&config, Node::new(&tree), &mut report);
             Some(config)
         }

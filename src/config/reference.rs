@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 use super::schema::{self, Format, Shape};
 
 /// The tables of the file, and the keys of each in the order of the types.
-fn tables() -> [(&'static str, &'static [&'static str]); 19] {
+fn tables() -> [(&'static str, &'static [&'static str]); 20] {
     [
         ("Http", keys::<super::Http>()),
         ("Admin", keys::<super::Admin>()),
@@ -31,6 +31,7 @@ fn tables() -> [(&'static str, &'static [&'static str]); 19] {
         ("Auth", &["kind"]),
         ("Auth.secret", &["header", "prefix", "secrets"]),
         ("Auth.basic", &["user", "passwords"]),
+        ("Auth.signature", keys::<super::Signature>()),
         ("Auth.hmac", keys::<super::Hmac>()),
         ("Auth.jwt", keys::<super::Jwt>()),
         ("EventRule", keys::<super::EventRule>()),

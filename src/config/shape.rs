@@ -15,10 +15,8 @@ use super::units::{RATE_HINT, Rate, SIZE_HINT, Size, TIME_HINT, Time};
 use crate::template::nearest;
 
 /// Values that later versions will have, so that nobody looks for a mistake.
-const LATER_VALUES: [(&str, &[&str]); 2] = [
-    ("kind", &["signature"]),
-    ("source", &["github", "stripe", "slack", "twilio", "standard-webhooks", "generic"]),
-];
+const LATER_VALUES: [(&str, &[&str]); 1] =
+    [("source", &["stripe", "slack", "twilio", "standard-webhooks", "generic"])];
 
 /// Report what is wrong, and replace it by something that fits.
 ///

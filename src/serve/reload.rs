@@ -14,10 +14,11 @@ use super::Times;
 use super::start::{Parts, create_topics};
 use crate::admin::Guard;
 use crate::admin::reload::Outcome;
-use crate::config::{self, Config, load};
+use crate::config::{self, Config};
 use crate::nats::streams::{Finding, Findings, Needs};
 use crate::publish::Draft;
 use crate::receive::Endpoints;
+use crate::settings;
 use crate::telemetry;
 use crate::workers::Workers;
 
@@ -94,7 +95,7 @@ impl Reload {
 
     async fn reload(&mut self) -> Outcome {
         let file = self.file.clone();
-        let read = tokio::task::spawn_blocking(move || load::read(&file)).await;
+        let read = tokio::task::spawn_blocking(move || settings::read(&file)).await;
         let loaded = read.map_err(|error| vec![format!("error: {error}")])?;
         let new = loaded
             .config

@@ -125,7 +125,7 @@ impl Parts {
             let built = Endpoint {
                 tag: self.tags.of(&name),
                 name,
-                source: source::of(endpoint.source),
+                source: source::of(endpoint.source, &endpoint.trust_unsigned),
                 auth: auth.unwrap_or_else(|| {
                     let proxies = &config.http.trusted_proxies;
                     Arc::new(Auth::new(endpoint, proxies, &self.issuers))

@@ -19,6 +19,7 @@ use self::facts::Form;
 use self::members::{Members, Places};
 use self::server::Holders;
 use self::tool_calls::Lists;
+use crate::config::facts::Facts;
 use crate::json::{self, Kind, Reader, Text};
 use crate::message::{Metadata, Refusal};
 use crate::source::{Classified, Meaning, Questions, Request, Source};
@@ -26,6 +27,11 @@ use crate::source::{Classified, Meaning, Questions, Request, Source};
 /// The dialect of Vapi.
 #[derive(Debug)]
 pub struct Vapi;
+
+/// What the configuration has to know of Vapi.
+pub fn facts() -> Arc<Facts> {
+    facts::FACTS.clone()
+}
 
 impl Source for Vapi {
     fn classify(&self, request: Request<'_>) -> Result<Classified, Refusal> {

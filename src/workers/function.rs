@@ -41,6 +41,8 @@ impl Function {
 pub struct Functions {
     rules: Vec<Rule>,
     configured: Vec<Function>,
+    /// The types that the sources know to ask.
+    known: Vec<Asked>,
 }
 
 #[derive(Debug)]
@@ -63,9 +65,14 @@ impl Functions {
             }
         };
         let any = ["*".to_owned()];
-        let mut configured = Vec::new();
+        let (mut configured, mut known) = (Vec::new(), Vec::new());
         for endpoint in &config.endpoints {
             let name: Arc<str> = endpoint.name.as_str().into();
+            known.extend(endpoint.facts.asked().map(|kind| Asked {
+                endpoint: name.clone(),
+                is_function: false,
+                name: kind.into(),
+            }));
             for tool in &endpoint.tools {
                 rule(&name, true, &tool.names, &tool.subject);
                 configured.extend(tool.names.iter().map(|text| (name.clone(), true, text)));
@@ -77,7 +84,7 @@ impl Functions {
             rule(&name, true, &any, config::TOOL_SUBJECT);
             rule(&name, false, &any, config::ASK_SUBJECT);
         }
-        let functions = Self { rules, configured: Vec::new() };
+        let functions = Self { rules, known, configured: Vec::new() };
         let named = configured.into_iter().filter_map(|(endpoint, is_function, name)| {
             functions.function(Asked { endpoint, is_function, name: name.as_str().into() })
         });
@@ -98,13 +105,7 @@ impl Functions {
         let (patterns, named): (Vec<_>, Vec<_>) =
             self.configured.iter().partition(|function| function.asked.name.contains('*'));
         let named: BTreeSet<_> = named.into_iter().map(whole).collect();
-        let endpoints: BTreeSet<_> = self.rules.iter().map(|rule| &rule.endpoint).collect();
-        let known = endpoints.into_iter().flat_map(|endpoint| {
-            config::vapi::QUESTIONS.iter().filter_map(|kind| {
-                let endpoint = endpoint.clone();
-                self.function(Asked { endpoint, is_function: false, name: (*kind).into() })
-            })
-        });
+        let known = self.known.iter().filter_map(|asked| self.function(asked.clone()));
         let others: BTreeSet<_> =
             patterns.into_iter().map(whole).chain(known.map(|known| whole(&known))).collect();
         let others = others.difference(&named).cloned().collect();
@@ -139,6 +140,8 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::config::SourceName;
+    use crate::source;
 
     fn functions() -> Functions {
         let config = r#"
@@ -154,7 +157,9 @@ mod tests {
             [[endpoint.question]]
             types = ["chat.*", "assistant-request"]
         "#;
-        Functions::new(&toml::from_str(config).unwrap())
+        let mut config: Config = toml::from_str(config).unwrap();
+        config.endpoints[0].facts = source::facts(SourceName::Vapi);
+        Functions::new(&config)
     }
 
     #[test]

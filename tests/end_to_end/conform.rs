@@ -103,7 +103,7 @@ async fn a_good_worker_passes_everything() {
     for (check, seen) in [
         ("an answer in time", " ms"),
         ("one answer to one question", "1"),
-        ("an answer that Vapi reads", "result: Sunny in Oslo"),
+        ("an answer that can be read", "result: Sunny in Oslo"),
         ("a service that can be found", "weather 0.1.0, 2 instances, queue group q"),
         ("trace context", "answered in"),
         ("unicode", "result: Sunny in Oslo"),
@@ -180,7 +180,7 @@ async fn broken_replies_are_found() {
     let _worker = plain(&nats, Some("q"), Duration::from_millis(30), does).await;
     let output = conform(&nats, &["--timeout", "1s"]).await;
     assert_eq!(output.code, Some(1), "{output:?}");
-    assert_line(&output, "ok ", "an answer that Vapi reads", "result: sunny");
+    assert_line(&output, "ok ", "an answer that can be read", "result: sunny");
     assert_line(&output, "FAILED", "unicode", "a bad reply");
     assert_line(&output, "FAILED", "500 KB of context", "worker-error: error: too much for me");
     assert_line(&output, "ok ", "wrong arguments {}", "error: no city");
@@ -193,7 +193,7 @@ async fn an_empty_answer_and_a_silent_worker_are_found() {
     let Some(nats) = Nats::start().await else { return };
     let empty = plain(&nats, Some("q"), Duration::ZERO, |_, _| Does::Says(b"")).await;
     let output = conform(&nats, &["--timeout", "1s"]).await;
-    assert_line(&output, "FAILED", "an answer that Vapi reads", "a bad reply of 0 bytes");
+    assert_line(&output, "FAILED", "an answer that can be read", "a bad reply of 0 bytes");
     drop(empty);
     let _silent = plain(&nats, Some("q"), Duration::ZERO, |_, _| Does::Nothing).await;
     let output = conform(&nats, &["--timeout", "1s"]).await;

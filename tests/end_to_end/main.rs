@@ -19,6 +19,7 @@ mod docs;
 mod events;
 mod examples;
 mod fixtures;
+mod github;
 mod http;
 mod kafka;
 mod layers;

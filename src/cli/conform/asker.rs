@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::super::reach::Place;
 use crate::ask::{self, Ask, fall_back};
-use crate::config::{Context, SourceName};
+use crate::config::Context;
 use crate::message::{Answer, Body, Content, Outcome, Trace, Webhook};
 use crate::nats::header::insert;
 use crate::source::{self, Classified, Dialogue, Meaning, Request, Source};
@@ -71,7 +71,8 @@ pub(super) struct Reply {
 impl Asker {
     pub(super) fn new(client: Client, place: Place, function: String, timeout: Duration) -> Self {
         let subject = place.subject(&function);
-        Self { client, place, source: source::of(SourceName::Vapi), function, subject, timeout }
+        let source = source::of(place.source, &[]);
+        Self { client, place, source, function, subject, timeout }
     }
 
     pub(super) fn client(&self) -> &Client {

@@ -122,13 +122,13 @@ fn single(reply: &Reply) -> Finding {
 }
 
 fn readable(reply: &Reply) -> Finding {
-    let check = "an answer that Vapi reads";
+    let check = "an answer that can be read";
     let seen = entry(reply);
     match reply.outcome {
         Outcome::Answered => Finding::ok(check, seen),
         Outcome::BadReply => Finding::failed(
             check,
-            format!("a bad reply of {} bytes; Vapi gets {seen}", reply.message.payload.len()),
+            format!("a bad reply of {} bytes; the sender gets {seen}", reply.message.payload.len()),
             "reply with JSON or text in UTF-8 that isn't empty",
         ),
         _ => Finding::failed(

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Arguments;
 use super::edit::{self, Edit};
 use crate::cli::Failure;
-use crate::source::vapi::samples;
+use crate::source;
 
 /// The body to post: bytes as they are, or what the edits make of them.
 pub(super) struct Body {
@@ -49,7 +49,7 @@ pub(super) fn body(arguments: &Arguments) -> Result<Body, Failure> {
 }
 
 fn read(what: &str) -> Result<Bytes, Failure> {
-    if let Some(sample) = samples::find(what) {
+    if let Some(sample) = source::sample(what) {
         return Ok(Bytes::from_static(sample.body.as_bytes()));
     }
     if what == "-" {
@@ -71,8 +71,7 @@ fn read(what: &str) -> Result<Bytes, Failure> {
 fn unknown(what: &str) -> Failure {
     let failure = Failure::wrong(format_args!("there is no sample and no file `{what}`"));
     let likeness = |name: &str| strsim::jaro_winkler(what, name);
-    let nearest = samples::ALL
-        .iter()
+    let nearest = source::samples()
         .map(|sample| sample.name)
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
@@ -116,7 +115,7 @@ mod tests {
     }
     #[test]
     fn a_sample_is_sent_byte_for_byte() {
-        for sample in samples::ALL {
+        for sample in source::samples() {
             let body = body(&arguments(&[sample.name]).unwrap()).unwrap();
             assert_eq!(body.render(1).unwrap(), sample.body.as_bytes());
         }
@@ -133,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_function_changes_wherever_a_sample_says_it() {
-        let samples = samples::ALL.iter().filter(|sample| {
+        let samples = source::samples().filter(|sample| {
             sample.name.starts_with("tool-calls") || sample.name.starts_with("function-call")
         });
         for sample in samples {

@@ -6,17 +6,21 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::{StatusCode, Version};
 use reqwest::{Client, Url, redirect};
+use uuid::Uuid;
 
 use super::Arguments;
 use super::sign::Credential;
 use crate::cli::Failure;
 use crate::config::units::Time;
+use crate::source;
 
 /// Everything about a request but its body.
 pub(super) struct Post {
     client: Client,
     to: Url,
     credential: Credential,
+    /// What the sample comes with.
+    sample: &'static [(&'static str, &'static str)],
     /// Those of every request; they win over the credential's.
     headers: HeaderMap,
     timeout: Time,
@@ -43,6 +47,7 @@ impl Answer {
 impl Post {
     pub(super) fn new(arguments: Arguments) -> Result<Self, Failure> {
         let credential = Credential::find(&arguments)?;
+        let sample = arguments.what.as_deref().and_then(source::sample);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         for (name, _) in &arguments.headers {
@@ -57,6 +62,7 @@ impl Post {
             })?,
             to: arguments.to,
             credential,
+            sample: sample.map(|sample| sample.headers).unwrap_or_default(),
             headers,
             timeout: arguments.timeout,
             count: arguments.count,
@@ -67,6 +73,12 @@ impl Post {
     pub(super) async fn send(&self, body: Bytes) -> Result<Answer, reqwest::Error> {
         let started = Instant::now();
         let mut headers = self.credential.headers(&self.to, &body);
+        for (name, value) in self.sample {
+            let value = value.replace("{uuid}", &Uuid::new_v4().to_string());
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(*name, value);
+            }
+        }
         for name in self.headers.keys() {
             headers.remove(name);
         }

@@ -60,8 +60,9 @@ impl Credential {
                 let pair = data_encoding::BASE64.encode(pair.as_bytes());
                 Some(Self::Header(AUTHORIZATION, value(&format!("Basic {pair}"))?))
             }
-            Auth::Hmac(settings) => {
-                let hmac = Hmac::new(settings, url, &endpoint.trust_unsigned);
+            Auth::Hmac(_) | Auth::Signature(_) => {
+                let settings = endpoint.signature(kind)?;
+                let hmac = Hmac::new(&settings, url, &endpoint.trust_unsigned);
                 Some(Self::Signature(Box::new(hmac)))
             }
             Auth::Jwt(_) => None,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Checks, shown};
+use crate::config::facts::Unsigned;
 use crate::config::secret::Secret;
 use crate::config::signature::{Piece, pieces};
 use crate::config::tree::Node;
@@ -40,10 +41,21 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
                 self::secrets(checks, node.get("passwords"), "passwords", passwords);
             }
             Auth::Hmac(hmac) => self::hmac(checks, hmac, endpoint, node),
+            Auth::Signature(signature) => {
+                self::secrets(checks, node.get("secrets"), "secrets", &signature.secrets);
+                if endpoint.facts.signature.is_none() {
+                    checks.error(
+                        node.get("kind"),
+                        format!("how {} signs is up to its users", endpoint.facts.provider),
+                        "use `kind = \"hmac\"`, and say there what its signatures are like",
+                    );
+                }
+            }
             Auth::Jwt(jwt) => self::jwt(checks, jwt, node),
         }
     }
     networks(checks, node.get("allow_from"), &endpoint.allow_from);
+    unsigned(checks, node, endpoint);
     trusted(checks, node.get("trust_unsigned"), endpoint);
     if let Some(url) = &endpoint.public_url
         && !url.parse::<http::Uri>().is_ok_and(|url| url.scheme().is_some() && url.host().is_some())
@@ -57,20 +69,37 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
     }
 }
 
+/// Report what the source can't do without, and no signature covers.
+fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint) {
+    if endpoint.signatures().next().is_none() {
+        return;
+    }
+    for Unsigned { header, what, is_needed } in endpoint.facts.unsigned {
+        let is_it = |known: &String| known.eq_ignore_ascii_case(header);
+        if *is_needed && !endpoint.trust_unsigned.iter().any(is_it) {
+            let at = node.get("trust_unsigned");
+            checks.error(
+                if at.is_written() { at } else { node.get("source") },
+                format!("{what} stands in `{header}`, which the signature doesn't cover: whoever has seen a webhook could send it again as another one"),
+                format!("accept that with `trust_unsigned = [\"{header}\"]` on the endpoint"),
+            );
+        }
+    }
+}
+
 /// Report what is trusted for nothing.
 fn trusted(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, endpoint: &Endpoint) {
-    let is_read = |auth: &Auth, name: &str| match auth {
-        Auth::Hmac(hmac) => {
-            let is_it = |header: &str| header.eq_ignore_ascii_case(name);
-            hmac.message_id_header.as_deref().is_some_and(is_it)
-                || hmac.include_timestamp && is_it(&hmac.timestamp_header)
-        }
-        _ => false,
+    let is_read = |hmac: &Hmac, name: &str| {
+        let is_it = |header: &str| header.eq_ignore_ascii_case(name);
+        hmac.message_id_header.as_deref().is_some_and(is_it)
+            || hmac.include_timestamp && is_it(&hmac.timestamp_header)
     };
+    let facts = endpoint.facts.unsigned;
     for (at, name) in endpoint.trust_unsigned.iter().enumerate() {
         let at = list.at(at);
         header(checks, at, name);
-        if !endpoint.auth.iter().any(|auth| is_read(auth, name)) {
+        let is_a_fact = facts.iter().any(|known| known.header.eq_ignore_ascii_case(name));
+        if !is_a_fact && !endpoint.signatures().any(|hmac| is_read(&hmac, name)) {
             checks.warning(
                 at,
                 format!(

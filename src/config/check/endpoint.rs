@@ -6,12 +6,9 @@ use super::rules::{self, Patterns, Subject};
 use super::{Checks, auth, shown};
 use crate::config::tree::Node;
 use crate::config::units::Time;
-use crate::config::{Context, Endpoint, vapi};
+use crate::config::{Context, Endpoint};
 use crate::template::{Destination, Template, Variable, glob};
 
-/// How long Vapi waits, where it is known and shorter than what may be configured.
-const SENDER_LIMITS: [(&str, u64); 2] =
-    [("assistant-request", 7_500), ("knowledge-base-request", 10_000)];
 /// Answers are kept in memory, and the oldest go when it is full.
 const LONGEST_WINDOW: Time = Time::seconds(86_400);
 /// Members of a tool call's own payload.
@@ -167,7 +164,7 @@ fn events(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) 
         .enumerate()
         .map(|(at, rule)| Patterns { patterns: &rule.types, node: list.at(at).get("types") })
         .collect();
-    rules::check(checks, &rules, Subject::Events);
+    rules::check(checks, &endpoint.facts, &rules, Subject::Events);
     for (at, rule) in endpoint.events.iter().enumerate() {
         destinations(checks, list.at(at).get("to"), &rule.to, false);
     }
@@ -181,34 +178,35 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
         .enumerate()
         .map(|(at, rule)| Patterns { patterns: &rule.types, node: list.at(at).get("types") })
         .collect();
-    rules::check(checks, &rules, Subject::Questions);
+    rules::check(checks, &endpoint.facts, &rules, Subject::Questions);
     for (at, rule) in endpoint.questions.iter().enumerate() {
         let node = list.at(at);
         subject(checks, node.get("subject"), &rule.subject, false);
-        let defaults = vapi::QUESTIONS
-            .into_iter()
-            .filter(|kind| rule.types.iter().any(|p| glob::matches(p, kind)));
-        let default = defaults.map(vapi::default_timeout).max().unwrap_or(Time::seconds(18));
-        timeouts(checks, node, rule.timeout, default, rule.no_responders_grace);
+        let asked = endpoint.facts.questions.iter();
+        let asked = asked.filter(|asked| rule.types.iter().any(|p| glob::matches(p, asked.name)));
+        let default = asked.map(|asked| asked.timeout).max();
+        timeouts(checks, node, rule.timeout.or(default), rule.timeout, rule.no_responders_grace);
         destinations(checks, node.get("copy_to"), &rule.copy_to, false);
         checks.not_zero(node, "chunk_timeout", rule.chunk_timeout);
     }
-    for (kind, limit) in SENDER_LIMITS {
+    for asked in endpoint.facts.questions {
+        let (kind, Some(patience)) = (asked.name, asked.patience) else { continue };
         let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
         let Some(at) = endpoint.questions.iter().position(|rule| decides(&rule.types)) else {
             continue;
         };
         let timeout = endpoint.questions.get(at).and_then(|rule| rule.timeout);
-        if let Some(timeout) =
-            timeout.filter(|timeout| timeout.get().as_millis() >= u128::from(limit))
-        {
+        if let Some(timeout) = timeout.filter(|timeout| *timeout >= patience) {
             checks.warning(
                 list.at(at).get("timeout"),
-                format!("Vapi doesn't wait {timeout} for the answer to `{kind}`"),
+                format!(
+                    "{} doesn't wait {timeout} for the answer to `{kind}`",
+                    endpoint.facts.provider
+                ),
                 format!(
                     "set less than {} s, with room for the way there and back; the default is {}",
-                    limit as f64 / 1_000.0,
-                    vapi::default_timeout(kind)
+                    patience.get().as_secs_f64(),
+                    asked.timeout
                 ),
             );
         }
@@ -223,17 +221,12 @@ fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
         .enumerate()
         .map(|(at, rule)| Patterns { patterns: &rule.names, node: list.at(at).get("names") })
         .collect();
-    rules::check(checks, &rules, Subject::Functions);
+    rules::check(checks, &endpoint.facts, &rules, Subject::Functions);
     for (at, rule) in endpoint.tools.iter().enumerate() {
         let node = list.at(at);
         subject(checks, node.get("subject"), &rule.subject, true);
-        timeouts(
-            checks,
-            node,
-            rule.timeout,
-            vapi::default_timeout("tool-calls"),
-            rule.no_responders_grace,
-        );
+        let whole = rule.timeout.or(endpoint.facts.call_timeout);
+        timeouts(checks, node, whole, rule.timeout, rule.no_responders_grace);
         destinations(checks, node.get("copy_to"), &rule.copy_to, true);
         if let Context::Members(members) = &rule.context {
             for (at, member) in members.iter().enumerate() {
@@ -266,14 +259,14 @@ fn answer_window(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Nod
 fn timeouts(
     checks: &mut Checks<'_, '_, '_>,
     node: Node<'_>,
+    whole: Option<Time>,
     timeout: Option<Time>,
-    default: Time,
     grace: Time,
 ) {
-    let whole = timeout.unwrap_or(default);
-    if timeout.is_some() {
-        checks.not_zero(node, "timeout", whole);
+    if let Some(timeout) = timeout {
+        checks.not_zero(node, "timeout", timeout);
     }
+    let Some(whole) = whole else { return };
     if grace > whole && !whole.get().is_zero() && !node.get("timeout").is_broken() {
         checks.warning(
             node.get("no_responders_grace"),

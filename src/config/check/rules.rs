@@ -1,8 +1,8 @@
 //! Rules in a row, of which the first that matches decides: whether each can ever decide anything.
 
 use super::{Checks, shown};
+use crate::config::facts::Facts;
 use crate::config::tree::Node;
-use crate::config::vapi;
 use crate::template::glob;
 use crate::template::nearest;
 
@@ -20,7 +20,12 @@ pub(super) enum Subject {
     Functions,
 }
 
-pub(super) fn check(checks: &mut Checks<'_, '_, '_>, rules: &[Patterns<'_>], subject: Subject) {
+pub(super) fn check(
+    checks: &mut Checks<'_, '_, '_>,
+    facts: &Facts,
+    rules: &[Patterns<'_>],
+    subject: Subject,
+) {
     let word = if subject == Subject::Functions { "names" } else { "types" };
     for (at, rule) in rules.iter().enumerate() {
         if rule.patterns.is_empty() {
@@ -56,70 +61,75 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, rules: &[Patterns<'_>], sub
                 );
             }
             match subject {
-                Subject::Events => event(checks, node, pattern),
-                Subject::Questions => question(checks, node, pattern),
+                Subject::Events => event(checks, facts, node, pattern),
+                Subject::Questions => question(checks, facts, node, pattern),
                 Subject::Functions => {}
             }
         }
     }
 }
 
-fn event(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, pattern: &str) {
-    if matches_any(pattern, &vapi::EVENTS) {
+fn event(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, pattern: &str) {
+    let Facts { provider, events, calls, .. } = facts;
+    if matches_any(pattern, events.iter().copied()) {
         return;
     }
     let text = shown(node, pattern);
-    if matches_any(pattern, &vapi::TOOL_CALLS) {
+    if matches_any(pattern, calls.iter().copied()) {
         checks.warning(
             node,
             format!("`{text}` calls tools; rules for events don't touch it"),
             "use `[[endpoint.tool]]`; its `copy_to` stores the webhook as well",
         );
-    } else if matches_any(pattern, &vapi::QUESTIONS) {
+    } else if matches_any(pattern, facts.asked()) {
         checks.warning(
             node,
             format!("`{text}` is a question; rules for events don't touch it"),
             "use `[[endpoint.question]]`; its `copy_to` stores the webhook as well",
         );
-    } else if let Some(near) = nearest(pattern, vapi::EVENTS) {
+    } else if let Some(near) = nearest(pattern, events.iter().copied()) {
         // A type that nobody knows may still be sent one day; a misspelt one never is.
         checks.warning(
             node,
-            format!("Vapi has no event of the type `{text}`"),
+            format!("{provider} has no event of the type `{text}`"),
             format!("did you mean `{near}`?"),
         );
     }
 }
 
-fn question(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, pattern: &str) {
-    if matches_any(pattern, &vapi::QUESTIONS) {
+fn question(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, pattern: &str) {
+    let Facts { provider, events, calls, .. } = facts;
+    if matches_any(pattern, facts.asked()) {
         return;
     }
     let text = shown(node, pattern);
-    if matches_any(pattern, &vapi::TOOL_CALLS) {
+    if matches_any(pattern, calls.iter().copied()) {
         checks.warning(
             node,
             format!("`{text}` is not asked as a whole, but each of its calls by function"),
             "use `[[endpoint.tool]]` with `names`",
         );
-    } else if matches_any(pattern, &vapi::EVENTS) {
+    } else if matches_any(pattern, events.iter().copied()) {
         checks.warning(
             node,
-            format!("`{text}` is not a question: Vapi doesn't wait for an answer"),
+            format!("`{text}` is not a question: {provider} doesn't wait for an answer"),
             "use `[[endpoint.event]]`",
         );
     } else {
-        let hint = match nearest(pattern, vapi::QUESTIONS) {
+        let hint = match nearest(pattern, facts.asked()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!(
-                "the questions are {}",
-                vapi::QUESTIONS.map(|kind| format!("`{kind}`")).join(", ")
-            ),
+            None if facts.questions.is_empty() => {
+                "it asks none at all: take the rule out".to_owned()
+            }
+            None => {
+                let all: Vec<_> = facts.asked().map(|kind| format!("`{kind}`")).collect();
+                format!("the questions are {}", all.join(", "))
+            }
         };
-        checks.warning(node, format!("Vapi asks no question of the type `{text}`"), hint);
+        checks.warning(node, format!("{provider} asks no question of the type `{text}`"), hint);
     }
 }
 
-fn matches_any(pattern: &str, kinds: &[&str]) -> bool {
-    kinds.iter().any(|kind| glob::matches(pattern, kind))
+fn matches_any<'a>(pattern: &str, mut kinds: impl Iterator<Item = &'a str>) -> bool {
+    kinds.any(|kind| glob::matches(pattern, kind))
 }

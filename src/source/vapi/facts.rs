@@ -4,11 +4,72 @@ use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use crate::config::vapi::{EVENTS, default_timeout};
+use crate::config::facts::{Asked, Facts};
+use crate::config::units::Time;
 use crate::json::Text;
 
 /// How long a worker has for an answer unless something else is said.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(18);
+const TIMEOUT: Time = Time::seconds(18);
+
+/// What the configuration has to know.
+pub(super) static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| {
+    Arc::new(Facts {
+        provider: "Vapi",
+        events: &EVENTS,
+        questions: &ASKED,
+        calls: &["tool-calls", "function-call"],
+        call_timeout: Some(TIMEOUT),
+        ..Facts::default()
+    })
+});
+
+/// The types that are one question each.
+const ASKED: [Asked; 7] = [
+    asked("assistant-request", Time::seconds(6), Some(Time::milliseconds(7_500))),
+    asked("transfer-destination-request", TIMEOUT, None),
+    asked("handoff-destination-request", TIMEOUT, None),
+    asked("knowledge-base-request", Time::seconds(8), Some(Time::seconds(10))),
+    asked("voice-request", TIMEOUT, None),
+    asked("call.endpointing.request", Time::seconds(3), None),
+    asked("campaign.predial", TIMEOUT, None),
+];
+
+const fn asked(name: &'static str, timeout: Time, patience: Option<Time>) -> Asked {
+    Asked { name, timeout, patience }
+}
+
+/// The types that tell.
+const EVENTS: [&str; 29] = [
+    "assistant.speechStarted",
+    "assistant.started",
+    "call.artifact.upload",
+    "call.delete.failed",
+    "call.deleted",
+    "chat.created",
+    "chat.deleted",
+    "conversation-update",
+    "end-of-call-report",
+    "hang",
+    "language-change-detected",
+    "language-changed",
+    "model-output",
+    "phone-call-control",
+    "session.created",
+    "session.deleted",
+    "session.updated",
+    "simulation.run.ended",
+    "simulation.run.started",
+    "speech-update",
+    "status-update",
+    "tool.completed",
+    "transcript",
+    "transcript[transcriptType=\"final\"]",
+    "transfer-update",
+    "user-interrupted",
+    "voice-input",
+    "workflow.node.started",
+    "metadata",
+];
 
 /// How answers become the reply that the sender reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,5 +144,5 @@ fn order(one: &str, other: &str) -> Ordering {
 
 /// How long a worker has for an answer to a question of this type.
 pub(super) fn timeout(kind: &str) -> Duration {
-    default_timeout(kind).get()
+    FACTS.timeout(kind).unwrap_or(TIMEOUT).get()
 }

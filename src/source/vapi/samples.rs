@@ -1,18 +1,6 @@
-//! Webhooks as Vapi posts them, one or more of every type: for `hookbus send`, tests and benches.
-//!
-//! All values in them are invented. A name is the message type, and for variants of
-//! it two dashes and a word.
+//! Webhooks as Vapi posts them, one or more of every type.
 
-/// A recorded webhook.
-#[derive(Debug, Clone, Copy)]
-pub struct Sample {
-    /// How it is asked for, such as `tool-calls` or `tool-calls--parallel3`.
-    pub name: &'static str,
-    /// What it is, in a few words.
-    pub about: &'static str,
-    /// The body, byte for byte.
-    pub body: &'static str,
-}
+use crate::source::Sample;
 
 macro_rules! sample {
     ($name:literal, $about:literal) => {
@@ -20,6 +8,7 @@ macro_rules! sample {
             name: $name,
             about: $about,
             body: include_str!(concat!("samples/", $name, ".json")),
+            headers: &[],
         }
     };
 }
@@ -100,11 +89,6 @@ pub const ALL: &[Sample] = &[
     sample!("call.artifact.upload", "event: recordings were uploaded to your storage"),
 ];
 
-/// The sample of this name.
-pub fn find(name: &str) -> Option<&'static Sample> {
-    ALL.iter().find(|sample| sample.name == name)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 mod tests {
@@ -172,7 +156,7 @@ mod tests {
             let base = sample.name.split("--").next().unwrap();
             let kind = kind(sample);
             assert_eq!(base, kind.split('[').next().unwrap(), "{}", sample.name);
-            assert!(find(base).is_some(), "{base}");
+            assert!(ALL.iter().any(|sample| sample.name == base), "{base}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::facts::QUESTIONS;
 use super::*;
-use crate::config::{Context, vapi as facts};
+use crate::config::Context;
 
 fn classify(body: impl Into<bytes::Bytes>) -> Result<Classified, Refusal> {
     let (head, ()) = http::Request::new(()).into_parts();
@@ -30,8 +30,9 @@ fn each_sample_is_what_the_index_says() {
 
 #[test]
 fn the_configuration_knows_the_same_questions() {
-    let mut known: Vec<_> = facts::QUESTIONS.iter().chain(&facts::TOOL_CALLS).collect();
-    let mut ours: Vec<_> = QUESTIONS.iter().map(|(name, _)| name).collect();
+    let facts = &facts::FACTS;
+    let mut known: Vec<_> = facts.asked().chain(facts.calls.iter().copied()).collect();
+    let mut ours: Vec<_> = QUESTIONS.iter().map(|(name, _)| *name).collect();
     known.sort();
     ours.sort();
     assert_eq!(known, ours);

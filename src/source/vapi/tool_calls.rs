@@ -125,12 +125,13 @@ pub(super) fn questions(
     }
     // What is said of the whole message is only looked for where a tool says nothing.
     let by_server = LazyCell::new(|| server::limit("tool-calls", holders));
+    let timeout = facts::timeout("tool-calls");
     let (mut all, mut asked) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
     for (call, tool) in found.iter().zip(tools_of(&found, tools)) {
         let name = call.name.or(tool.call.name).or(tool.name);
         all.push(Question {
             function: Some(name.and_then(content).unwrap_or_default().into()),
-            timeout: facts::TIMEOUT,
+            timeout,
             limit: tool.limit.or_else(|| *by_server),
             is_async: tool.is_async,
         });
@@ -152,7 +153,7 @@ pub(super) fn legacy(
     let call = call.and_then(|call| read::call(&mut Reader::over(call)).ok()).unwrap_or_default();
     let question = Question {
         function: Some(call.name.and_then(content).unwrap_or_default().into()),
-        timeout: facts::TIMEOUT,
+        timeout: facts::timeout("function-call"),
         limit: server::limit("function-call", holders),
         is_async: false,
     };

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, Mac};
 use hookbus::auth::{Auth, Issuers, Peer};
-use hookbus::config::load;
+use hookbus::settings;
 use http::{HeaderName, HeaderValue, Request};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
@@ -180,7 +180,7 @@ static STATE: LazyLock<State> = LazyLock::new(|| {
     let file = std::env::temp_dir().join(format!("hookbus-fuzz-{}.json", std::process::id()));
     std::fs::write(&file, keys.to_string()).expect("a file for the keys");
     let text = CONFIG.replace("JWKS", &file.display().to_string());
-    let loaded = load::parse("hookbus.toml", &text, |_| None);
+    let loaded = settings::parse("hookbus.toml", &text, |_| None);
     let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
     let runtime = Runtime::new().expect("a runtime");
     let kinds = config

@@ -11,9 +11,9 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use hookbus::body::Encoding;
-use hookbus::config::load;
 use hookbus::limit::{Gate, Limits};
 use hookbus::message::Refusal;
+use hookbus::settings;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use tokio::runtime::{Builder, Runtime};
@@ -57,7 +57,7 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
 static GATE: LazyLock<Gate> = LazyLock::new(|| {
-    let loaded = load::parse("hookbus.toml", CONFIG, |_| None);
+    let loaded = settings::parse("hookbus.toml", CONFIG, |_| None);
     let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
     Gate::new(Arc::new(Limits::new(&config.http)), &config.endpoints[0])
 });

@@ -4,7 +4,8 @@
 #![no_main]
 
 use hookbus::auth::{Auth, Issuers};
-use hookbus::config::{Config, Severity, load};
+use hookbus::config::{Config, Severity};
+use hookbus::settings;
 use hookbus::template::{Destination, Template};
 use libfuzzer_sys::fuzz_target;
 
@@ -13,7 +14,7 @@ const SECRET: &str = "s3cr3t-0f-th3-3nv1r0nm3nt";
 fuzz_target!(|text: &str| {
     // Some variables are set and some aren't.
     let variable = |name: &str| name.len().is_multiple_of(2).then(|| SECRET.to_owned());
-    let loaded = load::parse("hookbus.toml", text, variable);
+    let loaded = settings::parse("hookbus.toml", text, variable);
     let lines = text.split('\n').count();
     for problem in &loaded.problems {
         let said = format!("{problem} {:?}", problem.hint);

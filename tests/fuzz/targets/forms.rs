@@ -3,7 +3,8 @@
 
 #![no_main]
 
-use hookbus::config::{Config, Problem, load};
+use hookbus::config::{Config, Problem};
+use hookbus::settings;
 use libfuzzer_sys::fuzz_target;
 use toml::{Table, Value};
 
@@ -27,7 +28,7 @@ fuzz_target!(|text: &str| {
 /// The configuration, and what is said of it wherever it stands.
 fn load(text: &str) -> (Option<Config>, Vec<String>) {
     let variable = |name: &str| name.len().is_multiple_of(2).then(|| "value".to_owned());
-    let loaded = load::parse("hookbus.toml", text, variable);
+    let loaded = settings::parse("hookbus.toml", text, variable);
     let said = loaded.problems.into_iter().map(|Problem { severity, message, hint, .. }| {
         // Some name the line of another one.
         let mut parts = message.split("on line ");

@@ -4,7 +4,8 @@
 
 use std::path::Path;
 
-use super::{Context, Severity, load};
+use super::{parse, read};
+use crate::config::{Context, Severity};
 
 const AUTH: &str = "[[endpoint.auth]]\nkind = \"none\"\n";
 
@@ -28,7 +29,7 @@ fn file(tables: &str, endpoint: &str) -> String {
 }
 
 fn problems(text: &str) -> Vec<String> {
-    let loaded = load::parse("f", text, env);
+    let loaded = parse("f", text, env);
     let has_errors = loaded.problems.iter().any(|problem| problem.severity == Severity::Error);
     assert_eq!(loaded.config.is_none(), has_errors);
     loaded.problems.iter().map(|problem| problem.to_string().replace("f:", "")).collect()
@@ -62,7 +63,7 @@ types = ["status-update"]
 to = ["nats:{endpoint}.events.{typ}"]
 "#;
     let shown: Vec<_> =
-        load::parse("hookbus.toml", text, env).problems.iter().map(ToString::to_string).collect();
+        parse("hookbus.toml", text, env).problems.iter().map(ToString::to_string).collect();
     let expected = r#"hookbus.toml:2:1: error: unknown key `lisen` in `[http]`
   hint: did you mean `listen`?
 hookbus.toml:3:12: error: `max_body` must be a size, not a number
@@ -100,13 +101,13 @@ fn tokens_and_rates_that_can_not_work() {
         (text("", "rate_limit = \"0/s\""), "lets nothing through"),
         (text("", "max_events = 0"), "`max_events`"),
     ] {
-        let problems = load::parse("hookbus.toml", &text, env).problems;
+        let problems = parse("hookbus.toml", &text, env).problems;
         let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert!(shown.len() == 1 && shown[0].contains(said), "{said}: {shown:?}");
     }
     let fine =
         text("token = \"0123abc\"", "rate_limit = \"100/s\"\nrate_burst = 500\nmax_questions = 10");
-    assert!(load::parse("hookbus.toml", &fine, env).problems.is_empty());
+    assert!(parse("hookbus.toml", &fine, env).problems.is_empty());
 }
 
 #[test]
@@ -117,7 +118,7 @@ fn the_examples_have_no_problems() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let text = std::fs::read_to_string(&path).unwrap();
-        let mut loaded = load::parse(&name, &text, env);
+        let mut loaded = parse(&name, &text, env);
         if name == "kafka.toml" {
             loaded.problems.retain(|problem| {
                 !problem.message.starts_with("without `[nats]` nobody can be asked")
@@ -135,14 +136,15 @@ fn the_examples_of_the_reference_have_no_problems() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/configuration.md");
     let text = std::fs::read_to_string(path).unwrap();
     let with_old = |name: &str| {
-        let is_other = ["VAPI_SECRET_OLD", "VAPI_HMAC_SECRET"].contains(&name);
+        let is_other = ["VAPI_SECRET_OLD", "VAPI_HMAC_SECRET", "GITHUB_SECRET"].contains(&name);
         env(name).or_else(|| is_other.then(|| "battery".to_owned()))
     };
     for example in text.split("```toml\n").skip(1) {
         let example = example.split("```").next().unwrap();
         let has_file = example.contains("credentials") || example.contains("cert = ");
         let text = match example {
-            whole if whole.contains("[[endpoint]]") => whole.to_owned(),
+            whole if whole.contains("[nats]") && whole.contains("[[endpoint]]") => whole.to_owned(),
+            endpoint if endpoint.contains("[[endpoint]]") => format!("[nats]\n{endpoint}"),
             auth if auth.contains("[[endpoint.auth]]") => file("[nats]", "").replace(AUTH, auth),
             rules if rules.contains("[[endpoint.") => file("[nats]\n[kafka]", rules),
             tables if tables.contains("[nats]") || tables.contains("[kafka]") => {
@@ -151,7 +153,7 @@ fn the_examples_of_the_reference_have_no_problems() {
             tables if tables.contains("[[nats") => file(&format!("[nats]\n{tables}"), ""),
             tables => file(&format!("[nats]\n[kafka]\n{tables}"), ""),
         };
-        let mut loaded = load::parse("f", &text, with_old);
+        let mut loaded = parse("f", &text, with_old);
         loaded.problems.retain(|problem| {
             let is_missing_file = has_file && problem.message.contains("can't be opened");
             !is_missing_file && !problem.message.contains("without `[nats]`")
@@ -167,7 +169,7 @@ fn values_arrive() {
          [kafka.properties]\nsecurity.protocol = \"ssl\"\nssl.ca.location = \"probe\"\nlinger.ms = 5\nsocket.keepalive.enable = true\n\"client.id\" = \"${NUMBER:-x}\"\n",
         "[[endpoint.tool]]\nnames = [\"a\"]\ncontext = \"all\"\nfallback = { a = [1, 2.5, true, \"${NUMBER}\"], d = 2024-01-02 }\n[[endpoint.tool]]\nnames = [\"b\"]\ncontext = [\"call\"]\n",
     );
-    let loaded = load::parse("f", &text, env);
+    let loaded = parse("f", &text, env);
     assert!(loaded.problems.is_empty(), "{:#?}", loaded.problems);
     let config = loaded.config.unwrap();
     assert_eq!((config.http.max_events, config.http.max_body.get()), (17, 1 << 20));
@@ -227,6 +229,35 @@ fn secrets_do_not_show() {
 }
 
 #[test]
+fn what_a_signature_does_not_cover_is_trusted_by_name() {
+    let file = |trusted: &str, auth: &str| {
+        format!(
+            "[nats]\n[[endpoint]]\nname = \"git\"\npath = \"/git\"\nsource = \"github\"\n{trusted}\n[[endpoint.auth]]\n{auth}"
+        )
+    };
+    let signed = "kind = \"signature\"\nsecrets = [\"s\"]";
+    assert_problem(
+        &file("", signed),
+        "5:10: error: the type stands in `x-github-event`, which the signature doesn't cover",
+    );
+    assert_problem(
+        &file("trust_unsigned = [\"x-github-delivery\"]", signed),
+        "6:18: error: the type stands in `x-github-event`",
+    );
+    for trusted in ["\"X-GitHub-Event\"", "\"x-github-event\", \"x-github-delivery\""] {
+        let file = file(&format!("trust_unsigned = [{trusted}]"), signed);
+        assert_eq!(problems(&file), [""; 0], "{trusted}");
+    }
+    // A secret says who sends it, and covers the head no less than the body.
+    let secret = "kind = \"secret\"\nheader = \"x-secret\"\nsecrets = [\"s\"]";
+    assert_eq!(problems(&file("", secret)), [""; 0]);
+    assert_problem(
+        &(file("", secret) + "\n[[endpoint.question]]\ntypes = [\"push\"]"),
+        "GitHub asks no question of the type `push`",
+    );
+}
+
+#[test]
 fn shapes() {
     for (text, part) in [
         ("", "there is no `[[endpoint]]`"),
@@ -272,7 +303,10 @@ fn shapes() {
     for (endpoint, part) in [
         ("[[endpoint.event]]\ntypes = [\"x\"]", "`to` is missing"),
         ("[[endpoint.event]]\ntype = [\"x\"]\nto = []", "did you mean `types`?"),
-        ("[[endpoint.auth]]\nkind = \"signature\"", "`kind = \"signature\"` is not supported yet"),
+        (
+            "[[endpoint.auth]]\nkind = \"signature\"\nsecrets = [\"s\"]",
+            "how Vapi signs is up to its users",
+        ),
         ("[[endpoint.auth]]\nkind = \"sekret\"", "did you mean \"secret\"?"),
         ("[[endpoint.auth]]\nkid = \"none\"", "did you mean `kind`?"),
         ("[[endpoint.auth]]\nkind = 1", "`kind` must be a text"),
@@ -305,15 +339,13 @@ fn syntax() {
 fn files_that_are_no_text() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("hookbus.toml");
-    let missing = load::read(&path).problems;
+    let missing = read(&path).problems;
     assert!(missing[0].message.contains("can't be read"));
     std::fs::write(&path, b"[http]\nx = \"\xff\"").unwrap();
-    let found = load::read(&path).problems;
+    let found = read(&path).problems;
     assert_eq!((found[0].line, found[0].column, found.len()), (2, 6, 1));
     std::fs::write(&path, "\u{feff}zzz = 1\n").unwrap();
-    assert!(
-        load::read(&path).problems.iter().any(|problem| problem.message == "unknown key `zzz`")
-    );
+    assert!(read(&path).problems.iter().any(|problem| problem.message == "unknown key `zzz`"));
 }
 
 #[test]
@@ -615,15 +647,15 @@ fn no_text_panics() {
         text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
     let text = lines.join("\n");
     for at in (0..text.len()).step_by(3) {
-        let _ = load::parse("f", &text[..at], env);
+        let _ = parse("f", &text[..at], env);
         for piece in ["\"", "[", "=", "\u{e9}", "\0", "${", "}", "\n[x]\n", "{", "1"] {
             if at % 5 == 0 {
-                let _ = load::parse("f", &format!("{}{piece}{}", &text[..at], &text[at..]), env);
+                let _ = parse("f", &format!("{}{piece}{}", &text[..at], &text[at..]), env);
             }
         }
     }
-    let _ = load::parse("f", &format!("a = {}", "[".repeat(100_000)), env);
-    let _ = load::parse("f", &format!("{}x = 1", "a.".repeat(100_000)), env);
+    let _ = parse("f", &format!("a = {}", "[".repeat(100_000)), env);
+    let _ = parse("f", &format!("{}x = 1", "a.".repeat(100_000)), env);
 }
 
 /// Every mistake of an `[[endpoint.auth]]` is said with what to do.
@@ -631,7 +663,7 @@ fn no_text_panics() {
 fn mistakes_of_authentication() {
     let said = |auth: &str| {
         let text = file("[nats]", "").replace(AUTH, &format!("[[endpoint.auth]]\n{auth}\n"));
-        let problems = load::parse("f", &text, env).problems;
+        let problems = parse("f", &text, env).problems;
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let hmac = "kind = \"hmac\"\nsecrets = [\"s\"]\n";
@@ -702,7 +734,7 @@ fn what_counts_unsigned_has_to_be_named() {
             "path = \"/vapi\"",
             &format!("path = \"/vapi\"\ntrust_unsigned = [{trusted}]"),
         );
-        let problems = load::parse("f", &text, env).problems;
+        let problems = parse("f", &text, env).problems;
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     let id = "message_id_header = \"x-webhook-id\"";
@@ -724,7 +756,7 @@ fn what_counts_unsigned_has_to_be_named() {
 fn room_for_strangers_holds_the_largest_body() {
     let said = |text: &str| {
         let text = file(&format!("[nats]\n[http]\nmax_body = \"8MiB\"\n{text}"), "");
-        let problems = load::parse("f", &text, env).problems;
+        let problems = parse("f", &text, env).problems;
         problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(said("max_unverified_bytes = \"8MiB\""), "");
@@ -743,7 +775,7 @@ fn networks_are_checked() {
         "path = \"/vapi\"",
         "path = \"/vapi\"\nallow_from = [\"10.0.0.1\", \"everywhere\"]\npublic_url = \"hooks\"",
     );
-    let problems = load::parse("f", &text, env).problems;
+    let problems = parse("f", &text, env).problems;
     let said: Vec<_> = problems.iter().map(ToString::to_string).collect();
     let said = said.join("\n");
     for part in ["`10.0.0.0/33` is no network", "`everywhere` is no network", "`hooks` is no URL"] {

@@ -1,0 +1,19 @@
+//! The configuration file, read with what the sources of its endpoints say of themselves.
+
+use std::path::Path;
+
+use crate::config::load::{self, Loaded};
+use crate::source;
+
+/// Load a file, with the variables of this process.
+pub fn read(path: &Path) -> Loaded {
+    load::read(path, source::facts)
+}
+
+/// Load the text of a file. `name` stands in the problems; `env` looks up variables.
+pub fn parse(name: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Loaded {
+    load::parse(name, text, env, source::facts)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! GitHub's webhooks: signed, typed and numbered as its documentation says.
+
+use std::collections::BTreeSet;
+
+use crate::support::bridge::run;
+use crate::support::{Bridge, nats, project};
+
+/// The secret of the example of docs.github.com (webhooks/using-webhooks/validating-webhook-deliveries).
+const SECRET: &str = "It's a Secret to Everybody";
+/// The signature that stands there, of `Hello, World!`.
+const SIGNATURE: &str = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+
+fn endpoint(name: &str, trusted: &str) -> String {
+    format!(
+        r#"
+        [[endpoint]]
+        name = "{name}"
+        path = "/{name}"
+        source = "github"
+        trust_unsigned = [{trusted}]
+        [[endpoint.auth]]
+        kind = "signature"
+        secrets = ["an older one", "{SECRET}"]
+        "#
+    )
+}
+
+const BOTH: &str = r#""x-github-event", "x-github-delivery""#;
+
+#[tokio::test]
+async fn a_delivery_is_verified_and_stored_as_it_came() {
+    let Some(nats) = nats::shared().await else { return };
+    nats.create_stream("GIT", &["git.events.>", "plain.events.>"]).await;
+    let text = endpoint("git", BOTH) + &endpoint("plain", r#""x-github-event""#);
+    let bridge = Bridge::config(&text).nats(nats).start_ready().await;
+    let signature = ("x-hub-signature-256", SIGNATURE);
+    let (kind, id) = (("x-github-event", "push"), ("x-github-delivery", "72d3162e-cc78"));
+
+    let post = async |path: &str, headers: &[(&str, &str)]| {
+        bridge.post(path, "Hello, World!".to_owned(), headers).await
+    };
+    let answer = post("/git", &[signature, kind, id]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.header("hookbus-id"), Some(id.1));
+    // An id that isn't trusted is none.
+    let answer = post("/plain", &[signature, kind, id]).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_ne!(answer.header("hookbus-id"), Some(id.1));
+
+    let stored = nats.messages("GIT", 2).await;
+    let first = &stored[0];
+    assert_eq!(
+        (first.subject.as_str(), &first.payload[..]),
+        ("git.events.push", &b"Hello, World!"[..])
+    );
+    assert_eq!(first.header("ce-type"), Some("com.github.push"));
+    assert_eq!(first.header("ce-id"), Some(id.1));
+    assert_eq!(stored[1].subject, "plain.events.push");
+
+    for (status, headers) in [
+        (400, &[signature, id][..]),
+        (400, &[signature, ("x-github-event", ""), id]),
+        (400, &[signature, kind, ("x-github-event", "ping"), id]),
+        (401, &[kind, id]),
+        (401, &[signature, signature, kind, id]),
+        (401, &[("x-hub-signature-256", &SIGNATURE[7..]), kind, id]),
+        (401, &[("x-hub-signature-256", &SIGNATURE.replace('7', "8")), kind, id]),
+    ] {
+        assert_eq!(post("/git", headers).await.status, status, "{headers:?}");
+    }
+    assert_eq!(nats.messages("GIT", 2).await.len(), 2);
+}
+
+#[tokio::test]
+async fn its_samples_are_sent_as_it_sends_them() {
+    let Some(nats) = nats::shared().await else { return };
+    nats.create_stream("SENT", &["sent.events.>"]).await;
+    let bridge = Bridge::config(&endpoint("sent", BOTH)).nats(nats).start_ready().await;
+    let config = bridge.folder().join("hookbus.toml");
+    let (url, config) = (bridge.url("/sent"), config.to_str().unwrap());
+    for sample in ["ping", "push", "push", "pull_request"] {
+        let output = run(&["send", sample, "--to", &url, "--config", config]).await;
+        assert_eq!(output.code, Some(0), "{}", output.stderr);
+    }
+    let stored = nats.messages("SENT", 4).await;
+    let kinds: Vec<_> = stored.iter().map(|event| event.subject.as_str()).collect();
+    let expected = ["ping", "push", "push", "pull_request"];
+    assert_eq!(kinds, expected.map(|kind| format!("sent.events.{kind}")));
+    let ids: BTreeSet<_> = stored.iter().map(|event| event.header("ce-id")).collect();
+    assert_eq!(ids.len(), 4, "each delivery has an id of its own");
+}
+
+/// A provider is its own file, its samples, a variant and an arm: nothing else in the source knows it.
+#[test]
+fn a_provider_touches_its_own_files_a_variant_and_an_arm() {
+    let source = project().join("src");
+    let mut folders = vec![source.clone()];
+    let mut found = BTreeSet::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(&source).unwrap().to_str().unwrap().to_owned();
+            if path.is_dir() {
+                folders.push(path);
+            } else if name.ends_with(".rs") && !name.starts_with("source/github") {
+                let text = std::fs::read_to_string(&path).unwrap().to_lowercase();
+                // Tests and examples of the reference may name whom they like.
+                let code = text.split("\nmod tests {").next().unwrap_or_default();
+                let is_code = |line: &&str| {
+                    let line = line.trim();
+                    line.contains("github") && !line.starts_with("//") && !line.contains("example")
+                };
+                let lines = code.lines().filter(is_code).count();
+                if lines > 0 && !name.ends_with("tests.rs") {
+                    found.insert((name, lines));
+                }
+            }
+        }
+    }
+    let expected = [("config.rs".to_owned(), 1), ("source.rs".to_owned(), 4)];
+    assert_eq!(found, expected.into());
+}
