@@ -16,7 +16,7 @@ mod text;
 use std::fmt;
 use std::ops::Range;
 
-pub use text::{Text, compact, quote};
+pub use text::{Text, compact, content, quote};
 
 /// Why a document isn't JSON, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@ mod connect;
 mod kafka;
 mod nats;
 mod permissions;
+mod report;
 mod workers;
 
 use std::path::PathBuf;

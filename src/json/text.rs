@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan;
+use super::{Reader, scan};
 
 /// A string or a key as it is written between its quotes.
 ///
@@ -94,6 +94,12 @@ fn past_quote(bytes: &[u8], mut at: usize) -> usize {
             None => return bytes.len(),
         }
     }
+}
+
+/// What a JSON string means; nothing where the text is something else.
+pub fn content(raw: &str) -> Option<String> {
+    let text = Reader::over(raw).string().ok()?;
+    Some(text.unescape().into_owned())
 }
 
 /// A text as a JSON string, quotes included.

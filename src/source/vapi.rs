@@ -3,6 +3,7 @@
 //! Facts are from `docs.vapi.ai` (server-url/events, tools/custom-tools-troubleshooting) and the
 //! OpenAPI definition published with it.
 
+mod call;
 mod facts;
 mod members;
 mod payload;

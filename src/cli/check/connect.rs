@@ -3,73 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::{FAILED, Failure, WRONG, say, text};
+use super::report::Report;
 use super::{kafka, nats};
 use crate::config::Config;
-use crate::nats::streams::Finding;
-
-/// What one broker said.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    /// The broker's name in what is printed.
-    broker: &'static str,
-    /// What was reached.
-    reached: Vec<String>,
-    /// What was found there.
-    found: Vec<String>,
-    /// Why it could not be asked, or not everything.
-    unreachable: Vec<(String, String)>,
-    wrong: Vec<(String, String)>,
-    warnings: Vec<(String, String)>,
-    notes: Vec<String>,
-}
-
-impl Report {
-    pub(super) fn new(broker: &'static str) -> Self {
-        Self { broker, ..Self::default() }
-    }
-
-    /// It answers, and is this.
-    pub(super) fn reached(&mut self, what: String) {
-        self.reached.push(what);
-    }
-
-    /// Something that is there.
-    pub(super) fn found(&mut self, what: String) {
-        self.found.push(what);
-    }
-
-    /// It doesn't answer.
-    pub(super) fn unreachable(&mut self, why: impl Into<String>, hint: impl Into<String>) {
-        self.unreachable.push((why.into(), hint.into()));
-    }
-
-    /// Something would not work.
-    pub(super) fn wrong(&mut self, problem: impl Into<String>, hint: impl Into<String>) {
-        self.wrong.push((problem.into(), hint.into()));
-    }
-
-    /// Something may lose or refuse events.
-    pub(super) fn warn(&mut self, problem: impl Into<String>, hint: impl Into<String>) {
-        self.warnings.push((problem.into(), hint.into()));
-    }
-
-    /// Something that will happen.
-    pub(super) fn note(&mut self, text: impl Into<String>) {
-        self.notes.push(text.into());
-    }
-
-    pub(super) fn all_wrong(&mut self, findings: Vec<Finding>) {
-        for Finding { problem, hint } in findings {
-            self.wrong(problem, hint);
-        }
-    }
-
-    pub(super) fn warn_of_all(&mut self, findings: Vec<Finding>) {
-        for Finding { problem, hint } in findings {
-            self.warn(problem, hint);
-        }
-    }
-}
 
 /// Ask all brokers. Warnings and notes are said at once; what was reached comes back.
 pub(super) async fn run(config: &Config) -> Result<Vec<String>, Failure> {

@@ -15,7 +15,7 @@ use self::cluster::{Cluster, Unreachable};
 use self::judge::Judge;
 use self::settings::Settings;
 use self::wanted::Wanted;
-use super::connect::Report;
+use super::report::Report;
 use crate::config::{self, Config, librdkafka};
 use crate::sink::kafka::{BROKER, address};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::connect::Report;
+use super::report::Report;
 use super::{permissions, workers};
 use crate::config::Config;
 use crate::nats::streams::Needs;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_nats::Client;
 
-use super::connect::Report;
+use super::report::Report;
 use crate::config::{Config, Nats};
 use crate::nats::streams::Needs;
 use crate::nats::{Notices, Refusal, permissions};

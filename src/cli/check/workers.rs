@@ -2,7 +2,7 @@
 
 use async_nats::Client;
 
-use super::connect::Report;
+use super::report::Report;
 use crate::config::{Config, Nats};
 use crate::workers::{self, Answering, Functions, Worker};
 

@@ -5,8 +5,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::call::Call;
 use super::members::{Key, Members};
-use super::tool_calls::Call;
 use crate::config::Context;
 
 /// The members of the payload that no context overwrites.

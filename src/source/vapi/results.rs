@@ -2,8 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::tool_calls::content;
-use crate::json::{self, Kind, Reader};
+use crate::json::{self, Kind, Reader, content};
 use crate::message::{Answer, Content, Outcome, Refusal, Reply};
 
 /// One entry; name and id are raw JSON.

@@ -13,10 +13,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use self::excess::Excess;
 use self::read::{Objects, Tool};
+use super::call::{Arguments, Call};
 use super::members::{Members, Part};
 use super::{facts, payload, reply, results, server};
 use crate::config::Context;
-use crate::json::{Kind, Reader, Text};
+use crate::json::{Reader, Text, content};
 use crate::message::{Answer, Question, Refusal, Reply};
 use crate::source::{Dialogue, Identity, Questions, Unasked};
 
@@ -35,59 +36,6 @@ pub(super) struct Lists<'a> {
     pub(super) copies: Option<&'a str>,
     /// The calls in the definitions of their tools.
     pub(super) tools: Option<&'a str>,
-}
-
-/// One call that is asked.
-#[derive(Debug)]
-pub(super) struct Call {
-    /// `id` as received: raw JSON.
-    pub(super) id: Option<Part>,
-    /// `name` as received: raw JSON.
-    pub(super) name: Option<Part>,
-    pub(super) arguments: Arguments,
-}
-
-/// The arguments of a call as the JSON value that was meant.
-#[derive(Debug)]
-pub(super) enum Arguments {
-    /// None were sent: an empty object.
-    Empty,
-    /// As received.
-    Sent(Part),
-    /// The object that a string held.
-    Unwrapped(String),
-}
-
-impl Arguments {
-    /// A string that holds an object is that object.
-    fn of(members: &Members, raw: Option<&str>) -> Self {
-        let Some(raw) = raw else { return Self::Empty };
-        if raw.starts_with('"')
-            && let Some(text) = content(raw)
-        {
-            let mut reader = Reader::over(&text);
-            if reader.peek() == Ok(Kind::Object) && reader.skip().is_ok() && reader.end().is_ok() {
-                return Self::Unwrapped(text);
-            }
-        }
-        Self::Sent(members.part(raw))
-    }
-
-    pub(super) fn bytes<'a>(&'a self, members: &'a Members) -> &'a [u8] {
-        match self {
-            Self::Empty => b"{}",
-            Self::Sent(part) => members.bytes(part),
-            Self::Unwrapped(text) => text.as_bytes(),
-        }
-    }
-
-    /// What it takes beside the body, in bytes.
-    fn copied(&self) -> usize {
-        match self {
-            Self::Empty | Self::Sent(_) => 0,
-            Self::Unwrapped(text) => text.len(),
-        }
-    }
 }
 
 /// The calls of one webhook, until they are answered.
@@ -266,12 +214,6 @@ fn tools_of<'a>(calls: &[read::Call<'a>], mut list: Objects<'a>) -> Vec<Tool<'a>
 fn meaning(raw: &str) -> Cow<'_, str> {
     let inner = raw.strip_prefix('"').and_then(|raw| raw.strip_suffix('"'));
     inner.map_or(Cow::Borrowed(raw), |inner| Text::over(inner).unescape())
-}
-
-/// The text of a JSON string.
-pub(super) fn content(raw: &str) -> Option<String> {
-    let text: Text<'_> = Reader::over(raw).string().ok()?;
-    Some(text.unescape().into_owned())
 }
 
 #[cfg(test)]

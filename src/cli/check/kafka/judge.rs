@@ -1,6 +1,6 @@
 //! What the state of a cluster means for a configuration.
 
-use super::super::connect::Report;
+use super::super::report::Report;
 use super::cluster::{Cluster, Topic};
 use super::settings::Settings;
 use super::wanted::Wanted;

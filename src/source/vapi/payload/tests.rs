@@ -3,8 +3,8 @@
 use super::*;
 use crate::config::All;
 use crate::json::Reader;
+use crate::source::vapi::call::Arguments;
 use crate::source::vapi::members::Places;
-use crate::source::vapi::tool_calls::Arguments;
 
 fn members(message: &str) -> Members {
     let body = Bytes::copy_from_slice(message.as_bytes());

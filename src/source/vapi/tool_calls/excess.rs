@@ -6,9 +6,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::stream;
 
-use super::content;
 use super::read::{self, Objects, Tool};
-use crate::json::{self, Reader};
+use crate::json::{self, Reader, content};
 use crate::message::{Body, Reply};
 use crate::source::Unasked;
 use crate::source::vapi::members::Members;
