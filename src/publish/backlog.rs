@@ -223,3 +223,6 @@ impl Drop for Ticket {
         self.backlog.release(self.place, true);
     }
 }
+
+#[cfg(test)]
+mod tests;

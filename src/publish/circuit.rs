@@ -39,12 +39,12 @@ impl Circuit {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.is_open.load(Ordering::Relaxed)
+        self.is_held() || self.is_open.load(Ordering::Relaxed)
     }
 
     /// Something worked. Returns whether it was open.
     pub(super) fn close(&self) -> bool {
-        self.is_open() && self.is_open.swap(false, Ordering::Relaxed)
+        self.is_open.load(Ordering::Relaxed) && self.is_open.swap(false, Ordering::Relaxed)
     }
 
     /// Something failed. Returns whether that is to be said.
@@ -65,10 +65,9 @@ impl Circuit {
         self.is_said.swap(false, Ordering::Relaxed)
     }
 
-    /// Open it for good.
+    /// Open it for good, whatever still works.
     pub(super) fn hold(&self) {
         self.is_held.store(true, Ordering::Relaxed);
-        self.is_open.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_held(&self) -> bool {
@@ -110,6 +109,8 @@ mod tests {
         tokio::time::advance(PROBE / 2).await;
         circuit.hold();
         assert!(!circuit.probe() && circuit.is_open());
+        // What was on its way arrives.
+        assert!(circuit.close() && circuit.is_open());
     }
 
     #[tokio::test(start_paused = true)]

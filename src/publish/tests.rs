@@ -173,6 +173,26 @@ async fn a_blip_is_tried_again_and_a_fault_is_not() {
     assert_eq!(began.elapsed().as_secs(), BUDGET.as_secs());
 }
 
+/// A live view that misses an event is nobody's loss.
+#[tokio::test(start_paused = true)]
+async fn what_is_for_a_live_view_fails_nothing() {
+    let bench = Bench::new(100);
+    let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
+    let sinks = Sinks { nats_core: Some(timed), ..Sinks::default() };
+    let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
+    let view = Bench { destination: configured(&all, "nats-core:live", 100), ..bench };
+    let began = Instant::now();
+    for error in [
+        sink::Error::retry("store-failed", "full"),
+        sink::Error::reject("too-large", "it is too large"),
+        sink::Error::blip(sink::DISCONNECTED, "gone"),
+    ] {
+        *view.sink.error.lock() = Some(error);
+        assert_eq!(view.begin("1", Some("k")).unwrap().finish().await, Ok(Receipt::Stored));
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_destination_takes_no_more_than_its_share() {
     let bench = Bench::new(2);

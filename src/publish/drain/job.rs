@@ -186,3 +186,21 @@ impl Drop for InFlight<'_> {
         self.set(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_flight_is_added_up() {
+        let all = AtomicUsize::new(5);
+        let sum = || all.load(Ordering::Relaxed);
+        let mut ours = InFlight { all: &all, ours: 0 };
+        for (count, expected) in [(3, 8), (1, 6), (4, 9)] {
+            ours.set(count);
+            assert_eq!(sum(), expected);
+        }
+        drop(ours);
+        assert_eq!(sum(), 5);
+    }
+}

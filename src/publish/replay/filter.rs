@@ -252,6 +252,19 @@ mod tests {
         assert!(!nothing.is_explicit() && filter.is_explicit());
     }
 
+    /// Any one part says what is meant, and `all` that all are.
+    #[test]
+    fn one_part_is_enough_to_say_what_is_meant() {
+        for query in ["endpoint=a", "type=a", "reason=a", "id=a", "destination=a", "since=1h"] {
+            let filter = Filter::read(query).unwrap();
+            assert!(!filter.is_empty() && filter.is_explicit(), "{query}");
+        }
+        let until = Filter { until: Some(at(1)), ..Filter::default() };
+        assert!(!until.is_empty() && until.is_explicit());
+        let all = Filter::read("all=true").unwrap();
+        assert!(all.is_empty() && all.is_explicit());
+    }
+
     #[test]
     fn what_is_not_understood_is_an_error() {
         for query in ["endpoints=vapi", "since=yesterday", "all=yes", "until=2026-13-01"] {

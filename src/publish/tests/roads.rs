@@ -292,6 +292,58 @@ async fn what_is_given_up_is_on_disk_at_once() {
     assert_eq!((roads.nats.taken().len(), roads.queued()), (0, 11));
 }
 
+/// A shutdown: what is on its way may arrive, and nothing new is sent.
+#[tokio::test(start_paused = true)]
+async fn what_is_held_sends_nothing_and_waits_for_what_was_sent() {
+    let folder = folder();
+    let mut roads = Roads::new(folder.path(), 100).await;
+    roads.drain();
+    roads.nats.all(retry());
+    for (key, id) in [("k", "1"), ("k", "2"), ("l", "3")] {
+        assert_eq!(roads.store(key, id).await, Ok(Receipt::Spooled));
+    }
+    roads.nats.all(Mode::Hangs);
+    in_time("the first under way", || roads.nats.under_way() == 1).await;
+    roads.all.hold();
+    let all = roads.all.clone();
+    let held = tokio::spawn(async move { all.held().await });
+    pass(SECOND).await;
+    assert!(!held.is_finished());
+    roads.nats.all(Mode::Takes);
+    in_time("the end", || held.is_finished()).await;
+    assert_eq!(roads.nats.taken().len(), 1);
+    assert_eq!(roads.store("m", "late").await, Ok(Receipt::Spooled));
+    pass(SECOND * 10).await;
+    assert_eq!((roads.nats.taken().len(), roads.queued()), (1, 3));
+}
+
+/// `/readyz` says it as long as it lasts.
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_cannot_be_read_is_said_and_read_later() {
+    let folder = folder();
+    let mut roads = Roads::new(folder.path(), 100).await;
+    roads.nats.all(retry());
+    for id in ["1", "2"] {
+        assert_eq!(roads.store("k", id).await, Ok(Receipt::Spooled));
+    }
+    let queue = std::fs::read_dir(folder.path().join("queues")).unwrap().next().unwrap().unwrap();
+    let names = std::fs::read_dir(queue.path()).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments = names.filter(|name| name.extension().is_some_and(|end| end == "segment"));
+    let segment = segments.next().unwrap();
+    let away = folder.path().join("away");
+    std::fs::rename(&segment, &away).unwrap();
+    std::fs::create_dir(&segment).unwrap();
+    roads.nats.all(Mode::Takes);
+    roads.drain();
+    let is_said = |roads: &Roads| roads.health.readiness().1.contains("queue of nats:events");
+    in_time("a word of it", || is_said(&roads)).await;
+    std::fs::remove_dir(&segment).unwrap();
+    std::fs::rename(&away, &segment).unwrap();
+    roads.drained().await;
+    assert_eq!(roads.nats.taken_of("k"), ["1", "2"]);
+    assert!(!is_said(&roads));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_stays_broken_is_said_once_a_minute() {
     let folder = folder();

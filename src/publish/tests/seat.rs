@@ -1,6 +1,6 @@
 //! One destination for a text, and one drain for its queue, whoever asks for them.
 
-use super::script::{Mode, Roads, in_time, pass, retry, until};
+use super::script::{Mode, Roads, in_time, pass, reject, retry, until};
 use super::*;
 use crate::publish::replay::{Line, Lines, Refused, Replays, Summary, Task};
 
@@ -109,6 +109,19 @@ async fn a_replay_that_ends_early_leaves_nothing_in_flight() {
     assert_each_once(&roads, &[]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_is_stopped_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let (roads, replays) = roads(&folder).await;
+    roads.nats.all(Mode::Hangs);
+    let lines = drain(&replays).unwrap();
+    in_time("the first under way", || roads.nats.under_way() == 1).await;
+    replays.stop();
+    let summary = summary(lines).await;
+    assert_eq!(summary.stopped.as_deref(), Some("the bridge is stopping"));
+    assert_eq!((summary.matched, summary.left), (RECORDS as u64, RECORDS as u64));
+}
+
 /// Two replays, one after the other, and none beside the drain of a configured destination.
 #[tokio::test(start_paused = true)]
 async fn whoever_comes_second_is_told() {
@@ -121,9 +134,13 @@ async fn whoever_comes_second_is_told() {
     let second = drain(&replays).unwrap();
     assert!(matches!(drain(&replays), Err(Refused::Busy)));
     roads.nats.all(Mode::Takes);
-    assert_eq!(summary(second).await.published, RECORDS as u64);
+    roads.nats.one("4", reject());
+    let second = summary(second).await;
+    let records = RECORDS as u64;
+    assert_eq!((second.matched, second.published, second.left), (records, records - 1, 0));
+    assert_eq!((second.dead_lettered, second.stopped), (1, None));
     assert!(matches!(drain(&replays), Err(Refused::NoQueue(_))));
-    assert_each_once(&roads, &[]);
+    assert_eq!(roads.nats.taken().len(), RECORDS - 1);
     // What nobody holds is forgotten, and made anew.
     assert!(roads.all.alive.lock().get(OLD).is_some_and(|known| known.strong_count() == 0));
     configured(&roads.all, OLD, 100);

@@ -253,3 +253,6 @@ impl ProducerContext for Context {
         let _ = delivery.send(result);
     }
 }
+
+#[cfg(test)]
+mod tests;

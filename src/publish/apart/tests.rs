@@ -1,0 +1,194 @@
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use tokio::time::advance;
+
+use super::*;
+use crate::config;
+use crate::publish::window::tests::waiting;
+use crate::spool::Spool;
+
+/// What waits apart for a destination, with the queue that it waits in.
+struct Bench {
+    apart: Arc<Apart>,
+    spool: Spool,
+    queue: Queue,
+    _folder: tempfile::TempDir,
+}
+
+fn record(name: &str, key: &str) -> Record {
+    waiting(0, name, key, 10).record
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = config::Spool { dir: folder.path().to_owned(), ..config::Spool::default() };
+        let spool = Spool::open(&settings).unwrap().0;
+        let queue = spool.queue("nats:e apart");
+        let apart = Arc::new(Apart::new("nats:e".into(), queue.clone(), Arc::default()));
+        Self { apart, spool, queue, _folder: folder }
+    }
+
+    fn road(&self, name: &str, key: &str) -> Road {
+        let key: Option<Arc<str>> = Some(key).filter(|key| !key.is_empty()).map(Into::into);
+        self.apart.road(name, key.as_ref())
+    }
+
+    async fn keep(&self, name: &str, key: &str) {
+        self.apart.begin(&record(name, key), None).unwrap().resolved().await.unwrap();
+    }
+
+    /// The oldest of them is published.
+    async fn publish(&self) {
+        let read = self.queue.reader().read(1, usize::MAX).await.unwrap();
+        for (position, record) in read {
+            self.apart.done(position, &record);
+        }
+    }
+
+    /// All names that are known one by one fail.
+    fn fill_up(&self) {
+        let now = Instant::now();
+        for number in 0..NAMES {
+            assert_eq!(self.apart.suspect(&number.to_string(), "no-stream", now), now);
+        }
+    }
+
+    /// Nobody has to look, and nothing is left.
+    fn rests(&self) -> bool {
+        let state = self.apart.state.lock();
+        let is_empty = state.names.is_empty() && state.table.is_none() && state.others == 0;
+        assert_eq!(state.appending, 0);
+        is_empty && !self.apart.is_active.load(Ordering::Relaxed)
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_may_fail_queues_and_one_that_does_waits_apart() {
+    let bench = Bench::new();
+    assert!(bench.rests() && bench.road("a", "k") == Road::Free);
+    bench.apart.suspect("a", "no-stream", Instant::now());
+    assert_eq!((bench.road("a", "k"), bench.road("b", "k")), (Road::Uncertain, Road::Free));
+    assert_eq!((bench.apart.failing(), bench.apart.is_blocked("a")), (1, false));
+    bench.apart.works("a");
+    assert!(bench.rests() && bench.apart.failing() == 0);
+
+    bench.apart.suspect("a", "no-stream", Instant::now());
+    assert!(bench.apart.block(&"a".into(), "no-stream"));
+    for key in ["k", "l", ""] {
+        assert_eq!((bench.road("a", key), bench.road("b", key)), (Road::Apart, Road::Free));
+    }
+    // Only what waits apart finds out that it works.
+    bench.apart.works("a");
+    assert!(bench.apart.is_blocked("a") && !bench.apart.is_blocked("b"));
+    assert_eq!((bench.apart.clear("a"), bench.apart.clear("a")), (true, false));
+    assert!(bench.rests());
+}
+
+#[tokio::test]
+async fn what_is_of_an_older_ones_name_and_key_waits_behind_it() {
+    let bench = Bench::new();
+    for key in ["k", "l", "", "k"] {
+        bench.keep("a", key).await;
+    }
+    assert_eq!((bench.apart.len(), bench.apart.oldest()), (4, bench.queue.oldest()));
+    assert!(bench.apart.oldest().is_some());
+    let roads = || ["k", "l", "m", ""].map(|key| bench.road("a", key) == Road::Apart);
+    for expected in
+        [[true, true, false, false], [true, true, false, false], [true, false, false, false]]
+    {
+        assert_eq!(roads(), expected);
+        assert_eq!(bench.road("b", "k"), Road::Free);
+        bench.publish().await;
+    }
+    assert_eq!(roads(), [true, false, false, false]);
+    bench.publish().await;
+    assert!(bench.rests() && bench.apart.is_empty() && roads() == [false; 4]);
+}
+
+/// Of those that are not known one by one it is only known that there are some.
+#[tokio::test]
+async fn more_names_than_are_known_are_counted_together() {
+    let bench = Bench::new();
+    bench.fill_up();
+    let since = Instant::now();
+    assert_eq!(bench.apart.suspect("x", "no-stream", since), since - UNSURE);
+    assert_eq!(
+        bench.apart.suspect("7", "no-stream", since + SAY),
+        bench.apart.suspect("8", "no-stream", since + SAY)
+    );
+    assert!(
+        !bench.apart.block(&"x".into(), "no-stream") && bench.apart.block(&"7".into(), "no-stream")
+    );
+    assert_eq!(bench.apart.failing(), NAMES);
+    bench.keep("x", "k").await;
+    bench.keep("y", "k").await;
+    assert_eq!((bench.road("x", "k"), bench.road("x", "l")), (Road::Apart, Road::Free));
+    for others in [2, 1] {
+        assert_eq!(bench.apart.state.lock().others, others);
+        bench.publish().await;
+    }
+    assert_eq!((bench.road("x", "k"), bench.road("y", "k")), (Road::Free, Road::Free));
+    // With nothing there nobody would find out that a name works again that is known to take nothing.
+    assert_eq!((bench.road("7", "k"), bench.road("8", "k")), (Road::Free, Road::Uncertain));
+    (0..NAMES).for_each(|number| bench.apart.works(&number.to_string()));
+    assert!(bench.rests());
+}
+
+#[tokio::test]
+async fn what_is_not_kept_holds_up_nothing() {
+    let bench = Bench::new();
+    bench.keep("a", "k").await;
+    bench.spool.close();
+    assert!(bench.apart.begin(&record("a", "l"), None).is_err());
+    assert_eq!((bench.road("a", "k"), bench.road("a", "l")), (Road::Apart, Road::Free));
+    bench.publish().await;
+    assert!(bench.rests());
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_is_counted_first() {
+    let Bench { queue, spool, _folder, .. } = Bench::new();
+    for key in ["k", "l"] {
+        queue.append(&record("a", key)).await.unwrap();
+    }
+    let apart = Arc::new(Apart::new("nats:e".into(), queue.clone(), Arc::default()));
+    let bench = Bench { apart, spool, queue, _folder };
+    assert_eq!((bench.road("a", "k"), bench.road("b", "x")), (Road::Uncertain, Road::Uncertain));
+    assert!(bench.apart.begin_counting());
+    let old = bench.queue.reader().read(10, usize::MAX).await.unwrap();
+    bench.apart.count_old(old.iter().map(|(_, record)| record));
+    assert_eq!(bench.road("b", "x"), Road::Uncertain);
+    // Once more from the beginning.
+    assert!(bench.apart.begin_counting());
+    bench.apart.count_old(old.iter().map(|(_, record)| record));
+    bench.apart.old_are_counted();
+    assert!(!bench.apart.begin_counting());
+    let roads = || ["k", "l", "m"].map(|key| bench.road("a", key));
+    assert_eq!(roads(), [Road::Apart, Road::Apart, Road::Free]);
+    bench.publish().await;
+    bench.publish().await;
+    assert!(bench.rests() && roads() == [Road::Free; 3]);
+}
+
+/// For the first of them, and not again before none fails, nor within a minute.
+#[tokio::test(start_paused = true)]
+async fn names_that_fail_are_news_once() {
+    let bench = Bench::new();
+    let fails = |name| bench.apart.suspect(name, "no-stream", Instant::now());
+    fails("a");
+    fails("b");
+    assert_eq!((bench.apart.is_news(), bench.apart.is_news()), (true, false));
+    bench.apart.works("a");
+    advance(SAY).await;
+    assert!(!bench.apart.is_news());
+    bench.apart.works("b");
+    fails("c");
+    assert!(bench.apart.is_news());
+    bench.apart.works("c");
+    fails("d");
+    advance(SAY - Duration::from_millis(1)).await;
+    assert!(!bench.apart.is_news());
+    advance(Duration::from_millis(1)).await;
+    assert!(bench.apart.is_news());
+}
