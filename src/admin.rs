@@ -18,10 +18,10 @@ use http::{StatusCode, header};
 
 pub use self::guard::Guard;
 use crate::bridge::Bridge;
+use crate::discovery::Workers;
 use crate::publish::Destinations;
 use crate::publish::replay::Replays;
 use crate::telemetry::health::Health;
-use crate::workers::Workers;
 
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

@@ -12,11 +12,10 @@ mod conform;
 mod dev;
 mod disk;
 mod dlq;
-mod reach;
+mod nats_target;
 mod send;
 mod spool;
 mod tail;
-mod text;
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -30,7 +29,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::config::{self, Config};
 use crate::serve::{self, Manner, Signals};
 use crate::settings;
-use crate::telemetry::{self, stderr};
+use crate::telemetry::{self, stderr, terminal};
 
 /// Webhooks to Kafka and NATS, and answers back.
 #[derive(Debug, Parser)]
@@ -96,7 +95,7 @@ enum Command {
 type Outcome = Result<ExitCode, Failure>;
 
 /// How long the last lines may wait for a reader that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the commands that run for long make of signals. The others are killed by them.
 fn manner(command: &str) -> Option<Manner> {
@@ -189,7 +188,7 @@ struct Written;
 
 impl Drop for Written {
     fn drop(&mut self) {
-        stderr::flush(PATIENCE);
+        stderr::flush(FLUSH_TIMEOUT);
     }
 }
 
@@ -272,19 +271,19 @@ impl From<serve::Error> for Failure {
 
 /// Write one line, or several, to standard error. Whoever's text it holds, it does nothing to a terminal.
 fn say(line: impl Display) {
-    stderr::line(text::lines(&line.to_string()));
+    stderr::line(terminal::lines(&line.to_string()));
 }
 
 /// Write text and a line break to standard output. Whoever's text it is, it does nothing to a terminal.
 fn print(text: &str) -> Outcome {
-    write(text::lines(text).as_bytes())?;
+    write(terminal::lines(text).as_bytes())?;
     write(b"\n")?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Write bytes to standard output as they are, after what was said before.
 fn write(bytes: &[u8]) -> Result<(), Failure> {
-    stderr::flush(PATIENCE);
+    stderr::flush(FLUSH_TIMEOUT);
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

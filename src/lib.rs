@@ -27,9 +27,12 @@
 //! stands below it.
 
 pub mod cli;
+pub mod worker;
+pub mod conformance;
 pub mod serve;
 pub mod admin;
-pub mod workers;
+pub mod discovery;
+pub mod server;
 pub mod receive;
 pub mod bridge;
 pub mod body;

@@ -1,11 +1,5 @@
-//! The public listener: a request becomes a webhook, what comes of it becomes a response.
-//!
-//! The accept loop is our own, on hyper-util under axum's router: `axum::serve` installs no
-//! timer, which leaves every time limit of the connection without effect. Limits of
-//! connections are in [`connection`].
+//! The routes of the public listener: a request becomes a webhook, its result becomes a response.
 
-pub mod connection;
-pub mod framing;
 mod response;
 
 use std::collections::BTreeMap;

@@ -25,13 +25,13 @@ pub use self::signals::{Manner, Signals};
 use self::start::Parts;
 use crate::admin::{self, Guard};
 use crate::config::Config;
+use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, Needs};
 use crate::receive;
-use crate::receive::connection::{self, Shutdown};
+use crate::server::{self, Shutdown};
 use crate::spool;
 use crate::telemetry::health::Health;
 use crate::tls::Anonymous;
-use crate::workers::Workers;
 
 /// How long the start waits for brokers before it goes on without them.
 const START: Duration = Duration::from_secs(5);
@@ -116,7 +116,7 @@ pub async fn run(
     ready: impl FnOnce(Addresses),
 ) -> Result<(), Error> {
     let listen = |address, key| {
-        connection::bind(address).map_err(|source| Error::Listen { address, key, source })
+        server::bind(address).map_err(|source| Error::Listen { address, key, source })
     };
     let http = listen(config.http.listen, "http.listen")?;
     let admin = listen(config.admin.listen, "admin.listen")?;
@@ -130,7 +130,7 @@ pub async fn run(
     if file.is_none() {
         parts.needs.store(Arc::new(Needs::new(&config).alone()));
     }
-    let clock = connection::Clock {
+    let timeouts = server::Timeouts {
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
         write: config.http.write_timeout.get(),
@@ -152,17 +152,17 @@ pub async fn run(
         asking,
         guard.clone(),
     );
-    let admin_settings = connection::Settings {
+    let admin_settings = server::Settings {
         tls: admin_tls,
         router: admin_router,
-        clock,
-        most: files.admin,
+        timeouts,
+        max_connections: files.admin,
         wants_peers: Arc::default(),
         senders: None,
     };
     // It answers until the very end.
     let (shutdown, admin_shutdown) = (Shutdown::new(), Shutdown::new());
-    background.spawn(connection::serve(admin, admin_settings, admin_shutdown.clone()));
+    background.spawn(server::serve(admin, admin_settings, admin_shutdown.clone()));
 
     let began = Instant::now();
     let findings = tokio::select! {
@@ -180,15 +180,15 @@ pub async fn run(
         return Err(Error::Streams(findings.refused));
     }
     let Parts { bridge, served, health, .. } = &*parts;
-    let settings = connection::Settings {
+    let settings = server::Settings {
         tls: http_tls,
         router: receive::router(bridge.clone(), served.clone(), health.clone()),
-        clock,
-        most: files.connections,
+        timeouts,
+        max_connections: files.connections,
         wants_peers: served.wants_peers(),
         senders: Some(bridge.activity.followed()),
     };
-    background.spawn(connection::serve(http, settings, shutdown.clone()));
+    background.spawn(server::serve(http, settings, shutdown.clone()));
     ready(addresses);
     info!(http = %addresses.http, admin = %addresses.admin, "serving");
     background.spawn(start_over(parts.health.clone(), began + START));

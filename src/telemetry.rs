@@ -7,6 +7,7 @@
 pub mod health;
 pub mod metrics;
 pub mod stderr;
+pub mod terminal;
 
 use std::io::IsTerminal;
 use std::sync::OnceLock;

@@ -14,7 +14,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::auth::secret::Secret;
 use crate::config;
-use crate::receive::connection::Certified;
+use crate::server::ClientCertificate;
 
 /// What requests are held against.
 pub struct Guard {
@@ -47,7 +47,7 @@ impl Guard {
         if request.headers().contains_key(header::ORIGIN) {
             return Err(Refused::WebPage);
         }
-        if request.extensions().get::<Certified>().is_some() {
+        if request.extensions().get::<ClientCertificate>().is_some() {
             return Ok(());
         }
         if let Some(token) = &*self.token.load() {

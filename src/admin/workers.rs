@@ -8,7 +8,7 @@ use axum::routing::get;
 use http::{StatusCode, header};
 
 use crate::bridge::Bridge;
-use crate::workers::{Unasked, Workers};
+use crate::discovery::{Unasked, Workers};
 
 pub(super) fn router(workers: Arc<Workers>, bridge: Arc<Bridge>) -> Router {
     let handle = move || async move { answer(&workers, &bridge).await };

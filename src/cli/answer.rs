@@ -1,35 +1,18 @@
-//! `hookbus answer`: any program as a worker.
-//!
-//! A question's arguments go to the program's standard input, and nowhere else: neither a
-//! shell nor an argument list ever sees them. What it writes to standard output is the answer.
-
-mod desk;
-mod group;
-mod lines;
-mod outlet;
-mod program;
-mod question;
-mod service;
+//! `hookbus answer`: the flags of [`worker`](crate::worker).
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Args;
 
-use self::desk::{Desk, Work};
-use self::lines::Lines;
-use self::outlet::Outlet;
-use self::program::Program;
-use self::question::{Asked, Input};
-use self::service::Offer;
-use super::reach::{ANY, Place, Reach};
+use super::nats_target::{self, ANY, NatsTarget};
 use super::{Failure, Outcome, block_on};
 use crate::config::Log;
 use crate::config::units::Time;
 use crate::serve::Signals;
 use crate::telemetry;
 use crate::template::Template;
+use crate::worker::{self, Input, Options, Process, ServiceRegistration, Target};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -46,7 +29,7 @@ With --lines it is started once. It reads {\"id\", \"name\", \"arguments\"} and 
 {\"id\", \"error\"}, each as one line, answers in any order.";
 
 /// Questions at a time for a program that keeps running.
-const CONCURRENCY_OF_LINES: usize = 64;
+const JSON_LINES_CONCURRENCY: usize = 64;
 
 /// What `hookbus answer` takes.
 #[derive(Debug, Args)]
@@ -73,7 +56,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     waiting: u16,
     #[command(flatten)]
-    reach: Reach,
+    target: nats_target::Flags,
     /// The queue group: of all workers in one, one gets a question
     #[arg(long, value_name = "NAME", default_value = "q", value_parser = token)]
     queue: String,
@@ -95,46 +78,51 @@ fn token(text: &str) -> Result<String, &'static str> {
 pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     // For what the connection has to say; the lines about questions are said directly.
     telemetry::init(&Log::default());
-    let place = arguments.reach.place()?;
-    let offer = Offer {
-        subjects: subjects(&place, &arguments.functions, &arguments.subjects)?,
+    let target = arguments.target.load()?;
+    let registration = ServiceRegistration {
+        subjects: subjects(&target, &arguments.functions, &arguments.subjects)?,
         input: if arguments.payload { Input::Payload } else { Input::Arguments },
         name: arguments.name,
         group: arguments.queue,
     };
-    let program = Program::new(arguments.command);
+    let program = Process::new(arguments.command);
     if !program.exists() {
         return Err(Failure::wrong(format_args!("there is no program `{}`", program.name()))
             .hint("name one on PATH, or one by its path, such as ./weather.sh"));
     }
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let by_default = if arguments.lines { CONCURRENCY_OF_LINES } else { processors };
-    let concurrency = arguments.concurrency.map_or(by_default, usize::from);
+    let by_default = if arguments.lines { JSON_LINES_CONCURRENCY } else { processors };
+    let options = Options {
+        json_lines: arguments.lines,
+        concurrency: arguments.concurrency.map_or(by_default, usize::from),
+        waiting: arguments.waiting.into(),
+        drain: arguments.drain.get(),
+    };
     block_on(async {
         // From here on there are programs to be ended.
         signals.begun();
-        let outlet = Arc::new(Outlet::default());
-        let work = if arguments.lines {
-            Work::Lines(Lines::start(program, outlet.clone())?)
-        } else {
-            Work::Each(program)
-        };
-        let desk = Desk::new(work, outlet, concurrency, arguments.waiting.into());
-        offer.serve(&place.settings, &desk, signals.end()).await;
         // A second signal ends what is worked on.
-        desk.finish(arguments.drain.get(), signals.hurry()).await;
-        Ok(())
+        let (stop, hurry) = (signals.end(), signals.hurry());
+        let settings = &target.settings;
+        Ok(worker::run(program, options, registration, settings, stop, hurry).await?)
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
+impl From<worker::Error> for Failure {
+    fn from(error: worker::Error) -> Self {
+        Self::failed(error)
+            .hint("is it executable, and does its first line name an interpreter that is there?")
+    }
+}
+
 /// Where to listen, and for what; each subject once.
 fn subjects(
-    place: &Place,
+    target: &NatsTarget,
     functions: &[String],
     others: &[String],
-) -> Result<Vec<(String, Asked)>, Failure> {
-    let mut found: Vec<(String, Asked)> = Vec::new();
+) -> Result<Vec<(String, Target)>, Failure> {
+    let mut found: Vec<(String, Target)> = Vec::new();
     let mut add = |subject: String, asked| {
         if !found.iter().any(|(known, _)| *known == subject) {
             found.push((subject, asked));
@@ -142,17 +130,17 @@ fn subjects(
     };
     for function in functions {
         if function == ANY {
-            add(place.subject(ANY), Asked::AnyFunction);
+            add(target.subject(ANY), Target::AnyFunction);
         } else if function.is_empty() || function.contains(ANY) {
             return Err(Failure::wrong(format_args!("`{function}` is not the name of a function"))
                 .hint("write whole names, or '*' alone for all functions: NATS has no patterns within a name"));
         } else {
-            add(place.subject(function), Asked::Function(function.as_str().into()));
+            add(target.subject(function), Target::Function(function.as_str().into()));
         }
     }
     for subject in others {
         check(subject)?;
-        add(subject.clone(), Asked::Other);
+        add(subject.clone(), Target::Other);
     }
     Ok(found)
 }

@@ -1,9 +1,4 @@
-//! `hookbus conform`: is this worker what the bridge and its callers need? Checked from outside, over NATS.
-
-mod asker;
-mod checks;
-mod instances;
-mod report;
+//! `hookbus conform`: the flags of [`conformance`](crate::conformance), and its report.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -11,12 +6,11 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::{Value, json};
 
-use self::asker::Asker;
-use self::checks::Plan;
-use self::report::Report;
-use super::reach::{ANY, Reach};
-use super::{Failure, Outcome, block_on, print, text};
+use super::nats_target::{self, ANY};
+use super::{Failure, Outcome, block_on, print};
 use crate::config::units::Time;
+use crate::conformance::{Client, Plan, Worker};
+use crate::telemetry::terminal;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -47,7 +41,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    reach: Reach,
+    target: nats_target::Flags,
 }
 
 fn json(text: &str) -> Result<Value, String> {
@@ -55,7 +49,7 @@ fn json(text: &str) -> Result<Value, String> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let Arguments { function, arguments: right, mut wrong, timeout, parallel, json, reach } =
+    let Arguments { function, arguments: right, mut wrong, timeout, parallel, json, target } =
         arguments;
     if function.is_empty() || function.contains(ANY) {
         return Err(Failure::wrong(format_args!("`{function}` is not the name of a function"))
@@ -64,25 +58,33 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if timeout.get().is_zero() {
         return Err(Failure::wrong("--timeout leaves no time").hint("give it some, such as 5s"));
     }
-    let place = reach.place()?;
+    let target = target.load()?;
     if wrong.is_empty() {
         wrong = vec![json!({}), json!(["a", "list"])];
     }
     let plan = Plan { right, wrong, parallel: parallel.into() };
     let report = block_on(async {
-        let client = place.settings.connect(Arc::default()).await.map_err(|error| {
+        let nats = target.settings.connect(Arc::default()).await.map_err(|error| {
             Failure::failed(format_args!("can't connect to NATS: {error}"))
                 .hint("--server names another address, --config the configuration that holds the credentials")
         })?;
-        let asker = Asker::new(client, place, function, timeout.get());
-        let findings = checks::run(&asker, &plan).await.map_err(|error| {
-            Failure::failed(format_args!("can't ask on {}: {error}", asker.subject))
+        let subject = target.subject(&function);
+        let worker = Worker {
+            context: target.context(&function),
+            endpoint: target.endpoint,
+            source: target.source,
+            inbox_prefix: target.inbox_prefix,
+            timeout: timeout.get(),
+            subject: subject.clone(),
+            function,
+        };
+        Client::new(nats, worker).check(&plan).await.map_err(|error| {
+            Failure::failed(format_args!("can't ask on {subject}: {error}"))
                 .hint("is the NATS server still there, and may this user publish there?")
-        })?;
-        Ok(Report::new(asker.function, asker.subject, findings))
+        })
     })?;
     let text = if json {
-        text::json(&serde_json::to_string_pretty(&report).map_err(Failure::failed)?)
+        terminal::json(&serde_json::to_string_pretty(&report).map_err(Failure::failed)?)
     } else {
         report.text()
     };

@@ -26,10 +26,11 @@ use self::edit::Edit;
 use self::post::Post;
 pub(super) use self::post::{is_loopback, root_cause};
 use self::tally::{Tally, milliseconds};
-use super::{Failure, Outcome, block_on, print, say, text, write};
+use super::{Failure, Outcome, block_on, print, say, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source;
+use crate::telemetry::terminal;
 
 // In `{n}` stands an invisible escape sequence, since clap makes a line break of the bare three characters.
 pub(super) const EXAMPLES: &str = "\
@@ -185,7 +186,7 @@ fn show(body: &[u8]) -> Result<(), Failure> {
 fn shown(body: &str) -> String {
     let text = edit::indent(body);
     // Where it is JSON, it stays what it is.
-    if text == body { text } else { text::json(&text) }
+    if text == body { text } else { terminal::json(&text) }
 }
 
 async fn post_many(post: Post, body: Body) -> Outcome {

@@ -15,12 +15,12 @@ use super::start::{Parts, create_topics};
 use crate::admin::Guard;
 use crate::admin::reload::Outcome;
 use crate::config::{self, Config};
+use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, Needs};
 use crate::publish::Draft;
 use crate::receive::Endpoints;
 use crate::settings;
 use crate::telemetry;
-use crate::workers::Workers;
 
 /// The subject of a file that was refused, in `/readyz`.
 const CONFIGURATION: &str = "configuration";

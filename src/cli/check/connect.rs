@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::super::{FAILED, Failure, WRONG, say, text};
+use super::super::{FAILED, Failure, WRONG, say};
 use super::report::Report;
 use super::{kafka, nats};
 use crate::config::Config;
+use crate::telemetry::terminal;
 
 /// Ask all brokers. Warnings and notes are said at once; what was reached comes back.
 pub(super) async fn run(config: &Config) -> Result<Vec<String>, Failure> {
@@ -17,7 +18,7 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
     let mut said = String::new();
     let mut line = |kind: &str, broker: &str, problem: &str, hint: Option<&str>| {
         // Writing to a String can't fail.
-        let _ = writeln!(said, "{kind}: {broker}: {}", text::line(problem));
+        let _ = writeln!(said, "{kind}: {broker}: {}", terminal::line(problem));
         if let Some(hint) = hint {
             let _ = writeln!(said, "  hint: {hint}");
         }
@@ -37,9 +38,10 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
             line("error", broker, problem, Some(hint));
         }
         reached.extend(
-            report.reached.iter().map(|what| format!("{broker}: reached {}", text::line(what))),
+            report.reached.iter().map(|what| format!("{broker}: reached {}", terminal::line(what))),
         );
-        reached.extend(report.found.iter().map(|what| format!("{broker}: {}", text::line(what))));
+        reached
+            .extend(report.found.iter().map(|what| format!("{broker}: {}", terminal::line(what))));
     }
     let text = said.trim_end().to_owned();
     if !is_wrong && !is_unreachable {

@@ -6,9 +6,9 @@ use async_nats::Client;
 
 use super::report::Report;
 use crate::config::{Config, Nats};
+use crate::discovery::Functions;
 use crate::nats::streams::Needs;
 use crate::nats::{Notices, Refusal, permissions};
-use crate::workers::Functions;
 
 /// Subjects that one line names.
 const NAMED: usize = 5;

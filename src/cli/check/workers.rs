@@ -4,10 +4,10 @@ use async_nats::Client;
 
 use super::report::Report;
 use crate::config::{Config, Nats};
-use crate::workers::{self, Answering, Functions, Worker};
+use crate::discovery::{self, Answering, Functions, Worker};
 
 /// What was found out, to be put into the report.
-pub(super) struct Answers(Option<workers::Report>);
+pub(super) struct Answers(Option<discovery::Report>);
 
 /// Ask for the workers of all configured functions. Where none is configured nobody is asked.
 pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answers {
@@ -15,8 +15,8 @@ pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answer
     if functions.configured().is_empty() {
         return Answers(None);
     }
-    let found = workers::discover(client, &nats.inbox_prefix).await;
-    Answers(Some(workers::Report::new(functions.configured().to_vec(), &found)))
+    let found = discovery::discover(client, &nats.inbox_prefix).await;
+    Answers(Some(discovery::Report::new(functions.configured().to_vec(), &found)))
 }
 
 impl Answers {

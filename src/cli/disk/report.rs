@@ -4,9 +4,9 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::cli::{Failure, say, text};
+use crate::cli::{Failure, say};
 use crate::publish::replay::{Entry, Line, Outcome, Summary, Waiting};
-use crate::telemetry::stderr;
+use crate::telemetry::{stderr, terminal};
 
 /// How many failures are shown one by one.
 const MAX_FAILURES: u64 = 10;
@@ -76,7 +76,7 @@ impl Report {
             return Ok(());
         }
         if self.is_json {
-            writeln!(self.out, "{}", text::json(&serde_json::to_string(&line)?))?;
+            writeln!(self.out, "{}", terminal::json(&serde_json::to_string(&line)?))?;
         }
         match line {
             Line::DeadLetter(entry) => self.dead_letter(&entry)?,
@@ -90,8 +90,8 @@ impl Report {
             Line::GivenUp { destination, error } => {
                 self.say(format_args!(
                     "error: {}: {}",
-                    text::line(&destination),
-                    text::line(&error)
+                    terminal::line(&destination),
+                    terminal::line(&error)
                 ));
             }
             Line::Summary(summary) => {
@@ -130,8 +130,8 @@ impl Report {
         if self.failed <= MAX_FAILURES {
             let is_rejected = entry.outcome == Some(Outcome::Rejected);
             let what = if is_rejected { "rejected again" } else { "not published" };
-            let (id, destination) = (text::line(&entry.id), text::line(&entry.destination));
-            self.say(format_args!("{what}: {id} ({destination}): {}", text::line(error)));
+            let (id, destination) = (terminal::line(&entry.id), terminal::line(&entry.destination));
+            self.say(format_args!("{what}: {id} ({destination}): {}", terminal::line(error)));
         }
         Ok(())
     }
@@ -189,7 +189,7 @@ impl Report {
             self.say(format_args!("... and {} more", self.failed - MAX_FAILURES));
         }
         if let Some(why) = &self.summary.stopped {
-            self.say(format_args!("error: stopped early: {}", text::line(why)));
+            self.say(format_args!("error: stopped early: {}", terminal::line(why)));
         }
         self.say(self.counts());
         match (&self.action, self.summary.queued, self.summary.dead_letters) {
@@ -216,7 +216,7 @@ impl Report {
 
     fn explain_queues(&self, is_running: bool) {
         for Waiting { destination, records, apart, is_configured, .. } in &self.queues {
-            let destination = text::line(destination);
+            let destination = terminal::line(destination);
             if *apart > 0 {
                 self.say(format_args!("{apart} queued for {destination} wait apart from the others, because their own subjects or topics take nothing\nhint: /readyz of the bridge names them; the bridge publishes their events as soon as a stream or topic takes them"));
             }
@@ -267,7 +267,7 @@ fn dead_letter_line(entry: &Entry) -> String {
         ..
     } = entry;
     let key = key.as_deref().unwrap_or("-");
-    text::line(&format!(
+    terminal::line(&format!(
         "{time}  {id}  {endpoint}  {kind}  {key}  {destination}  {reason}  {bytes} bytes  {detail}"
     ))
 }
@@ -275,5 +275,5 @@ fn dead_letter_line(entry: &Entry) -> String {
 fn queue_line(queue: &Waiting) -> String {
     let Waiting { destination, records, bytes, oldest, .. } = queue;
     let oldest = oldest.as_deref().unwrap_or("-");
-    text::line(&format!("{oldest}  {destination}  {records} events  {bytes} bytes"))
+    terminal::line(&format!("{oldest}  {destination}  {records} events  {bytes} bytes"))
 }

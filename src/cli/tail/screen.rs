@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Stdout, Write as _};
 
 use crate::activity::{Line, Webhook};
-use crate::cli::{say, text};
+use crate::cli::say;
+use crate::telemetry::terminal;
 
 /// The widest column, in characters; what is longer is cut.
 const WIDEST: usize = 40;
@@ -30,7 +31,7 @@ impl Screen {
 
     pub(super) fn show(&mut self, line: Line) -> io::Result<()> {
         let text = match &line {
-            _ if self.is_json => text::json(&serde_json::to_string(&line)?),
+            _ if self.is_json => terminal::json(&serde_json::to_string(&line)?),
             Line::Webhook(webhook) => self.line(webhook),
             Line::Lost { count } => {
                 say(format_args!("{count} webhooks came too fast to be shown"));
@@ -54,9 +55,9 @@ impl Screen {
             webhook.key.as_deref().unwrap_or("-"),
             &outcome,
         ];
-        let mut line = text::line(time);
+        let mut line = terminal::line(time);
         for (at, column) in columns.into_iter().enumerate() {
-            let text = cut(&text::line(column));
+            let text = cut(&terminal::line(column));
             let width = &mut self.widths[at];
             *width = (*width).max(text.chars().count());
             let padding = " ".repeat(*width - text.chars().count());
@@ -70,10 +71,10 @@ impl Screen {
         let request = webhook.request.iter().map(|request| cut(request));
         let to: Vec<_> = functions.chain(destinations).chain(request).collect();
         if !to.is_empty() {
-            let _ = write!(line, "  {}", text::line(&to.join(" ")));
+            let _ = write!(line, "  {}", terminal::line(&to.join(" ")));
         }
         if let Some(body) = &webhook.body {
-            let _ = write!(line, "\n    {}", text::line(body));
+            let _ = write!(line, "\n    {}", terminal::line(body));
             if body.len() < webhook.bytes {
                 let _ = write!(line, " ... ({} bytes)", webhook.bytes);
             }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hookbus::ask;
 use hookbus::message::Outcome;
 use hookbus::nats::header::insert;
-use hookbus::workers::{Collected, Found};
+use hookbus::discovery::{Collected, Found};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};

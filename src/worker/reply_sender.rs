@@ -1,0 +1,109 @@
+//! Sends replies through the current connection, which need not be the one that the question came through.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use bytes::Bytes;
+use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::question::{AnswerError, Question};
+use crate::nats::header::insert;
+
+/// Time for the last replies to leave.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Where replies go. While there is no connection it is locked, so that they wait for the next one.
+#[derive(Debug, Default)]
+pub(super) struct ReplySender {
+    current: Arc<RwLock<Option<Current>>>,
+    max_payload: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Current {
+    number: u64,
+    client: Client,
+}
+
+/// Replies wait until this goes back to [`ReplySender::resume`].
+#[derive(Debug)]
+pub(super) struct Paused(OwnedRwLockWriteGuard<Option<Current>>);
+
+impl ReplySender {
+    /// From here on replies wait; those that are being sent are sent first.
+    pub(super) async fn pause(&self) -> Paused {
+        Paused(self.current.clone().write_owned().await)
+    }
+
+    /// Replies go through this client.
+    pub(super) fn resume(&self, mut paused: Paused, number: u64, client: Client) {
+        self.max_payload.store(client.max_payload(), Ordering::Relaxed);
+        *paused.0 = Some(Current { number, client });
+    }
+
+    /// The largest answer that the server takes.
+    pub(super) fn limit(&self) -> usize {
+        self.max_payload.load(Ordering::Relaxed)
+    }
+
+    /// Reply, if that is possible before the deadline; returns why not.
+    pub(super) async fn reply(
+        &self,
+        question: &Question,
+        answer: Result<Bytes, AnswerError>,
+        deadline: Instant,
+    ) -> Result<(), String> {
+        let sending = async {
+            let current = self.current.read().await;
+            match &*current {
+                None => Err("not connected to NATS".to_owned()),
+                // The service counts what goes through it.
+                Some(current) if current.number == question.connection => {
+                    let answer = answer.map_err(AnswerError::into_service_error);
+                    let sent = question.request.respond(answer).await;
+                    sent.map_err(|error| error.to_string())
+                }
+                Some(current) => send(&current.client, question, answer).await,
+            }
+        };
+        timeout_at(deadline, sending).await.unwrap_or_else(|_| Err("not in time".to_owned()))
+    }
+
+    /// Send what is still in memory.
+    pub(super) async fn flush(&self) {
+        let flushing = async {
+            if let Some(current) = &*self.current.read().await {
+                // Without a connection there is nothing that could be done.
+                let _ = current.client.flush().await;
+            }
+        };
+        let _ = timeout(FLUSH_TIMEOUT, flushing).await;
+    }
+}
+
+/// Reply through another client than the one that the question came through.
+async fn send(
+    client: &Client,
+    question: &Question,
+    answer: Result<Bytes, AnswerError>,
+) -> Result<(), String> {
+    let Some(to) = question.request.message.reply.clone() else {
+        return Err("nobody waits for a reply".to_owned());
+    };
+    let sent = match answer {
+        Ok(answer) => client.publish(to, answer).await,
+        Err(failed) => {
+            let mut headers = async_nats::HeaderMap::new();
+            // Neither holds a line break.
+            let code = failed.code.to_string().parse().unwrap_or_default();
+            insert(&mut headers, NATS_SERVICE_ERROR, failed.text.parse().unwrap_or_default());
+            insert(&mut headers, NATS_SERVICE_ERROR_CODE, code);
+            client.publish_with_headers(to, headers, Bytes::new()).await
+        }
+    };
+    sent.map_err(|error| error.to_string())
+}

@@ -1,0 +1,214 @@
+//! The NATS micro service: one endpoint a subject, on a connection that is made again whenever it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::service::{Service, ServiceExt as _};
+use futures_util::StreamExt as _;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::dispatcher::Dispatcher;
+use super::log;
+use super::question::{Input, Question, Target};
+use crate::nats::pause::{LASTED, Pause};
+use crate::nats::{Notices, Settings};
+
+/// Time in which a client notices that its connection has ended.
+const DISCONNECT_NOTICE: Duration = Duration::from_millis(50);
+/// Time for each step of leaving a connection.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the service is called, and where it listens.
+#[derive(Debug)]
+pub struct ServiceRegistration {
+    /// Name of the service.
+    pub name: String,
+    /// Queue group of all its endpoints.
+    pub group: String,
+    /// What goes to the program.
+    pub input: Input,
+    /// The subjects, and what is asked there.
+    pub subjects: Vec<(String, Target)>,
+}
+
+/// One connection, and the service on it.
+struct Running {
+    client: Client,
+    service: Service,
+    /// Hand questions to the dispatcher until there are no more.
+    readers: JoinSet<()>,
+}
+
+impl ServiceRegistration {
+    /// Hand questions to the dispatcher until `stop`. Replies go through the current connection.
+    pub(super) async fn serve(
+        &self,
+        settings: &Settings,
+        dispatcher: &Arc<Dispatcher>,
+        stop: impl Future<Output = ()>,
+    ) {
+        let mut stop = std::pin::pin!(stop);
+        let mut paused = dispatcher.replies.pause().await;
+        let (mut pause, mut short) = (Pause::default(), ShortConnections::default());
+        for number in 1.. {
+            let (running, notices) = tokio::select! {
+                running = self.connect(settings, dispatcher, number, (&mut pause, &mut short)) => running,
+                () = &mut stop => return,
+            };
+            dispatcher.replies.resume(paused, number, running.client.clone());
+            if !short.is_known() {
+                self.log_ready(&running.client, number);
+            }
+            let began = Instant::now();
+            let mut lasts = std::pin::pin!(sleep(LASTED));
+            loop {
+                tokio::select! {
+                    () = notices.gone() => break,
+                    () = &mut lasts, if short.is_known() => {
+                        short = ShortConnections::default();
+                        self.log_ready(&running.client, number);
+                    }
+                    () = &mut stop => return running.leave(settings, dispatcher, number + 1).await,
+                }
+            }
+            paused = dispatcher.replies.pause().await;
+            if pause.ended(began.elapsed()) {
+                short = ShortConnections::default();
+                log("the connection to NATS is gone; connecting again");
+                continue;
+            }
+            short.add();
+            tokio::select! {
+                () = sleep(pause.longer()) => {}
+                () = &mut stop => return,
+            }
+        }
+    }
+
+    fn log_ready(&self, client: &Client, number: u64) {
+        let server = client.server_info();
+        let subjects: Vec<&str> =
+            self.subjects.iter().map(|(subject, _)| subject.as_str()).collect();
+        let ready = if number == 1 { "ready" } else { "ready again" };
+        let at = format_args!("{}:{}", server.host, server.port);
+        log(format_args!(
+            "hookbus answer is {ready}: {} at {at}, queue group {}",
+            subjects.join(", "),
+            self.group
+        ));
+    }
+
+    /// Try until it works. The same error is logged once.
+    async fn connect(
+        &self,
+        settings: &Settings,
+        dispatcher: &Arc<Dispatcher>,
+        number: u64,
+        (pause, short): (&mut Pause, &mut ShortConnections),
+    ) -> (Running, Arc<Notices>) {
+        let mut logged = String::new();
+        loop {
+            let notices = Arc::new(Notices::default());
+            let error = match settings.connect(notices.clone()).await {
+                Ok(client) => match self.start(client, dispatcher, number).await {
+                    Ok(running) => return (running, notices),
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            if timeout(DISCONNECT_NOTICE, notices.gone()).await.is_ok() {
+                // There was a connection, for a moment.
+                short.add();
+            } else if error != logged {
+                log(format_args!("not connected to NATS; trying on: {error}"));
+                logged = error;
+            }
+            sleep(pause.longer()).await;
+        }
+    }
+
+    async fn start(
+        &self,
+        client: Client,
+        dispatcher: &Arc<Dispatcher>,
+        number: u64,
+    ) -> Result<Running, async_nats::Error> {
+        let builder = client.service_builder().description("a program that hookbus answer runs");
+        let version = env!("CARGO_PKG_VERSION");
+        let service = builder.queue_group(&self.group).start(&self.name, version).await?;
+        let mut readers = JoinSet::new();
+        for (subject, target) in &self.subjects {
+            let builder = service.endpoint_builder().name(endpoint_name(target, subject));
+            let mut requests = builder.add(subject).await?;
+            let (dispatcher, target, input) = (dispatcher.clone(), target.clone(), self.input);
+            readers.spawn(async move {
+                while let Some(request) = requests.next().await {
+                    dispatcher.take(Question::new(request, number, &target, input)).await;
+                }
+            });
+        }
+        // The server knows of all subscriptions before anybody is told that it is ready.
+        client.flush().await?;
+        Ok(Running { client, service, readers })
+    }
+}
+
+/// Connections that ended soon after they were made, one after the other.
+#[derive(Debug, Default)]
+struct ShortConnections {
+    count: u32,
+    logged: Option<Instant>,
+}
+
+impl ShortConnections {
+    /// Whether the log tells that there is more than one.
+    fn is_known(&self) -> bool {
+        self.count > 1
+    }
+
+    /// Count another one: logged each time at first, then once a minute.
+    fn add(&mut self) {
+        const LOG_INTERVAL: Duration = Duration::from_secs(60);
+        self.count += 1;
+        let count = self.count;
+        if !self.is_known() {
+            log("the connection to NATS is gone; connecting again");
+        } else if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
+            self.logged = Some(Instant::now());
+            log(format_args!(
+                "connections to NATS end soon after they are made ({count} by now); trying on"
+            ));
+        }
+    }
+}
+
+impl Running {
+    /// Take no more questions, and lose none that is on its way: the connection is drained, which
+    /// ends it, so that replies go through another one from here on.
+    async fn leave(mut self, settings: &Settings, dispatcher: &Arc<Dispatcher>, number: u64) {
+        let spare = timeout(LEAVE_TIMEOUT, settings.connect(Arc::default())).await;
+        if let Ok(Ok(spare)) = spare {
+            let paused = dispatcher.replies.pause().await;
+            dispatcher.replies.resume(paused, number, spare);
+            // It fails where the connection is gone, and then there is nothing to drain.
+            let _ = self.client.drain().await;
+        } else {
+            let _ = self.service.stop().await;
+        }
+        let _ = timeout(LEAVE_TIMEOUT, async { while self.readers.join_next().await.is_some() {} })
+            .await;
+    }
+}
+
+/// What NATS micro takes as a name: letters, digits, `-` and `_`.
+fn endpoint_name(target: &Target, subject: &str) -> String {
+    let text = match target {
+        Target::Function(name) => name,
+        Target::AnyFunction => "any",
+        Target::Other => subject,
+    };
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    text.chars().map(plain).collect()
+}
