@@ -17,8 +17,8 @@ mod tls;
 use std::path::Path;
 
 use super::Config;
+use super::load::tree::Node;
 use super::problem::Report;
-use super::tree::Node;
 use super::units::{Size, Time};
 use crate::template;
 

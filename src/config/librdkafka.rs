@@ -18,7 +18,7 @@ const SCAN_INTERVAL: Duration = Duration::from_millis(1_200);
 pub const MIN_ACK_TIMEOUT: Time = Time::milliseconds(1_500);
 
 /// Room for headers and key on top of a body.
-const OVERHEAD: usize = 64 << 10;
+const MESSAGE_OVERHEAD: usize = 64 << 10;
 
 /// The largest message that librdkafka can be told of.
 const MAX_MESSAGE: usize = 1_000_000_000;
@@ -73,7 +73,7 @@ pub fn producer(settings: &Kafka, http: &Http) -> ClientConfig {
     };
     default("partitioner", "murmur2_random".to_owned());
     default("linger.ms", "0".to_owned());
-    let max_message = http.max_body.get().saturating_add(OVERHEAD).min(MAX_MESSAGE);
+    let max_message = http.max_body.get().saturating_add(MESSAGE_OVERHEAD).min(MAX_MESSAGE);
     default("message.max.bytes", max_message.to_string());
     default("queue.buffering.max.kbytes", (max_in_flight / 1_024).clamp(1, 2_097_151).to_string());
     default("socket.keepalive.enable", "true".to_owned());

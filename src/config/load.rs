@@ -5,16 +5,21 @@
 //! reported and replaced by something harmless, so that [`super::check`] can look at the rest in
 //! the same run. A configuration comes out only when there was no error.
 
+pub(super) mod schema;
+mod shape;
+pub(super) mod tree;
+mod variables;
+
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
+use self::tree::{Node, Tree};
 use super::facts::Facts;
 use super::problem::Report;
-use super::tree::{Node, Tree};
-use super::{Config, Problem, Severity, SourceName, check, schema, shape};
+use super::{Config, Problem, Severity, SourceName, check};
 
 /// What came of a file.
 #[derive(Debug)]

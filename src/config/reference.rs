@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::de::{Deserialize, Deserializer, Visitor, value};
 use serde_json::Value as Json;
 
-use super::schema::{self, Format, Shape};
+use super::load::schema::{self, Format, Shape};
 
 /// The tables of the file, and the keys of each in the order of the types.
 fn tables() -> [(&'static str, &'static [&'static str]); 20] {

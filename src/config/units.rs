@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use serde::{Serialize, Serializer};
 
 /// The longest time that can be set, so that adding it to a clock can't overflow.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 86_400);
+const MAX_TIME: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// How a time is written.
 pub const TIME_HINT: &str =
@@ -47,7 +47,7 @@ impl std::str::FromStr for Time {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match humantime::parse_duration(text.trim()) {
-            Ok(time) if time > LONGEST => Err(format!("`{text}` is longer than 100 years")),
+            Ok(time) if time > MAX_TIME => Err(format!("`{text}` is longer than 100 years")),
             Ok(time) => Ok(Self(time)),
             Err(_) => Err(format!("`{text}` is not a time")),
         }
@@ -258,7 +258,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_can_be_written(nanoseconds in 0..=LONGEST.as_nanos() as u64, bytes: usize) {
+        fn what_is_shown_can_be_written(nanoseconds in 0..=MAX_TIME.as_nanos() as u64, bytes: usize) {
             let time = Time(Duration::from_nanos(nanoseconds));
             prop_assert_eq!(time.to_string().parse(), Ok(time));
             prop_assert_eq!(Size(bytes).to_string().parse(), Ok(Size(bytes)));
@@ -274,7 +274,7 @@ mod tests {
         #[test]
         fn any_text_is_a_unit_or_an_error(text in "-?[0-9. ]{0,24}[a-zA-Z]{0,4}|.*") {
             if let Ok(time) = text.parse::<Time>() {
-                prop_assert!(time.get() <= LONGEST);
+                prop_assert!(time.get() <= MAX_TIME);
             }
             let _ = (text.parse::<Size>(), text.parse::<Rate>());
         }

@@ -6,9 +6,9 @@ use ipnet::IpNet;
 
 use super::{Checks, shown};
 use crate::config::facts::Unsigned;
+use crate::config::load::tree::Node;
 use crate::config::secret::Secret;
 use crate::config::signature::{Piece, pieces};
-use crate::config::tree::Node;
 use crate::config::{Auth, Endpoint, Hmac, Jwt, Replay};
 
 pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::nats::pattern_error;
 use super::{Checks, shown};
-use crate::config::tree::Node;
+use crate::config::load::tree::Node;
 use crate::config::{ASK_SUBJECT, JOB_SUBJECT, TOOL_SUBJECT};
 use crate::template::{Destination, Template, glob, overlaps};
 

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use super::rules::{self, Patterns, Subject};
 use super::{Checks, auth, shown};
-use crate::config::tree::Node;
+use crate::config::load::tree::Node;
 use crate::config::units::Time;
 use crate::config::{Context, Endpoint};
 use crate::template::{Destination, Template, Variable, glob};
 
-/// Answers are kept in memory, and the oldest go when it is full.
-const LONGEST_WINDOW: Time = Time::seconds(86_400);
+/// Longest window: answers are kept in memory, and the oldest go when it is full.
+const MAX_WINDOW: Time = Time::seconds(86_400);
 /// Members of a tool call's own payload.
 const OWN_MEMBERS: [&str; 3] = ["id", "name", "arguments"];
 
@@ -244,7 +244,7 @@ fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
 
 /// Report a window that no memory will hold.
 fn answer_window(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
-    if endpoint.answer_window > LONGEST_WINDOW {
+    if endpoint.answer_window > MAX_WINDOW {
         checks.warning(
             node.get("answer_window"),
             format!(

@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaConfRes;
 use super::{Checks, shown, tls};
 use crate::config::Kafka;
 use crate::config::librdkafka::{self, MIN_ACK_TIMEOUT, message_timeout};
-use crate::config::tree::Node;
+use crate::config::load::tree::Node;
 use crate::template::{Template, nearest};
 
 /// Properties that the bridge sets itself, and why they are not to be changed.

@@ -2,7 +2,7 @@
 
 use super::{Checks, shown, tls};
 use crate::config::address::login;
-use crate::config::tree::Node;
+use crate::config::load::tree::Node;
 use crate::config::{Nats, Stream};
 use crate::template::overlaps;
 

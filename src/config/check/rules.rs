@@ -2,7 +2,7 @@
 
 use super::{Checks, shown};
 use crate::config::facts::Facts;
-use crate::config::tree::Node;
+use crate::config::load::tree::Node;
 use crate::template::glob;
 use crate::template::nearest;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use super::{Checks, shown};
-use crate::config::tree::Node;
+use crate::config::load::tree::Node;
 use crate::config::{Kafka, Nats, Tls};
 use crate::tls::validity::Validity;
 use crate::tls::{Fault, pair, pem};

@@ -13,15 +13,15 @@ pub(super) struct Error {
     pub(super) hint: String,
 }
 
-/// Defaults in defaults go so deep and no deeper.
-const DEPTH: usize = 4;
+/// How deep defaults may be nested in defaults.
+const MAX_DEPTH: usize = 4;
 
 /// The text with its variables replaced; nothing when it holds none.
 pub(super) fn expand(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<String>, Vec<Error>> {
-    replace(text, env, DEPTH)
+    replace(text, env, MAX_DEPTH)
 }
 
 fn replace(

@@ -10,23 +10,23 @@ use std::ops::Range;
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::problem::Report;
 use super::variables;
+use crate::config::problem::Report;
 
 /// One value of the file.
 #[derive(Debug)]
-pub(super) struct Tree {
+pub(in crate::config) struct Tree {
     /// Where the value stands; for a table its header.
-    pub(super) span: Range<usize>,
+    pub(in crate::config) span: Range<usize>,
     /// Where its key stands.
-    pub(super) key: Option<usize>,
-    pub(super) value: Value,
+    pub(in crate::config) key: Option<usize>,
+    pub(in crate::config) value: Value,
     /// Something about it is wrong, and has been said.
-    pub(super) is_broken: bool,
+    pub(in crate::config) is_broken: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(in crate::config) enum Value {
     /// Text with its variables replaced; as it was written, if it had any.
     Text {
         text: String,
@@ -45,7 +45,7 @@ pub(super) enum Value {
 
 impl Tree {
     /// Take over what the parser read, with the variables replaced.
-    pub(super) fn new(
+    pub(in crate::config) fn new(
         value: &DeValue<'_>,
         span: Range<usize>,
         env: &dyn Fn(&str) -> Option<String>,
@@ -93,18 +93,18 @@ impl Tree {
     }
 
     /// Something that was said to be missing in the table at this place.
-    pub(super) fn missing(span: Range<usize>, placeholder: Option<Json>) -> Self {
+    pub(in crate::config) fn missing(span: Range<usize>, placeholder: Option<Json>) -> Self {
         Self { span, key: None, value: Value::Placeholder(placeholder), is_broken: true }
     }
 
     /// Put a placeholder in the place of something wrong.
-    pub(super) fn replace(&mut self, placeholder: Option<Json>) {
+    pub(in crate::config) fn replace(&mut self, placeholder: Option<Json>) {
         self.is_broken = true;
         self.value = Value::Placeholder(placeholder);
     }
 
     /// Where a character of this text stands, if it stands in the file as it is.
-    pub(super) fn inside(&self, file: &str, offset: usize) -> usize {
+    pub(in crate::config) fn inside(&self, file: &str, offset: usize) -> usize {
         match &self.value {
             Value::Text { text, written: None } => inside(file, &self.span, text, offset),
             _ => self.span.start,
@@ -112,7 +112,7 @@ impl Tree {
     }
 
     /// The value without its places.
-    pub(super) fn to_json(&self) -> Option<Json> {
+    pub(in crate::config) fn to_json(&self) -> Option<Json> {
         Some(match &self.value {
             Value::Text { text, .. } | Value::Date(text) => Json::String(text.clone()),
             Value::Integer(number) => (*number)?.into(),
@@ -143,7 +143,7 @@ fn inside(file: &str, span: &Range<usize>, text: &str, offset: usize) -> usize {
 
 /// A place in the tree, which may be one where nothing is written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node<'a> {
+pub(in crate::config) struct Node<'a> {
     tree: Option<&'a Tree>,
     /// Where to point when nothing is written: at the table that lacks it.
     around: usize,
@@ -151,12 +151,12 @@ pub(super) struct Node<'a> {
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn new(tree: &'a Tree) -> Self {
+    pub(in crate::config) fn new(tree: &'a Tree) -> Self {
         Self { tree: Some(tree), around: tree.span.start, is_broken: tree.is_broken }
     }
 
     /// The value of a key.
-    pub(super) fn get(&self, key: &str) -> Self {
+    pub(in crate::config) fn get(&self, key: &str) -> Self {
         self.child(match self.tree.map(|tree| &tree.value) {
             Some(Value::Table(table)) => table.get(key),
             _ => None,
@@ -164,7 +164,7 @@ impl<'a> Node<'a> {
     }
 
     /// An item of a list.
-    pub(super) fn at(&self, index: usize) -> Self {
+    pub(in crate::config) fn at(&self, index: usize) -> Self {
         self.child(match self.tree.map(|tree| &tree.value) {
             Some(Value::List(list)) => list.get(index),
             _ => None,
@@ -172,32 +172,32 @@ impl<'a> Node<'a> {
     }
 
     /// Where it stands.
-    pub(super) fn start(&self) -> usize {
+    pub(in crate::config) fn start(&self) -> usize {
         self.tree.map_or(self.around, |tree| tree.span.start)
     }
 
     /// Where its key stands.
-    pub(super) fn key(&self) -> usize {
+    pub(in crate::config) fn key(&self) -> usize {
         self.tree.and_then(|tree| tree.key).unwrap_or(self.start())
     }
 
     /// Where a character of its text stands.
-    pub(super) fn inside(&self, file: &str, offset: usize) -> usize {
+    pub(in crate::config) fn inside(&self, file: &str, offset: usize) -> usize {
         self.tree.map_or(self.around, |tree| tree.inside(file, offset))
     }
 
     /// Whether something about it has been said already.
-    pub(super) fn is_broken(&self) -> bool {
+    pub(in crate::config) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
     /// Whether it stands in the file.
-    pub(super) fn is_written(&self) -> bool {
+    pub(in crate::config) fn is_written(&self) -> bool {
         self.tree.is_some()
     }
 
     /// The text as it was written, when it holds values of the environment.
-    pub(super) fn written(&self) -> Option<&'a str> {
+    pub(in crate::config) fn written(&self) -> Option<&'a str> {
         match &self.tree?.value {
             Value::Text { written, .. } => written.as_deref(),
             _ => None,

@@ -2,21 +2,22 @@
 //!
 //! It walks the file beside the JSON Schema of the types, so that a new key needs no code here.
 
+mod messages;
+mod tables;
+
 use std::collections::BTreeMap;
 use std::mem;
-use std::net::SocketAddr;
 
 use serde_json::Value as Json;
 
-use super::problem::Report;
-use super::schema::{self, Format, Shape};
+use self::messages::{
+    Location, kind, shown, wrong_anything, wrong_choice, wrong_number, wrong_text, wrong_type,
+};
+use self::tables::{tables_with, title};
+use super::schema::{self, Shape};
 use super::tree::{Tree, Value};
-use super::units::{RATE_HINT, Rate, SIZE_HINT, Size, TIME_HINT, Time};
+use crate::config::problem::Report;
 use crate::template::nearest;
-
-/// Values that later versions will have, so that nobody looks for a mistake.
-const LATER_VALUES: [(&str, &[&str]); 1] =
-    [("source", &["stripe", "slack", "twilio", "standard-webhooks", "generic"])];
 
 /// Report what is wrong, and replace it by something that fits.
 ///
@@ -32,30 +33,8 @@ struct Walk<'a, 'r, 't> {
     report: &'r mut Report<'t>,
 }
 
-/// Where a value stands, in words.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    /// The key that it belongs to.
-    key: &'a str,
-    /// Names of the tables around it and its own, with dots.
-    path: &'a str,
-    /// Whether it is an item of a list.
-    is_item: bool,
-}
-
-impl Place<'_> {
-    /// As in "`key` must be …".
-    fn subject(&self) -> String {
-        if self.is_item {
-            format!("each item of `{}`", self.key)
-        } else {
-            format!("`{}`", self.key)
-        }
-    }
-}
-
 impl<'a> Walk<'a, '_, '_> {
-    fn value(&mut self, schema: &'a Json, tree: &mut Tree, place: Place<'_>, is_needed: bool) {
+    fn value(&mut self, schema: &'a Json, tree: &mut Tree, place: Location<'_>, is_needed: bool) {
         let mut shape = Shape::new(self.root, schema);
         if let Shape::Either(options) = &shape {
             let fitting = options.iter().map(|option| Shape::new(self.root, option));
@@ -70,7 +49,7 @@ impl<'a> Walk<'a, '_, '_> {
         }
         take_from_text(&shape, tree);
         if !fits(&shape, &tree.value) {
-            let (message, hint) = self.wrong_type(schema, &shape, &tree.value, place);
+            let (message, hint) = wrong_type(self.root, schema, &shape, &tree.value, place);
             self.report.error(tree.span.start, message, hint);
             tree.replace(placeholder);
             return;
@@ -87,7 +66,7 @@ impl<'a> Walk<'a, '_, '_> {
             }
             (Shape::List(items), Value::List(list)) => {
                 for item in list {
-                    let place = Place { is_item: true, ..place };
+                    let place = Location { is_item: true, ..place };
                     self.value(items, item, place, true);
                 }
                 None
@@ -125,7 +104,7 @@ impl<'a> Walk<'a, '_, '_> {
         for (key, child) in table.iter_mut() {
             if let Some(schema) = schema::property(schema, key) {
                 let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let place = Place { key, path: &path, is_item: false };
+                let place = Location { key, path: &path, is_item: false };
                 self.value(schema, child, place, needed.contains(&key.as_str()));
             } else {
                 let meant = self.unknown(schema, key, child, title);
@@ -192,7 +171,7 @@ impl<'a> Walk<'a, '_, '_> {
     }
 
     /// A table with any keys. `a.b = 1` is a table in a table to TOML, but meant as the key `a.b`.
-    fn texts(&mut self, tree: &mut Tree, place: Place<'_>) {
+    fn texts(&mut self, tree: &mut Tree, place: Location<'_>) {
         let Value::Table(table) = &mut tree.value else {
             return;
         };
@@ -234,7 +213,7 @@ impl<'a> Walk<'a, '_, '_> {
         tag: &str,
         tables: &[(&'a str, &'a Json)],
         tree: &mut Tree,
-        place: Place<'_>,
+        place: Location<'_>,
     ) {
         let title = title(place.path, place.is_item);
         let words: Vec<&str> = tables.iter().map(|(word, _)| *word).collect();
@@ -250,7 +229,7 @@ impl<'a> Walk<'a, '_, '_> {
                     self.table(schema, tree, &title);
                     return;
                 }
-                let place = Place { key: tag, path: place.path, is_item: false };
+                let place = Location { key: tag, path: place.path, is_item: false };
                 wrong_choice(&words, text, written.as_deref(), place)
                     .map(|(message, hint)| (span.start, message, hint))
             }
@@ -281,64 +260,6 @@ impl<'a> Walk<'a, '_, '_> {
             self.report.error(at, message, hint);
         }
         tree.replace(Some(stand_in));
-    }
-
-    fn wrong_type(
-        &self,
-        schema: &Json,
-        shape: &Shape<'_>,
-        value: &Value,
-        place: Place<'_>,
-    ) -> (String, String) {
-        let key = place.key;
-        let message = format!(
-            "{} must be {}, not {}",
-            place.subject(),
-            shape.describe(self.root),
-            kind(value)
-        );
-        let hint = match (shape, value) {
-            (Shape::List(items), Value::Table(_)) if has_tables(self.root, items) => {
-                format!("write `[[{}]]`, with two brackets, for each of them", place.path)
-            }
-            (Shape::Table(_), Value::List(_)) => {
-                format!("write `[{}]`, with one bracket; there is one of them", place.path)
-            }
-            (Shape::Table(_) | Shape::Texts, _) => {
-                format!("write `[{}]` and its keys below", place.path)
-            }
-            (Shape::List(items), Value::Text { text, written: None })
-                if !is_secret(self.root, items) =>
-            {
-                format!("write `{key} = [{text:?}]`")
-            }
-            (Shape::Text(Format::Time), Value::Integer(Some(number))) if *number >= 0 => {
-                format!("write it with a unit, such as `\"{number}s\"`")
-            }
-            (Shape::Text(Format::Time), _) => TIME_HINT.to_owned(),
-            (Shape::Text(Format::Size), _) => SIZE_HINT.to_owned(),
-            (Shape::Text(Format::Rate), Value::Integer(Some(number))) if *number > 0 => {
-                format!("write it with a unit, such as `\"{number}/s\"`")
-            }
-            (Shape::Text(Format::Rate), _) => RATE_HINT.to_owned(),
-            (Shape::Text(Format::Address), Value::Integer(Some(number)))
-                if (1..65_536).contains(number) =>
-            {
-                format!("write `{key} = \"127.0.0.1:{number}\"`")
-            }
-            (Shape::Text(Format::Plain), Value::Integer(Some(number))) => {
-                format!("put it in quotes: `\"{number}\"`")
-            }
-            (Shape::Integer { .. }, Value::Text { text, written: None })
-                if text.parse::<i64>().is_ok() =>
-            {
-                format!("write `{key} = {text}`, without quotes")
-            }
-            (Shape::Boolean, _) => format!("write `{key} = true` or `{key} = false`"),
-            _ if place.is_item => "put each item in quotes".to_owned(),
-            _ => format!("write it like `{key} = {}`", schema::example(self.root, schema)),
-        };
-        (message, hint)
     }
 }
 
@@ -372,101 +293,6 @@ fn fits(shape: &Shape<'_>, value: &Value) -> bool {
     )
 }
 
-fn wrong_text(
-    format: Format,
-    text: &str,
-    written: Option<&str>,
-    place: Place<'_>,
-) -> Option<(String, String)> {
-    let (is_right, what, hint) = match format {
-        Format::Plain | Format::Secret | Format::File => return None,
-        Format::Time => (text.parse::<Time>().map(drop), "a time", TIME_HINT),
-        Format::Size => (text.parse::<Size>().map(drop), "a size", SIZE_HINT),
-        Format::Rate => (text.parse::<Rate>().map(drop), "a rate", RATE_HINT),
-        Format::Address => (
-            text.parse::<SocketAddr>()
-                .map(drop)
-                .map_err(|_| format!("`{text}` is not an address with a port")),
-            "an address with a port",
-            "write an IP address and a port, such as \"0.0.0.0:8080\" or \"[::]:8080\"",
-        ),
-    };
-    let message = is_right.err()?;
-    Some(match written {
-        None => (format!("{}: {message}", place.subject()), hint.to_owned()),
-        // The value may be a secret in the wrong place.
-        Some(written) => (
-            format!("{}: the value of `{written}` is not {what}", place.subject()),
-            hint.to_owned(),
-        ),
-    })
-}
-
-fn wrong_choice(
-    words: &[&str],
-    text: &str,
-    written: Option<&str>,
-    place: Place<'_>,
-) -> Option<(String, String)> {
-    if words.contains(&text) {
-        return None;
-    }
-    let all = match words {
-        [word] => format!("write `{} = {word:?}`", place.key),
-        _ => format!("write {}", schema::listed(words, '"', "or")),
-    };
-    if let Some(written) = written {
-        return Some((format!("`{}` can't be the value of `{written}`", place.key), all));
-    }
-    let is_later =
-        LATER_VALUES.iter().any(|(key, later)| *key == place.key && later.contains(&text));
-    if is_later {
-        return Some((format!("`{} = {text:?}` is not supported yet", place.key), all));
-    }
-    let hint = match nearest(text, words.iter().copied()) {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => all,
-    };
-    Some((format!("`{}` can't be {text:?}", place.key), hint))
-}
-
-fn wrong_number(
-    number: Option<i64>,
-    min: Option<i64>,
-    max: Option<i64>,
-    place: Place<'_>,
-) -> Option<(String, String)> {
-    let (least, most) = (min.unwrap_or(i64::MIN), max.unwrap_or(i64::MAX));
-    if number.is_some_and(|number| (least..=most).contains(&number)) {
-        return None;
-    }
-    let range = match (min, max) {
-        (Some(min), Some(max)) if max < i64::from(i32::MAX) => {
-            format!("a number from {min} to {max}")
-        }
-        (Some(min), _) if number.is_some_and(|number| number < min) => {
-            format!("a number not below {min}")
-        }
-        _ => "a smaller number".to_owned(),
-    };
-    let message = match number {
-        Some(number) => format!("{} can't be {number}", place.subject()),
-        None => format!("{} is a number beyond all bounds", place.subject()),
-    };
-    Some((message, format!("write {range}")))
-}
-
-/// What a value that is handed on as JSON holds that JSON can't.
-fn wrong_anything(value: &Value) -> Option<&'static str> {
-    match value {
-        Value::Float(number) if !number.is_finite() => Some("infinity or no number"),
-        Value::Integer(None) => Some("a number beyond all bounds"),
-        Value::List(list) => list.iter().find_map(|tree| wrong_anything(&tree.value)),
-        Value::Table(table) => table.values().find_map(|tree| wrong_anything(&tree.value)),
-        _ => None,
-    }
-}
-
 fn flatten(prefix: String, table: BTreeMap<String, Tree>, flat: &mut BTreeMap<String, Tree>) {
     for (key, tree) in table {
         let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
@@ -476,74 +302,5 @@ fn flatten(prefix: String, table: BTreeMap<String, Tree>, flat: &mut BTreeMap<St
                 flat.insert(name, Tree { value, ..tree });
             }
         }
-    }
-}
-
-/// What a value is, as in "…, not a list".
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Text { .. } => "a text",
-        Value::Integer(_) => "a number",
-        Value::Float(_) => "a number with a fraction",
-        Value::Boolean(true) => "`true`",
-        Value::Boolean(false) => "`false`",
-        Value::Date(_) => "a date",
-        Value::List(_) => "a list",
-        Value::Table(_) => "a table",
-        Value::Placeholder(_) => "nothing",
-    }
-}
-
-/// A key as a message shows it: not too long, no control characters.
-fn shown(key: &str) -> String {
-    let short: String = key.chars().take(80).collect();
-    short.escape_debug().to_string()
-}
-
-fn title(path: &str, is_item: bool) -> String {
-    if is_item { format!("[[{path}]]") } else { format!("[{path}]") }
-}
-
-fn has_tables(root: &Json, items: &Json) -> bool {
-    matches!(Shape::new(root, items), Shape::Table(_) | Shape::Tagged { .. })
-}
-
-fn is_secret(root: &Json, items: &Json) -> bool {
-    matches!(Shape::new(root, items), Shape::Text(Format::Secret))
-}
-
-/// The tables that have this key.
-fn tables_with(root: &Json, key: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    collect_tables(root, root, "", false, &mut |title, schema| {
-        if schema::property(schema, key).is_some() && !title.is_empty() && !found.contains(&title) {
-            found.push(title);
-        }
-    });
-    found
-}
-
-fn collect_tables(
-    root: &Json,
-    schema: &Json,
-    path: &str,
-    is_item: bool,
-    found: &mut dyn FnMut(String, &Json),
-) {
-    match Shape::new(root, schema) {
-        Shape::Table(table) => {
-            found(if path.is_empty() { String::new() } else { title(path, is_item) }, table);
-            for (key, schema) in schema::properties(table) {
-                let path = if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-                collect_tables(root, schema, &path, false, found);
-            }
-        }
-        Shape::Tagged { tables, .. } => {
-            for (_, table) in tables {
-                found(title(path, is_item), table);
-            }
-        }
-        Shape::List(items) => collect_tables(root, items, path, true, found),
-        _ => {}
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 
-use super::Config;
+use crate::config::Config;
 
 /// The JSON Schema of the configuration file, for editors and for `hookbus schema`.
 pub fn schema() -> String {
@@ -12,14 +12,14 @@ pub fn schema() -> String {
 }
 
 /// Made once: a reload reads a file again, and a fuzz target many.
-pub(super) fn json() -> &'static Json {
+pub(in crate::config) fn json() -> &'static Json {
     static JSON: LazyLock<Json> = LazyLock::new(|| schemars::schema_for!(Config).to_value());
     &JSON
 }
 
 /// What a value must look like.
 #[derive(Debug, Clone)]
-pub(super) enum Shape<'a> {
+pub(in crate::config) enum Shape<'a> {
     Any,
     Text(Format),
     Choice(Vec<&'a str>),
@@ -42,7 +42,7 @@ pub(super) enum Shape<'a> {
 
 /// What a text must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(in crate::config) enum Format {
     Plain,
     Secret,
     Time,
@@ -54,7 +54,7 @@ pub(super) enum Format {
 
 impl<'a> Shape<'a> {
     /// What this part of the schema asks for.
-    pub(super) fn new(root: &'a Json, schema: &'a Json) -> Self {
+    pub(in crate::config) fn new(root: &'a Json, schema: &'a Json) -> Self {
         let schema = resolve(root, schema);
         if let Some(options) = schema.get("anyOf").and_then(Json::as_array) {
             return Self::Either(options.iter().collect());
@@ -89,7 +89,7 @@ impl<'a> Shape<'a> {
     }
 
     /// In words, as in "must be …".
-    pub(super) fn describe(&self, root: &'a Json) -> String {
+    pub(in crate::config) fn describe(&self, root: &'a Json) -> String {
         match self {
             Self::Any => "a value".to_owned(),
             Self::Text(format) => match format {
@@ -117,7 +117,7 @@ impl<'a> Shape<'a> {
     }
 
     /// Something that fits, so that the rest can be looked at.
-    pub(super) fn placeholder(&self, root: &'a Json) -> Json {
+    pub(in crate::config) fn placeholder(&self, root: &'a Json) -> Json {
         match self {
             Self::Any => Json::Null,
             Self::Text(format) => Json::from(match format {
@@ -197,24 +197,24 @@ fn one_of(options: &[Json]) -> Shape<'_> {
 }
 
 /// The keys of a table.
-pub(super) fn properties(schema: &Json) -> impl Iterator<Item = (&str, &Json)> {
+pub(in crate::config) fn properties(schema: &Json) -> impl Iterator<Item = (&str, &Json)> {
     let properties = schema.get("properties").and_then(Json::as_object);
     properties.into_iter().flatten().map(|(key, schema)| (key.as_str(), schema))
 }
 
 /// One key of a table.
-pub(super) fn property<'a>(schema: &'a Json, key: &str) -> Option<&'a Json> {
+pub(in crate::config) fn property<'a>(schema: &'a Json, key: &str) -> Option<&'a Json> {
     schema.get("properties")?.get(key)
 }
 
 /// The keys that a table must have.
-pub(super) fn required(schema: &Json) -> impl Iterator<Item = &str> {
+pub(in crate::config) fn required(schema: &Json) -> impl Iterator<Item = &str> {
     let keys = schema.get("required").and_then(Json::as_array);
     keys.into_iter().flatten().filter_map(Json::as_str)
 }
 
 /// A value to show as an example, as it stands in the file.
-pub(super) fn example(root: &Json, schema: &Json) -> String {
+pub(in crate::config) fn example(root: &Json, schema: &Json) -> String {
     let own = |schema: &Json| {
         let examples = schema.get("examples").and_then(|examples| examples.get(0));
         let default = schema.get("default").filter(|default| !is_nothing(default));
@@ -232,7 +232,7 @@ pub(super) fn example(root: &Json, schema: &Json) -> String {
 }
 
 /// Whether a default says nothing by itself.
-pub(super) fn is_nothing(json: &Json) -> bool {
+pub(in crate::config) fn is_nothing(json: &Json) -> bool {
     match json {
         Json::Null => true,
         Json::Array(list) => list.is_empty(),
@@ -242,7 +242,7 @@ pub(super) fn is_nothing(json: &Json) -> bool {
 }
 
 /// A value as it stands in the file.
-pub(super) fn written(json: &Json) -> String {
+pub(in crate::config) fn written(json: &Json) -> String {
     match json {
         Json::Array(list) => {
             format!("[{}]", list.iter().map(written).collect::<Vec<_>>().join(", "))
@@ -252,7 +252,7 @@ pub(super) fn written(json: &Json) -> String {
 }
 
 /// `"a", "b" or "c"`.
-pub(super) fn listed(words: &[&str], quote: char, and: &str) -> String {
+pub(in crate::config) fn listed(words: &[&str], quote: char, and: &str) -> String {
     let mut out = String::new();
     for (at, word) in words.iter().enumerate() {
         if at > 0 {

@@ -1,0 +1,39 @@
+//! `[admin]` and `[tail]`: the second listener.
+
+use std::net::SocketAddr;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::secret::Secret;
+use super::tls::Tls;
+
+/// `[admin]`: the second listener.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload` and `/workers`, and of what `hookbus dlq`,
+    /// `hookbus spool` and `hookbus tail` use. On another address than loopback, all but the first three need `token`,
+    /// or a certificate that `client_ca` of `[admin.tls]` signed.
+    #[schemars(extend("format" = "address"))]
+    pub listen: SocketAddr,
+    /// What a request has to bring as `authorization: Bearer ...`, except for `/livez`, `/readyz` and `/metrics`.
+    #[schemars(example = &"${HOOKBUS_ADMIN_TOKEN}")]
+    pub token: Option<Secret>,
+    /// TLS, with the keys below; without this table the listener speaks plain HTTP.
+    pub tls: Option<Tls>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 9180)), token: None, tls: None }
+    }
+}
+
+/// `[tail]`: what `hookbus tail` may show of webhooks.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tail {
+    /// Whether it shows their bodies, up to 64 KiB of each, to those who ask with `--bodies`.
+    pub bodies: bool,
+}

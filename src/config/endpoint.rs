@@ -1,0 +1,156 @@
+//! `[[endpoint]]`: a path that webhooks arrive at.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::auth::{Auth, Hmac, Replay, Signature};
+use super::facts::Facts;
+use super::rules::{EventRule, QuestionRule, ToolRule};
+use super::units::{Rate, Time};
+
+/// `[[endpoint]]`: a path, the provider that posts to it, and what becomes of its webhooks.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Endpoint {
+    /// Name in subjects, metrics and logs: `[a-z0-9-]+`.
+    #[schemars(example = &"vapi")]
+    pub name: String,
+    /// Path of the URL, for example `/vapi`.
+    #[schemars(example = &"/vapi")]
+    pub path: String,
+    /// Dialect of the provider.
+    pub source: SourceName,
+    /// What its source says of itself.
+    #[serde(skip)]
+    pub facts: Arc<Facts>,
+    /// What tells a repeated delivery, so that it is stored once.
+    #[serde(default)]
+    pub dedupe: Dedupe,
+    /// How long a worker's answer to a tool call is kept: the same call, sent again, gets it, and is not executed
+    /// twice. `"0s"` turns it off.
+    #[serde(default = "two_minutes")]
+    pub answer_window: Time,
+    /// Events of this endpoint being handled at the same time, within `http.max_events`; over it: 503.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_events: Option<usize>,
+    /// Webhooks with questions of this endpoint being handled at the same time, within `http.max_questions`; over it
+    /// they get their fallbacks, or a 503.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_questions: Option<usize>,
+    /// How many events may come in a second, a minute or an hour (`"100/s"`, `"6000/m"`, `"10/h"`); over it: 429.
+    /// Questions are not counted: a caller is waiting.
+    #[serde(default)]
+    pub rate_limit: Option<Rate>,
+    /// How many events may come at once after a while without any; unset: those of a second.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub rate_burst: Option<u32>,
+    /// Networks that may post here, such as `"167.150.224.0/23"`; without any, all may.
+    #[serde(default)]
+    #[schemars(example = ["167.150.224.0/23"])]
+    pub allow_from: Vec<String>,
+    /// Headers that count although the signature doesn't cover them, such as a message id. Whoever can send a webhook
+    /// again can change them.
+    #[serde(default)]
+    #[schemars(example = ["x-webhook-id"])]
+    pub trust_unsigned: Vec<String>,
+    /// How many deliveries are remembered, to tell repetitions (`replay`); each takes up to 100 bytes of memory.
+    /// `"dedupe"` forgets the oldest first. `"refuse"` forgets none whose timestamp would still be accepted, and when
+    /// there is no room, new deliveries get a 503. Unset: with `"refuse"` 1,000 for each second of `tolerance` (300,000
+    /// for five minutes), else 65,536.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub max_seen_deliveries: Option<usize>,
+    /// The URL that the provider was told, where signatures cover it.
+    #[schemars(example = &"https://hooks.example.com/vapi")]
+    pub public_url: Option<String>,
+    /// Who may post here; any that accepts is enough.
+    #[serde(default)]
+    pub auth: Vec<Auth>,
+    /// Where events go; the first rule whose types match decides.
+    #[serde(default, rename = "event")]
+    pub events: Vec<EventRule>,
+    /// How questions are asked, by type.
+    #[serde(default, rename = "question")]
+    pub questions: Vec<QuestionRule>,
+    /// How tool calls are asked, by function.
+    #[serde(default, rename = "tool")]
+    pub tools: Vec<ToolRule>,
+    /// Where it is told what became of each question.
+    #[serde(default)]
+    pub audit: Option<Audit>,
+}
+
+impl Endpoint {
+    /// The signatures that are accepted here, each with its secrets.
+    pub fn signatures(&self) -> impl Iterator<Item = Cow<'_, Hmac>> {
+        self.auth.iter().filter_map(|auth| self.signature(auth))
+    }
+
+    /// What a signature of this kind is like, if it is one.
+    pub fn signature<'a>(&'a self, auth: &'a Auth) -> Option<Cow<'a, Hmac>> {
+        match auth {
+            Auth::Hmac(hmac) => Some(Cow::Borrowed(hmac)),
+            Auth::Signature(Signature { secrets }) => {
+                let scheme = self.facts.signature.clone()?;
+                Some(Cow::Owned(Hmac { secrets: secrets.clone(), ..scheme }))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many deliveries are remembered.
+    pub fn max_seen(&self) -> usize {
+        const USUAL: usize = 65_536;
+        const A_SECOND: usize = 1_000;
+        self.max_seen_deliveries.unwrap_or_else(|| {
+            let refusing = self.signatures().filter(|hmac| hmac.replay == Replay::Refuse);
+            let longest =
+                refusing.map(|hmac| hmac.tolerance.get()).max().unwrap_or_default().as_secs();
+            usize::try_from(longest).unwrap_or(usize::MAX).saturating_mul(A_SECOND).max(USUAL)
+        })
+    }
+}
+
+/// `[endpoint.audit]`: one event for each question, after its answer: who was asked, what came of it, and how long it
+/// took.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// Destinations that store these events, at the promises of any event.
+    #[schemars(example = ["nats:{endpoint}.audit.{type}"])]
+    pub to: Vec<String>,
+}
+
+/// The dialects that are spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceName {
+    /// Vapi server messages.
+    #[default]
+    Vapi,
+    /// GitHub webhooks.
+    Github,
+}
+
+/// What tells a repeated delivery of the same webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dedupe {
+    /// The provider's delivery id, where it sends one; else every delivery is a new one.
+    #[default]
+    DeliveryId,
+    /// A hash of the received bytes.
+    Body,
+    /// Nothing: every delivery is stored, and no `Nats-Msg-Id` is sent.
+    Off,
+}
+
+fn two_minutes() -> Time {
+    Time::seconds(120)
+}
