@@ -1,19 +1,32 @@
-//! What became of many requests, summed up.
+//! What became of many requests, summed up in bounded memory.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use http::StatusCode;
 
-/// Counts by status and outcome, and every latency.
-#[derive(Debug, Default)]
+/// Counts by status and outcome, and the latencies in microseconds.
+#[derive(Debug)]
 pub(super) struct Tally {
     counts: BTreeMap<String, u64>,
-    latencies: Vec<Duration>,
+    latencies: Histogram<u64>,
     refused: u64,
     unanswered: u64,
     first_error: Option<String>,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self {
+            counts: BTreeMap::new(),
+            latencies: latencies(),
+            refused: 0,
+            unanswered: 0,
+            first_error: None,
+        }
+    }
 }
 
 impl Tally {
@@ -29,7 +42,8 @@ impl Tally {
             None => status.as_str().to_owned(),
         };
         *self.counts.entry(label).or_default() += 1;
-        self.latencies.push(latency);
+        // It grows as needed, so that there is no latency that it refuses.
+        let _ = self.latencies.record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
         self.refused += u64::from(!status.is_success());
     }
 
@@ -44,7 +58,8 @@ impl Tally {
         for (label, count) in other.counts {
             *self.counts.entry(label).or_default() += count;
         }
-        self.latencies.extend(other.latencies);
+        // Both have the same range.
+        let _ = self.latencies.add(other.latencies);
         self.refused += other.refused;
         self.unanswered += other.unanswered;
         if self.first_error.is_none() {
@@ -63,8 +78,7 @@ impl Tally {
     }
 
     /// The summary for people.
-    pub(super) fn summary(&mut self, took: Duration, concurrency: u64) -> String {
-        self.latencies.sort_unstable();
+    pub(super) fn summary(&self, took: Duration, concurrency: u64) -> String {
         let total = self.counts.values().sum::<u64>() + self.unanswered;
         let rate = total as f64 / took.as_secs_f64().max(f64::EPSILON);
         let mut text = format!(
@@ -77,25 +91,28 @@ impl Tally {
             // Writing to a String can't fail.
             let _ = writeln!(text, "{count:>10}  {label}");
         }
-        let at = |percent| milliseconds(percentile(&self.latencies, percent));
+        let at = |percent| {
+            let latency = self.latencies.value_at_percentile(percent).min(self.latencies.max());
+            milliseconds(Duration::from_micros(latency))
+        };
         if !self.latencies.is_empty() {
             let _ = write!(
                 text,
                 "latency: p50 {}, p90 {}, p99 {}, max {}",
-                at(50),
-                at(90),
-                at(99),
-                at(100)
+                at(50.0),
+                at(90.0),
+                at(99.0),
+                at(100.0)
             );
         }
         text.trim_end().to_owned()
     }
 }
 
-/// The smallest value that so many percent of the sorted values do not exceed.
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
-    let rank = (sorted.len() * percent).div_ceil(100).max(1);
-    sorted.get(rank - 1).copied().unwrap_or_default()
+/// An empty histogram that grows as needed, exact to three digits.
+#[expect(clippy::expect_used, reason = "only more than five digits are refused")]
+fn latencies() -> Histogram<u64> {
+    Histogram::new(3).expect("three digits")
 }
 
 /// A span as milliseconds, precise enough for loopback.
@@ -108,17 +125,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn percentiles_are_values_that_occurred() {
-        let hundred: Vec<Duration> = (1..=100).map(Duration::from_millis).collect();
-        assert_eq!(percentile(&hundred, 50), Duration::from_millis(50));
-        assert_eq!(percentile(&hundred, 99), Duration::from_millis(99));
-        assert_eq!(percentile(&hundred, 100), Duration::from_millis(100));
-        let one = [Duration::from_millis(7)];
-        assert_eq!(percentile(&one, 50), one[0]);
-        assert_eq!(percentile(&one, 99), one[0]);
-        let three: Vec<Duration> = (1..=3).map(Duration::from_millis).collect();
-        assert_eq!(percentile(&three, 50), Duration::from_millis(2));
-        assert_eq!(percentile(&[], 50), Duration::ZERO);
+    fn percentiles_are_right_to_three_digits() {
+        let mut tally = Tally::default();
+        for milliseconds in 1..=100_u64 {
+            tally.answered(StatusCode::OK, None, Duration::from_millis(milliseconds));
+        }
+        let summary = tally.summary(Duration::from_secs(1), 1);
+        let latencies = summary.lines().last().unwrap_or_default();
+        let shown: Vec<f64> =
+            latencies.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+        assert_eq!(shown.len(), 4, "{latencies}");
+        for (shown, exact) in shown.iter().zip([50.0, 90.0, 99.0, 100.0]) {
+            assert!((shown - exact).abs() <= exact / 1000.0, "{latencies}");
+        }
     }
 
     #[test]
