@@ -34,7 +34,7 @@ use hookbus::bridge::{BodyTimeout, Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
 use hookbus::limit::{Gate, Limits};
 use hookbus::message::{Answer, Content, Event, Outcome, Reply};
-use hookbus::publish::{Destinations, Sinks, Timed};
+use hookbus::publish::{Destinations, SinkWithTimeout, Sinks};
 use hookbus::route::Routes;
 use hookbus::sink::{self, Sending, Sink};
 use hookbus::source::{Classified, Meaning, Request, Source, vapi::Vapi};
@@ -278,7 +278,10 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
     let config: Config = toml::from_str(CONFIG).unwrap();
     let metrics = Arc::new(Metrics::default());
     let sinks = Sinks {
-        jetstream: Some(Timed { sink: Arc::new(AtOnce), ack_timeout: Duration::from_secs(5) }),
+        jetstream: Some(SinkWithTimeout {
+            sink: Arc::new(AtOnce),
+            ack_timeout: Duration::from_secs(5),
+        }),
         ..Sinks::default()
     };
     let destinations = Destinations::new(sinks, None, metrics.clone(), Arc::new(Health::default()));

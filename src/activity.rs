@@ -23,14 +23,14 @@ pub use self::hang_up::HangUp;
 pub use self::line::{Kind, Line, Webhook};
 pub use self::note::Note;
 
-/// Who may follow at the same time.
-pub const FOLLOWERS: usize = 16;
+/// Subscribers at the same time.
+pub const MAX_SUBSCRIBERS: usize = 16;
 
-/// Lines that a follower may be behind.
-const LINES: usize = 1_024;
+/// Lines that a subscriber may be behind.
+const MAX_LAG: usize = 1_024;
 
 /// The same for lines with bodies: 8 MiB at most.
-const LINES_WITH_BODIES: usize = 128;
+const MAX_LAG_WITH_BODIES: usize = 128;
 
 /// The webhooks of one process.
 pub struct Activity {
@@ -51,8 +51,8 @@ impl Default for Activity {
         let shared = Shared {
             followers: AtomicUsize::new(0),
             shows_bodies: AtomicBool::new(false),
-            lines: broadcast::Sender::new(LINES),
-            with_bodies: broadcast::Sender::new(LINES_WITH_BODIES),
+            lines: broadcast::Sender::new(MAX_LAG),
+            with_bodies: broadcast::Sender::new(MAX_LAG_WITH_BODIES),
         };
         Self { shared: Arc::new(shared), recent: Recent::default() }
     }
@@ -63,7 +63,7 @@ impl Default for Activity {
 pub enum Refused {
     /// There are as many followers as there may be.
     #[error(
-        "{FOLLOWERS} others follow already, which is as many as may\nhint: end one of them, and try again"
+        "{MAX_SUBSCRIBERS} others follow already, which is as many as may\nhint: end one of them, and try again"
     )]
     Followers,
     /// The configuration doesn't allow it.
@@ -85,7 +85,7 @@ impl Activity {
         if filter.bodies && !shared.shows_bodies.load(Ordering::Relaxed) {
             return Err(Refused::Bodies);
         }
-        let take = |count| (count < FOLLOWERS).then_some(count + 1);
+        let take = |count| (count < MAX_SUBSCRIBERS).then_some(count + 1);
         let taken = shared.followers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
         taken.map_err(|_| Refused::Followers)?;
         let lines = if filter.bodies { &shared.with_bodies } else { &shared.lines };
@@ -210,7 +210,7 @@ mod tests {
     async fn who_reads_too_slowly_loses_the_oldest_and_is_told() {
         let activity = Activity::default();
         let mut follower = activity.follow(Filter::default()).unwrap();
-        for number in 0..LINES + 10 {
+        for number in 0..MAX_LAG + 10 {
             pass(&activity, &number.to_string());
         }
         assert!(matches!(follower.next().await, Some(Line::Lost { count: 10 })));
@@ -221,7 +221,7 @@ mod tests {
     async fn followers_are_counted() {
         let activity = Activity::default();
         let mut all: Vec<_> =
-            (0..FOLLOWERS).map(|_| activity.follow(Filter::default()).unwrap()).collect();
+            (0..MAX_SUBSCRIBERS).map(|_| activity.follow(Filter::default()).unwrap()).collect();
         assert_eq!(activity.follow(Filter::default()).err(), Some(Refused::Followers));
         all.pop();
         assert!(activity.follow(Filter::default()).is_ok());

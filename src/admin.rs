@@ -20,7 +20,7 @@ pub use self::guard::Guard;
 use crate::bridge::Bridge;
 use crate::discovery::Workers;
 use crate::publish::Destinations;
-use crate::publish::replay::Replays;
+use crate::publish::dead_letters::SpoolTasks;
 use crate::telemetry::health::Health;
 
 /// The content type of the OpenMetrics text format.
@@ -31,7 +31,7 @@ pub fn router(
     bridge: Arc<Bridge>,
     destinations: Arc<Destinations>,
     health: Arc<Health>,
-    replays: Arc<Replays>,
+    spool_tasks: Arc<SpoolTasks>,
     workers: Arc<Workers>,
     asking: reload::Asking,
     guard: Arc<Guard>,
@@ -41,7 +41,7 @@ pub fn router(
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
-    let guarded = disk::router(replays)
+    let guarded = disk::router(spool_tasks)
         .merge(reload::router(asking))
         .merge(tail::router(bridge.clone()))
         .merge(workers::router(workers, bridge.clone()));

@@ -22,16 +22,16 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::message::Outcome;
 
-/// Most answers that are kept.
-const ENTRIES: usize = 65_536;
-/// Most bytes of all answers that are kept.
-const BYTES: usize = 64 << 20;
+/// Answers that are kept.
+const MAX_ENTRIES: usize = 65_536;
+/// Bytes of all answers that are kept.
+const MAX_BYTES: usize = 64 << 20;
 /// A larger answer goes to those who wait for it, and is not kept.
-const LARGEST: usize = 256 << 10;
+const MAX_ANSWER_BYTES: usize = 256 << 10;
 /// What an answer takes beside its own bytes, roughly.
-const OVERHEAD: usize = 256;
-/// How many expired answers a call clears away: more than the one it may add, few enough to hold up nobody.
-const CLEARED: usize = 8;
+const ENTRY_OVERHEAD: usize = 256;
+/// Expired answers that a call evicts: more than the one it may add, few enough to delay no caller.
+const EVICTED_AT_ONCE: usize = 8;
 
 /// What came of a call: the worker's reply, or how it failed and what the worker said about it.
 pub type Answered = Result<Bytes, (Outcome, Option<String>)>;
@@ -87,10 +87,10 @@ struct Call {
     expires: Option<Instant>,
 }
 
-type Cell = OnceCell<Said>;
+type Cell = OnceCell<StoredAnswer>;
 
 /// What a worker said, and when.
-struct Said {
+struct StoredAnswer {
     answered: Answered,
     came: Instant,
 }
@@ -104,7 +104,7 @@ impl Got {
 
 impl Default for Answers {
     fn default() -> Self {
-        Self::within(ENTRIES, BYTES)
+        Self::within(MAX_ENTRIES, MAX_BYTES)
     }
 }
 
@@ -125,13 +125,13 @@ impl Answers {
     where
         F: Future<Output = Answered>,
     {
-        let seat = self.sit_down(key, window);
+        let waiter = self.register(key, window);
         let asks = AtomicBool::new(false);
         let asking = async || {
             asks.store(true, Ordering::Relaxed);
-            Said::of(ask().await)
+            StoredAnswer::of(ask().await)
         };
-        let mut said = pin!(seat.said.get_or_try_init(asking));
+        let mut said = pin!(waiter.said.get_or_try_init(asking));
         let said = match timeout_at(deadline, &mut said).await {
             Ok(said) => said,
             Err(_) if asks.load(Ordering::Relaxed) => said.await,
@@ -142,7 +142,7 @@ impl Answers {
         Got { answered, reused }
     }
 
-    fn sit_down(&self, key: Key, window: Duration) -> Seat<'_> {
+    fn register(&self, key: Key, window: Duration) -> Waiter<'_> {
         let now = Instant::now();
         let mut state = self.state.lock();
         state.clear(now);
@@ -152,24 +152,24 @@ impl Answers {
         }
         let call = state.calls.entry(key).or_default();
         call.seats += 1;
-        Seat { answers: self, key, window, said: call.said.clone() }
+        Waiter { answers: self, key, window, said: call.said.clone() }
     }
 
-    fn stand_up(&self, seat: &Seat<'_>) {
+    fn unregister(&self, waiter: &Waiter<'_>) {
         let mut state = self.state.lock();
         // It may have been forgotten meanwhile, and asked anew.
-        let call = state.calls.get_mut(&seat.key);
-        let Some(call) = call.filter(|call| Arc::ptr_eq(&call.said, &seat.said)) else {
+        let call = state.calls.get_mut(&waiter.key);
+        let Some(call) = call.filter(|call| Arc::ptr_eq(&call.said, &waiter.said)) else {
             return;
         };
         call.seats -= 1;
-        match seat.said.get() {
+        match waiter.said.get() {
             Some(_) if call.expires.is_some() => {}
-            Some(said) if said.size() <= LARGEST => {
-                let expires = said.came + seat.window;
+            Some(said) if said.size() <= MAX_ANSWER_BYTES => {
+                let expires = said.came + waiter.window;
                 call.expires = Some(expires);
-                state.kept.insert((expires, seat.key));
-                state.bytes += said.size() + OVERHEAD;
+                state.kept.insert((expires, waiter.key));
+                state.bytes += said.size() + ENTRY_OVERHEAD;
                 while state.kept.len() > self.entries || state.bytes > self.bytes {
                     let Some((_, first)) = state.kept.first().copied() else {
                         break;
@@ -178,7 +178,7 @@ impl Answers {
                 }
             }
             None if call.seats > 0 => {}
-            Some(_) | None => state.forget(seat.key),
+            Some(_) | None => state.forget(waiter.key),
         }
     }
 }
@@ -186,7 +186,7 @@ impl Answers {
 impl State {
     /// Forget some of what has expired.
     fn clear(&mut self, now: Instant) {
-        for _ in 0..CLEARED {
+        for _ in 0..EVICTED_AT_ONCE {
             match self.kept.first().copied() {
                 Some((expires, key)) if expires <= now => self.forget(key),
                 _ => return,
@@ -200,17 +200,17 @@ impl State {
         };
         if let Some(expires) = call.expires {
             self.kept.remove(&(expires, key));
-            self.bytes -= OVERHEAD + call.said.get().map_or(0, Said::size);
+            self.bytes -= ENTRY_OVERHEAD + call.said.get().map_or(0, StoredAnswer::size);
         }
     }
 }
 
-impl Said {
+impl StoredAnswer {
     /// What may be kept of an answer, if anything.
     fn of(answered: Answered) -> Result<Self, (Outcome, Option<String>)> {
         let answered = match answered {
             // A reply is a part of what was read from the connection, and would hold all of that.
-            Ok(reply) if reply.len() <= LARGEST => Ok(Bytes::copy_from_slice(&reply)),
+            Ok(reply) if reply.len() <= MAX_ANSWER_BYTES => Ok(Bytes::copy_from_slice(&reply)),
             Err(failed) if failed.0 != Outcome::WorkerError => return Err(failed),
             answered => answered,
         };
@@ -227,16 +227,16 @@ impl Said {
 
 /// Somebody who asks or waits. However it ends, also by a panic, the call is kept or forgotten, and those who wait
 /// go on.
-struct Seat<'a> {
+struct Waiter<'a> {
     answers: &'a Answers,
     key: Key,
     window: Duration,
     said: Arc<Cell>,
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.answers.stand_up(self);
+        self.answers.unregister(self);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::limit::{Pace, Reading};
 use crate::message::Refusal;
 
 /// Room that is made before anything has arrived, whatever the sender announces.
-const AHEAD: usize = 256 << 10;
+const READ_AHEAD_BYTES: usize = 256 << 10;
 
 /// How much and how long a body that nobody wants is still read, so that its sender gets to read the refusal.
 const LEFTOVER: (usize, Duration) = (16 << 20, Duration::from_secs(2));
@@ -64,7 +64,7 @@ where
                     each(&begin);
                     each(&data);
                     let announced = usize::try_from(announced.lower()).unwrap_or(usize::MAX);
-                    whole.reserve(announced.min(AHEAD).max(begin.len() + data.len()));
+                    whole.reserve(announced.min(READ_AHEAD_BYTES).max(begin.len() + data.len()));
                     whole.extend_from_slice(&begin);
                     whole.extend_from_slice(&data);
                 }

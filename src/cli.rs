@@ -1,4 +1,4 @@
-//! Commands and flags, how failures are said, and the exit codes.
+//! Commands and flags, how failures are printed, and the exit codes.
 //!
 //! Data goes to standard output, everything else to standard error. The exit code is
 //! 0 when it is done, 1 when it failed, 2 when the command line or the configuration
@@ -12,6 +12,7 @@ mod conform;
 mod dev;
 mod disk;
 mod dlq;
+mod http_client;
 mod nats_target;
 mod send;
 mod spool;
@@ -27,7 +28,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
-use crate::serve::{self, Manner, Signals};
+use crate::serve::{self, SignalPolicy, Signals};
 use crate::settings;
 use crate::telemetry::{self, stderr, terminal};
 
@@ -59,7 +60,7 @@ enum Command {
     #[command(after_help = SERVE_EXAMPLE)]
     Serve {
         /// The configuration file
-        #[arg(long, value_name = "FILE", default_value = "hookbus.toml")]
+        #[arg(long, value_name = "FILE", default_value = CONFIG_FILE)]
         config: PathBuf,
     },
     /// Run everything on this machine without a configuration: NATS, an endpoint, a demo worker
@@ -91,22 +92,26 @@ enum Command {
     Schema,
 }
 
+/// The configuration file that is used unless another is named.
+const CONFIG_FILE: &str = "hookbus.toml";
+
 /// How a command ended, when it did not fail.
 type Outcome = Result<ExitCode, Failure>;
 
-/// How long the last lines may wait for a reader that takes nothing.
+/// Time for the last lines to be taken by their reader.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the commands that run for long make of signals. The others are killed by them.
-fn manner(command: &str) -> Option<Manner> {
-    let ended = Manner { terminates: true, hangs_up: false, early: 0, asked: 1 };
+fn signal_policy(command: &str) -> Option<SignalPolicy> {
+    let ended =
+        SignalPolicy { terminates: true, hangs_up: false, early_exit_code: 0, max_requests: 1 };
     Some(match command {
-        "serve" => Manner { hangs_up: true, ..ended },
+        "serve" => SignalPolicy { hangs_up: true, ..ended },
         "dev" => ended,
         // The second one ends the programs.
-        "answer" => Manner { asked: 2, ..ended },
-        "tail" => Manner { terminates: false, ..ended },
-        "dlq" | "spool" => Manner { terminates: false, early: FAILED, ..ended },
+        "answer" => SignalPolicy { max_requests: 2, ..ended },
+        "tail" => SignalPolicy { terminates: false, ..ended },
+        "dlq" | "spool" => SignalPolicy { terminates: false, early_exit_code: FAILED, ..ended },
         _ => return None,
     })
 }
@@ -114,8 +119,9 @@ fn manner(command: &str) -> Option<Manner> {
 /// Run the command that the arguments of this process name.
 pub fn main() -> ExitCode {
     // First of all, so that no signal finds the process unprepared.
-    let manner = std::env::args_os().nth(1).and_then(|command| manner(command.to_str()?));
-    let signals = manner.map(Signals::listen);
+    let signal_policy =
+        std::env::args_os().nth(1).and_then(|command| signal_policy(command.to_str()?));
+    let signals = signal_policy.map(Signals::listen);
     stderr::start();
     let _written = Written;
     let command = match Cli::try_parse() {
@@ -125,7 +131,7 @@ pub fn main() -> ExitCode {
     // One TLS provider for all clients in here; an error would mean that there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     run(command, signals).unwrap_or_else(|failure| {
-        say(&failure.text);
+        eprint(&failure.text);
         ExitCode::from(failure.code)
     })
 }
@@ -199,7 +205,7 @@ fn serve(path: &Path, signals: &Signals) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The configuration in a file. Warnings are said at once; errors are the failure, all of them.
+/// The configuration in a file. Warnings are printed at once; all errors together are the failure.
 fn load(path: &Path) -> Result<Config, Failure> {
     if !path.exists() {
         return Err(
@@ -217,7 +223,7 @@ fn settle(loaded: config::load::Loaded) -> Result<Config, Failure> {
     match loaded.config {
         Some(config) => {
             if !text.is_empty() {
-                say(text);
+                eprint(text);
             }
             Ok(config)
         }
@@ -270,7 +276,7 @@ impl From<serve::Error> for Failure {
 }
 
 /// Write one line, or several, to standard error. Whoever's text it holds, it does nothing to a terminal.
-fn say(line: impl Display) {
+fn eprint(line: impl Display) {
     stderr::line(terminal::lines(&line.to_string()));
 }
 
@@ -281,7 +287,7 @@ fn print(text: &str) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Write bytes to standard output as they are, after what was said before.
+/// Write bytes to standard output as they are, after what was printed before.
 fn write(bytes: &[u8]) -> Result<(), Failure> {
     stderr::flush(FLUSH_TIMEOUT);
     let mut out = io::stdout().lock();

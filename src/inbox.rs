@@ -19,11 +19,11 @@ use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::nats::{Link, Receive, Unsent};
+use crate::nats::{Connection, Receive, Unsent};
 
 /// Messages and bytes of one streamed answer that may wait to be passed on.
-const STREAM_QUEUE: usize = 1_024;
-const STREAM_BYTES: usize = 1 << 20;
+const MAX_STREAM_PARTS: usize = 1_024;
+const MAX_STREAM_BYTES: usize = 1 << 20;
 
 /// Why there is no reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +93,7 @@ pub struct Told {
 
 /// The reply inbox of one connection.
 pub struct Inbox<T = Message> {
-    link: Arc<Link>,
+    connection: Arc<Connection>,
     /// `<inbox_prefix>.<unique>.`
     prefix: String,
     on_loss: OnLoss,
@@ -122,16 +122,16 @@ enum Waiter<T> {
 }
 
 impl<T> Inbox<T> {
-    /// The inbox of `link`, below `inbox_prefix`, for replies that `read` understands.
+    /// The inbox of `connection`, below `inbox_prefix`, for replies that `read` understands.
     pub fn new(
-        link: Arc<Link>,
+        connection: Arc<Connection>,
         inbox_prefix: &str,
         on_loss: OnLoss,
         read: Read<T>,
         told: Told,
     ) -> Self {
         Self {
-            link,
+            connection,
             prefix: format!("{inbox_prefix}.{}.", uuid::Uuid::new_v4().simple()),
             on_loss,
             read,
@@ -146,8 +146,8 @@ impl<T> Inbox<T> {
     }
 
     /// The connection.
-    pub fn link(&self) -> &Arc<Link> {
-        &self.link
+    pub fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
 
     /// Send, and wait for one reply until `deadline`. A "no responders" reply is a failure.
@@ -157,11 +157,11 @@ impl<T> Inbox<T> {
         deadline: Instant,
     ) -> Result<T, Failure> {
         let (sender, receiver) = oneshot::channel();
-        let seat = self.send(request, Waiter::One(sender), deadline).await?;
+        let registration = self.send(request, Waiter::One(sender), deadline).await?;
         let reply = match timeout_at(deadline, receiver).await {
             Ok(Ok(reply)) => reply?,
             Ok(Err(_)) => return Err(Failure::Lost),
-            Err(_) => return Err(self.silence(seat.token)),
+            Err(_) => return Err(self.silence(registration.token)),
         };
         Ok(reply)
     }
@@ -171,12 +171,12 @@ impl<T> Inbox<T> {
         request: Request<impl FnOnce() -> HeaderMap>,
         waiter: Waiter<T>,
         deadline: Instant,
-    ) -> Result<Seat<T>, Failure> {
+    ) -> Result<Registration<T>, Failure> {
         let Request { subject, headers, payload, tag } = request;
         let subject = Subject::from(subject);
-        let (seat, reply) = self.sit_down(waiter, subject.clone(), tag);
-        self.link.send(subject, Some(reply), headers, payload, deadline).await?;
-        Ok(seat)
+        let (registration, reply) = self.register(waiter, subject.clone(), tag);
+        self.connection.send(subject, Some(reply), headers, payload, deadline).await?;
+        Ok(registration)
     }
 
     /// Why nothing came within the time.
@@ -187,12 +187,12 @@ impl<T> Inbox<T> {
         }
     }
 
-    fn sit_down(
+    fn register(
         self: &Arc<Self>,
         waiter: Waiter<T>,
         subject: Subject,
         tag: u32,
-    ) -> (Seat<T>, String) {
+    ) -> (Registration<T>, String) {
         let mut slots = self.slots.lock();
         slots.generation = slots.generation.wrapping_add(1);
         let generation = slots.generation;
@@ -200,10 +200,10 @@ impl<T> Inbox<T> {
         let slot = slots.slab.insert(slot);
         drop(slots);
         let token = Token { slot, generation, tag };
-        (Seat { inbox: self.clone(), token }, token.subject(&self.prefix))
+        (Registration { inbox: self.clone(), token }, token.subject(&self.prefix))
     }
 
-    fn stand_up(&self, token: Token) {
+    fn unregister(&self, token: Token) {
         let mut slots = self.slots.lock();
         if slots.get(token).is_some() {
             slots.slab.remove(token.slot);
@@ -217,14 +217,14 @@ impl<T> Inbox<T> {
         if let Waiter::Many { sender, unread } = &slot.waiter {
             let before = unread.fetch_add(bytes, Ordering::Relaxed);
             // Dropping a message would be a hole in the answer: closing it breaks the answer instead.
-            if before > STREAM_BYTES || sender.try_send(reply).is_err() {
+            if before > MAX_STREAM_BYTES || sender.try_send(reply).is_err() {
                 slots.slab.remove(token.slot);
             }
             return true;
         }
         let slot = slots.slab.remove(token.slot);
         drop(slots);
-        self.link.works(&slot.subject);
+        self.connection.record_success(&slot.subject);
         match slot.waiter {
             // Whoever waited may just have stopped: then this is a late reply too.
             Waiter::One(sender) => sender.send(reply).is_ok(),
@@ -271,18 +271,18 @@ impl Inbox<Message> {
         request: Request<impl FnOnce() -> HeaderMap>,
         deadline: Instant,
     ) -> Result<(Message, Replies), Failure> {
-        let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+        let (sender, receiver) = mpsc::channel(MAX_STREAM_PARTS);
         let unread = Arc::new(AtomicUsize::new(0));
         let waiter = Waiter::Many { sender, unread: unread.clone() };
         let subject = request.subject.clone();
-        let seat = self.send(request, waiter, deadline).await?;
-        let mut replies = Replies { receiver, unread, seat };
+        let registration = self.send(request, waiter, deadline).await?;
+        let mut replies = Replies { receiver, unread, registration };
         match replies.next(deadline).await {
             Ok(first) => {
-                self.link.works(&subject);
+                self.connection.record_success(&subject);
                 Ok((first, replies))
             }
-            Err(Failure::Timeout) => Err(self.silence(replies.seat.token)),
+            Err(Failure::Timeout) => Err(self.silence(replies.registration.token)),
             Err(failure) => Err(failure),
         }
     }
@@ -318,7 +318,7 @@ impl<T: Send> Receive for Inbox<T> {
         self.fail(|slot| *slot.subject == *subject, Failure::NotPermitted);
     }
 
-    fn deaf(&self) {
+    fn inbox_denied(&self) {
         self.fail(|_| true, Failure::NotPermitted);
     }
 }
@@ -359,14 +359,14 @@ impl Token {
 }
 
 /// A place in the slab, freed when it is dropped.
-struct Seat<T> {
+struct Registration<T> {
     inbox: Arc<Inbox<T>>,
     token: Token,
 }
 
-impl<T> Drop for Seat<T> {
+impl<T> Drop for Registration<T> {
     fn drop(&mut self) {
-        self.inbox.stand_up(self.token);
+        self.inbox.unregister(self.token);
     }
 }
 
@@ -387,7 +387,7 @@ impl Drop for Unread {
 pub struct Replies {
     receiver: mpsc::Receiver<Result<Message, Failure>>,
     unread: Arc<AtomicUsize>,
-    seat: Seat<Message>,
+    registration: Registration<Message>,
 }
 
 impl Replies {

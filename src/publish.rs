@@ -1,23 +1,23 @@
 //! Storing events: in order, within a budget, each destination for itself.
 //!
-//! There are two roads to a destination's broker. The short one is to send an event and wait for its
-//! acknowledgement (`destination`). What isn't acknowledged within its budget takes the long one: it queues on
-//! disk (`backlog`) and is published from there, in order, as soon as that works (`drain`). What a broker will
+//! There are two paths to a destination's broker. The direct one sends an event and waits for its
+//! acknowledgement (`destination`). What isn't acknowledged within its budget takes the disk path: it queues on
+//! disk (`disk_queue`) and is published from there, in order, as soon as that works (`drain`). What a broker will
 //! never take becomes a dead letter. Events whose own subject or topic takes nothing wait in a queue of their own
 //! (`apart`).
 //!
-//! For one key and one destination at most one event is unacknowledged at a time, on whichever road, and turns
+//! For one key and one destination at most one event is unacknowledged at a time, on whichever path, and turns
 //! are taken in the order in which [`begin`] is called. Everything else is pipelined.
 
 mod apart;
-mod backlog;
+mod disk_queue;
 mod circuit;
 mod destination;
 mod drain;
-mod lanes;
-pub mod replay;
-mod shelf;
-mod window;
+mod keyed_lock;
+pub mod dead_letters;
+mod spool_handle;
+mod read_ahead;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,8 +31,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 pub use self::destination::Destination;
-use self::destination::{Place, Way};
-pub use self::shelf::{Queued, Shelf};
+use self::destination::{Admission, Path};
+pub use self::spool_handle::{DestinationQueue, SpoolHandle};
 use crate::message::{Event, Receipt, Refusal};
 use crate::sink::Sink;
 use crate::telemetry::health::Health;
@@ -41,7 +41,7 @@ use crate::template;
 
 /// A sink, and how long it may take.
 #[derive(Clone)]
-pub struct Timed {
+pub struct SinkWithTimeout {
     /// Where events are stored.
     pub sink: Arc<dyn Sink>,
     /// Within what time.
@@ -52,15 +52,15 @@ pub struct Timed {
 #[derive(Clone, Default)]
 pub struct Sinks {
     /// `kafka:`
-    pub kafka: Option<Timed>,
+    pub kafka: Option<SinkWithTimeout>,
     /// `nats:`
-    pub jetstream: Option<Timed>,
+    pub jetstream: Option<SinkWithTimeout>,
     /// `nats-core:`
-    pub nats_core: Option<Timed>,
+    pub nats_core: Option<SinkWithTimeout>,
 }
 
 impl Sinks {
-    fn of(&self, name: &template::Destination) -> Option<&Timed> {
+    fn of(&self, name: &template::Destination) -> Option<&SinkWithTimeout> {
         match name {
             template::Destination::Kafka(_) => self.kafka.as_ref(),
             template::Destination::Nats(_) => self.jetstream.as_ref(),
@@ -68,7 +68,7 @@ impl Sinks {
         }
     }
 
-    fn all(&self) -> impl Iterator<Item = &Timed> {
+    fn all(&self) -> impl Iterator<Item = &SinkWithTimeout> {
         [&self.kafka, &self.jetstream, &self.nats_core].into_iter().flatten()
     }
 }
@@ -76,7 +76,7 @@ impl Sinks {
 /// All destinations of a process; equal texts share one.
 pub struct Destinations {
     sinks: Sinks,
-    shelf: Option<Arc<Shelf>>,
+    spool: Option<Arc<SpoolHandle>>,
     /// How many events each destination may have in flight: its part of `http.max_events`.
     share: Arc<AtomicUsize>,
     by_text: RwLock<BTreeMap<String, Arc<Destination>>>,
@@ -87,16 +87,16 @@ pub struct Destinations {
 }
 
 impl Destinations {
-    /// No destinations yet. Without a shelf, what isn't acknowledged in time is refused.
+    /// No destinations yet. Without a spool, what isn't acknowledged in time is refused.
     pub fn new(
         sinks: Sinks,
-        shelf: Option<Arc<Shelf>>,
+        spool: Option<Arc<SpoolHandle>>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
     ) -> Self {
         let by_text = RwLock::default();
         let alive = Mutex::default();
-        Self { sinks, shelf, share: Arc::default(), by_text, alive, metrics, health }
+        Self { sinks, spool, share: Arc::default(), by_text, alive, metrics, health }
     }
 
     /// The destinations of a configuration that isn't in use yet.
@@ -104,12 +104,12 @@ impl Destinations {
         Draft { all: self, by_text: Mutex::default() }
     }
 
-    /// From now on a configuration is in use, and `most` events are in flight at the most. Destinations that only an
+    /// From now on a configuration is in use, and `max` events are in flight at the most. Destinations that only an
     /// earlier one named stay, since something may queue for them.
-    pub fn adopt(&self, draft: Draft<'_>, most: usize) {
+    pub fn adopt(&self, draft: Draft<'_>, max: usize) {
         let drafted = draft.by_text.into_inner();
         // Equal parts, so that however many destinations are dead, there is room for those that live.
-        self.share.store(most.div_ceil(drafted.len().max(1)), Ordering::Relaxed);
+        self.share.store(max.div_ceil(drafted.len().max(1)), Ordering::Relaxed);
         let mut by_text = self.by_text.write();
         for (text, destination) in drafted {
             by_text.entry(text).or_insert(destination);
@@ -143,7 +143,7 @@ impl Destinations {
         Ok(Arc::new(Destination::new(
             (text, name),
             timed,
-            self.shelf.clone(),
+            self.spool.clone(),
             self.share.clone(),
             self.metrics.clone(),
             self.health.clone(),
@@ -152,26 +152,26 @@ impl Destinations {
 
     /// How many there are, with those whose queue is all that is left of them.
     pub fn count(&self) -> usize {
-        let queues = self.shelf.as_ref().map_or(0, |shelf| shelf.queued().len());
+        let queues = self.spool.as_ref().map_or(0, |spool| spool.queued().len());
         self.by_text.read().len().max(queues)
     }
 
     /// What is kept on disk, if anything is.
-    pub fn shelf(&self) -> Option<&Arc<Shelf>> {
-        self.shelf.as_ref()
+    pub fn spool(&self) -> Option<&Arc<SpoolHandle>> {
+        self.spool.as_ref()
     }
 
     /// Publish what is queued on disk, from now on, and say which queues have no destination any more.
     pub fn drain(&self, background: &mut JoinSet<()>) {
         self.drain_new(background);
-        let Some(shelf) = &self.shelf else { return };
-        for queued in shelf.queued() {
+        let Some(spool) = &self.spool else { return };
+        for queued in spool.queued() {
             let (text, records) = (queued.destination(), queued.records());
             if records > 0 && !self.is_configured(text) {
                 warn!(destination = %text, records, "events are queued for a destination that left the configuration; `hookbus spool drain '{text}'` publishes them");
             }
         }
-        background.spawn(shelf.clone().watch());
+        background.spawn(spool.clone().watch());
     }
 
     /// Publish what is queued on disk for those destinations too that came since.
@@ -184,14 +184,14 @@ impl Destinations {
     }
 
     /// Send nothing any more: what comes from now on goes to the disk, and what is there stays.
-    pub fn hold(&self) {
+    pub fn pause(&self) {
         for destination in self.by_text.read().values() {
-            destination.hold();
+            destination.pause();
         }
     }
 
     /// Wait until everything that was sent from the disk is acknowledged, or known not to be.
-    pub async fn held(&self) {
+    pub async fn settled(&self) {
         let draining = || {
             self.by_text.read().values().map(|destination| destination.draining()).sum::<usize>()
         };
@@ -206,7 +206,7 @@ impl Destinations {
 
     /// Give up what waits for an acknowledgement: it goes to the disk, and so does all that comes after.
     pub fn give_up(&self) {
-        self.hold();
+        self.pause();
         for timed in self.sinks.all() {
             timed.sink.give_up();
         }
@@ -214,8 +214,8 @@ impl Destinations {
 
     /// Write what is kept on disk into the metrics.
     pub fn report(&self) {
-        if let Some(shelf) = &self.shelf {
-            shelf.report(|text| self.is_configured(text));
+        if let Some(spool) = &self.spool {
+            spool.report(|text| self.is_configured(text));
         }
     }
 }
@@ -248,8 +248,8 @@ pub struct Publishing {
 }
 
 struct Part {
-    place: Place,
-    way: Way,
+    admission: Admission,
+    path: Path,
     /// The topic or subject.
     name: String,
 }
@@ -262,13 +262,13 @@ pub fn begin(
     let mut parts = to
         .into_iter()
         .map(|(destination, name)| {
-            let place = destination.enter(event.key.as_ref())?;
-            Ok(Part { place, way: Way::Waits, name })
+            let admission = destination.admit(event.key.as_ref())?;
+            Ok(Part { admission, path: Path::Waiting, name })
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
     // Only now that there is a place at each of them: what is refused here should leave nothing on any disk.
-    for Part { place, way, name } in &mut parts {
-        *way = place.choose(name, &event);
+    for Part { admission, path, name } in &mut parts {
+        *path = admission.choose_path(name, &event);
     }
     Ok(Publishing { event, parts, began: Instant::now() })
 }
@@ -277,7 +277,7 @@ impl Publishing {
     /// Wait until every destination has stored the event or has it on disk, or one can't.
     pub async fn finish(self) -> Result<Receipt, Refusal> {
         let Self { event, mut parts, began } = self;
-        let store = |part: Part| part.place.store(part.way, part.name, &event, began);
+        let store = |part: Part| part.admission.store(part.path, part.name, &event, began);
         match (parts.pop(), parts.is_empty()) {
             (None, _) => Ok(Receipt::Dropped),
             (Some(only), true) => store(only).await,

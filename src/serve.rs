@@ -1,8 +1,8 @@
-//! The one place where parts are built and wired, and where they are stopped.
+//! The one place where components are built and wired, and where they are stopped.
 
 mod files;
 mod offline;
-mod outlets;
+mod brokers;
 mod reload;
 mod signals;
 mod start;
@@ -21,12 +21,12 @@ use tracing::{info, warn};
 use self::files::Files;
 pub use self::offline::Offline;
 use self::reload::Reload;
-pub use self::signals::{Manner, Signals};
-use self::start::Parts;
+pub use self::signals::{SignalPolicy, Signals};
+use self::start::Components;
 use crate::admin::{self, Guard};
 use crate::config::Config;
 use crate::discovery::Workers;
-use crate::nats::streams::{Finding, Findings, Needs};
+use crate::nats::streams::{Finding, Findings, RequiredStreams};
 use crate::receive;
 use crate::server::{self, Shutdown};
 use crate::spool;
@@ -34,16 +34,16 @@ use crate::telemetry::health::Health;
 use crate::tls::Anonymous;
 
 /// How long the start waits for brokers before it goes on without them.
-const START: Duration = Duration::from_secs(5);
+const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long what is given up may take to reach the disk, and its senders their answers.
-const GIVING_UP: Duration = Duration::from_secs(5);
+/// Time for events that are given up to reach the disk, and for their senders to be answered.
+const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long before the end events are left to the disk, so that their senders hear of it.
-const FAREWELL: Duration = Duration::from_millis(200);
+/// Time before the end at which unacknowledged events go to the disk, so that their senders still get an answer.
+const DISK_HANDOVER: Duration = Duration::from_millis(200);
 
-/// How often the streams are looked at again.
-const LOOK: Duration = Duration::from_secs(10);
+/// Time between two checks of the streams.
+const STREAM_CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Where it listens.
 #[derive(Debug, Clone, Copy)]
@@ -122,32 +122,34 @@ pub async fn run(
     let admin = listen(config.admin.listen, "admin.listen")?;
     let addresses = Addresses { http: http.local_addr()?, admin: admin.local_addr()? };
 
-    let limit = files::raise(&config);
+    let limit = files::raise_file_limit(&config);
     let mut background = JoinSet::new();
     // From here on something may be on its way to a broker: a signal ends it in order.
     signals.begun();
-    let parts = Parts::build(&config, &mut background)?;
+    let components = Components::build(&config, &mut background)?;
     if file.is_none() {
-        parts.needs.store(Arc::new(Needs::new(&config).alone()));
+        components
+            .required_streams
+            .store(Arc::new(RequiredStreams::new(&config).for_one_machine()));
     }
     let timeouts = server::Timeouts {
         head: config.http.header_timeout.get(),
         keep_alive: config.http.keep_alive.get(),
         write: config.http.write_timeout.get(),
     };
-    let files = Files::share(limit, &config.http, parts.destinations.count());
+    let files = Files::share(limit, &config.http, components.destinations.count());
     let tls = config.http.tls.as_ref();
-    let http_tls = parts.tls("http.tls", tls, Anonymous::Refused, &mut background)?;
+    let http_tls = components.tls("http.tls", tls, Anonymous::Refused, &mut background)?;
     let tls = config.admin.tls.as_ref();
-    let admin_tls = parts.tls("admin.tls", tls, Anonymous::Allowed, &mut background)?;
+    let admin_tls = components.tls("admin.tls", tls, Anonymous::Allowed, &mut background)?;
     let guard = Arc::new(Guard::new(addresses.admin.ip(), &config.admin));
     let workers = Arc::new(Workers::new(&config));
-    let (asking, asked) = mpsc::channel(1);
+    let (asking, end_requested) = mpsc::channel(1);
     let admin_router = admin::router(
-        parts.bridge.clone(),
-        parts.destinations.clone(),
-        parts.health.clone(),
-        parts.replays.clone(),
+        components.bridge.clone(),
+        components.destinations.clone(),
+        components.health.clone(),
+        components.spool_tasks.clone(),
         workers.clone(),
         asking,
         guard.clone(),
@@ -166,12 +168,12 @@ pub async fn run(
 
     let began = Instant::now();
     let findings = tokio::select! {
-        findings = parts.first_look(began + START) => findings.unwrap_or_default(),
+        findings = components.check_streams(began + STARTUP_TIMEOUT) => findings.unwrap_or_default(),
         // Nothing was served yet, and no load balancer has to notice that it ends.
         () = signals.end() => {
-            parts.health.set_draining();
+            components.health.set_draining();
             admin_shutdown.announce();
-            parts.drain(&shutdown, Instant::now() + config.http.drain.get()).await;
+            components.drain(&shutdown, Instant::now() + config.http.drain.get()).await;
             info!("stopped before it served anything");
             return Ok(());
         }
@@ -179,7 +181,7 @@ pub async fn run(
     if !findings.refused.is_empty() {
         return Err(Error::Streams(findings.refused));
     }
-    let Parts { bridge, served, health, .. } = &*parts;
+    let Components { bridge, served, health, .. } = &*components;
     let settings = server::Settings {
         tls: http_tls,
         router: receive::router(bridge.clone(), served.clone(), health.clone()),
@@ -191,24 +193,24 @@ pub async fn run(
     background.spawn(server::serve(http, settings, shutdown.clone()));
     ready(addresses);
     info!(http = %addresses.http, admin = %addresses.admin, "serving");
-    background.spawn(start_over(parts.health.clone(), began + START));
-    background.spawn(keep_looking(parts.clone(), findings));
+    background.spawn(finish_startup(components.health.clone(), began + STARTUP_TIMEOUT));
+    background.spawn(watch_streams(components.clone(), findings));
 
     let (times, mut current) = watch::channel(Times::of(&config));
     if let Some(file) = file {
-        let reload = Reload::new(file, config, parts.clone(), (guard, workers), times);
-        background.spawn(reload.serve(signals.hangups(), asked));
+        let reload = Reload::new(file, config, components.clone(), (guard, workers), times);
+        background.spawn(reload.serve(signals.hangups(), end_requested));
     }
 
     signals.end().await;
-    parts.health.set_draining();
+    components.health.set_draining();
     shutdown.announce();
     admin_shutdown.announce();
-    parts.replays.stop();
+    components.spool_tasks.stop();
     let Times { delay, drain } = *current.borrow_and_update();
     info!(delay = %humantime::format_duration(delay), "stopping");
     tokio::time::sleep(delay).await;
-    parts.drain(&shutdown, Instant::now() + drain).await;
+    components.drain(&shutdown, Instant::now() + drain).await;
     info!("stopped");
     background.shutdown().await;
     Ok(())
@@ -227,8 +229,8 @@ impl Times {
     }
 }
 
-/// Call the start over when every broker is connected, or was waited for long enough.
-async fn start_over(health: Arc<Health>, deadline: Instant) {
+/// Finish the start when every broker is connected, or the deadline has passed.
+async fn finish_startup(health: Arc<Health>, deadline: Instant) {
     while !health.all_connected() && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -238,24 +240,24 @@ async fn start_over(health: Arc<Health>, deadline: Instant) {
     health.set_started();
 }
 
-/// Look at the streams again after each connect, and from time to time: they are other people's too.
-async fn keep_looking(parts: Arc<Parts>, mut known: Findings) {
+/// Check the streams after each connect, and from time to time: others may change them too.
+async fn watch_streams(components: Arc<Components>, mut known: Findings) {
     loop {
         known.settle();
-        if let Some(findings) = parts.look().await
+        if let Some(findings) = components.find_streams().await
             && findings != known
         {
-            parts.say(&findings);
+            components.log(&findings);
             known = findings;
         }
-        let lost = timeout(LOOK, parts.events_lost());
-        // Both ways it is time to look again.
+        let lost = timeout(STREAM_CHECK_INTERVAL, components.events_lost());
+        // Either way it is time to check again.
         let _ = lost.await;
-        parts.events_connected().await;
+        components.events_connected().await;
     }
 }
 
-impl Parts {
+impl Components {
     /// Wait for what is in flight: connections first, then what goes on without one, such as copies
     /// and the walks of senders that hung up. What the brokers don't acknowledge by then goes to the disk. Connections
     /// are not waited for any longer than that, whatever their clients do.
@@ -266,7 +268,7 @@ impl Parts {
             none_left(|| limits.in_flight()).await;
         });
         let left = deadline.saturating_duration_since(Instant::now());
-        let last = deadline - FAREWELL.min(left / 10);
+        let last = deadline - DISK_HANDOVER.min(left / 10);
         if timeout_at(last, &mut ended).await.is_err() {
             info!(
                 in_flight = limits.in_flight(),
@@ -275,7 +277,7 @@ impl Parts {
             self.destinations.give_up();
             if timeout_at(deadline, ended).await.is_err() {
                 // Only the disk is still waited for: no question gets an answer any more.
-                let _ = timeout(GIVING_UP, none_left(|| limits.events_in_flight())).await;
+                let _ = timeout(GIVE_UP_TIMEOUT, none_left(|| limits.events_in_flight())).await;
                 public.end();
                 if limits.in_flight() > 0 {
                     warn!(in_flight = limits.in_flight(), "what is still in flight is given up");
@@ -283,22 +285,23 @@ impl Parts {
             }
         }
         // What was published from the disk but isn't called done there would be published again.
-        self.destinations.hold();
-        if timeout_at(deadline, self.destinations.held()).await.is_err() {
+        self.destinations.pause();
+        if timeout_at(deadline, self.destinations.settled()).await.is_err() {
             self.destinations.give_up();
-            let _ = timeout(GIVING_UP, self.destinations.held()).await;
+            let _ = timeout(GIVE_UP_TIMEOUT, self.destinations.settled()).await;
         }
         self.flush(deadline).await;
         // What was published again has to be known to the disk, or it is published once more after the next start.
-        let _ = timeout_at(deadline.max(Instant::now() + GIVING_UP), self.replays.idle()).await;
-        if let Some(shelf) = self.destinations.shelf().cloned() {
+        let _ = timeout_at(deadline.max(Instant::now() + GIVE_UP_TIMEOUT), self.spool_tasks.idle())
+            .await;
+        if let Some(spool) = self.destinations.spool().cloned() {
             // It waits for the disk; a panic in there would have nothing left to lose.
-            let _ = tokio::task::spawn_blocking(move || shelf.close()).await;
+            let _ = tokio::task::spawn_blocking(move || spool.close()).await;
         }
     }
 
-    /// Tell the log and `/readyz` what was found.
-    fn say(&self, findings: &Findings) {
+    /// Log what was found, and show it in `/readyz`.
+    fn log(&self, findings: &Findings) {
         for text in &findings.done {
             info!("{text}");
         }
@@ -317,29 +320,29 @@ impl Parts {
             tracing::error!("{text}");
         }
         if problems.is_empty() {
-            self.health.clear(STREAMS);
+            self.health.clear(STREAMS_SUBJECT);
         } else {
-            self.health.report(STREAMS, problems.join("; "));
+            self.health.report(STREAMS_SUBJECT, problems.join("; "));
         }
     }
 
-    /// Look at the streams once, before anything is served, if there is a connection.
-    async fn first_look(&self, deadline: Instant) -> Option<Findings> {
+    /// Check the streams once, before anything is served, if there is a connection.
+    async fn check_streams(&self, deadline: Instant) -> Option<Findings> {
         if !timeout_at(deadline, self.events_attempted()).await.unwrap_or(false) {
             return None;
         }
-        let findings = self.look().await?;
-        self.say(&findings);
+        let findings = self.find_streams().await?;
+        self.log(&findings);
         Some(findings)
     }
 
-    async fn look(&self) -> Option<Findings> {
-        let link = self.events.as_ref()?;
-        let (client, needs) = (link.client()?, self.needs.load_full());
+    async fn find_streams(&self) -> Option<Findings> {
+        let connection = self.events.as_ref()?;
+        let (client, required_streams) = (connection.client()?, self.required_streams.load_full());
         let found = tokio::select! {
-            found = needs.meet(&client) => found,
+            found = required_streams.ensure(&client) => found,
             // Nothing comes over this connection any more.
-            () = link.lost() => return None,
+            () = connection.lost() => return None,
         };
         match found {
             Ok(findings) => Some(findings),
@@ -359,4 +362,4 @@ async fn none_left(count: impl Fn() -> usize) {
 }
 
 /// The subject of problems with streams.
-const STREAMS: &str = "streams";
+const STREAMS_SUBJECT: &str = "streams";

@@ -1,8 +1,8 @@
 //! Where events are stored: one trait, one module for each kind of queue.
 //!
 //! A sink knows no provider and no HTTP. It says whether an event is stored, and if not,
-//! whether the fault is the destination's ([`Class::Blip`], [`Class::Retry`]) or the
-//! event's own ([`Class::Reject`]); and if it is the destination's, whether all of it fails or
+//! whether the fault is the destination's ([`Class::Transient`], [`Class::Unavailable`]) or the
+//! event's own ([`Class::Permanent`]); and if it is the destination's, whether all of it fails or
 //! one subject or topic alone ([`Scope`]).
 
 mod cloudevents;
@@ -30,11 +30,11 @@ pub trait Sink: Send + Sync {
     /// Store `event` under `name` (a subject or a topic) before `deadline`. Ok means acknowledged.
     fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a>;
 
-    /// Wait until it is worth trying again, after a [`Class::Blip`].
+    /// Wait until it is worth trying again, after a [`Class::Transient`].
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// Look closer, before `deadline`, at a fault of `name` that may be over in a moment ([`Scope::Name`] and
-    /// [`Class::Blip`]): it becomes a [`Class::Retry`] where the broker says that nothing of this name exists, and one
+    /// [`Class::Transient`]): it becomes a [`Class::Unavailable`] where the broker says that nothing of this name exists, and one
     /// of the whole destination where it says that nothing does.
     fn examine<'a>(&'a self, name: &'a str, error: Error, deadline: Instant) -> Examining<'a> {
         let _ = (name, deadline);
@@ -49,11 +49,11 @@ pub trait Sink: Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// The destination's, and it may be over in a moment: an election, a reconnect.
-    Blip,
+    Transient,
     /// The destination's.
-    Retry,
+    Unavailable,
     /// The event's: this destination will never take it.
-    Reject,
+    Permanent,
 }
 
 /// How much of a destination a fault concerns.
@@ -92,23 +92,23 @@ impl Error {
     }
 
     /// A fault of the destination that may be over in a moment.
-    pub fn blip(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Class::Blip, reason, detail.into())
+    pub fn transient(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Class::Transient, reason, detail.into())
     }
 
     /// A fault of the destination.
-    pub fn retry(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Class::Retry, reason, detail.into())
+    pub fn unavailable(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Class::Unavailable, reason, detail.into())
     }
 
     /// A fault of the event.
-    pub fn reject(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Class::Reject, reason, detail.into())
+    pub fn permanent(reason: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Class::Permanent, reason, detail.into())
     }
 
     /// No acknowledgement came in time.
     pub fn timeout() -> Self {
-        Self::retry("timeout", "no acknowledgement in time")
+        Self::unavailable("timeout", "no acknowledgement in time")
     }
 }
 

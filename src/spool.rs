@@ -31,7 +31,7 @@
 mod cursor;
 pub mod disk;
 mod error;
-mod guard;
+mod directory_lock;
 mod log;
 mod queue;
 mod ranges;
@@ -53,15 +53,15 @@ use sha2::{Digest, Sha256};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use self::directory_lock::DirectoryLock;
 use self::disk::{Disk, Join};
 use self::error::is_of_device;
 pub use self::error::{Damage, Error};
-use self::guard::Guard;
 use self::log::Log;
 pub use self::queue::{Appending, DeadLetters, Queue, Reader};
 pub use self::record::{DeadLetter, Record};
-pub use self::writer::Kept;
-use self::writer::Shared;
+pub use self::writer::OnSynced;
+use self::writer::Volume;
 use crate::config;
 
 /// What stands in the file `format`, without the version.
@@ -98,13 +98,13 @@ impl Position {
 /// A spool, held by this process. Dropping it finishes what was begun: it blocks until that is on disk.
 pub struct Spool {
     directory: PathBuf,
-    shared: Arc<Shared>,
+    volume: Arc<Volume>,
     logs: Logs,
     dead_letters: Arc<Log>,
     writer: Mutex<Option<Join>>,
     /// Last, so that the directory is given up last.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is held"))]
-    guard: Arc<Guard>,
+    directory_lock: Arc<DirectoryLock>,
 }
 
 /// The queues by the names of their directories.
@@ -131,28 +131,28 @@ impl Spool {
         let limit = settings.max_bytes.get() as u64;
         // Room is given back by the segment: there must be several, and not thousands.
         let segment = (limit / 16).clamp(64 << 10, 16 << 20);
-        let shared = Shared::new(disk, limit, segment, settings.sync_timeout.get());
-        Self::open_with(&settings.dir, shared)
+        let volume = Volume::new(disk, limit, segment, settings.sync_timeout.get());
+        Self::open_with(&settings.dir, volume)
     }
 
-    fn open_with(directory: &Path, shared: Shared) -> Result<(Self, Vec<Damage>), Error> {
-        let shared = Arc::new(shared);
+    fn open_with(directory: &Path, volume: Volume) -> Result<(Self, Vec<Damage>), Error> {
+        let volume = Arc::new(volume);
         let failed = |error| {
             let doing = format!("the spool directory {} can't be used", directory.display());
             Error::unusable(doing, error)
         };
         let (queues, place) = (directory.join(QUEUES), directory.join(DEAD_LETTERS));
-        let guard = Arc::new(Guard::new(shared.disk.shared(), directory)?);
+        let directory_lock = Arc::new(DirectoryLock::new(volume.disk.shared(), directory)?);
         let mut damage = Vec::new();
-        check_format(directory, &shared, &mut damage)?;
+        check_format(directory, &volume, &mut damage)?;
 
         let mut logs = BTreeMap::new();
-        for path in shared.disk.list(&queues).map_err(failed)? {
+        for path in volume.disk.list(&queues).map_err(failed)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !shared.disk.is_directory(&path) {
+            if !volume.disk.is_directory(&path) {
                 continue;
             }
-            let log = Log::open(path.clone(), shared.clone(), &mut damage)?;
+            let log = Log::open(path.clone(), volume.clone(), &mut damage)?;
             match log.read_text()? {
                 Some(text) if directory_name(&text) == name => log.set_text(&text),
                 // A crash came before its first segment.
@@ -166,25 +166,26 @@ impl Spool {
             }
             logs.insert(name, Arc::new(log));
         }
-        let dead_letters = Log::open(place, shared.clone(), &mut damage)?;
+        let dead_letters = Log::open(place, volume.clone(), &mut damage)?;
         dead_letters.set_text(DEAD_LETTERS);
         let dead_letters = Arc::new(dead_letters.without_order());
         logs.insert(DEAD_LETTERS.to_owned(), dead_letters.clone());
 
         let logs = Arc::new(Mutex::new(logs));
         let writer = {
-            let (shared, logs, guard) = (shared.clone(), logs.clone(), guard.clone());
-            let disk = shared.clone();
-            let writing = async move { shared.run(&logs, &guard).await };
+            let (volume, logs, directory_lock) =
+                (volume.clone(), logs.clone(), directory_lock.clone());
+            let disk = volume.clone();
+            let writing = async move { volume.run(&logs, &directory_lock).await };
             disk.disk.start(Box::pin(writing)).map_err(failed)?
         };
         let spool = Self {
             directory: queues,
-            shared,
+            volume,
             logs,
             dead_letters,
             writer: Mutex::new(Some(writer)),
-            guard,
+            directory_lock,
         };
         Ok((spool, damage))
     }
@@ -194,7 +195,7 @@ impl Spool {
         let name = directory_name(destination);
         let mut logs = self.logs.lock();
         let log = logs.entry(name).or_insert_with_key(|name| {
-            Arc::new(Log::new(self.directory.join(name), self.shared.clone()))
+            Arc::new(Log::new(self.directory.join(name), self.volume.clone()))
         });
         log.set_text(destination);
         Queue { destination: log.text(), log: log.clone() }
@@ -216,31 +217,31 @@ impl Spool {
 
     /// Bytes that everything takes, of `max_bytes`.
     pub fn bytes(&self) -> u64 {
-        self.shared.used.load(Ordering::Relaxed)
+        self.volume.used.load(Ordering::Relaxed)
     }
 
     /// How often something was set aside since it was opened, and how many records vanished with their files.
     pub fn damaged(&self) -> u64 {
-        self.shared.damaged.load(Ordering::Relaxed)
+        self.volume.damaged.load(Ordering::Relaxed)
     }
 
     /// What is lost of that which was kept, since it was opened.
     pub fn lost(&self) -> Option<String> {
-        self.shared.lost.text()
+        self.volume.lost.text()
     }
 
     /// Try whether something could be kept now.
     pub async fn probe(&self) -> Result<(), Error> {
-        if let Some(taken) = &*self.shared.taken.lock() {
+        if let Some(taken) = &*self.volume.taken.lock() {
             return Err(taken.clone());
         }
-        if self.bytes() + self.shared.segment + self.shared.reserve() > self.shared.limit {
+        if self.bytes() + self.volume.segment + self.volume.reserve() > self.volume.limit {
             return Err(Error::Full);
         }
-        let (shared, path) = (self.shared.clone(), self.directory.with_file_name("probe"));
+        let (volume, path) = (self.volume.clone(), self.directory.with_file_name("probe"));
         let (sender, tried) = oneshot::channel();
         let try_it = move || {
-            let disk = &shared.disk;
+            let disk = &volume.disk;
             let tried = disk
                 .discard(&path)
                 .and_then(|()| disk.create(&path))
@@ -250,10 +251,10 @@ impl Spool {
         };
         let began = Instant::now();
         // The waiter may be gone.
-        self.shared.disk.run(Box::new(move || drop(sender.send(try_it())))).await;
+        self.volume.disk.run(Box::new(move || drop(sender.send(try_it())))).await;
         // It says nothing if it panicked.
         match tried.await.map_err(io::Error::other).and_then(|tried| tried) {
-            Ok(()) if began.elapsed() > self.shared.sync_timeout => Err(Error::Slow),
+            Ok(()) if began.elapsed() > self.volume.sync_timeout => Err(Error::Slow),
             Ok(()) => Ok(()),
             Err(error) => Err(Error::io("can't write to the spool", error)),
         }
@@ -261,7 +262,7 @@ impl Spool {
 
     /// Finish what was begun, and take nothing more. Blocks until that is on disk.
     pub fn close(&self) {
-        self.shared.stop();
+        self.volume.stop();
         let writer = self.writer.lock().take();
         if let Some(join) = writer {
             join();
@@ -270,7 +271,7 @@ impl Spool {
 
     /// How often something was synced since it was opened.
     pub fn syncs(&self) -> u64 {
-        self.shared.disk.syncs()
+        self.volume.disk.syncs()
     }
 }
 
@@ -280,9 +281,9 @@ impl Drop for Spool {
     }
 }
 
-fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> Result<(), Error> {
+fn check_format(directory: &Path, volume: &Volume, damage: &mut Vec<Damage>) -> Result<(), Error> {
     let path = directory.join("format");
-    let found = match shared.disk.read(&path) {
+    let found = match volume.disk.read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound || is_of_device(&error) => Vec::new(),
         read => read.map_err(|error| Error::unreadable(&path, error))?,
     };
@@ -298,7 +299,7 @@ fn check_format(directory: &Path, shared: &Shared, damage: &mut Vec<Damage>) -> 
         _ if found.is_empty() => {}
         _ => damage.push(Damage::new(&path, "it says no version", found.len() as u64)),
     }
-    let disk = &shared.disk;
+    let disk = &volume.disk;
     // The directory above may be one that can be entered, but not read.
     let full = directory.canonicalize().ok();
     if let Some(parent) = full.as_deref().and_then(Path::parent) {

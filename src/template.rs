@@ -14,13 +14,13 @@ pub mod pattern;
 use sha2::{Digest, Sha256};
 
 pub use self::destination::Destination;
-use self::escape::{HASH_DIGITS, VALUE_LIMIT, escape, push_hash};
+use self::escape::{HASH_DIGITS, MAX_VALUE_BYTES, escape, push_hash};
 pub use self::pattern::{covers, overlaps};
 
-/// The longest name that Kafka takes for a topic.
-const TOPIC_LIMIT: usize = 249;
-/// The longest subject that a template may come to. NATS takes 4,096 bytes for a whole command line.
-const SUBJECT_LIMIT: usize = 2_048;
+/// Longest topic name that Kafka takes.
+const MAX_TOPIC_CHARS: usize = 249;
+/// Longest subject that a template may come to. NATS takes 4,096 bytes for a whole command line.
+const MAX_SUBJECT_BYTES: usize = 2_048;
 
 /// A text with variables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,11 +154,11 @@ impl Template {
         template.check_subject_characters()?;
         template.check_subject_tokens(text)?;
         let longest = template.longest();
-        if longest > SUBJECT_LIMIT {
+        if longest > MAX_SUBJECT_BYTES {
             return Err(Error::new(
                 0,
                 format!(
-                    "the subject can become {longest} bytes long; at most {SUBJECT_LIMIT} are allowed"
+                    "the subject can become {longest} bytes long; at most {MAX_SUBJECT_BYTES} are allowed"
                 ),
                 "use fewer variables or shorter literals",
             ));
@@ -183,10 +183,10 @@ impl Template {
                 "write a name such as `calls.reports`",
             ));
         }
-        if !text.contains('{') && text.len() > TOPIC_LIMIT {
+        if !text.contains('{') && text.len() > MAX_TOPIC_CHARS {
             return Err(Error::new(
-                TOPIC_LIMIT,
-                format!("the name is longer than {TOPIC_LIMIT} characters"),
+                MAX_TOPIC_CHARS,
+                format!("the name is longer than {MAX_TOPIC_CHARS} characters"),
                 "shorten it",
             ));
         }
@@ -250,7 +250,7 @@ impl Template {
 
     /// The topic for these values.
     pub fn render_topic(&self, vars: &Vars<'_>) -> String {
-        let mut out = String::with_capacity(self.estimate(vars).min(TOPIC_LIMIT + 1));
+        let mut out = String::with_capacity(self.estimate(vars).min(MAX_TOPIC_CHARS + 1));
         'parts: for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
@@ -262,16 +262,16 @@ impl Template {
                     for byte in value.bytes() {
                         let character = char::from(byte);
                         out.push(if stays_in_topic(character) { character } else { '-' });
-                        if out.len() > TOPIC_LIMIT {
+                        if out.len() > MAX_TOPIC_CHARS {
                             break 'parts;
                         }
                     }
                 }
             }
         }
-        if out.len() > TOPIC_LIMIT {
+        if out.len() > MAX_TOPIC_CHARS {
             // Every byte of `out` is ASCII, unless someone made the template without `topic`.
-            let kept = floor_char_boundary(&out, TOPIC_LIMIT - 1 - HASH_DIGITS);
+            let kept = floor_char_boundary(&out, MAX_TOPIC_CHARS - 1 - HASH_DIGITS);
             out.truncate(kept);
             out.push('-');
             push_hash(self.hash(vars), &mut out);
@@ -319,7 +319,7 @@ impl Template {
     fn estimate(&self, vars: &Vars<'_>) -> usize {
         let lengths = self.parts.iter().map(|part| match part {
             Part::Literal(text) => text.len(),
-            Part::Variable(variable) => vars.get(*variable).len().clamp(1, VALUE_LIMIT),
+            Part::Variable(variable) => vars.get(*variable).len().clamp(1, MAX_VALUE_BYTES),
         });
         lengths.sum()
     }
@@ -327,7 +327,7 @@ impl Template {
     fn longest(&self) -> usize {
         let lengths = self.parts.iter().map(|part| match part {
             Part::Literal(text) => text.len(),
-            Part::Variable(_) => VALUE_LIMIT,
+            Part::Variable(_) => MAX_VALUE_BYTES,
         });
         lengths.sum()
     }

@@ -34,8 +34,8 @@ use tracing::{info, warn};
 pub use self::pem::Fault;
 use self::validity::Validity;
 
-/// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two looks at the files.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// What may be spoken inside, the preferred one first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -124,7 +124,7 @@ impl Server {
                 said = problem;
             }
             last = mark;
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// How many names are kept: those asked last.
-const NAMES: usize = 256;
+/// Names that are kept: those asked last.
+const MAX_NAMES: usize = 256;
 
-/// Longer names come from somebody who makes them up.
-const LONGEST: usize = 256;
+/// Longest name that is kept; longer ones are made up.
+const MAX_NAME_BYTES: usize = 256;
 
 /// A function, or a type of question, of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,13 +36,13 @@ struct Names {
 impl Recent {
     /// It is being asked.
     pub fn note(&self, asked: Asked) {
-        if asked.name.is_empty() || asked.name.len() > LONGEST {
+        if asked.name.is_empty() || asked.name.len() > MAX_NAME_BYTES {
             return;
         }
         let mut names = self.0.lock();
         names.count += 1;
         let now = names.count;
-        if names.last.len() >= NAMES && !names.last.contains_key(&asked) {
+        if names.last.len() >= MAX_NAMES && !names.last.contains_key(&asked) {
             let oldest = names.last.iter().min_by_key(|(_, last)| **last);
             if let Some(oldest) = oldest.map(|(asked, _)| asked.clone()) {
                 names.last.remove(&oldest);
@@ -71,13 +71,13 @@ mod tests {
     fn the_names_asked_last_are_kept() {
         let recent = Recent::default();
         recent.note(asked("often"));
-        for number in 0..2 * NAMES {
+        for number in 0..2 * MAX_NAMES {
             recent.note(asked(&number.to_string()));
             recent.note(asked("often"));
         }
-        recent.note(asked(&"x".repeat(LONGEST + 1)));
+        recent.note(asked(&"x".repeat(MAX_NAME_BYTES + 1)));
         let all = recent.all();
-        assert_eq!(all.len(), NAMES);
+        assert_eq!(all.len(), MAX_NAMES);
         assert!(all.contains(&asked("often")) && all.contains(&asked("511")));
         assert!(!all.contains(&asked("0")));
     }

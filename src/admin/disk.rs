@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use futures_util::stream;
 use http::{Method, StatusCode, header};
 
-use crate::publish::replay::{self, Line, Lines, Refused, Replays, Task};
+use crate::publish::dead_letters::{self, Line, Lines, Refused, SpoolTasks, Task};
 
 /// The content type of lines of JSON.
 pub(super) const LINES: &str = "application/x-ndjson";
@@ -20,27 +20,27 @@ pub(super) const LINES: &str = "application/x-ndjson";
 const AT_ONCE: usize = 64;
 
 /// What `hookbus dlq` and `hookbus spool` use.
-pub(super) fn router(replays: Arc<Replays>) -> Router {
+pub(super) fn router(spool_tasks: Arc<SpoolTasks>) -> Router {
     let handle = move |request: Request| async move {
-        answer(&replays, &request)
+        answer(&spool_tasks, &request)
             .unwrap_or_else(|(status, text)| (status, text + "\n").into_response())
     };
     Router::new()
-        .route(replay::LIST, get(handle.clone()))
-        .route(replay::REPLAY, post(handle.clone()))
-        .route(replay::DROP, post(handle.clone()))
-        .route(replay::QUEUES, get(handle.clone()))
-        .route(replay::DRAIN, post(handle))
+        .route(dead_letters::LIST, get(handle.clone()))
+        .route(dead_letters::REPLAY, post(handle.clone()))
+        .route(dead_letters::DROP, post(handle.clone()))
+        .route(dead_letters::QUEUES, get(handle.clone()))
+        .route(dead_letters::DRAIN, post(handle))
 }
 
 type Failure = (StatusCode, String);
 
-fn answer(replays: &Replays, request: &Request) -> Result<Response, Failure> {
+fn answer(spool_tasks: &SpoolTasks, request: &Request) -> Result<Response, Failure> {
     let (uri, is_post) = (request.uri(), request.method() == Method::POST);
     let task = Task::read(is_post, uri.path(), uri.query().unwrap_or_default())
         .ok_or_else(|| (StatusCode::NOT_FOUND, "there is nothing here".to_owned()))?
         .map_err(|error| (StatusCode::BAD_REQUEST, error))?;
-    let lines = replays.begin(task).map_err(refused)?;
+    let lines = spool_tasks.begin(task).map_err(refused)?;
     Ok(([(header::CONTENT_TYPE, LINES)], body(lines)).into_response())
 }
 

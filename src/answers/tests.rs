@@ -85,7 +85,7 @@ async fn a_repeated_call_gets_the_stored_answer_until_the_window_ends() {
     sleep(Duration::from_millis(1)).await;
     assert_eq!(bench.ask("a", 100, reply("2")).await, Got::asked(reply("2")));
     assert_eq!(bench.executions(), 2);
-    assert_eq!(bench.size(), (1, 1, OVERHEAD + 1));
+    assert_eq!(bench.size(), (1, 1, ENTRY_OVERHEAD + 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,7 +133,7 @@ async fn a_running_call_is_joined() {
     assert_eq!(second, reused(reply("1")));
     assert_eq!(third, reused(reply("1")));
     assert_eq!(began.elapsed(), Duration::from_millis(500));
-    assert_eq!(bench.size(), (1, 1, OVERHEAD + 1));
+    assert_eq!(bench.size(), (1, 1, ENTRY_OVERHEAD + 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -229,7 +229,7 @@ async fn entries_are_bounded() {
     for call in ["a", "b", "c"] {
         bench.ask(call, 1, reply("1")).await;
     }
-    assert_eq!(bench.size(), (2, 2, 2 * (OVERHEAD + 1)));
+    assert_eq!(bench.size(), (2, 2, 2 * (ENTRY_OVERHEAD + 1)));
     assert!(bench.ask("b", 0, reply("2")).await.reused);
     assert!(bench.ask("c", 0, reply("2")).await.reused);
     assert!(!bench.ask("a", 0, reply("2")).await.reused);
@@ -237,19 +237,19 @@ async fn entries_are_bounded() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded() {
-    let bench = Bench::within(100, 2 * (OVERHEAD + 1_000));
+    let bench = Bench::within(100, 2 * (ENTRY_OVERHEAD + 1_000));
     let text = || Ok(Bytes::from(vec![b'a'; 1_000]));
     for call in ["a", "b", "c"] {
         bench.ask(call, 1, text()).await;
     }
-    assert_eq!(bench.size(), (2, 2, 2 * (OVERHEAD + 1_000)));
+    assert_eq!(bench.size(), (2, 2, 2 * (ENTRY_OVERHEAD + 1_000)));
     assert!(!bench.ask("a", 0, text()).await.reused);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_large_answer_is_given_to_who_waits_and_not_kept() {
     let bench = Bench::default();
-    let large = || Ok(Bytes::from(vec![b'a'; LARGEST + 1]));
+    let large = || Ok(Bytes::from(vec![b'a'; MAX_ANSWER_BYTES + 1]));
     let (first, second) = tokio::join!(bench.ask("a", 10, large()), bench.ask("a", 10, large()));
     assert_eq!((first, second), (Got::asked(large()), reused(large())));
     assert_eq!(bench.size(), (0, 0, 0));
@@ -260,7 +260,9 @@ async fn a_large_answer_is_given_to_who_waits_and_not_kept() {
 #[tokio::test(start_paused = true)]
 async fn only_what_is_kept_is_copied() {
     let bench = Bench::default();
-    for (call, size, is_copied) in [("a", LARGEST, true), ("b", LARGEST + 1, false)] {
+    for (call, size, is_copied) in
+        [("a", MAX_ANSWER_BYTES, true), ("b", MAX_ANSWER_BYTES + 1, false)]
+    {
         let read = Bytes::from(vec![b'a'; size]);
         let got = bench.ask(call, 0, Ok(read.clone())).await.answered.unwrap();
         assert_eq!(got.len(), size);
@@ -280,7 +282,7 @@ async fn what_has_expired_is_cleared_by_the_calls_that_follow() {
     for _ in 0..13 {
         bench.ask("another", 0, reply("1")).await;
     }
-    assert_eq!(bench.size(), (1, 1, OVERHEAD + 1));
+    assert_eq!(bench.size(), (1, 1, ENTRY_OVERHEAD + 1));
 }
 
 #[tokio::test(start_paused = true)]

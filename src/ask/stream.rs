@@ -163,7 +163,7 @@ impl Pump {
 
 /// Tell a worker that asked for it that there is room for its next part.
 async fn acknowledge(inbox: &Inbox, message: &Message, limit: Duration) {
-    let (Some(reply), Some(client)) = (&message.reply, inbox.link().client()) else { return };
+    let (Some(reply), Some(client)) = (&message.reply, inbox.connection().client()) else { return };
     // Without a connection, or with one that takes nothing, the worker finds out by itself.
     let _ = timeout(limit, client.publish(reply.clone(), Bytes::new())).await;
 }

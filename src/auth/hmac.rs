@@ -19,7 +19,7 @@ use crate::config::signature::{MESSAGE_ID, Piece, pieces};
 use crate::config::{self, HmacAlgorithm, Replay, SignatureEncoding};
 
 /// A larger number is one of milliseconds: in seconds it would be the year 5138.
-const MILLISECONDS: u64 = 100_000_000_000;
+const MIN_MILLISECONDS: u64 = 100_000_000_000;
 
 /// What an endpoint's signatures must be like.
 #[derive(Debug)]
@@ -190,7 +190,7 @@ impl Hmac {
         }
         let number: u64 = text.parse().map_err(|_| Cause::Stale)?;
         let time = match number {
-            MILLISECONDS.. => Duration::from_millis(number),
+            MIN_MILLISECONDS.. => Duration::from_millis(number),
             _ => Duration::from_secs(number),
         };
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,7 +1,7 @@
 //! The keys that tokens are signed with (RFC 7517), from a URL or a file: cached, and fetched again when they change.
 //!
 //! Keys that were fetched stay in use while their server is down. A token whose key is not among them makes us
-//! look again, at most every [`PAUSE`], so that nobody can make us ask the server at will: the attempt counts from
+//! look again, at most every [`MIN_FETCH_INTERVAL`], so that nobody can make us ask the server at will: the attempt counts from
 //! its beginning, it belongs to a task and not to the request that caused it, and all endpoints that name the same
 //! place share it.
 
@@ -25,14 +25,14 @@ use tracing::{debug, warn};
 
 use super::Cause;
 
-/// The least time from the beginning of one look to that of the next.
-const PAUSE: Duration = Duration::from_secs(10);
-/// Keys are looked at again when they are so old.
-const OLD: Duration = Duration::from_secs(300);
-/// A request waits for the keys no longer than this, and we no longer for their server.
-const LIMIT: Duration = Duration::from_secs(3);
-/// The largest set of keys, in bytes.
-const LARGEST: usize = 1 << 20;
+/// Least time from the start of one fetch to the start of the next.
+const MIN_FETCH_INTERVAL: Duration = Duration::from_secs(10);
+/// Age at which keys are fetched again.
+const MAX_AGE: Duration = Duration::from_secs(300);
+/// Time for one fetch, and for a request that waits for it.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
+/// Largest JWKS, in bytes.
+const MAX_BYTES: usize = 1 << 20;
 
 /// Where the keys come from.
 enum Place {
@@ -97,7 +97,7 @@ impl Keys {
         if let Some(set) = &known {
             let found = set.find(kid, algorithm);
             if !found.is_empty() {
-                if set.fetched.elapsed() > OLD {
+                if set.fetched.elapsed() > MAX_AGE {
                     self.0.look(Some(set.fetched));
                 }
                 return Ok(found);
@@ -105,7 +105,7 @@ impl Keys {
         }
         // A key that is new, or none at all.
         let seen = known.map(|set| set.fetched);
-        let Ok(is_current) = timeout(LIMIT, self.0.current(seen)).await else {
+        let Ok(is_current) = timeout(FETCH_TIMEOUT, self.0.current(seen)).await else {
             return Err(Cause::Undecided);
         };
         let set = self.0.set.load_full();
@@ -144,7 +144,7 @@ impl Inner {
             return look.running.clone();
         }
         let set = self.set.load_full().map(|set| set.fetched);
-        if set > seen || look.began.is_some_and(|began| began.elapsed() < PAUSE) {
+        if set > seen || look.began.is_some_and(|began| began.elapsed() < MIN_FETCH_INTERVAL) {
             return None;
         }
         let (end, running) = watch::channel(());
@@ -180,12 +180,12 @@ impl Inner {
             // A file that hangs, such as a pipe, holds up this look, and with it all later ones: there is never more
             // than one thread in it.
             Place::File(path) => read(path).await.map_err(|error| error.to_string())?,
-            Place::Url(url) => timeout(LIMIT, download(url.clone()))
+            Place::Url(url) => timeout(FETCH_TIMEOUT, download(url.clone()))
                 .await
-                .map_err(|_| format!("no answer within {} s", LIMIT.as_secs()))??,
+                .map_err(|_| format!("no answer within {} s", FETCH_TIMEOUT.as_secs()))??,
         };
-        if bytes.len() > LARGEST {
-            return Err(format!("larger than {LARGEST} bytes"));
+        if bytes.len() > MAX_BYTES {
+            return Err(format!("larger than {MAX_BYTES} bytes"));
         }
         // Keys that we can't use are no reason to refuse the others.
         let set: RawSet = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
@@ -232,20 +232,20 @@ fn is_for_signatures(key: &Jwk) -> bool {
 async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let file = tokio::fs::File::open(path).await?;
-    file.take(LARGEST as u64 + 1).read_to_end(&mut bytes).await?;
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).await?;
     Ok(bytes)
 }
 
 async fn download(url: reqwest::Url) -> Result<Vec<u8>, String> {
     let failed = |error: reqwest::Error| error.without_url().to_string();
-    let client = reqwest::Client::builder().timeout(LIMIT).build().map_err(failed)?;
+    let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build().map_err(failed)?;
     let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
     let mut response = response.map_err(failed)?;
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(failed)? {
         bytes.extend(&chunk);
-        if bytes.len() > LARGEST {
-            return Err(format!("larger than {LARGEST} bytes"));
+        if bytes.len() > MAX_BYTES {
+            return Err(format!("larger than {MAX_BYTES} bytes"));
         }
     }
     Ok(bytes)

@@ -11,11 +11,11 @@ use super::jwks::{Issuers, Keys};
 use super::{Cause, only};
 use crate::config;
 
-/// How much the clocks may differ, in seconds.
-const LEEWAY: u64 = 30;
+/// How far clocks may differ, in seconds.
+const LEEWAY_SECONDS: u64 = 30;
 
 /// Longer tokens are refused unread.
-const LONGEST: usize = 16 << 10;
+const MAX_TOKEN_BYTES: usize = 16 << 10;
 
 /// What tokens must be like.
 pub(super) struct Jwt {
@@ -33,7 +33,7 @@ impl Jwt {
         let mut validation =
             Validation::new(algorithms.first().copied().unwrap_or(Algorithm::RS256));
         validation.algorithms = algorithms;
-        validation.leeway = LEEWAY;
+        validation.leeway = LEEWAY_SECONDS;
         validation.validate_nbf = true;
         validation.set_issuer(&[&settings.issuer]);
         validation.set_audience(&[&settings.audience]);
@@ -52,7 +52,7 @@ impl Jwt {
         let value = only(headers, &header::AUTHORIZATION)?;
         let value = value.to_str().map_err(|_| Cause::Malformed)?;
         let (scheme, token) = value.split_once(' ').ok_or(Cause::Malformed)?;
-        if !scheme.eq_ignore_ascii_case("bearer") || token.len() > LONGEST {
+        if !scheme.eq_ignore_ascii_case("bearer") || token.len() > MAX_TOKEN_BYTES {
             return Err(Cause::Malformed);
         }
         let head = decode_header(token).map_err(|_| Cause::Malformed)?;

@@ -16,20 +16,20 @@ use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 use crate::limit::Charge;
 use crate::message::Refusal;
 
-/// The most that one step reads. A stream of empty blocks takes much time and gives nothing.
-const INPUT: usize = 8 << 10;
+/// Bytes that one step reads at most. A stream of empty blocks takes much time and gives nothing.
+const INPUT_CHUNK: usize = 8 << 10;
 
-/// The most that one step gives.
-pub(super) const OUTPUT: usize = 64 << 10;
+/// Bytes that one step gives at most.
+pub(super) const OUTPUT_CHUNK: usize = 64 << 10;
 
-/// What is read and given before others have their turn.
-pub(super) const TURN: usize = 256 << 10;
+/// Bytes that are read and given before the task yields.
+pub(super) const YIELD_BYTES: usize = 256 << 10;
 
 /// What the window and the tables of a gzip decoder take.
-const GZIP: usize = 48 << 10;
+const GZIP_MEMORY: usize = 48 << 10;
 
 /// The largest window of a zstd frame, as a power of two: the 8 MiB that every decoder should support (RFC 8878, §3.1.1.1.2).
-const WINDOW: u32 = 23;
+const MAX_WINDOW_LOG: u32 = 23;
 
 /// How a body was compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,11 +67,11 @@ impl Encoding {
         let mut decoder = Decoder::new(self, received).map_err(|_| self.refusal())?;
         let mut held = 0;
         let mut whole = Vec::new();
-        let mut left = TURN;
+        let mut left = YIELD_BYTES;
         loop {
             let filled = whole.len();
             // One byte more than may be, to see that it is there.
-            whole.resize(filled + OUTPUT.min(limit + 1 - filled), 0);
+            whole.resize(filled + OUTPUT_CHUNK.min(limit + 1 - filled), 0);
             let step = decoder.step(&mut whole[filled..]);
             whole.truncate(filled + step.as_ref().map_or(0, |count| *count));
             match step {
@@ -84,9 +84,9 @@ impl Encoding {
             let holds = decoder.holds();
             charge.grow(holds.saturating_sub(held))?;
             held = held.max(holds);
-            left = left.saturating_sub(INPUT + whole.len() - filled);
+            left = left.saturating_sub(INPUT_CHUNK + whole.len() - filled);
             if left == 0 {
-                left = TURN;
+                left = YIELD_BYTES;
                 yield_now().await;
             }
         }
@@ -107,7 +107,7 @@ enum Decoder {
 
 impl Decoder {
     fn new(encoding: Encoding, received: Bytes) -> io::Result<Self> {
-        let share = Share { rest: received, left: INPUT };
+        let share = Share { rest: received, left: INPUT_CHUNK };
         Ok(match encoding {
             Encoding::Gzip => Self::Gzip(Box::new(MultiGzDecoder::new(share))),
             Encoding::Zstd => Self::Zstd(Zstd::new(share.rest)?),
@@ -118,7 +118,7 @@ impl Decoder {
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Gzip(gzip) => {
-                gzip.get_mut().left = INPUT;
+                gzip.get_mut().left = INPUT_CHUNK;
                 gzip.read(out)
             }
             Self::Zstd(zstd) => zstd.step(out),
@@ -128,7 +128,7 @@ impl Decoder {
     /// The bytes that it takes for itself.
     fn holds(&self) -> usize {
         match self {
-            Self::Gzip(_) => GZIP,
+            Self::Gzip(_) => GZIP_MEMORY,
             Self::Zstd(zstd) => zstd.context.sizeof(),
         }
     }
@@ -172,7 +172,7 @@ struct Zstd {
 impl Zstd {
     fn new(rest: Bytes) -> io::Result<Self> {
         let mut context = DCtx::try_create().ok_or(io::ErrorKind::OutOfMemory)?;
-        context.set_parameter(DParameter::WindowLogMax(WINDOW)).map_err(invalid)?;
+        context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW_LOG)).map_err(invalid)?;
         Ok(Self { context, rest, is_between_frames: true })
     }
 
@@ -186,7 +186,7 @@ impl Zstd {
                 return Err(io::ErrorKind::InvalidData.into());
             }
         }
-        let share = self.rest.len().min(INPUT);
+        let share = self.rest.len().min(INPUT_CHUNK);
         let mut input = InBuffer::around(&self.rest[..share]);
         let mut output = OutBuffer::around(out);
         let missing = self.context.decompress_stream(&mut output, &mut input).map_err(invalid)?;

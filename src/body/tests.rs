@@ -13,7 +13,7 @@ use http::header::CONTENT_ENCODING;
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-use super::encoding::{OUTPUT, TURN};
+use super::encoding::{OUTPUT_CHUNK, YIELD_BYTES};
 use super::*;
 use crate::config::Http;
 use crate::config::units::Size;
@@ -246,7 +246,7 @@ fn a_bomb_is_decoded_in_short_polls() {
         let (size, count, longest) = polls(bomb);
         println!("{encoding:?}: {size} bytes in {count} polls, the longest {longest:?}");
         assert_eq!(size, 10 << 20);
-        assert!(count >= (10 << 20) / (TURN + OUTPUT), "{count} polls");
+        assert!(count >= (10 << 20) / (YIELD_BYTES + OUTPUT_CHUNK), "{count} polls");
         // A usual one is done at once.
         assert_eq!(polls(small).1, 1);
     }

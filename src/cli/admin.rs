@@ -6,29 +6,26 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use http::Method;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use super::send::{is_loopback, root_cause};
-use super::{Failure, dev, load};
+use super::http_client::{self, root_cause};
+use super::{CONFIG_FILE, Failure, dev, load};
 use crate::config::secret::Secret;
 use crate::config::{self, Config};
-
-/// The configuration that is used where none is named.
-const CONFIG: &str = "hookbus.toml";
 
 /// The variable with the token of the admin listener, for bridges without their configuration.
 const TOKEN: &str = "HOOKBUS_ADMIN_TOKEN";
 
-pub(super) const CONNECT: Duration = Duration::from_secs(5);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// The longest text of a refusal that is shown.
-const TEXT: usize = 4 << 10;
+/// Longest text of a refusal that is shown, in bytes.
+const MAX_ERROR_BYTES: usize = 4 << 10;
 
-/// The longest line that is read.
-const LINE: usize = 4 << 20;
+/// Longest line that is read, in bytes.
+const MAX_LINE_BYTES: usize = 4 << 20;
 
 const SOMETHING_ELSE: &str = "is the admin listener of a hookbus of this version there?";
 
@@ -47,7 +44,7 @@ pub(super) fn config(
     admin: Option<&Url>,
     config: Option<&Path>,
 ) -> Result<Option<Config>, Failure> {
-    let default = Path::new(CONFIG);
+    let default = Path::new(CONFIG_FILE);
     let file = config.or(default.exists().then_some(default));
     let (None, Some(file)) = (admin, file) else { return Ok(None) };
     let config = load(file).map_err(|failure| {
@@ -94,19 +91,10 @@ impl Listener {
     }
 
     fn new(url: Url, token: Option<Secret>) -> Result<Self, Failure> {
-        let mut builder = Client::builder()
-            .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT)
+        let builder = http_client::builder(&url)
+            .connect_timeout(CONNECT_TIMEOUT)
             // Some answers go on for ever: who sends them may be gone without a word.
             .tcp_keepalive(KEEP_ALIVE);
-        if is_loopback(&url) {
-            builder = builder.no_proxy();
-        }
-        if url.scheme() == "http" {
-            // Without it the system's certificates are loaded, which takes time and fails where there are none.
-            builder = builder.tls_certs_only([]);
-        }
         let client = builder.build().map_err(|error| {
             Failure::failed(format_args!("can't set up HTTP: {}", root_cause(&error)))
         })?;
@@ -148,12 +136,12 @@ impl Listener {
     async fn refused(&self, mut response: Response) -> Failure {
         let status = response.status();
         let mut text = Vec::new();
-        while text.len() < TEXT
+        while text.len() < MAX_ERROR_BYTES
             && let Ok(Some(chunk)) = response.chunk().await
         {
             text.extend_from_slice(&chunk);
         }
-        text.truncate(TEXT);
+        text.truncate(MAX_ERROR_BYTES);
         let text = String::from_utf8_lossy(&text);
         if status == StatusCode::UNAUTHORIZED {
             let failure = Failure::failed(format_args!(
@@ -202,7 +190,7 @@ impl Lines {
                     Err(error) => Err(self.odd(error)),
                 };
             }
-            if self.buffer.len() > LINE {
+            if self.buffer.len() > MAX_LINE_BYTES {
                 return Err(self.odd("a line without an end"));
             }
             match self.response.chunk().await {

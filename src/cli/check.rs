@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Outcome, block_on, load, print};
+use super::{CONFIG_FILE, Outcome, block_on, load, print};
 use crate::config::{Config, Endpoint};
 
 pub(super) const EXAMPLES: &str = "\
@@ -23,7 +23,7 @@ Examples:
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The configuration file
-    #[arg(long, value_name = "FILE", default_value = "hookbus.toml")]
+    #[arg(long, value_name = "FILE", default_value = CONFIG_FILE)]
     config: PathBuf,
     /// Also ask the brokers: streams, topics, limits, copies
     #[arg(long)]

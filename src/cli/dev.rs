@@ -17,7 +17,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use self::nats_server::NatsServer;
 use self::worker::Worker;
-use super::{Failure, Outcome, block_on, print, say, send, settle};
+use super::{Failure, Outcome, block_on, eprint, print, send, settle};
 use crate::serve::{self, Signals};
 use crate::settings;
 use crate::telemetry;
@@ -87,7 +87,7 @@ async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();
     let bridge = serve::run(config, None, signals, |addresses| {
-        say(welcome(&addresses, &address, &monitor, brokers.as_deref()));
+        eprint(welcome(&addresses, &address, &monitor, brokers.as_deref()));
     });
     let ended = tokio::select! {
         ended = bridge => ended.map_err(Failure::from),
@@ -175,7 +175,7 @@ to = ["nats:vapi.events.{{type}}", "kafka:{TOPIC}"]
 [[endpoint.tool]]
 names = ["slow_lookup"]
 timeout = "3s"
-fallback = "That takes longer than expected. Shall we call you back?"
+fallback = "That takes next_delay than expected. Shall we call you back?"
 
 # Nobody answers it in the demo, so the call goes to this number.
 [[endpoint.question]]

@@ -15,7 +15,7 @@ use self::access::Access;
 pub(super) use self::report::Action;
 use self::report::Report;
 use super::{Failure, Outcome, admin, block_on};
-use crate::publish::replay::{Line, Task};
+use crate::publish::dead_letters::{Line, Task};
 use crate::serve::Signals;
 
 // A documentation comment would become the one of the whole command.

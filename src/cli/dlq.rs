@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::disk::{self, Action, Options};
 use super::{Failure, Outcome};
-use crate::publish::replay::{Filter, Task, moment};
+use crate::publish::dead_letters::{Filter, Task, moment};
 use crate::serve::Signals;
 
 pub(super) const EXAMPLES: &str = "\

@@ -6,13 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Failure, load};
+use super::{CONFIG_FILE, Failure, load};
 use crate::config::{Config, Context, Nats, SourceName, TOOL_SUBJECT};
 use crate::nats::Settings;
 use crate::template::{Template, Vars, glob};
 
-/// The file that counts unless another is named.
-const DEFAULT_FILE: &str = "hookbus.toml";
 /// What stands for every function.
 pub(super) const ANY: &str = "*";
 
@@ -57,7 +55,7 @@ impl Flags {
     pub(super) fn load(&self) -> Result<NatsTarget, Failure> {
         let config = match (&self.config, &self.server) {
             (Some(file), _) => load(file)?,
-            (None, None) if Path::new(DEFAULT_FILE).exists() => load(Path::new(DEFAULT_FILE))?,
+            (None, None) if Path::new(CONFIG_FILE).exists() => load(Path::new(CONFIG_FILE))?,
             (None, _) => Config::default(),
         };
         let mut nats = config.nats.clone().unwrap_or_default();

@@ -24,9 +24,8 @@ use tokio::task::JoinSet;
 use self::body::{Body, body};
 use self::edit::Edit;
 use self::post::Post;
-pub(super) use self::post::{is_loopback, root_cause};
 use self::tally::{Tally, milliseconds};
-use super::{Failure, Outcome, block_on, print, say, write};
+use super::{Failure, Outcome, block_on, eprint, print, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source;
@@ -144,22 +143,24 @@ async fn post_one(post: Post, body: Body) -> Outcome {
         Ok(answer) => answer,
         Err(error) => return Err(Failure::failed(post.reason(&error)).hint(NOBODY_THERE)),
     };
-    say(format_args!("{:?} {}", answer.version, answer.status));
+    eprint(format_args!("{:?} {}", answer.version, answer.status));
     for name in ["hookbus-outcome", "hookbus-id"] {
         if let Some(value) = answer.header(name) {
-            say(format_args!("{name}: {value}"));
+            eprint(format_args!("{name}: {value}"));
         }
     }
-    say(format_args!("latency: {}", milliseconds(answer.latency)));
+    eprint(format_args!("latency: {}", milliseconds(answer.latency)));
     show(&answer.body)?;
     if answer.status.is_success() {
         return Ok(ExitCode::SUCCESS);
     }
     match answer.status {
-        StatusCode::UNAUTHORIZED => say(
+        StatusCode::UNAUTHORIZED => eprint(
             "hint: --secret SECRET sends the secret of the endpoint, --config FILE whatever it demands",
         ),
-        StatusCode::NOT_FOUND => say("hint: --to must name the path of an endpoint, such as /vapi"),
+        StatusCode::NOT_FOUND => {
+            eprint("hint: --to must name the path of an endpoint, such as /vapi")
+        }
         _ => {}
     }
     Ok(ExitCode::FAILURE)
@@ -176,7 +177,7 @@ fn show(body: &[u8]) -> Result<(), Failure> {
     match std::str::from_utf8(body) {
         Ok(body) => print(&shown(body)).map(drop),
         Err(_) => {
-            say(format_args!("({} bytes that are not text)", body.len()));
+            eprint(format_args!("({} bytes that are not text)", body.len()));
             Ok(())
         }
     }

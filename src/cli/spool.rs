@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::Outcome;
 use super::disk::{self, Action, Options};
-use crate::publish::replay::Task;
+use crate::publish::dead_letters::Task;
 use crate::serve::Signals;
 
 pub(super) const EXAMPLES: &str = "\

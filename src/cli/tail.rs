@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 
 use self::screen::Screen;
 use super::admin::{self, Lines, Listener, Unasked};
-use super::{Failure, Outcome, block_on, say};
+use super::{Failure, Outcome, block_on, eprint};
 use crate::activity::{Filter, Line};
-use crate::nats::pause::Pause;
+use crate::nats::backoff::Backoff;
 use crate::serve::Signals;
 
 pub(super) const EXAMPLES: &str = "\
@@ -29,8 +29,8 @@ Examples:
 
 It asks the admin listener of the bridge, connects again when the bridge restarts, and ends with Ctrl-C.";
 
-/// How long to wait before the next attempt to find a bridge that went away.
-const AGAIN: Duration = Duration::from_millis(500);
+/// Pause before the next attempt to reach a bridge that went away.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What `hookbus tail` takes.
 #[derive(Debug, Args)]
@@ -88,8 +88,8 @@ async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
         }
         Err(Unasked::Refused(failure)) => return Err(failure),
     };
-    say(format_args!("following {}; Ctrl-C ends it", bridge.place()));
-    let mut pause = Pause::default();
+    eprint(format_args!("following {}; Ctrl-C ends it", bridge.place()));
+    let mut backoff = Backoff::default();
     loop {
         let began = Instant::now();
         while let Some(line) = lines.next::<Line>().await? {
@@ -106,12 +106,12 @@ async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
                 }
             }
         }
-        say(format_args!("the bridge at {} went away; waiting for it", bridge.place()));
-        if !pause.ended(began.elapsed()) {
-            sleep(pause.longer()).await;
+        eprint(format_args!("the bridge at {} went away; waiting for it", bridge.place()));
+        if !backoff.ended(began.elapsed()) {
+            sleep(backoff.next_delay()).await;
         }
         lines = again(bridge, query).await?;
-        say(format_args!("following {} again", bridge.place()));
+        eprint(format_args!("following {} again", bridge.place()));
     }
 }
 
@@ -120,7 +120,7 @@ async fn again(bridge: &Listener, query: &str) -> Result<Lines, Failure> {
     loop {
         match ask(bridge, query).await {
             Ok(lines) => return Ok(lines),
-            Err(Unasked::Unreachable(_)) => sleep(AGAIN).await,
+            Err(Unasked::Unreachable(_)) => sleep(RETRY_INTERVAL).await,
             Err(Unasked::Refused(failure)) => return Err(failure),
         }
     }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 /// The longest text that is kept of an answer, in characters.
-const TEXT: usize = 256;
+const MAX_TEXT_CHARS: usize = 256;
 
-/// Endpoints of one instance that are looked at.
-const ENDPOINTS: usize = 1_024;
+/// Endpoints of one instance that are read.
+const MAX_ENDPOINTS: usize = 1_024;
 
 /// One instance. The other instances of the service differ in their ids.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -130,7 +130,7 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> 
         other => other.to_string(),
     };
     let clean = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    Ok(text.chars().take(TEXT).map(clean).collect())
+    Ok(text.chars().take(MAX_TEXT_CHARS).map(clean).collect())
 }
 
 /// Anything as a count.
@@ -142,7 +142,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 /// Some clients write `null` for none.
 fn endpoints<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Said>, D::Error> {
     let mut endpoints = Option::<Vec<Said>>::deserialize(deserializer)?.unwrap_or_default();
-    endpoints.truncate(ENDPOINTS);
+    endpoints.truncate(MAX_ENDPOINTS);
     Ok(endpoints)
 }
 
@@ -179,7 +179,7 @@ mod tests {
         let long = format!(r#"{{"name":"{}","id":""}}"#, "n".repeat(10_000));
         serde_json::from_str::<Answer>(&long).unwrap().describe(&mut services);
         assert_eq!(services.len(), 2);
-        assert!(services.values().all(|service| service.name.len() <= TEXT));
+        assert!(services.values().all(|service| service.name.len() <= MAX_TEXT_CHARS));
         for text in ["", "{}", "[]", "null", "\"x\"", r#"{"name":"a","id":"b","endpoints":[7]}"#] {
             assert!(serde_json::from_str::<Answer>(text).is_err(), "{text}");
         }

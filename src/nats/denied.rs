@@ -9,7 +9,7 @@ use super::{BROKER, Refusal};
 use crate::telemetry::health::Health;
 
 /// Subjects that are named; names that come from outside may be part of them.
-const NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 /// What was refused and has not worked since.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Denied {
         let text = refusal.to_string();
         let is_news = match list.named.len() {
             _ if list.named.contains(&text) => false,
-            NAMED.. => !std::mem::replace(&mut list.has_more, true),
+            MAX_NAMED.. => !std::mem::replace(&mut list.has_more, true),
             _ => list.named.insert(text),
         };
         if is_news {
@@ -50,7 +50,7 @@ impl Denied {
     }
 
     /// Something worked on this subject.
-    pub(super) fn works(&self, subject: &str, health: &Health) {
+    pub(super) fn record_success(&self, subject: &str, health: &Health) {
         if !self.is_any.load(Ordering::Relaxed) {
             return;
         }
@@ -105,11 +105,11 @@ mod tests {
             "problem: nats (questions), permissions: the server doesn't permit this user to \
              publish to `a`, subscribe to `i.*`; add it"
         ));
-        denied.works("b", &health);
-        denied.works("a", &health);
+        denied.record_success("b", &health);
+        denied.record_success("a", &health);
         assert!(!text().contains("`a`") && text().contains("`i.*`"));
         let news = (0..100).filter(|number| denied.add(&publish(&number.to_string()), &health));
-        assert_eq!(news.count(), NAMED);
+        assert_eq!(news.count(), MAX_NAMED);
         assert!(text().contains(", and more;"), "{}", text());
         denied.clear(&health);
         assert!(!text().contains("permissions"));

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tracing::warn;
 
 /// Refusals that wait to be looked at. The client itself holds no more than 128 back.
-const WAITING: usize = 256;
+const MAX_WAITING: usize = 256;
 
 /// What was heard of one connection.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ impl Notices {
             Event::ServerError(ServerError::Other(text)) => match Refusal::parse(&text) {
                 Some(refusal) => {
                     let refusals = &mut self.state.lock().refusals;
-                    if refusals.len() < WAITING {
+                    if refusals.len() < MAX_WAITING {
                         refusals.push_back(refusal);
                     }
                     self.refused.notify_one();

@@ -21,10 +21,10 @@ use crate::template::overlaps;
 const INFO: &str = "$SYS.REQ.USER.INFO";
 
 /// How long a server is waited for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ECHO_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Subjects that are tried at once: the client keeps no more than 128 refusals back.
-const AT_ONCE: usize = 64;
+const MAX_TRIED: usize = 64;
 
 /// It can't be told.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl Asking<'_> {
                 }
             }
         };
-        timeout(PATIENCE, asked).await.map_err(|_| Unknown)?
+        timeout(ECHO_TIMEOUT, asked).await.map_err(|_| Unknown)?
     }
 
     /// Try each of these subjects; nothing if traces may not be sent there.
@@ -156,7 +156,7 @@ impl Asking<'_> {
         header::insert(&mut headers, "Nats-Trace-Only", header::encoded("true"));
         let subjects: Vec<_> = subjects.iter().collect();
         let mut refused = Vec::new();
-        for some in subjects.chunks(AT_ONCE) {
+        for some in subjects.chunks(MAX_TRIED) {
             for subject in some {
                 let (subject, headers) = ((*subject).clone(), headers.clone());
                 let sent = self.client.publish_with_headers(subject, headers, Bytes::new()).await;

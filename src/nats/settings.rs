@@ -18,10 +18,10 @@ use crate::config::secret::Secret;
 use crate::tls;
 
 /// A client pings this often. The third ping that goes unanswered ends it.
-const PING: Duration = Duration::from_secs(1);
+const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Time for one attempt to connect.
-const CONNECT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// An address that nobody listens on: a client that lost its connection tries once more, and is sent here, since
 /// whatever it still has in its queue must not reach any server.
@@ -164,8 +164,8 @@ impl Settings {
             ready(Some(ReconnectToServer { addr, delay: Some(Duration::ZERO) }))
         })
         .name("hookbus")
-        .connection_timeout(CONNECT)
-        .ping_interval(PING)
+        .connection_timeout(CONNECT_TIMEOUT)
+        .ping_interval(PING_INTERVAL)
         .client_capacity(CLIENT_QUEUE)
         // For the client's own requests, such as those to the API of JetStream.
         .custom_inbox_prefix(&self.inbox_prefix)

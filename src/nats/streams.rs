@@ -4,7 +4,7 @@
 //! worker does, and one that covers the reply subjects swallows the answers. An event
 //! subject that no stream covers stores nothing.
 
-mod homeless;
+mod uncovered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -19,17 +19,17 @@ use futures_util::TryStreamExt;
 use serde_json::{Value as Json, json};
 use tokio::time::timeout;
 
-use self::homeless::Lack;
+use self::uncovered::Lack;
 use crate::config::homes::Names;
 use crate::config::{self, Config, Discard, Retention, Storage};
 use crate::template::{Destination, Template, covers, overlaps};
 
 /// Time for one request to the JetStream API.
-const TIMEOUT: Duration = Duration::from_secs(3);
+const API_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What the configuration needs of the server's streams.
+/// What the configuration requires of the server's streams.
 #[derive(Debug, Clone, Default)]
-pub struct Needs {
+pub struct RequiredStreams {
     declared: Vec<config::Stream>,
     /// The JetStream domain that they are in, where it isn't the server's own.
     domain: Option<String>,
@@ -151,13 +151,13 @@ pub struct Error {
     pub is_silence: bool,
 }
 
-impl Needs {
-    /// The needs of a configuration. Templates that don't parse are left to the check of the configuration.
+impl RequiredStreams {
+    /// The requirements of a configuration. Templates that don't parse are left to the check of the configuration.
     pub fn new(config: &Config) -> Self {
         let Some(nats) = &config.nats else {
             return Self::default();
         };
-        let mut needs = Self {
+        let mut required_streams = Self {
             declared: nats.streams.clone(),
             domain: nats.domain.clone(),
             free: vec![(format!("{}.>", nats.inbox_prefix), "replies".to_owned())],
@@ -176,7 +176,7 @@ impl Needs {
             let tools = endpoint.tools.iter().map(|rule| rule.subject.as_str());
             for subject in asked.chain(tools).chain([config::ASK_SUBJECT, config::TOOL_SUBJECT]) {
                 let name = format!("questions of endpoint `{}`", endpoint.name);
-                needs.free.extend(pattern(subject).map(|pattern| (pattern, name)));
+                required_streams.free.extend(pattern(subject).map(|pattern| (pattern, name)));
             }
             let takes_all = |rule: &config::EventRule| rule.types.iter().any(|types| types == "*");
             let by_default =
@@ -194,16 +194,18 @@ impl Needs {
             for text in all {
                 let Some(pair) = stored(text) else { continue };
                 let names = Names::new(config, endpoint, text);
-                needs.names.entry(pair.clone()).or_default().merge(names);
-                needs.stored.push(pair);
+                required_streams.names.entry(pair.clone()).or_default().merge(names);
+                required_streams.stored.push(pair);
             }
-            needs.jobs.extend(stored(config.job_destination()));
+            required_streams.jobs.extend(stored(config.job_destination()));
         }
-        for list in [&mut needs.free, &mut needs.stored, &mut needs.jobs] {
+        for list in
+            [&mut required_streams.free, &mut required_streams.stored, &mut required_streams.jobs]
+        {
             list.sort();
             list.dedup();
         }
-        needs
+        required_streams
     }
 
     /// The subjects that events of known types come to.
@@ -217,17 +219,17 @@ impl Needs {
     }
 
     /// The same on one machine, where nobody expects copies.
-    pub fn alone(self) -> Self {
+    pub fn for_one_machine(self) -> Self {
         Self { is_alone: true, ..self }
     }
 
     /// Create what is declared and missing, then compare everything with what the server has.
-    pub async fn meet(&self, client: &Client) -> Result<Findings, Error> {
+    pub async fn ensure(&self, client: &Client) -> Result<Findings, Error> {
         self.look(client, true).await
     }
 
     /// Compare with what the server has, and change nothing.
-    pub async fn compare(&self, client: &Client) -> Result<Findings, Error> {
+    pub async fn check(&self, client: &Client) -> Result<Findings, Error> {
         self.look(client, false).await
     }
 
@@ -330,7 +332,7 @@ impl Needs {
             }
             if info.state.consumer_count == 0 {
                 known.push((name.clone(), Vec::new()));
-            } else if let Ok(Ok(wanted)) = timeout(TIMEOUT, wanted(context, name)).await {
+            } else if let Ok(Ok(wanted)) = timeout(API_TIMEOUT, wanted(context, name)).await {
                 known.push((name.clone(), wanted));
             }
         }
@@ -410,7 +412,7 @@ impl Needs {
                 continue;
             }
             let names = self.names.get(pair).cloned().unwrap_or_default();
-            match homeless::lack(pattern, destination, &names, is_taken) {
+            match uncovered::lack(pattern, destination, &names, is_taken) {
                 Some(Lack::Now(finding)) => findings.uncovered.push(finding),
                 Some(Lack::Perhaps(finding)) => findings.warnings.push(finding),
                 None => {}
@@ -558,13 +560,13 @@ fn context(client: &Client, domain: Option<&str>) -> Context {
         None => jetstream::new(client.clone()),
         Some(domain) => jetstream::with_domain(client.clone(), domain),
     };
-    context.set_timeout(TIMEOUT);
+    context.set_timeout(API_TIMEOUT);
     context
 }
 
 async fn all(context: &Context) -> Result<Vec<Info>, Error> {
     let list = context.streams().try_collect();
-    match timeout(TIMEOUT, list).await {
+    match timeout(API_TIMEOUT, list).await {
         Ok(list) => list.map_err(|error| {
             let text = error.to_string();
             Error { is_silence: text.contains("timed out"), text }
@@ -607,7 +609,7 @@ fn stream(declared: &config::Stream) -> Stream {
 /// What differs, as `name is X, wanted Y`.
 fn differences(wanted: &Stream, found: &Stream) -> Vec<String> {
     let mut differences = Vec::new();
-    let mut compare = |name: &str, wanted: String, found: String| {
+    let mut check = |name: &str, wanted: String, found: String| {
         if wanted != found {
             differences.push(format!("{name} is {found}, wanted {wanted}"));
         }
@@ -623,13 +625,13 @@ fn differences(wanted: &Stream, found: &Stream) -> Vec<String> {
     let bytes = |bytes: i64| {
         if bytes <= 0 { "unlimited".to_owned() } else { bytes.to_string() }
     };
-    compare("subjects", format!("{:?}", subjects(wanted)), format!("{:?}", subjects(found)));
-    compare("max_age", age(wanted.max_age), age(found.max_age));
-    compare("max_bytes", bytes(wanted.max_bytes), bytes(found.max_bytes));
-    compare("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string());
-    compare("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage));
-    compare("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention));
-    compare("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard));
-    compare("duplicate_window", age(wanted.duplicate_window), age(found.duplicate_window));
+    check("subjects", format!("{:?}", subjects(wanted)), format!("{:?}", subjects(found)));
+    check("max_age", age(wanted.max_age), age(found.max_age));
+    check("max_bytes", bytes(wanted.max_bytes), bytes(found.max_bytes));
+    check("replicas", wanted.num_replicas.to_string(), found.num_replicas.to_string());
+    check("storage", format!("{:?}", wanted.storage), format!("{:?}", found.storage));
+    check("retention", format!("{:?}", wanted.retention), format!("{:?}", found.retention));
+    check("discard", format!("{:?}", wanted.discard), format!("{:?}", found.discard));
+    check("duplicate_window", age(wanted.duplicate_window), age(found.duplicate_window));
     differences
 }

@@ -8,7 +8,7 @@
 //! Of one name and key, what waits here is always older than what waits in the other queue or comes live.
 //!
 //! Names come from outside, so only so many are known one by one. Records are counted by the hash of name and key, in a
-//! table of a fixed size: two of them in one place make an event take this road without need, and never the short one
+//! table of a fixed size: two of them in one bucket make an event take this path without need, and never the direct one
 //! too early.
 
 mod faults;
@@ -24,21 +24,21 @@ use tokio::time::Instant;
 use tracing::info;
 
 use self::faults::Faults;
-use super::backlog::{Keeping, Taken};
+use super::disk_queue::{DrainGuard, PendingAppend};
 use crate::spool::{self, Position, Queue, Reader, Record};
 use crate::telemetry::health::Health;
 
-/// So many names are known one by one; what a process can hold of names of the longest kind is some MiB.
-pub(super) const NAMES: usize = if cfg!(test) { 64 } else { 1 << 14 };
+/// Limit for the names that are known one by one; the longest names together take some MiB.
+pub(super) const MAX_NAMES: usize = if cfg!(test) { 64 } else { 1 << 14 };
 
 /// Places of the table; 256 KiB while something waits apart.
-const PLACES: usize = 1 << 16;
+const KEY_BUCKETS: usize = 1 << 16;
 
 /// A name that fails for so long takes nothing, even if nobody can be asked whether it exists. No election takes longer.
-pub(super) const UNSURE: Duration = Duration::from_secs(15);
+pub(super) const UNCERTAIN_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How often the log says that there are such names: a line for each of a thousand would fill it.
-const SAY: Duration = Duration::from_secs(60);
+/// Least time between two warnings about such names: a line for each of a thousand would fill the log.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What waits apart, and the names that fail.
 pub(super) struct Apart {
@@ -63,9 +63,9 @@ struct State {
     /// There are records of an earlier process that nobody has counted.
     is_uncounted: bool,
     faults: Faults,
-    /// When the log said last that a name fails, and whether it is to say when none does any more.
-    said: Option<Instant>,
-    is_said: bool,
+    /// When it was last logged that a name fails, and whether to log when none does any more.
+    last_logged: Option<Instant>,
+    was_logged: bool,
 }
 
 #[derive(Default)]
@@ -88,11 +88,11 @@ impl Name {
 
 /// Where an event of some name and key has to go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Road {
+pub(super) enum NameStatus {
     /// Wherever it would go otherwise.
-    Free,
+    Open,
     /// It queues with the others: perhaps its name takes nothing.
-    Uncertain,
+    Suspect,
     /// It waits apart: its name takes nothing, or there are older ones of its name and key.
     Apart,
 }
@@ -125,38 +125,38 @@ impl Apart {
     }
 
     /// Read them from the oldest on.
-    pub(super) fn reader(&self, _: &Taken) -> Reader<Record> {
+    pub(super) fn reader(&self, _: &DrainGuard) -> Reader<Record> {
         self.queue.reader()
     }
 
-    fn place(&self, name: &str, key: Option<&Arc<str>>) -> Option<usize> {
-        key.map(|key| self.hasher.hash_one((name, key)) as usize % PLACES)
+    fn bucket(&self, name: &str, key: Option<&Arc<str>>) -> Option<usize> {
+        key.map(|key| self.hasher.hash_one((name, key)) as usize % KEY_BUCKETS)
     }
 
-    /// Where an event goes. Whoever asks has the turn of its key.
-    pub(super) fn road(&self, name: &str, key: Option<&Arc<str>>) -> Road {
+    /// Where an event goes. The caller holds the lock of its key.
+    pub(super) fn status(&self, name: &str, key: Option<&Arc<str>>) -> NameStatus {
         if !self.is_active.load(Ordering::Relaxed) {
-            return Road::Free;
+            return NameStatus::Open;
         }
         let state = self.state.lock();
         if state.is_uncounted {
-            return Road::Uncertain;
+            return NameStatus::Suspect;
         }
         let known = state.names.get(name);
         if known.is_some_and(Name::is_blocked) {
-            return Road::Apart;
+            return NameStatus::Apart;
         }
         let is_counted = state.others > 0 || known.is_some_and(|known| known.records > 0);
         let has_older = || {
-            let place = self.place(name, key);
-            place.zip(state.table.as_ref()).is_some_and(|(place, table)| table[place] > 0)
+            let bucket = self.bucket(name, key);
+            bucket.zip(state.table.as_ref()).is_some_and(|(bucket, table)| table[bucket] > 0)
         };
         if is_counted && has_older() {
-            Road::Apart
+            NameStatus::Apart
         } else if known.is_some_and(|known| known.fault.is_some()) {
-            Road::Uncertain
+            NameStatus::Suspect
         } else {
-            Road::Free
+            NameStatus::Open
         }
     }
 
@@ -170,9 +170,9 @@ impl Apart {
     pub(super) fn suspect(&self, name: &str, reason: &'static str, since: Instant) -> Instant {
         let mut state = self.state.lock();
         let state = &mut *state;
-        if !state.names.contains_key(name) && state.names.len() >= NAMES {
+        if !state.names.contains_key(name) && state.names.len() >= MAX_NAMES {
             // Nobody could tell for how long it fails: so many at once are no election.
-            return since.checked_sub(UNSURE).unwrap_or(since);
+            return since.checked_sub(UNCERTAIN_TIMEOUT).unwrap_or(since);
         }
         self.is_active.store(true, Ordering::Relaxed);
         let name: Arc<str> = name.into();
@@ -198,7 +198,7 @@ impl Apart {
     }
 
     fn block_in(&self, state: &mut State, name: &Arc<str>, reason: &'static str) -> bool {
-        if !state.names.contains_key(name) && state.names.len() >= NAMES {
+        if !state.names.contains_key(name) && state.names.len() >= MAX_NAMES {
             return false;
         }
         let known = state.names.entry(name.clone()).or_default();
@@ -214,7 +214,7 @@ impl Apart {
     }
 
     /// An event of this name was stored. What waits apart for it is another's affair.
-    pub(super) fn works(&self, name: &str) {
+    pub(super) fn record_success(&self, name: &str) {
         if !self.is_active.load(Ordering::Relaxed) {
             return;
         }
@@ -236,32 +236,33 @@ impl Apart {
         if known.records == 0 {
             state.names.remove(name);
         }
-        self.is_over(state, &fault, name);
-        self.rest(state);
+        self.clear_fault(state, &fault, name);
+        self.deactivate_if_empty(state);
         fault.is_certain
     }
 
     /// A name doesn't fail any more.
-    fn is_over(&self, state: &mut State, fault: &Fault, name: &str) {
-        let State { names, faults, is_said, .. } = state;
+    fn clear_fault(&self, state: &mut State, fault: &Fault, name: &str) {
+        let State { names, faults, was_logged, .. } = state;
         let others = names.iter().filter(|(_, other)| {
             other.fault.as_ref().is_some_and(|other| other.reason == fault.reason)
         });
         faults.remove(fault.reason, name, others.map(|(name, _)| name));
         faults.tell(fault.reason, &self.destination, &self.health);
-        if faults.is_empty() && std::mem::take(is_said) {
+        if faults.is_empty() && std::mem::take(was_logged) {
             info!(destination = %self.destination, "stores events again");
         }
     }
 
-    /// Whether it is to be said that a name fails: not for each of them, and not again before none does.
-    pub(super) fn is_news(&self) -> bool {
+    /// Whether to log that a name fails: not for each of them, and not again before none does.
+    pub(super) fn should_log(&self) -> bool {
         let (now, mut state) = (Instant::now(), self.state.lock());
-        let is_news = !state.is_said && state.said.is_none_or(|said| now >= said + SAY);
-        if is_news {
-            (state.said, state.is_said) = (Some(now), true);
+        let should_log = !state.was_logged
+            && state.last_logged.is_none_or(|logged| now >= logged + LOG_INTERVAL);
+        if should_log {
+            (state.last_logged, state.was_logged) = (Some(now), true);
         }
-        is_news
+        should_log
     }
 
     /// So many names are known to fail.
@@ -275,9 +276,9 @@ impl Apart {
         self: &Arc<Self>,
         record: &Record,
         blocked: Option<&'static str>,
-    ) -> Result<Keeping, spool::Error> {
+    ) -> Result<PendingAppend, spool::Error> {
         let ticket = self.ticket(record, blocked);
-        self.queue.begin_with(record, Box::new(|| ticket.kept())).map(Keeping)
+        self.queue.begin_with(record, Box::new(|| ticket.kept())).map(PendingAppend)
     }
 
     /// The same for a record of the other queue.
@@ -285,9 +286,9 @@ impl Apart {
         self: &Arc<Self>,
         record: &Record,
         blocked: Option<&'static str>,
-    ) -> Result<Keeping, spool::Error> {
+    ) -> Result<PendingAppend, spool::Error> {
         let ticket = self.ticket(record, blocked);
-        self.queue.begin_moved(record, Box::new(|| ticket.kept())).map(Keeping)
+        self.queue.begin_moved(record, Box::new(|| ticket.kept())).map(PendingAppend)
     }
 
     fn ticket(self: &Arc<Self>, record: &Record, blocked: Option<&'static str>) -> Ticket {
@@ -301,7 +302,7 @@ impl Apart {
         Ticket {
             apart: self.clone(),
             name: record.name.clone(),
-            place: self.place(&record.name, record.event.key.as_ref()),
+            bucket: self.bucket(&record.name, record.event.key.as_ref()),
             is_kept: false,
         }
     }
@@ -327,11 +328,11 @@ impl Apart {
     pub(super) fn old_are_counted(&self) {
         let mut state = self.state.lock();
         state.is_uncounted = false;
-        self.rest(&mut state);
+        self.deactivate_if_empty(&mut state);
     }
 
     fn count(&self, state: &mut State, record: &Record) {
-        let has_room = state.names.len() < NAMES;
+        let has_room = state.names.len() < MAX_NAMES;
         match state.names.get_mut(&record.name) {
             Some(known) => known.records += 1,
             None if has_room => {
@@ -340,42 +341,42 @@ impl Apart {
             }
             None => state.others += 1,
         }
-        if let Some(place) = self.place(&record.name, record.event.key.as_ref()) {
-            let table = state.table.get_or_insert_with(|| vec![0; PLACES].into());
-            table[place] = table[place].saturating_add(1);
+        if let Some(bucket) = self.bucket(&record.name, record.event.key.as_ref()) {
+            let table = state.table.get_or_insert_with(|| vec![0; KEY_BUCKETS].into());
+            table[bucket] = table[bucket].saturating_add(1);
         }
     }
 
     /// A record is published, or a dead letter: its queue needn't keep it.
     pub(super) fn done(&self, position: Position, record: &Record) {
         self.queue.done(position);
-        let place = self.place(&record.name, record.event.key.as_ref());
-        self.uncount(&mut self.state.lock(), &record.name, place);
+        let bucket = self.bucket(&record.name, record.event.key.as_ref());
+        self.uncount(&mut self.state.lock(), &record.name, bucket);
     }
 
-    fn uncount(&self, state: &mut State, name: &str, place: Option<usize>) {
-        if let (Some(table), Some(place)) = (&mut state.table, place) {
-            table[place] = table[place].saturating_sub(1);
+    fn uncount(&self, state: &mut State, name: &str, bucket: Option<usize>) {
+        if let (Some(table), Some(bucket)) = (&mut state.table, bucket) {
+            table[bucket] = table[bucket].saturating_sub(1);
         }
         match state.names.get_mut(name).filter(|known| known.records > 0) {
             Some(known) => {
                 known.records -= 1;
-                // With nothing there nobody would find out that the name works again.
+                // With no record left, nothing would find out that the name works again.
                 if known.records == 0 && (known.fault.is_none() || known.is_blocked()) {
                     let fault = known.fault.take();
                     state.names.remove(name);
                     if let Some(fault) = fault {
-                        self.is_over(state, &fault, name);
+                        self.clear_fault(state, &fault, name);
                     }
                 }
             }
             None => state.others = state.others.saturating_sub(1),
         }
-        self.rest(state);
+        self.deactivate_if_empty(state);
     }
 
     /// With nothing apart and nothing on its way there, nobody has to look.
-    fn rest(&self, state: &mut State) {
+    fn deactivate_if_empty(&self, state: &mut State) {
         if state.appending == 0 && !state.is_uncounted && self.queue.is_empty() {
             state.table = None;
             state.others = 0;
@@ -386,7 +387,7 @@ impl Apart {
                 .collect();
             for (name, known) in blocked {
                 if let Some(fault) = known.fault {
-                    self.is_over(state, &fault, &name);
+                    self.clear_fault(state, &fault, &name);
                 }
             }
         }
@@ -399,15 +400,15 @@ impl Apart {
 impl Drop for Apart {
     /// A destination that existed for a replay only leaves nothing behind that would be said of it for ever.
     fn drop(&mut self) {
-        self.state.get_mut().faults.unsay(&self.destination, &self.health);
+        self.state.get_mut().faults.clear(&self.destination, &self.health);
     }
 }
 
-/// The place of a record in the counts while it is on its way to the disk; see [`super::backlog`].
+/// The place of a record in the counts while it is on its way to the disk; see [`super::disk_queue`].
 struct Ticket {
     apart: Arc<Apart>,
     name: Arc<str>,
-    place: Option<usize>,
+    bucket: Option<usize>,
     is_kept: bool,
 }
 
@@ -422,9 +423,9 @@ impl Drop for Ticket {
         let mut state = self.apart.state.lock();
         state.appending -= 1;
         if self.is_kept {
-            self.apart.rest(&mut state);
+            self.apart.deactivate_if_empty(&mut state);
         } else {
-            self.apart.uncount(&mut state, &self.name, self.place);
+            self.apart.uncount(&mut state, &self.name, self.bucket);
         }
     }
 }

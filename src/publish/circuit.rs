@@ -5,41 +5,41 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a live event may try a destination that nothing else tries.
-const PROBE: Duration = Duration::from_secs(1);
+/// Time between two live events that may try a destination that nothing else tries.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the log says of a destination that it fails: one that takes only a part of what it gets fails and works
-/// by turns.
-const SAY: Duration = Duration::from_secs(60);
+/// Least time between two warnings about one destination: one that takes only a part of what it gets opens and closes
+/// again and again.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Opened by the first failure, closed by the next success.
 pub(super) struct Circuit {
     is_open: AtomicBool,
-    /// It is over: nothing is tried any more.
-    is_held: AtomicBool,
+    /// Nothing is tried any more.
+    is_paused: AtomicBool,
     born: Instant,
     /// When a live event may try next, in milliseconds since `born`.
     next: AtomicU64,
-    /// When the log may say again that it opens.
-    say: AtomicU64,
-    /// The log said that it is open.
-    is_said: AtomicBool,
+    /// From when on it may be logged again that it opens.
+    next_log: AtomicU64,
+    /// It was logged that it is open.
+    was_logged: AtomicBool,
 }
 
 impl Circuit {
     pub(super) fn new() -> Self {
         Self {
             is_open: AtomicBool::new(false),
-            is_held: AtomicBool::new(false),
+            is_paused: AtomicBool::new(false),
             born: Instant::now(),
             next: AtomicU64::new(0),
-            say: AtomicU64::new(0),
-            is_said: AtomicBool::new(false),
+            next_log: AtomicU64::new(0),
+            was_logged: AtomicBool::new(false),
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.is_held() || self.is_open.load(Ordering::Relaxed)
+        self.is_paused() || self.is_open.load(Ordering::Relaxed)
     }
 
     /// Something worked. Returns whether it was open.
@@ -47,38 +47,38 @@ impl Circuit {
         self.is_open.load(Ordering::Relaxed) && self.is_open.swap(false, Ordering::Relaxed)
     }
 
-    /// Something failed. Returns whether that is to be said.
+    /// Something failed. Returns whether to log that.
     pub(super) fn open(&self) -> bool {
         let now = self.now();
-        self.next.store(now + PROBE.as_millis() as u64, Ordering::Relaxed);
-        let is_news =
-            !self.is_open.swap(true, Ordering::Relaxed) && now >= self.say.load(Ordering::Relaxed);
-        if is_news {
-            self.say.store(now + SAY.as_millis() as u64, Ordering::Relaxed);
-            self.is_said.store(true, Ordering::Relaxed);
+        self.next.store(now + PROBE_INTERVAL.as_millis() as u64, Ordering::Relaxed);
+        let should_log = !self.is_open.swap(true, Ordering::Relaxed)
+            && now >= self.next_log.load(Ordering::Relaxed);
+        if should_log {
+            self.next_log.store(now + LOG_INTERVAL.as_millis() as u64, Ordering::Relaxed);
+            self.was_logged.store(true, Ordering::Relaxed);
         }
-        is_news
+        should_log
     }
 
-    /// Whether it is to be said that it works again: once, if it was said that it didn't.
-    pub(super) fn unsay(&self) -> bool {
-        self.is_said.swap(false, Ordering::Relaxed)
+    /// Returns true once after an outage that was logged.
+    pub(super) fn take_logged(&self) -> bool {
+        self.was_logged.swap(false, Ordering::Relaxed)
     }
 
     /// Open it for good, whatever still works.
-    pub(super) fn hold(&self) {
-        self.is_held.store(true, Ordering::Relaxed);
+    pub(super) fn pause(&self) {
+        self.is_paused.store(true, Ordering::Relaxed);
     }
 
-    pub(super) fn is_held(&self) -> bool {
-        self.is_held.load(Ordering::Relaxed)
+    pub(super) fn is_paused(&self) -> bool {
+        self.is_paused.load(Ordering::Relaxed)
     }
 
     /// Whether this one may try an open circuit; nobody else may for a while.
     pub(super) fn probe(&self) -> bool {
         let (now, next) = (self.now(), self.next.load(Ordering::Relaxed));
-        let after = now + PROBE.as_millis() as u64;
-        !self.is_held()
+        let after = now + PROBE_INTERVAL.as_millis() as u64;
+        !self.is_paused()
             && now >= next
             && self.next.compare_exchange(next, after, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
@@ -98,16 +98,16 @@ mod tests {
         assert!(circuit.open() && circuit.is_open());
         for _ in 0..3 {
             assert!(!circuit.probe());
-            tokio::time::advance(PROBE).await;
+            tokio::time::advance(PROBE_INTERVAL).await;
             assert!(circuit.probe());
         }
-        tokio::time::advance(PROBE / 2).await;
+        tokio::time::advance(PROBE_INTERVAL / 2).await;
         // A failure of anybody is as good as a probe.
         circuit.open();
-        tokio::time::advance(PROBE / 2).await;
+        tokio::time::advance(PROBE_INTERVAL / 2).await;
         assert!(!circuit.probe());
-        tokio::time::advance(PROBE / 2).await;
-        circuit.hold();
+        tokio::time::advance(PROBE_INTERVAL / 2).await;
+        circuit.pause();
         assert!(!circuit.probe() && circuit.is_open());
         // What was on its way arrives.
         assert!(circuit.close() && circuit.is_open());
@@ -122,7 +122,7 @@ mod tests {
             assert!(!circuit.open(), "it is open");
             tokio::time::advance(Duration::from_millis(300)).await;
             assert!(circuit.close() && !circuit.close());
-            closed += usize::from(circuit.unsay());
+            closed += usize::from(circuit.take_logged());
         }
         // Over three minutes.
         assert_eq!((opened, closed), (3, 3));

@@ -1,4 +1,4 @@
-//! One configured destination: the short road to its broker, the long one over the disk, and which of them is taken.
+//! One configured destination: the direct path to its broker, the one over the disk, and which of them an event takes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::apart::{Apart, Road, UNSURE};
-use super::backlog::{Backlog, Keeping};
+use super::apart::{Apart, NameStatus, UNCERTAIN_TIMEOUT};
 use super::circuit::Circuit;
-use super::lanes::Lanes;
-use super::{Shelf, Timed};
+use super::disk_queue::{DiskQueue, PendingAppend};
+use super::keyed_lock::KeyedLock;
+use super::{SinkWithTimeout, SpoolHandle};
 use crate::message::{Event, Receipt, Refusal};
 use crate::sink::{self, Class, Scope, Sink};
 use crate::spool::Record;
@@ -20,12 +20,12 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::template::{self, Vars};
 
-/// How long an event waits for the end of a [`Class::Blip`] when there is a disk that it can go to: two attempts
+/// How long an event waits for the end of a [`Class::Transient`] when there is a disk that it can go to: two attempts
 /// more, as ADR-22 has it.
-pub(super) const PATIENCE: Duration = Duration::from_millis(600);
+pub(super) const TRANSIENT_TIMEOUT: Duration = Duration::from_millis(600);
 
-/// How long the broker may take to say whether a subject or topic exists.
-pub(super) const EXAMINE: Duration = Duration::from_secs(1);
+/// Time for the broker to say whether a subject or topic exists.
+pub(super) const EXAMINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One configured destination: one queue, one circuit, one share, one metric label.
 pub struct Destination {
@@ -33,11 +33,11 @@ pub struct Destination {
     name: template::Destination,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) ack_timeout: Duration,
-    pub(super) lanes: Lanes,
+    pub(super) keys: KeyedLock,
     pub(super) share: Arc<AtomicUsize>,
     in_flight: AtomicUsize,
     circuit: Circuit,
-    /// For live views: whatever happens there holds up nobody, and nothing is kept for it.
+    /// For live views: what fails there delays no event, and nothing is kept for it.
     is_live: bool,
     pub(super) disk: Option<OnDisk>,
     pub(super) metrics: Arc<Metrics>,
@@ -46,21 +46,21 @@ pub struct Destination {
 
 /// Where a destination's events wait for its broker.
 pub(super) struct OnDisk {
-    pub(super) backlog: Arc<Backlog>,
+    pub(super) disk_queue: Arc<DiskQueue>,
     /// Nothing where all events have the same subject or topic: there would be no others.
     pub(super) apart: Option<Arc<Apart>>,
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) spool: Arc<SpoolHandle>,
     /// How many of its records are in flight.
     pub(super) in_flight: AtomicUsize,
     /// The log says that events queue here, and not yet that they don't any more.
-    pub(super) is_said: AtomicBool,
+    pub(super) was_logged: AtomicBool,
 }
 
 impl Destination {
     pub(super) fn new(
         (text, name): (&str, template::Destination),
-        timed: Timed,
-        shelf: Option<Arc<Shelf>>,
+        timed: SinkWithTimeout,
+        spool: Option<Arc<SpoolHandle>>,
         share: Arc<AtomicUsize>,
         metrics: Arc<Metrics>,
         health: Arc<Health>,
@@ -68,20 +68,20 @@ impl Destination {
         let is_live = matches!(name, template::Destination::NatsCore(_));
         let has_names = name.template().has_variables();
         let text: Arc<str> = text.into();
-        let disk = shelf.filter(|_| !is_live).map(|shelf| {
-            let backlog = Arc::new(Backlog::new(shelf.queue(&text)));
+        let disk = spool.filter(|_| !is_live).map(|spool| {
+            let disk_queue = Arc::new(DiskQueue::new(spool.queue(&text)));
             let apart = has_names
-                .then(|| Apart::new(text.clone(), shelf.apart(&text), health.clone()))
+                .then(|| Apart::new(text.clone(), spool.apart(&text), health.clone()))
                 .map(Arc::new);
-            let (in_flight, is_said) = (AtomicUsize::new(0), AtomicBool::new(false));
-            OnDisk { backlog, apart, shelf, in_flight, is_said }
+            let (in_flight, was_logged) = (AtomicUsize::new(0), AtomicBool::new(false));
+            OnDisk { disk_queue, apart, spool, in_flight, was_logged }
         });
         Self {
             text,
             name,
             sink: timed.sink,
             ack_timeout: timed.ack_timeout,
-            lanes: Lanes::default(),
+            keys: KeyedLock::default(),
             share,
             in_flight: AtomicUsize::new(0),
             circuit: Circuit::new(),
@@ -107,19 +107,19 @@ impl Destination {
         }
     }
 
-    /// Take a place, and a turn. What is called first is stored first.
-    pub(super) fn enter(self: &Arc<Self>, key: Option<&Arc<str>>) -> Result<Place, Refusal> {
+    /// Admit an event, and give it its turn. What is admitted first is stored first.
+    pub(super) fn admit(self: &Arc<Self>, key: Option<&Arc<str>>) -> Result<Admission, Refusal> {
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let mut place = Place { destination: self.clone(), key: None, wait: None };
+        let mut admission = Admission { destination: self.clone(), key: None, wait: None };
         if before >= self.share.load(Ordering::Relaxed) {
             self.metrics.publish_failed(&self.text, "overloaded");
             return Err(Refusal::Overloaded("events for one destination"));
         }
         if let Some(key) = key {
-            place.wait = self.lanes.enter(key);
-            place.key = Some(key.clone());
+            admission.wait = self.keys.acquire(key);
+            admission.key = Some(key.clone());
         }
-        Ok(place)
+        Ok(admission)
     }
 
     /// Publish an event that has no place in the order any more.
@@ -127,66 +127,67 @@ impl Destination {
         self.send(name, event, Instant::now()).await
     }
 
-    /// Whether this event has to take a road over the disk. Whoever asks has the turn of its key.
-    fn long_road(&self, name: &str, key: Option<&Arc<str>>) -> Option<Long> {
-        let OnDisk { backlog, apart, .. } = self.disk.as_ref()?;
-        if backlog.holds(key) {
-            return Some(Long::Queue);
+    /// Whether this event has to take the disk path. The caller has the turn of its key.
+    fn disk_path(&self, name: &str, key: Option<&Arc<str>>) -> Option<DiskPath> {
+        let OnDisk { disk_queue, apart, .. } = self.disk.as_ref()?;
+        if disk_queue.holds(key) {
+            return Some(DiskPath::Queue);
         }
-        match apart.as_ref().map_or(Road::Free, |apart| apart.road(name, key)) {
-            Road::Free => {}
-            Road::Uncertain => return Some(Long::Queue),
-            Road::Apart => return Some(Long::Apart(None)),
+        match apart.as_ref().map_or(NameStatus::Open, |apart| apart.status(name, key)) {
+            NameStatus::Open => {}
+            NameStatus::Suspect => return Some(DiskPath::Queue),
+            NameStatus::Apart => return Some(DiskPath::Apart(None)),
         }
-        let is_known_dead = self.circuit.is_open() && (backlog.is_tried() || !self.circuit.probe());
-        is_known_dead.then_some(Long::Queue)
+        let is_known_dead =
+            self.circuit.is_open() && (disk_queue.is_tried() || !self.circuit.probe());
+        is_known_dead.then_some(DiskPath::Queue)
     }
 
-    /// The road of an event that wasn't stored.
-    fn road_after(&self, name: &str, error: &sink::Error) -> Long {
+    /// The disk path of an event that wasn't stored.
+    fn disk_path_after(&self, name: &str, error: &sink::Error) -> DiskPath {
         let Some(apart) = self.apart().filter(|_| error.scope == Scope::Name) else {
-            return Long::Queue;
+            return DiskPath::Queue;
         };
-        let is_certain = error.class == Class::Retry
-            || apart.suspect(name, error.reason, Instant::now()).elapsed() >= UNSURE;
-        if is_certain { Long::Apart(Some(error.reason)) } else { Long::Queue }
+        let is_certain = error.class == Class::Unavailable
+            || apart.suspect(name, error.reason, Instant::now()).elapsed() >= UNCERTAIN_TIMEOUT;
+        if is_certain { DiskPath::Apart(Some(error.reason)) } else { DiskPath::Queue }
     }
 
-    /// The short road, within the budget that began then.
+    /// The direct path, within the budget that began then.
     async fn send(&self, name: &str, event: &Event, began: Instant) -> Result<(), sink::Error> {
         let (deadline, start) = (began + self.ack_timeout, Instant::now());
         if start >= deadline {
             self.metrics.publish_failed(&self.text, "queued");
-            return Err(sink::Error::retry(
+            return Err(sink::Error::unavailable(
                 "queued",
                 "earlier events of its key took all its time",
             ));
         }
         let patience = match (self.is_live, &self.disk) {
             (true, _) => start,
-            (false, Some(_)) => deadline.min(start + PATIENCE),
+            (false, Some(_)) => deadline.min(start + TRANSIENT_TIMEOUT),
             (false, None) => deadline,
         };
         loop {
             let error = match self.sink.send(name, event, deadline).await {
                 Ok(()) => {
                     self.metrics.published(&self.text, start.elapsed());
-                    self.works();
+                    self.record_success();
                     if let Some(apart) = self.apart() {
-                        apart.works(name);
+                        apart.record_success(name);
                     }
                     return Ok(());
                 }
                 Err(error) => error,
             };
             self.metrics.publish_failed(&self.text, error.reason);
-            // What is known to be gone isn't waited for if there is another road; nor is what others found to be.
+            // A broker that is known to be gone isn't waited for where there is a disk; nor is a name that is blocked.
             let is_gone = error.reason == sink::DISCONNECTED && self.disk.is_some();
             let is_blocked = || {
                 error.scope == Scope::Name
                     && self.apart().is_some_and(|apart| apart.is_blocked(name))
             };
-            if error.class == Class::Blip
+            if error.class == Class::Transient
                 && !is_gone
                 && !is_blocked()
                 && timeout_at(patience, self.sink.recovered()).await.is_ok()
@@ -194,7 +195,7 @@ impl Destination {
                 continue;
             }
             let error = self.examined(name, error, deadline).await;
-            self.fails(name, event, &error);
+            self.record_failure(name, event, &error);
             return Err(error);
         }
     }
@@ -206,8 +207,8 @@ impl Destination {
         error: sink::Error,
         deadline: Instant,
     ) -> sink::Error {
-        if error.scope == Scope::Name && error.class == Class::Blip && self.apart().is_some() {
-            let deadline = deadline.min(Instant::now() + EXAMINE);
+        if error.scope == Scope::Name && error.class == Class::Transient && self.apart().is_some() {
+            let deadline = deadline.min(Instant::now() + EXAMINE_TIMEOUT);
             return self.sink.examine(name, error, deadline).await;
         }
         error
@@ -217,35 +218,35 @@ impl Destination {
         self.disk.as_ref()?.apart.as_ref()
     }
 
-    /// A road over the disk: take a place there. `error` says why.
+    /// The disk path: take a place in its queue. `error` says why.
     fn queue(
         &self,
-        road: Long,
+        path: DiskPath,
         name: &str,
         event: &Event,
         error: &'static str,
-    ) -> Result<Keeping, Refusal> {
-        let Some(OnDisk { backlog, apart, shelf, .. }) = &self.disk else {
+    ) -> Result<PendingAppend, Refusal> {
+        let Some(OnDisk { disk_queue, apart, spool, .. }) = &self.disk else {
             return Err(Refusal::NotStored(error));
         };
         let record = Record { name: name.into(), event: event.clone() };
-        let keeping = match (road, apart) {
-            (Long::Apart(blocked), Some(apart)) => apart.begin(&record, blocked),
-            _ => backlog.begin(&record),
+        let append = match (path, apart) {
+            (DiskPath::Apart(blocked), Some(apart)) => apart.begin(&record, blocked),
+            _ => disk_queue.begin(&record),
         };
-        keeping.map_err(|error| {
-            shelf.troubled(&error);
-            self.not_kept(error.reason())
+        append.map_err(|error| {
+            spool.report_trouble(&error);
+            self.not_stored(error.reason())
         })
     }
 
-    async fn kept(&self, keeping: Keeping) -> Result<Receipt, Refusal> {
-        let Some(OnDisk { shelf, .. }) = &self.disk else {
+    async fn finish_append(&self, append: PendingAppend) -> Result<Receipt, Refusal> {
+        let Some(OnDisk { spool, .. }) = &self.disk else {
             return Err(Refusal::NotStored("no-spool"));
         };
-        match shelf.keep(keeping).await {
+        match spool.wait_synced(append).await {
             Ok(()) => Ok(Receipt::Spooled),
-            Err(error) => Err(self.not_kept(error.reason())),
+            Err(error) => Err(self.not_stored(error.reason())),
         }
     }
 
@@ -256,24 +257,24 @@ impl Destination {
         event: &Event,
         error: sink::Error,
     ) -> Result<Receipt, Refusal> {
-        let Some(OnDisk { shelf, .. }) = &self.disk else {
+        let Some(OnDisk { spool, .. }) = &self.disk else {
             return Err(Refusal::NotStored(error.reason));
         };
         let record = Record { name: name.into(), event: event.clone() };
-        match shelf.dead_letter(&self.text, record, &error).await {
+        match spool.dead_letter(&self.text, record, &error).await {
             Ok(()) => Ok(Receipt::DeadLettered),
-            Err(error) => Err(self.not_kept(error.reason())),
+            Err(error) => Err(self.not_stored(error.reason())),
         }
     }
 
-    fn not_kept(&self, reason: &'static str) -> Refusal {
+    fn not_stored(&self, reason: &'static str) -> Refusal {
         self.metrics.publish_failed(&self.text, reason);
         Refusal::NotStored(reason)
     }
 
-    /// Nothing is tried any more.
-    pub(super) fn hold(&self) {
-        self.circuit.hold();
+    /// Send nothing any more: events go to the disk, and what is there stays.
+    pub(super) fn pause(&self) {
+        self.circuit.pause();
     }
 
     /// How many records from the disk are in flight.
@@ -281,51 +282,52 @@ impl Destination {
         self.disk.as_ref().map_or(0, |disk| disk.in_flight.load(Ordering::Relaxed))
     }
 
-    /// Whether it is known not to work.
-    pub(super) fn is_dead(&self) -> bool {
+    /// Whether its circuit is open: it is known to fail.
+    pub(super) fn is_open(&self) -> bool {
         self.circuit.is_open()
     }
 
-    pub(super) fn is_held(&self) -> bool {
-        self.circuit.is_held()
+    pub(super) fn is_paused(&self) -> bool {
+        self.circuit.is_paused()
     }
 
-    pub(super) fn works(&self) {
+    /// It stored an event.
+    pub(super) fn record_success(&self) {
         if self.circuit.close() {
             self.health.clear(&self.text);
-            if self.circuit.unsay() {
+            if self.circuit.take_logged() {
                 info!(destination = %self.text, "stores events again");
             }
         }
     }
 
-    /// The first failure is a warning, the following ones are for those who look closely.
-    pub(super) fn fails(&self, name: &str, event: &Event, error: &sink::Error) {
+    /// It didn't store an event. The first failure is logged as a warning, those that follow for debugging.
+    pub(super) fn record_failure(&self, name: &str, event: &Event, error: &sink::Error) {
         let Event { id, endpoint, .. } = event;
         if let Some(apart) = self.apart().filter(|_| error.scope == Scope::Name) {
             // The destination may work for all others.
-            if apart.is_news() {
+            if apart.should_log() {
                 warn!(destination = %self.text, name, %id, %endpoint, %error, "events are not stored; they queue on disk");
             } else {
                 debug!(destination = %self.text, name, %id, %endpoint, %error, "an event was not stored");
             }
             return;
         }
-        if error.class == Class::Reject {
+        if error.class == Class::Permanent {
             // A dead letter is logged when it is kept.
             if self.disk.is_none() {
                 warn!(destination = %self.text, %id, %endpoint, %error, "an event can't be stored");
             }
             return;
         }
-        let is_news = self.circuit.open();
+        let should_log = self.circuit.open();
         if error.reason != sink::DISCONNECTED {
             // That is what health says by itself, until the connection is back.
             self.health.report(&*self.text, error.to_string());
         }
-        if is_news {
+        if should_log {
             if let Some(disk) = &self.disk {
-                disk.is_said.store(true, Ordering::Relaxed);
+                disk.was_logged.store(true, Ordering::Relaxed);
             }
             let then = if self.disk.is_some() { "they queue on disk" } else { "they are refused" };
             warn!(destination = %self.text, %id, %endpoint, %error, "events are not stored; {then}");
@@ -335,90 +337,90 @@ impl Destination {
     }
 }
 
-/// A road over the disk.
+/// A path over the disk.
 #[derive(Debug, Clone, Copy)]
-enum Long {
+enum DiskPath {
     /// With all others.
     Queue,
     /// Apart from them, with the reason why its name is known to take nothing from now on.
     Apart(Option<&'static str>),
 }
 
-/// The road that an event was put on when it came.
-pub(super) enum Way {
+/// The path that an event was put on when it came.
+pub(super) enum Path {
     /// Earlier events of its key are under way.
-    Waits,
+    Waiting,
     /// It may be sent.
-    Sends,
+    Direct,
     /// It has its place in the queue, or there is none for it.
-    Queues(Result<Keeping, Refusal>),
+    Disk(Result<PendingAppend, Refusal>),
 }
 
-/// A place at a destination, and in the line of its key; given up when it is dropped.
-pub(super) struct Place {
+/// An event that was admitted to a destination, and its turn among those of its key; both end when this is dropped.
+pub(super) struct Admission {
     destination: Arc<Destination>,
     key: Option<Arc<str>>,
     wait: Option<oneshot::Receiver<()>>,
 }
 
-impl Place {
+impl Admission {
     /// What has to queue does so at once, in the order of the calls.
-    pub(super) fn choose(&mut self, name: &str, event: &Event) -> Way {
+    pub(super) fn choose_path(&mut self, name: &str, event: &Event) -> Path {
         if self.wait.is_some() {
-            return Way::Waits;
+            return Path::Waiting;
         }
-        match self.destination.long_road(name, self.key.as_ref()) {
-            None => Way::Sends,
-            Some(road) => Way::Queues(self.queue(road, name, event, "queued")),
+        match self.destination.disk_path(name, self.key.as_ref()) {
+            None => Path::Direct,
+            Some(path) => Path::Disk(self.queue(path, name, event, "queued")),
         }
     }
 
-    /// Store an event by whichever road is open, beginning with the one that was chosen.
+    /// Store an event by whichever path is open, beginning with the one that was chosen.
     pub(super) async fn store(
         mut self,
-        mut way: Way,
+        mut path: Path,
         name: String,
         event: &Event,
         began: Instant,
     ) -> Result<Receipt, Refusal> {
         let destination = self.destination.clone();
-        if let Way::Waits = way {
+        if let Path::Waiting = path {
             // Those before have budgets that end before ours.
             self.turn().await;
-            way = self.choose(&name, event);
+            path = self.choose_path(&name, event);
         }
-        let keeping = match way {
-            Way::Queues(keeping) => keeping,
-            Way::Waits | Way::Sends => match destination.send(&name, event, began).await {
+        let append = match path {
+            Path::Disk(append) => append,
+            Path::Waiting | Path::Direct => match destination.send(&name, event, began).await {
                 Ok(()) => return Ok(Receipt::Stored),
                 Err(error) if destination.is_live => {
                     debug!(destination = %destination.text, id = %event.id, %error, "a live view misses an event");
                     return Ok(Receipt::Stored);
                 }
-                Err(error) if error.class == Class::Reject => {
+                Err(error) if error.class == Class::Permanent => {
                     self.leave();
                     return destination.dead_letter(&name, event, error).await;
                 }
                 Err(error) => {
-                    let road = destination.road_after(&name, &error);
-                    self.queue(road, &name, event, error.reason)
+                    let path = destination.disk_path_after(&name, &error);
+                    self.queue(path, &name, event, error.reason)
                 }
             },
         };
-        destination.kept(keeping?).await
+        destination.finish_append(append?).await
     }
 
     /// Take a place on disk; then the next one of this key may have its turn.
     fn queue(
         &mut self,
-        road: Long,
+        path: DiskPath,
         name: &str,
         event: &Event,
         why: &'static str,
-    ) -> Result<Keeping, Refusal> {
-        let keeping = self.destination.queue(road, name, event, why);
+    ) -> Result<PendingAppend, Refusal> {
+        let append = self.destination.queue(path, name, event, why);
         self.leave();
-        keeping
+        append
     }
 
     async fn turn(&mut self) {
@@ -438,12 +440,12 @@ impl Place {
             wait.try_recv().is_ok()
         });
         if is_our_turn {
-            self.destination.lanes.leave(&key);
+            self.destination.keys.release(&key);
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for Admission {
     fn drop(&mut self) {
         self.destination.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.leave();

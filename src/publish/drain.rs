@@ -1,17 +1,17 @@
 //! Publishing what is queued on disk, in order, as soon as the broker takes it.
 //!
-//! Two queues, side by side: the one in which all events stand that could not be stored (`queued`), and the one of those
-//! whose own subject or topic takes nothing (`apart`). In each, for each key one record at a time is unacknowledged, and
-//! the others of the window are sent beside it. A record stays in its queue until it is acknowledged, kept as a dead
-//! letter or in the other queue, so that nothing is lost however this ends. While the destination fails, one record at a
-//! time is tried.
+//! Two queues, side by side: the one of all events that could not be stored (`main_queue`), and the one of those
+//! whose own subject or topic takes nothing (`apart_queue`). In each, for each key one record at a time is unacknowledged,
+//! and other keys that were read ahead are sent beside it. A record stays in its queue until it is acknowledged, kept as a
+//! dead letter or in the other queue, so that nothing is lost however this ends. While the destination fails, one record
+//! at a time is tried.
 
-mod apart;
+mod apart_queue;
 mod job;
-mod pace;
-mod queued;
-mod resting;
-mod source;
+mod backoff;
+mod main_queue;
+mod name_retries;
+mod queue_reader;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,33 +21,34 @@ use std::time::Duration;
 use futures_util::future::join;
 use tokio::sync::watch;
 
-use self::apart::Passes;
+use self::apart_queue::ApartQueue;
+pub(super) use self::backoff::MAX_ATTEMPTS;
 use self::job::{Job, Until};
-use self::queued::Queued;
+use self::main_queue::MainQueue;
 use super::apart::Apart;
-use super::backlog::Taken;
 use super::destination::Destination;
+use super::disk_queue::DrainGuard;
 use crate::sink;
 
 /// What is in flight at the same time: enough to keep a broker busy, few enough for live traffic to get through.
-const RECORDS: usize = 256;
-const BYTES: usize = 4 << 20;
+const MAX_IN_FLIGHT: usize = 256;
+const MAX_BYTES_IN_FLIGHT: usize = 4 << 20;
 
 /// What is counted at once, of what an earlier process left apart.
-const COUNTED: (usize, usize) = (4_096, 4 << 20);
+const COUNT_BATCH: (usize, usize) = (4_096, 4 << 20);
 
 /// The pause after the disk couldn't be read.
-const READ_AGAIN: Duration = Duration::from_secs(1);
+const READ_RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Publish whatever is queued for a destination, now and later, as soon as nobody else does. Nothing for one that is not
 /// kept on disk, or that this was begun for already.
 pub(super) fn forever(destination: &Arc<Destination>) -> Option<impl Future<Output = ()> + use<>> {
-    let turn = destination.disk.as_ref()?.backlog.follow()?;
+    let turn = destination.disk.as_ref()?.disk_queue.claim()?;
     let job = Job::new(destination.clone(), Until::Stopped, Arc::default());
     Some(async move {
-        let seat = turn.await;
+        let drain_lock = turn.await;
         // Nothing ends it.
-        let _ = run(job, &seat).await;
+        let _ = run(job, &drain_lock).await;
     })
 }
 
@@ -55,12 +56,12 @@ pub(super) fn forever(destination: &Arc<Destination>) -> Option<impl Future<Outp
 /// which waits for what is in flight. Nothing if it is being drained already.
 pub(super) fn once(
     destination: &Arc<Destination>,
-    tally: Arc<Tally>,
+    counts: Arc<DrainCounts>,
     stop: watch::Receiver<bool>,
 ) -> Option<Draining> {
-    let seat = destination.disk.as_ref()?.backlog.sit_down()?;
-    let job = Job::new(destination.clone(), Until::Empty(stop), tally);
-    Some(Box::pin(async move { run(job, &seat).await }))
+    let drain_lock = destination.disk.as_ref()?.disk_queue.try_lock()?;
+    let job = Job::new(destination.clone(), Until::Empty(stop), counts);
+    Some(Box::pin(async move { run(job, &drain_lock).await }))
 }
 
 /// A drain that ends.
@@ -68,12 +69,12 @@ pub(super) type Draining = Pin<Box<dyn Future<Output = Result<(), sink::Error>> 
 
 /// What a drain has done.
 #[derive(Default)]
-pub(super) struct Tally {
+pub(super) struct DrainCounts {
     published: AtomicU64,
     dead_lettered: AtomicU64,
 }
 
-impl Tally {
+impl DrainCounts {
     /// How many are published, and how many became dead letters.
     pub(super) fn get(&self) -> (u64, u64) {
         (self.published.load(Ordering::Relaxed), self.dead_lettered.load(Ordering::Relaxed))
@@ -83,39 +84,39 @@ impl Tally {
 /// How far the other queue is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Progress {
-    GoesOn,
+    Running,
     /// Nothing is left in it.
     Empty,
     /// It was given up.
     GivenUp,
 }
 
-async fn run(job: Job, seat: &Taken) -> Result<(), sink::Error> {
+async fn run(job: Job, drain_lock: &DrainGuard) -> Result<(), sink::Error> {
     let destination = job.destination.clone();
     let Some(disk) = &destination.disk else { return Ok(()) };
-    let queued = Queued::new(job.clone(), disk, seat);
+    let queued = MainQueue::new(job.clone(), disk, drain_lock);
     let Some(apart) = &disk.apart else { return queued.run().await };
     // Before anything is sent: it is older than what else there is of its names and keys.
-    count(&job, apart, seat).await?;
-    let (progress, of_queued) = watch::channel(Progress::GoesOn);
+    count(&job, apart, drain_lock).await?;
+    let (progress, main_progress) = watch::channel(Progress::Running);
     let queued = async {
         let result = queued.run().await;
         let progressed = if result.is_ok() { Progress::Empty } else { Progress::GivenUp };
         progress.send_replace(progressed);
         result
     };
-    let passes = Passes::new(job, disk, apart, seat, of_queued);
+    let passes = ApartQueue::new(job, disk, apart, drain_lock, main_progress);
     let (first, second) = join(queued, passes.run()).await;
     first.and(second)
 }
 
 /// Count what an earlier process left apart.
-async fn count(job: &Job, apart: &Apart, seat: &Taken) -> Result<(), sink::Error> {
+async fn count(job: &Job, apart: &Apart, drain_lock: &DrainGuard) -> Result<(), sink::Error> {
     if !apart.begin_counting() {
         return Ok(());
     }
-    let mut reader = apart.reader(seat);
-    let (records, bytes) = COUNTED;
+    let mut reader = apart.reader(drain_lock);
+    let (records, bytes) = COUNT_BATCH;
     loop {
         if job.is_stopping() {
             // Whoever comes next begins anew.
@@ -127,9 +128,9 @@ async fn count(job: &Job, apart: &Apart, seat: &Taken) -> Result<(), sink::Error
             Err(error) => {
                 job.unreadable(&error);
                 if let Until::Empty(_) = job.until {
-                    return Err(sink::Error::retry(error.reason(), error.to_string()));
+                    return Err(sink::Error::unavailable(error.reason(), error.to_string()));
                 }
-                tokio::time::sleep(READ_AGAIN).await;
+                tokio::time::sleep(READ_RETRY_INTERVAL).await;
             }
         }
     }

@@ -2,9 +2,9 @@
 
 mod late;
 mod names;
-mod roads;
+mod paths;
 mod script;
-mod seat;
+mod drain_lock;
 
 use std::pin::Pin;
 use std::time::SystemTime;
@@ -53,13 +53,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(most: usize) -> Self {
+    fn new(max: usize) -> Self {
         let (sender, handed) = mpsc::channel(100);
         let sink = Arc::new(Manual { handed: sender, error: Mutex::new(None) });
-        let timed = Timed { sink: sink.clone(), ack_timeout: BUDGET };
+        let timed = SinkWithTimeout { sink: sink.clone(), ack_timeout: BUDGET };
         let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
         let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
-        let destination = configured(&all, "nats:events", most);
+        let destination = configured(&all, "nats:events", max);
         Self { sink, destination, handed }
     }
 
@@ -108,7 +108,7 @@ async fn one_key_is_stored_one_by_one_in_the_order_of_the_turns() {
     for task in waiting {
         assert_eq!(task.await.unwrap(), Ok(Receipt::Stored));
     }
-    assert!(bench.destination.lanes.is_empty());
+    assert!(bench.destination.keys.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +151,7 @@ async fn waiting_for_a_turn_counts_against_the_budget() {
 #[tokio::test(start_paused = true)]
 async fn a_blip_is_tried_again_and_a_fault_is_not() {
     let mut bench = Bench::new(100);
-    *bench.sink.error.lock() = Some(sink::Error::blip("no-stream", "an election"));
+    *bench.sink.error.lock() = Some(sink::Error::transient("no-stream", "an election"));
     let event = tokio::spawn(bench.begin("1", None).unwrap().finish());
     tokio::time::sleep(Duration::from_secs(1)).await;
     *bench.sink.error.lock() = None;
@@ -159,7 +159,7 @@ async fn a_blip_is_tried_again_and_a_fault_is_not() {
     acknowledge.notify_one();
     assert_eq!(event.await.unwrap(), Ok(Receipt::Stored));
 
-    *bench.sink.error.lock() = Some(sink::Error::retry("store-failed", "full"));
+    *bench.sink.error.lock() = Some(sink::Error::unavailable("store-failed", "full"));
     let began = Instant::now();
     let refused = bench.begin("2", None).unwrap().finish().await;
     assert_eq!(
@@ -167,7 +167,7 @@ async fn a_blip_is_tried_again_and_a_fault_is_not() {
         (Err(Refusal::NotStored("store-failed")), Duration::ZERO)
     );
 
-    *bench.sink.error.lock() = Some(sink::Error::blip("no-stream", "no stream"));
+    *bench.sink.error.lock() = Some(sink::Error::transient("no-stream", "no stream"));
     let refused = bench.begin("3", None).unwrap().finish().await;
     assert_eq!(refused, Err(Refusal::NotStored("no-stream")));
     assert_eq!(began.elapsed().as_secs(), BUDGET.as_secs());
@@ -177,15 +177,15 @@ async fn a_blip_is_tried_again_and_a_fault_is_not() {
 #[tokio::test(start_paused = true)]
 async fn what_is_for_a_live_view_fails_nothing() {
     let bench = Bench::new(100);
-    let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
+    let timed = SinkWithTimeout { sink: bench.sink.clone(), ack_timeout: BUDGET };
     let sinks = Sinks { nats_core: Some(timed), ..Sinks::default() };
     let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
     let view = Bench { destination: configured(&all, "nats-core:live", 100), ..bench };
     let began = Instant::now();
     for error in [
-        sink::Error::retry("store-failed", "full"),
-        sink::Error::reject("too-large", "it is too large"),
-        sink::Error::blip(sink::DISCONNECTED, "gone"),
+        sink::Error::unavailable("store-failed", "full"),
+        sink::Error::permanent("too-large", "it is too large"),
+        sink::Error::transient(sink::DISCONNECTED, "gone"),
     ] {
         *view.sink.error.lock() = Some(error);
         assert_eq!(view.begin("1", Some("k")).unwrap().finish().await, Ok(Receipt::Stored));
@@ -203,22 +203,22 @@ async fn a_destination_takes_no_more_than_its_share() {
     assert!(bench.begin("4", None).is_ok());
 }
 
-/// One destination more, beside those that there are; `most` events may be in flight.
-fn configured(all: &Destinations, text: &str, most: usize) -> Arc<Destination> {
+/// One destination more, beside those that there are; `max` events may be in flight.
+fn configured(all: &Destinations, text: &str, max: usize) -> Arc<Destination> {
     let draft = all.draft();
     let known: Vec<String> = all.by_text.read().keys().cloned().collect();
     for text in known {
         draft.get(&text).unwrap();
     }
     let destination = draft.get(text).unwrap();
-    all.adopt(draft, most);
+    all.adopt(draft, max);
     destination
 }
 
 #[test]
 fn equal_texts_share_a_destination_and_all_share_the_room() {
     let bench = Bench::new(10);
-    let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
+    let timed = SinkWithTimeout { sink: bench.sink.clone(), ack_timeout: BUDGET };
     let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
     let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
     let one = configured(&all, "nats:a", 10);
@@ -233,7 +233,7 @@ fn equal_texts_share_a_destination_and_all_share_the_room() {
 #[test]
 fn a_draft_that_is_dropped_changes_nothing() {
     let bench = Bench::new(10);
-    let timed = Timed { sink: bench.sink.clone(), ack_timeout: BUDGET };
+    let timed = SinkWithTimeout { sink: bench.sink.clone(), ack_timeout: BUDGET };
     let sinks = Sinks { jetstream: Some(timed), ..Sinks::default() };
     let all = Destinations::new(sinks, None, Arc::default(), Arc::default());
     let one = configured(&all, "nats:a", 10);

@@ -10,15 +10,15 @@ use crate::config::{Config, Endpoint, Http};
 
 /// What the process has open by itself: listeners, the log, the runtime, the connections to the brokers (the client of
 /// Kafka alone has three for each broker), the spool's own, and files that are read for a moment.
-const OWN: u64 = 64;
+const OWN_FILES: u64 = 64;
 
 /// What each destination has open on disk: what it appends to, what it reads, and the next one of each.
-const PER_DESTINATION: u64 = 4;
+const FILES_PER_DESTINATION: u64 = 4;
 
 /// Connections that the admin listener takes, at most.
-const ADMIN: u64 = 256;
+const MAX_ADMIN_CONNECTIONS: u64 = 256;
 
-/// Who gets the files that may be open.
+/// How the files that may be open are shared out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Files {
     /// Connections of the public listener.
@@ -28,7 +28,7 @@ pub(super) struct Files {
 }
 
 /// Raise the limit of this process as far as it is needed and allowed; returns it.
-pub(super) fn raise(config: &Config) -> u64 {
+pub(super) fn raise_file_limit(config: &Config) -> u64 {
     let was = getrlimit(Resource::Nofile);
     let needed = needed(config.http.max_connections, destinations(config));
     let limit = needed.max(was.current.unwrap_or(u64::MAX)).min(was.maximum.unwrap_or(u64::MAX));
@@ -72,17 +72,17 @@ fn destinations(config: &Config) -> usize {
 /// What is kept for all others than connections: twice of what they have now, since a reload adds destinations, and a
 /// cluster brokers.
 fn own(destinations: usize) -> u64 {
-    2 * PER_DESTINATION.saturating_mul(destinations as u64).saturating_add(OWN)
+    2 * FILES_PER_DESTINATION.saturating_mul(destinations as u64).saturating_add(OWN_FILES)
 }
 
 fn needed(connections: usize, destinations: usize) -> u64 {
-    (connections as u64).saturating_add(own(destinations)).saturating_add(ADMIN)
+    (connections as u64).saturating_add(own(destinations)).saturating_add(MAX_ADMIN_CONNECTIONS)
 }
 
 /// Share `limit` files out. However few there are, connections get nearly half of them: it serves what it can.
 fn share(limit: u64, connections: usize, destinations: usize) -> Files {
     let left = limit - own(destinations).min(limit / 2);
-    let admin = (left / 8).clamp(1, ADMIN).min(left);
+    let admin = (left / 8).clamp(1, MAX_ADMIN_CONNECTIONS).min(left);
     let rest = usize::try_from(left - admin).unwrap_or(usize::MAX);
     Files { connections: connections.min(rest).max(1), admin: admin as usize }
 }

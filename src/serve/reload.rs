@@ -11,30 +11,30 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::Times;
-use super::start::{Parts, create_topics};
+use super::start::{Components, create_topics};
 use crate::admin::Guard;
 use crate::admin::reload::Outcome;
 use crate::config::{self, Config};
 use crate::discovery::Workers;
-use crate::nats::streams::{Finding, Findings, Needs};
+use crate::nats::streams::{Finding, Findings, RequiredStreams};
 use crate::publish::Draft;
 use crate::receive::Endpoints;
 use crate::settings;
 use crate::telemetry;
 
 /// The subject of a file that was refused, in `/readyz`.
-const CONFIGURATION: &str = "configuration";
+const CONFIGURATION_SUBJECT: &str = "configuration";
 
-/// Whoever reloads.
+/// Reloads the configuration of a running process.
 pub(super) struct Reload {
     file: PathBuf,
     /// What is in use.
     config: Config,
-    parts: Arc<Parts>,
+    components: Arc<Components>,
     guard: Arc<Guard>,
     workers: Arc<Workers>,
     times: watch::Sender<Times>,
-    /// What new parts do by themselves.
+    /// The tasks of new components.
     background: JoinSet<()>,
 }
 
@@ -42,27 +42,27 @@ impl Reload {
     pub(super) fn new(
         file: PathBuf,
         config: Config,
-        parts: Arc<Parts>,
+        components: Arc<Components>,
         (guard, workers): (Arc<Guard>, Arc<Workers>),
         times: watch::Sender<Times>,
     ) -> Self {
-        Self { file, config, parts, guard, workers, times, background: JoinSet::new() }
+        Self { file, config, components, guard, workers, times, background: JoinSet::new() }
     }
 
     /// Reload whenever it is asked for, one after the other.
     pub(super) async fn serve(
         mut self,
         mut hangups: watch::Receiver<u32>,
-        mut asked: mpsc::Receiver<oneshot::Sender<Outcome>>,
+        mut end_requested: mpsc::Receiver<oneshot::Sender<Outcome>>,
     ) {
         loop {
             let answer = tokio::select! {
                 Ok(()) = hangups.changed() => None,
-                Some(answer) = asked.recv() => Some(answer),
+                Some(answer) = end_requested.recv() => Some(answer),
                 else => return,
             };
             let outcome = self.reload().await;
-            self.say(&outcome);
+            self.log(&outcome);
             if let Some(answer) = answer {
                 // Whoever asked may have gone.
                 let _ = answer.send(outcome);
@@ -71,8 +71,8 @@ impl Reload {
         }
     }
 
-    fn say(&self, outcome: &Outcome) {
-        self.parts.bridge.metrics.reloaded(outcome.is_ok());
+    fn log(&self, outcome: &Outcome) {
+        self.components.bridge.metrics.reloaded(outcome.is_ok());
         match outcome {
             Ok(changes) if changes.is_empty() => info!("reloaded: nothing has changed"),
             Ok(changes) => info!(changes = changes.join("; "), "reloaded"),
@@ -84,11 +84,11 @@ impl Reload {
             }
         }
         match outcome {
-            Ok(_) => self.parts.health.clear(CONFIGURATION),
+            Ok(_) => self.components.health.clear(CONFIGURATION_SUBJECT),
             Err(problems) => {
                 let first = problems.first().and_then(|problem| problem.lines().next());
                 let text = format!("not reloaded: {}", first.unwrap_or_default());
-                self.parts.health.report(CONFIGURATION, text);
+                self.components.health.report(CONFIGURATION_SUBJECT, text);
             }
         }
     }
@@ -105,28 +105,34 @@ impl Reload {
         }
         let fixed = fixed(&self.config, &new);
         if !fixed.is_empty() {
-            let say = |key| {
+            let log = |key| {
                 format!(
                     "error: `{key}` can't change while hookbus runs\nhint: change it back, or restart hookbus"
                 )
             };
-            return Err(fixed.into_iter().map(say).collect());
+            return Err(fixed.into_iter().map(log).collect());
         }
-        let parts = self.parts.clone();
-        let destinations = parts.destinations.draft();
-        let endpoints = parts
+        let components = self.components.clone();
+        let destinations = components.destinations.draft();
+        let endpoints = components
             .endpoints(&new, Some(&self.config), &destinations)
             .map_err(|error| vec![format!("error: {error}")])?;
         // Last of all, since it changes something outside of this process.
-        let needs = self.streams(&new).await?;
+        let required_streams = self.streams(&new).await?;
         let changes = changes(&self.config, &new);
-        self.swap(new, endpoints, destinations, needs);
+        self.swap(new, endpoints, destinations, required_streams);
         Ok(changes)
     }
 
     /// Put everything new in the place of the old; nothing of it can fail.
-    fn swap(&mut self, new: Config, endpoints: Endpoints, drafted: Draft<'_>, needs: Needs) {
-        let Parts { bridge, destinations, health, .. } = &*self.parts;
+    fn swap(
+        &mut self,
+        new: Config,
+        endpoints: Endpoints,
+        drafted: Draft<'_>,
+        required_streams: RequiredStreams,
+    ) {
+        let Components { bridge, destinations, health, .. } = &*self.components;
         bridge.limits.set(&new.http);
         for endpoint in &new.endpoints {
             if let Some(built) = endpoints.get(&endpoint.path) {
@@ -136,8 +142,8 @@ impl Reload {
         }
         destinations.adopt(drafted, new.http.max_events);
         destinations.drain_new(&mut self.background);
-        self.parts.serve(endpoints, &new.http, &mut self.background);
-        self.parts.needs.store(Arc::new(needs));
+        self.components.serve(endpoints, &new.http, &mut self.background);
+        self.components.required_streams.store(Arc::new(required_streams));
         self.guard.set_token(new.admin.token.as_ref());
         bridge.activity.show_bodies(new.tail.bodies);
         self.workers.configure(&new);
@@ -153,25 +159,27 @@ impl Reload {
 
     /// What is needed of the streams, once the server has it; those that are new are created. After an error they are
     /// as they were.
-    async fn streams(&self, new: &Config) -> Result<Needs, Vec<String>> {
-        let needs = Needs::new(new);
+    async fn streams(&self, new: &Config) -> Result<RequiredStreams, Vec<String>> {
+        let required_streams = RequiredStreams::new(new);
         // Without a connection they are looked at as soon as there is one.
-        let Some(client) = self.parts.events.as_ref().and_then(|link| link.client()) else {
-            return Ok(needs);
+        let Some(client) =
+            self.components.events.as_ref().and_then(|connection| connection.client())
+        else {
+            return Ok(required_streams);
         };
         // What can be known to be wrong beforehand needs no undoing.
-        if let Ok(findings) = needs.compare(&client).await {
+        if let Ok(findings) = required_streams.check(&client).await {
             refuse(&findings)?;
         }
-        if let Ok(mut findings) = needs.meet(&client).await {
+        if let Ok(mut findings) = required_streams.ensure(&client).await {
             if let Err(mut problems) = refuse(&findings) {
                 let left = findings.undo(&client).await;
                 problems.extend(left.into_iter().map(|text| format!("warning: {text}")));
                 return Err(problems);
             }
-            self.parts.say(&findings);
+            self.components.log(&findings);
         }
-        Ok(needs)
+        Ok(required_streams)
     }
 }
 
@@ -180,15 +188,15 @@ fn refuse(findings: &Findings) -> Result<(), Vec<String>> {
     if findings.refused.is_empty() {
         return Ok(());
     }
-    let say = |finding: &Finding| format!("error: {}\nhint: {}", finding.problem, finding.hint);
-    Err(findings.refused.iter().map(say).collect())
+    let log = |finding: &Finding| format!("error: {}\nhint: {}", finding.problem, finding.hint);
+    Err(findings.refused.iter().map(log).collect())
 }
 
 /// The settings that differ, of those that only a start reads.
 fn fixed(old: &Config, new: &Config) -> Vec<String> {
     let mut keys = Vec::new();
     // A key that stands in neither list doesn't compile: whoever adds one decides whether a reload takes it over.
-    macro_rules! compare {
+    macro_rules! check {
         ($table:literal, $type:ident: $old:expr, $new:expr; fixed: $($key:ident),*; follows: $($other:ident),*) => {
             let (config::$type { $($key: _,)* $($other: _,)* }, _) = ($old, $new);
             $(if $old.$key != $new.$key {
@@ -196,22 +204,22 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
             })*
         };
     }
-    compare!(
+    check!(
         "http", Http: &old.http, &new.http;
         fixed: listen, max_connections, header_timeout, keep_alive, write_timeout, tls;
         follows: max_body, max_reading, max_events, max_questions, max_in_flight_bytes, body_timeout, shutdown_delay,
             drain, trusted_proxies, health, max_unverified_bytes, unverified_timeout
     );
-    compare!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
-    compare!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies);
-    compare!("log", Log: &old.log, &new.log; fixed: format; follows: level);
-    compare!(
+    check!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
+    check!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies);
+    check!("log", Log: &old.log, &new.log; fixed: format; follows: level);
+    check!(
         "spool", Spool: &old.spool, &new.spool;
         fixed: enabled, dir, max_bytes, sync_timeout; follows:
     );
     match (&old.nats, &new.nats) {
         (Some(old), Some(new)) => {
-            compare!(
+            check!(
                 "nats", Nats: old, new;
                 fixed: servers, user, password, token, credentials, nkey, tls_ca, tls_cert, tls_key, tls_first, domain,
                     inbox_prefix, ack_timeout;
@@ -223,7 +231,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
     }
     match (&old.kafka, &new.kafka) {
         (Some(before), Some(now)) => {
-            compare!(
+            check!(
                 "kafka", Kafka: before, now;
                 fixed: brokers, ack_timeout, properties; follows: topics
             );

@@ -1,8 +1,8 @@
-//! The signals that a command is sent, from its first instruction on.
+//! Signals, from the first instruction of a command on.
 //!
-//! They have a thread of their own: whatever the rest of the process does, waits for or is stuck in, a signal is heard.
-//! Until something is begun that has to be ended in order, a signal that asks for the end is the end. After that the
-//! command is told, and a further one, once it was told often enough, ends the process at once.
+//! They have a thread of their own, which hears them whatever the rest of the process does or is stuck in. Until
+//! something has begun that must be stopped in order, SIGINT and SIGTERM exit at once. After that they ask the command to
+//! stop, and one more than its [`SignalPolicy`] allows exits at once.
 
 use std::io;
 use std::sync::Arc;
@@ -18,31 +18,31 @@ use tracing::warn;
 
 use crate::telemetry::stderr;
 
-/// How long the last words may take when the process ends at once.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// Time for the last lines to be written when the process exits at once.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What a command makes of signals. SIGINT always asks for the end.
+/// What the signals mean to a command. SIGINT always asks it to stop.
 #[derive(Debug, Clone, Copy)]
-pub struct Manner {
+pub struct SignalPolicy {
     /// SIGTERM does the same; else it kills.
     pub terminates: bool,
     /// SIGHUP has a meaning; else it kills.
     pub hangs_up: bool,
-    /// The exit code of an end before anything was begun.
-    pub early: u8,
-    /// How often the command is asked for its end before that comes at once.
-    pub asked: u32,
+    /// The exit code before anything has begun.
+    pub early_exit_code: u8,
+    /// How often the command is asked to stop; one signal more exits at once.
+    pub max_requests: u32,
 }
 
 /// The signals of this process.
 pub struct Signals {
-    shared: Arc<Shared>,
-    /// Made with the rest, so that it knows of those that came before somebody asked.
+    shared: Arc<SignalState>,
+    /// Made with the rest, so that one that came before anything listened counts.
     hangups: watch::Receiver<u32>,
 }
 
-struct Shared {
-    manner: Manner,
+struct SignalState {
+    policy: SignalPolicy,
     has_begun: AtomicBool,
     /// How often it was asked to end.
     ends: watch::Sender<u32>,
@@ -51,10 +51,10 @@ struct Shared {
 
 impl Signals {
     /// Listen from now on.
-    pub fn listen(manner: Manner) -> io::Result<Self> {
+    pub fn listen(policy: SignalPolicy) -> io::Result<Self> {
         let (hangup_sender, hangups) = watch::channel(0);
-        let shared = Arc::new(Shared {
-            manner,
+        let shared = Arc::new(SignalState {
+            policy,
             has_begun: AtomicBool::new(false),
             ends: watch::Sender::new(0),
             hangups: hangup_sender,
@@ -62,10 +62,10 @@ impl Signals {
         let (sender, listening) = mpsc::channel();
         let heard = shared.clone();
         thread::Builder::new().name("signals".to_owned()).spawn(move || {
-            // Whoever waits for it hears of the end of the channel too.
+            // The receiver notices the end of the channel too.
             let ready = |result| drop(sender.send(result));
             match Builder::new_current_thread().enable_io().build() {
-                Ok(runtime) => runtime.block_on(heard.hear(ready)),
+                Ok(runtime) => runtime.block_on(heard.listen_for(ready)),
                 Err(error) => ready(Err(error)),
             }
         })?;
@@ -83,7 +83,7 @@ impl Signals {
         self.ends(1).await;
     }
 
-    /// Wait until it is asked a second time, where that isn't the end.
+    /// Wait until it is asked a second time, where that doesn't exit.
     pub async fn hurry(&self) {
         self.ends(2).await;
     }
@@ -99,10 +99,10 @@ impl Signals {
     }
 }
 
-impl Shared {
+impl SignalState {
     /// The thread; it ends with the process.
-    async fn hear(&self, ready: impl FnOnce(io::Result<()>)) {
-        let Manner { terminates, hangs_up, .. } = self.manner;
+    async fn listen_for(&self, ready: impl FnOnce(io::Result<()>)) {
+        let SignalPolicy { terminates, hangs_up, .. } = self.policy;
         let listen = || {
             let other = |is_heard: bool, kind| is_heard.then(|| signal(kind)).transpose();
             let interrupt = signal(SignalKind::interrupt())?;
@@ -118,33 +118,33 @@ impl Shared {
         };
         loop {
             tokio::select! {
-                _ = interrupt.recv() => self.asked(),
-                () = next(&mut terminate) => self.asked(),
+                _ = interrupt.recv() => self.end_requested(),
+                () = next(&mut terminate) => self.end_requested(),
                 () = next(&mut hangup) => self.hangups.send_modify(|count| *count += 1),
             }
         }
     }
 
-    fn asked(&self) {
+    fn end_requested(&self) {
         if !self.has_begun.load(Ordering::SeqCst) {
-            leave(self.manner.early);
+            exit_now(self.policy.early_exit_code);
         }
         let mut count = 0;
         self.ends.send_modify(|ends| {
             *ends += 1;
             count = *ends;
         });
-        if count > self.manner.asked {
-            let which = if self.manner.asked == 1 { "second" } else { "further" };
+        if count > self.policy.max_requests {
+            let which = if self.policy.max_requests == 1 { "second" } else { "further" };
             warn!("stopped at once, by a {which} signal");
-            leave(1);
+            exit_now(1);
         }
     }
 }
 
-/// End the process now: ending it in order could wait for a disk, or for a broker.
-fn leave(code: u8) -> ! {
-    stderr::flush(LAST_WORDS);
+/// Exit without stopping in order, which could wait for a disk or for a broker.
+fn exit_now(code: u8) -> ! {
+    stderr::flush(FLUSH_TIMEOUT);
     std::process::exit(code.into())
 }
 

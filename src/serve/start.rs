@@ -10,16 +10,16 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::Error;
-use super::outlets::{Connect, Outlets};
+use super::brokers::{Brokers, Connect};
 use crate::activity::Activity;
 use crate::answers::Answers;
 use crate::auth::{Auth, Deliveries, Issuers, Seen};
 use crate::bridge::{BodyTimeout, Bridge, Endpoint};
 use crate::config::{self, Config};
 use crate::limit::{Gate, Limits};
-use crate::nats::Link;
-use crate::nats::streams::Needs;
-use crate::publish::replay::Replays;
+use crate::nats::Connection;
+use crate::nats::streams::RequiredStreams;
+use crate::publish::dead_letters::SpoolTasks;
 use crate::publish::{Destinations, Draft};
 use crate::receive::{Endpoints, Served};
 use crate::route::Routes;
@@ -29,23 +29,23 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::tls;
 
-/// Everything that runs.
-pub(super) struct Parts {
+/// Everything that runs in one process.
+pub(super) struct Components {
     pub(super) bridge: Arc<Bridge>,
     pub(super) served: Arc<Served>,
     pub(super) destinations: Arc<Destinations>,
-    pub(super) replays: Arc<Replays>,
+    pub(super) spool_tasks: Arc<SpoolTasks>,
     pub(super) health: Arc<Health>,
-    pub(super) needs: ArcSwap<Needs>,
+    pub(super) required_streams: ArcSwap<RequiredStreams>,
     /// The connection that events are stored over.
-    pub(super) events: Option<Arc<Link>>,
+    pub(super) events: Option<Arc<Connection>>,
     kafka: Option<Arc<Kafka>>,
     tags: Arc<Tags>,
     issuers: Issuers,
 }
 
-impl Parts {
-    /// Build all parts; what they do by themselves is spawned into `background`.
+impl Components {
+    /// Build all components; what they do by themselves is spawned into `background`.
     pub(super) fn build(config: &Config, background: &mut JoinSet<()>) -> Result<Arc<Self>, Error> {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
@@ -66,9 +66,9 @@ impl Parts {
         if let Some(settings) = &config.kafka {
             background.spawn(create_topics(settings.clone(), health.clone()));
         }
-        let Outlets { destinations, events, kafka } =
-            Outlets::build(config, &health, &metrics, background)?;
-        let replays = Arc::new(Replays::new(destinations.clone()));
+        let Brokers { destinations, events, kafka } =
+            Brokers::build(config, &health, &metrics, background)?;
+        let spool_tasks = Arc::new(SpoolTasks::new(destinations.clone()));
         let bridge = Arc::new(Bridge {
             limits: Arc::new(Limits::new(&config.http)),
             questions,
@@ -79,24 +79,24 @@ impl Parts {
             activity: Activity::default(),
         });
         bridge.activity.show_bodies(config.tail.bodies);
-        let parts = Self {
+        let components = Self {
             bridge,
             served: Arc::default(),
             destinations,
-            replays,
+            spool_tasks,
             health,
-            needs: ArcSwap::from_pointee(Needs::new(config)),
+            required_streams: ArcSwap::from_pointee(RequiredStreams::new(config)),
             events,
             kafka,
             tags,
             issuers: Issuers::default(),
         };
-        let draft = parts.destinations.draft();
-        let endpoints = parts.endpoints(config, None, &draft)?;
-        parts.destinations.adopt(draft, config.http.max_events);
-        parts.serve(endpoints, &config.http, background);
-        parts.destinations.drain(background);
-        Ok(Arc::new(parts))
+        let draft = components.destinations.draft();
+        let endpoints = components.endpoints(config, None, &draft)?;
+        components.destinations.adopt(draft, config.http.max_events);
+        components.serve(endpoints, &config.http, background);
+        components.destinations.drain(background);
+        Ok(Arc::new(components))
     }
 
     /// The endpoints of a configuration. What those `before` know of their senders is kept where it still holds.
@@ -186,7 +186,7 @@ impl Parts {
     /// Wait until there was an attempt to connect for events. Returns whether it succeeded.
     pub(super) async fn events_attempted(&self) -> bool {
         match &self.events {
-            Some(link) => link.attempted().await,
+            Some(connection) => connection.attempted().await,
             None => false,
         }
     }
@@ -194,7 +194,7 @@ impl Parts {
     /// Wait until events can be sent to NATS; for ever where it isn't configured.
     pub(super) async fn events_connected(&self) {
         match &self.events {
-            Some(link) => link.connected().await,
+            Some(connection) => connection.connected().await,
             None => std::future::pending().await,
         }
     }
@@ -202,7 +202,7 @@ impl Parts {
     /// Wait until events can't be sent to NATS.
     pub(super) async fn events_lost(&self) {
         match &self.events {
-            Some(link) => link.lost().await,
+            Some(connection) => connection.lost().await,
             None => std::future::pending().await,
         }
     }
@@ -211,8 +211,10 @@ impl Parts {
     pub(super) async fn flush(&self, deadline: Instant) {
         let left =
             || deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(500));
-        for link in self.bridge.questions.iter().map(|inbox| inbox.link()).chain(&self.events) {
-            link.flush(left()).await;
+        for connection in
+            self.bridge.questions.iter().map(|inbox| inbox.connection()).chain(&self.events)
+        {
+            connection.flush(left()).await;
         }
         if let Some(kafka) = self.kafka.clone() {
             let left = left();
@@ -254,17 +256,17 @@ impl Tags {
 
 /// Create the declared topics, and try until the cluster could be asked.
 pub(super) async fn create_topics(settings: config::Kafka, health: Arc<Health>) {
-    const AGAIN: Duration = Duration::from_secs(2);
-    const LIMIT: Duration = Duration::from_secs(10);
+    const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+    const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
     let mut complained = false;
     loop {
-        match kafka::ensure(&settings, LIMIT).await {
-            Ok(failed) if failed.is_empty() => return health.clear(TOPICS),
+        match kafka::ensure(&settings, TOPIC_TIMEOUT).await {
+            Ok(failed) if failed.is_empty() => return health.clear(TOPICS_SUBJECT),
             Ok(failed) => {
                 for text in &failed {
                     tracing::error!("{text}");
                 }
-                health.report(TOPICS, failed.join("; "));
+                health.report(TOPICS_SUBJECT, failed.join("; "));
                 return;
             }
             Err(error) if !complained => {
@@ -273,9 +275,9 @@ pub(super) async fn create_topics(settings: config::Kafka, health: Arc<Health>) 
             }
             Err(_) => {}
         }
-        tokio::time::sleep(AGAIN).await;
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
 /// The subject of problems with topics.
-const TOPICS: &str = "topics";
+const TOPICS_SUBJECT: &str = "topics";

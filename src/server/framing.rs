@@ -13,15 +13,15 @@ use memchr::memchr;
 /// No parser takes this for a part of a head.
 const SPOILT: u8 = 0;
 
-/// So much of a line is looked at: no name and number that matters is longer.
-const LINE: usize = 40;
+/// Bytes of a line that are looked at: no name and number that matters is longer.
+const MAX_LINE_PREFIX: usize = 40;
 
 /// Follows the requests of one connection, byte by byte.
 #[derive(Debug)]
 pub struct Framing {
     state: State,
     /// The beginning of the line that is being read.
-    line: [u8; LINE],
+    line: [u8; MAX_LINE_PREFIX],
     /// How long that line is so far.
     length: usize,
     /// `Content-Length`, as far as this head names one.
@@ -50,7 +50,13 @@ enum State {
 
 impl Default for Framing {
     fn default() -> Self {
-        Self { state: State::Between, line: [0; LINE], length: 0, sized: None, coded: false }
+        Self {
+            state: State::Between,
+            line: [0; MAX_LINE_PREFIX],
+            length: 0,
+            sized: None,
+            coded: false,
+        }
     }
 }
 
@@ -99,19 +105,19 @@ impl Framing {
 
     /// Add to the line what there is room for. Its last byte is kept, to see whether it is a carriage return.
     fn keep(&mut self, part: &[u8]) {
-        let from = self.length.min(LINE - 1);
-        let room = part.len().min(LINE - 1 - from);
+        let from = self.length.min(MAX_LINE_PREFIX - 1);
+        let room = part.len().min(MAX_LINE_PREFIX - 1 - from);
         self.line[from..from + room].copy_from_slice(&part[..room]);
         self.length += part.len();
-        if let (Some(last), true) = (part.last(), self.length >= LINE) {
-            self.line[LINE - 1] = *last;
+        if let (Some(last), true) = (part.last(), self.length >= MAX_LINE_PREFIX) {
+            self.line[MAX_LINE_PREFIX - 1] = *last;
         }
     }
 
     /// What comes after the line that has just ended; nothing where it may not pass.
     fn next(&mut self) -> Option<State> {
-        let is_cut = self.length > LINE;
-        let Some((b'\r', line)) = self.line[..self.length.min(LINE)].split_last() else {
+        let is_cut = self.length > MAX_LINE_PREFIX;
+        let Some((b'\r', line)) = self.line[..self.length.min(MAX_LINE_PREFIX)].split_last() else {
             // hyper refuses this one, and would take a spoilt one for an extension of the chunk.
             return (self.state == State::ChunkSize).then_some(State::Lost);
         };

@@ -14,13 +14,13 @@ use crate::inbox::{Failure, Inbox, Request};
 use crate::message::Event;
 use crate::nats::Receive as _;
 use crate::nats::header::insert;
-use crate::nats::home::{Home, Homes};
+use crate::nats::stream_lookup::{StreamLookup, StreamOf};
 
-/// How soon a publish is tried again when the stream wasn't there (ADR-22 has 250 ms).
-const AGAIN: Duration = Duration::from_millis(250);
+/// Pause before a publish is tried again when the stream wasn't there (250 ms in ADR-22).
+const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Longer than any PubAck.
-const LONGEST: usize = 4_096;
+const MAX_ACK_BYTES: usize = 4_096;
 
 /// The tag of requests whose late replies are nobody's: a late PubAck.
 pub const NOBODY: u32 = u32::MAX;
@@ -34,13 +34,13 @@ pub type Acks = Inbox<Result<(), Error>>;
 /// Stores events in whatever stream takes their subject.
 pub struct JetStream {
     acks: Arc<Acks>,
-    homes: Homes,
+    streams: StreamLookup,
 }
 
 impl JetStream {
     /// A sink whose PubAcks come to `acks`, for the streams of this JetStream domain.
     pub fn new(acks: Arc<Acks>, domain: Option<&str>) -> Self {
-        Self { acks, homes: Homes::new(domain) }
+        Self { acks, streams: StreamLookup::new(domain) }
     }
 }
 
@@ -62,27 +62,27 @@ impl Sink for JetStream {
             acked.unwrap_or_else(|failure| {
                 Err(match failure {
                     Failure::Disconnected | Failure::Lost => {
-                        Error::blip(DISCONNECTED, "there is no connection to NATS")
+                        Error::transient(DISCONNECTED, "there is no connection to NATS")
                     }
                     Failure::NoResponders => {
-                        Error::blip("no-stream", "no stream takes this subject").of_name()
+                        Error::transient("no-stream", "no stream takes this subject").of_name()
                     }
                     // With a connection it hears of acknowledgements: it may not publish to this subject.
-                    Failure::NotPermitted if self.acks.link().is_connected() => Error::retry(
+                    Failure::NotPermitted if self.acks.connection().is_connected() => Error::unavailable(
                         NOT_PERMITTED,
                         "the NATS server doesn't permit this user to publish to this subject",
                     )
                     .of_name(),
-                    Failure::NotPermitted => Error::retry(
+                    Failure::NotPermitted => Error::unavailable(
                         NOT_PERMITTED,
                         "the NATS server doesn't permit this user to hear of acknowledgements",
                     ),
-                    Failure::TooLarge => Error::reject(
+                    Failure::TooLarge => Error::permanent(
                         "too-large",
                         "it is larger than max_payload of the NATS server",
                     ),
                     Failure::Timeout => Error::timeout(),
-                    Failure::Strange => Error::retry(
+                    Failure::Strange => Error::unavailable(
                         "bad-ack",
                         "something other than JetStream replied, and no acknowledgement came in time",
                     ),
@@ -93,23 +93,23 @@ impl Sink for JetStream {
 
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
-            let link = self.acks.link();
-            if link.is_connected() {
-                tokio::time::sleep(AGAIN).await;
+            let connection = self.acks.connection();
+            if connection.is_connected() {
+                tokio::time::sleep(RETRY_INTERVAL).await;
             }
-            link.connected().await;
+            connection.connected().await;
         })
     }
 
     fn examine<'a>(&'a self, name: &'a str, error: Error, deadline: Instant) -> Examining<'a> {
         Box::pin(async move {
-            let Some(client) = self.acks.link().client() else { return error };
-            match self.homes.of(&client, name, deadline).await {
-                Home::None => Error { class: Class::Retry, ..error },
-                Home::NoJetStream => {
-                    Error::blip("no-stream", "the server has no JetStream for this account")
+            let Some(client) = self.acks.connection().client() else { return error };
+            match self.streams.of(&client, name, deadline).await {
+                StreamOf::None => Error { class: Class::Unavailable, ..error },
+                StreamOf::NoJetStream => {
+                    Error::transient("no-stream", "the server has no JetStream for this account")
                 }
-                Home::Stream | Home::Unknown => error,
+                StreamOf::Stream | StreamOf::Unknown => error,
             }
         })
     }
@@ -174,7 +174,7 @@ pub fn read(message: Message) -> Result<Result<(), Error>, Message> {
 pub fn is_ack(message: &Message) -> bool {
     // Answers of workers are of any length.
     message.headers.is_none()
-        && message.payload.len() < LONGEST
+        && message.payload.len() < MAX_ACK_BYTES
         && message.payload.starts_with(b"{\"")
         && parse(message).is_some()
 }
@@ -183,14 +183,14 @@ pub fn is_ack(message: &Message) -> bool {
 fn sort(refused: Refused) -> Error {
     let Refused { code, err_code, description } = refused;
     match err_code {
-        10_054 => Error::reject("too-large", description),
-        10_097 => Error::reject("headers-too-large", description),
-        10_077 => Error::retry("store-failed", description),
-        10_109 => Error::retry("sealed", description),
-        10_008 | 10_023 => Error::blip("unavailable", description),
-        10_158 | 10_167 => Error::blip("busy", description),
-        _ if code == 503 => Error::blip("unavailable", description),
-        _ => Error::retry("refused", description),
+        10_054 => Error::permanent("too-large", description),
+        10_097 => Error::permanent("headers-too-large", description),
+        10_077 => Error::unavailable("store-failed", description),
+        10_109 => Error::unavailable("sealed", description),
+        10_008 | 10_023 => Error::transient("unavailable", description),
+        10_158 | 10_167 => Error::transient("busy", description),
+        _ if code == 503 => Error::transient("unavailable", description),
+        _ => Error::unavailable("refused", description),
     }
 }
 
@@ -222,9 +222,15 @@ mod tests {
             Some(Ok(()))
         );
         let full = r#"{"error":{"code":503,"err_code":10077,"description":"maximum bytes exceeded"},"stream":"S","seq":0}"#;
-        assert_eq!(class(full), Some(Err(Class::Retry)));
-        assert_eq!(class(r#"{"error":{"code":503,"err_code":10008}}"#), Some(Err(Class::Blip)));
-        assert_eq!(class(r#"{"error":{"code":400,"err_code":10054}}"#), Some(Err(Class::Reject)));
+        assert_eq!(class(full), Some(Err(Class::Unavailable)));
+        assert_eq!(
+            class(r#"{"error":{"code":503,"err_code":10008}}"#),
+            Some(Err(Class::Transient))
+        );
+        assert_eq!(
+            class(r#"{"error":{"code":400,"err_code":10054}}"#),
+            Some(Err(Class::Permanent))
+        );
     }
 
     #[test]

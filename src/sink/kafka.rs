@@ -37,8 +37,8 @@ use crate::telemetry::metrics::Metrics;
 /// Name of this broker in health and metrics.
 pub const BROKER: &str = "kafka";
 
-/// So many topics are asked for at the same time.
-const ASKED: usize = 8;
+/// Topics that are looked up at the same time.
+const MAX_LOOKUPS: usize = 8;
 
 /// Stores events in topics.
 pub struct Kafka {
@@ -72,7 +72,7 @@ impl Kafka {
         let cluster = Arc::new(Cluster::new(health, metrics));
         let alone = Alone::new(librdkafka::alone(&config), cluster.clone());
         let producer = Arc::new(Producer::new(config, cluster.clone())?);
-        Ok(Self { cluster, producer, alone, asking: Semaphore::new(ASKED) })
+        Ok(Self { cluster, producer, alone, asking: Semaphore::new(MAX_LOOKUPS) })
     }
 
     /// Wait for the reports of all that was sent, for at most `limit`. Blocks its thread.
@@ -104,13 +104,15 @@ impl Kafka {
         let error = match failure {
             Failure::Refused(error) | Failure::Reported(error) => verdict::of(&error),
             Failure::TimedOut => Error::timeout(),
-            Failure::ProducerGone => Error::retry("producer-restarted", "the producer went away"),
+            Failure::ProducerGone => {
+                Error::unavailable("producer-restarted", "the producer went away")
+            }
         };
         if !verdict::is_unexplained(&error) {
             return error;
         }
         match self.cluster.explain(topic) {
-            Some(why) => Error::retry("unreachable", why),
+            Some(why) => Error::unavailable("unreachable", why),
             None if self.cluster.may_be_missing(topic) => {
                 self.problem(topic, deadline).await.unwrap_or(error)
             }

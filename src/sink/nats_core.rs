@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
 use crate::message::Event;
-use crate::nats::{Link, Unsent};
+use crate::nats::{Connection, Unsent};
 
 /// Publishes events without waiting for anything.
 pub struct NatsCore {
-    link: Arc<Link>,
+    connection: Arc<Connection>,
 }
 
 impl NatsCore {
     /// A sink on the given connection.
-    pub fn new(link: Arc<Link>) -> Self {
-        Self { link }
+    pub fn new(connection: Arc<Connection>) -> Self {
+        Self { connection }
     }
 }
 
@@ -27,20 +27,22 @@ impl Sink for NatsCore {
         Box::pin(async move {
             let headers = || cloudevents::nats(event);
             let subject = Subject::from(name);
-            let sent = self.link.send(subject, None, headers, event.payload.clone(), deadline);
+            let sent =
+                self.connection.send(subject, None, headers, event.payload.clone(), deadline);
             sent.await.map_err(|unsent| match unsent {
                 Unsent::Disconnected | Unsent::NotPermitted => {
-                    Error::blip(DISCONNECTED, "there is no connection to NATS")
+                    Error::transient(DISCONNECTED, "there is no connection to NATS")
                 }
-                Unsent::TooLarge => {
-                    Error::reject("too-large", "it is larger than max_payload of the NATS server")
-                }
+                Unsent::TooLarge => Error::permanent(
+                    "too-large",
+                    "it is larger than max_payload of the NATS server",
+                ),
                 Unsent::Late => Error::timeout(),
             })
         })
     }
 
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.link.connected())
+        Box::pin(self.connection.connected())
     }
 }

@@ -56,7 +56,7 @@ pub trait Disk: Send + Sync + 'static {
 
     /// Whether this name still stands for this file, and that for so many bytes. Somebody may have removed it, moved it
     /// away, cut it off, or put something else in its place.
-    fn stands(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
+    fn is_intact(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
         let there = self.open(path)?;
         Ok(there.identity() == file.identity() && there.length()? == length)
     }
@@ -108,12 +108,12 @@ pub trait File: Send + Sync {
 }
 
 /// A disk, with what is made of its parts, and a count of its syncs.
-pub(super) struct Volume {
+pub(super) struct CountedDisk {
     disk: Arc<dyn Disk>,
     syncs: AtomicU64,
 }
 
-impl Deref for Volume {
+impl Deref for CountedDisk {
     type Target = dyn Disk;
 
     fn deref(&self) -> &Self::Target {
@@ -121,7 +121,7 @@ impl Deref for Volume {
     }
 }
 
-impl Volume {
+impl CountedDisk {
     pub(super) fn new(disk: Arc<dyn Disk>) -> Self {
         Self { disk, syncs: AtomicU64::new(0) }
     }
@@ -237,7 +237,7 @@ impl Disk for System {
         fs::File::open(path)?.sync_all()
     }
 
-    fn stands(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
+    fn is_intact(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
         let there = fs::metadata(path)?;
         Ok(Some((there.dev(), there.ino())) == file.identity() && there.len() == length)
     }

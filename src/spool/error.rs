@@ -94,12 +94,12 @@ pub struct Damage {
     /// How much of it.
     pub bytes: u64,
     /// Where it can be looked at.
-    pub kept: Option<PathBuf>,
+    pub copy: Option<PathBuf>,
 }
 
 impl Damage {
     pub(super) fn new(file: &Path, what: impl Into<Cow<'static, str>>, bytes: u64) -> Self {
-        Self { file: file.to_owned(), what: what.into(), bytes, kept: None }
+        Self { file: file.to_owned(), what: what.into(), bytes, copy: None }
     }
 
     /// Something that the device can't read.
@@ -117,8 +117,8 @@ pub(super) fn is_of_device(error: &io::Error) -> bool {
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({} bytes", self.file.display(), self.what, self.bytes)?;
-        match &self.kept {
-            Some(kept) => write!(f, ", kept in {})", kept.display()),
+        match &self.copy {
+            Some(copy) => write!(f, ", kept in {})", copy.display()),
             None => f.write_str(")"),
         }
     }

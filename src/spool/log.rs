@@ -2,7 +2,7 @@
 //!
 //! The writer's thread alone adds, seals and removes segments. Readers see what is synced, and nothing else.
 
-mod look;
+mod missing;
 mod read;
 mod recover;
 mod write;
@@ -18,28 +18,28 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use self::look::is_missing;
-pub(super) use self::read::Place;
+use self::missing::is_missing;
+pub(super) use self::read::ReadPosition;
 use self::write::Active;
 use super::cursor::Cursor;
-use super::disk::Volume;
+use super::disk::CountedDisk;
 use super::error::is_of_device;
 use super::ranges::Ranges;
-use super::writer::Shared;
+use super::writer::Volume;
 use super::{Damage, Error, Position};
 
 /// The file that says whose queue it is.
 const DESTINATION: &str = "destination";
 const CURSOR: &str = "cursor";
 
-/// How much is copied at once of what is set aside.
-const CHUNK: u64 = 256 << 10;
+/// Bytes that are copied at once of what is set aside.
+const COPY_CHUNK: u64 = 256 << 10;
 
 pub(super) struct Log {
     directory: PathBuf,
     /// The configured text of the destination, once it is known.
     text: OnceLock<Arc<str>>,
-    shared: Arc<Shared>,
+    volume: Arc<Volume>,
     state: Mutex<State>,
     /// The segment that is being written: a matter of the writer's thread.
     active: Mutex<Option<Active>>,
@@ -111,11 +111,11 @@ impl Segment {
 
 impl Log {
     /// A queue that may have no directory yet; that one is made when it is needed.
-    pub(super) fn new(directory: PathBuf, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(directory: PathBuf, volume: Arc<Volume>) -> Self {
         Self {
             directory,
             text: OnceLock::new(),
-            shared,
+            volume,
             state: Mutex::default(),
             active: Mutex::new(None),
             readable: watch::Sender::new(0),
@@ -129,27 +129,27 @@ impl Log {
     }
 
     /// The disk that it is on.
-    pub(super) fn disk(&self) -> &Volume {
-        &self.shared.disk
+    pub(super) fn disk(&self) -> &CountedDisk {
+        &self.volume.disk
     }
 
     /// Copy bytes that are no frames to where somebody can look at them; nothing if they are there already.
     fn set_aside(&self, path: &Path, range: &Range<u64>) -> Option<Damage> {
-        let kept = path.with_extension(format!("{}.corrupt", range.start));
-        let disk = &self.shared.disk;
-        if disk.open(&kept).is_ok() {
+        let target = path.with_extension(format!("{}.corrupt", range.start));
+        let disk = &self.volume.disk;
+        if disk.open(&target).is_ok() {
             return None;
         }
         let length = range.end - range.start;
         let what = format!("there is no whole record at byte {}", range.start);
         let damage = Damage::new(path, what, length);
         let copy = || -> io::Result<()> {
-            let (from, to) = (disk.open(path)?, disk.create(&kept)?);
-            let mut buffer = vec![0; length.min(CHUNK) as usize];
+            let (from, to) = (disk.open(path)?, disk.create(&target)?);
+            let mut buffer = vec![0; length.min(COPY_CHUNK) as usize];
             let mut at = range.start;
             while at < range.end {
-                let most = (range.end - at).min(CHUNK) as usize;
-                let read = from.read_at(&mut buffer[..most], at)?;
+                let max = (range.end - at).min(COPY_CHUNK) as usize;
+                let read = from.read_at(&mut buffer[..max], at)?;
                 if read == 0 {
                     break;
                 }
@@ -158,9 +158,9 @@ impl Log {
             }
             Ok(())
         };
-        self.shared.damaged.fetch_add(1, Ordering::Relaxed);
+        self.volume.damaged.fetch_add(1, Ordering::Relaxed);
         match copy() {
-            Ok(()) => Some(Damage { kept: Some(kept), ..damage }),
+            Ok(()) => Some(Damage { copy: Some(target), ..damage }),
             Err(_) => Some(damage),
         }
     }
@@ -182,7 +182,7 @@ impl Log {
     /// The text that stands in the directory, if there is one.
     pub(super) fn read_text(&self) -> Result<Option<String>, Error> {
         let path = self.directory.join(DESTINATION);
-        match self.shared.disk.read(&path) {
+        match self.volume.disk.read(&path) {
             Ok(bytes) => Ok(String::from_utf8(bytes).ok()),
             Err(error) if is_missing(&error) || is_of_device(&error) => Ok(None),
             Err(error) => Err(Error::unreadable(&path, error)),
@@ -269,9 +269,9 @@ impl Log {
             }
         }
         if gives_back {
-            self.shared.tidy_soon();
+            self.volume.tidy_soon();
         } else {
-            self.shared.tidy_later();
+            self.volume.tidy_later();
         }
         new
     }
@@ -291,17 +291,17 @@ impl Log {
         for (first, is_gone) in finished {
             // What was taken away is left to whoever did that: it may come back, and is read at the next start then.
             let removed =
-                if is_gone { Ok(()) } else { self.shared.disk.discard(&self.segment_path(first)) };
+                if is_gone { Ok(()) } else { self.volume.disk.discard(&self.segment_path(first)) };
             // One that can't be removed is tried again; until then it takes its room.
             if let Err(error) = removed {
                 debug!(destination = %self.text(), %error, "a finished segment can't be removed");
-                self.shared.tidy_later();
+                self.volume.tidy_later();
                 continue;
             }
             let mut state = self.state.lock();
             state.segments.retain(|segment| {
                 if segment.first == first {
-                    self.shared.release(segment.bytes);
+                    self.volume.release(segment.bytes);
                 }
                 segment.first != first
             });
@@ -312,7 +312,7 @@ impl Log {
     fn save(&self) {
         let cursor = {
             let mut state = self.state.lock();
-            if !state.is_stale || !self.shared.disk.is_directory(&self.directory) {
+            if !state.is_stale || !self.volume.disk.is_directory(&self.directory) {
                 return;
             }
             state.is_stale = false;
@@ -321,13 +321,13 @@ impl Log {
             Cursor { next: state.next, done: begun.map(|one| (one.id, one.done.clone())).collect() }
         };
         let path = self.directory.join(CURSOR);
-        let written = self.shared.disk.replace(&path, &cursor.bytes());
+        let written = self.volume.disk.replace(&path, &cursor.bytes());
         let mut state = self.state.lock();
         state.has_cursor |= written.is_ok();
         if let Err(error) = written {
             debug!(destination = %self.text(), %error, "the cursor can't be written");
             state.is_stale = true;
-            self.shared.tidy_later();
+            self.volume.tidy_later();
         }
     }
 

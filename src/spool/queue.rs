@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use super::log::{Log, Place};
+use super::log::{Log, ReadPosition};
 use super::record::{DeadLetter, Record, Stored};
-use super::writer::Kept;
+use super::writer::OnSynced;
 use super::{Error, Position};
 
 /// A record that has its place, and is on its way to the disk. Dropped early, it may be kept or not.
@@ -61,16 +61,16 @@ impl Queue {
         self.log.begin(record, None, false)
     }
 
-    /// The same, for somebody who has to know what becomes of it even when nobody waits for that any more: `kept` is
+    /// The same, for somebody who has to know what becomes of it even when nobody waits for that any more: `on_synced` is
     /// called by the writer once it is synced, before anything else is told so, and dropped if it never will be.
-    pub fn begin_with(&self, record: &Record, kept: Kept) -> Result<Appending, Error> {
-        self.log.begin(record, Some(kept), false)
+    pub fn begin_with(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
+        self.log.begin(record, Some(on_synced), false)
     }
 
     /// The same for a record of another queue, which is called done there as soon as it is kept here. There is room for
     /// some of them when there is none for others.
-    pub fn begin_moved(&self, record: &Record, kept: Kept) -> Result<Appending, Error> {
-        self.log.begin(record, Some(kept), true)
+    pub fn begin_moved(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
+        self.log.begin(record, Some(on_synced), true)
     }
 
     /// Keep a record; Ok means that it is synced.
@@ -170,7 +170,7 @@ impl DeadLetters {
 /// Goes through a queue from its oldest record on, once. Another one begins again with what isn't done by then.
 pub struct Reader<T> {
     log: Arc<Log>,
-    place: Option<Place>,
+    place: Option<ReadPosition>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -181,14 +181,14 @@ impl<T: Stored> Reader<T> {
 
     /// The next records, up to so many, or as soon as they hold so many bytes; none at the end. Nothing is missed when
     /// this is given up halfway.
-    pub async fn read(&mut self, most: usize, bytes: usize) -> Result<Vec<(Position, T)>, Error> {
+    pub async fn read(&mut self, max: usize, bytes: usize) -> Result<Vec<(Position, T)>, Error> {
         let (log, mut place) = (self.log.clone(), self.place);
         let (sender, result) = oneshot::channel();
         let mut reading = move || {
             let mut records = Vec::new();
             // Only what can't be read at all may leave a part empty that isn't the last one.
             while records.is_empty() {
-                let raw = log.read(&mut place, most.max(1), bytes)?;
+                let raw = log.read(&mut place, max.max(1), bytes)?;
                 if raw.is_empty() {
                     break;
                 }

@@ -32,8 +32,8 @@ const FOOTER: u64 = u64::MAX;
 pub(super) const START: u64 = 2 * HEADER as u64;
 /// Bytes of a footer.
 pub(super) const END: u64 = HEAD as u64 + 8;
-/// How much is read at once.
-const CHUNK: usize = 256 << 10;
+/// Bytes that are read at once.
+const READ_CHUNK: usize = 256 << 10;
 
 /// How many bytes a body takes.
 pub(super) fn size(body: usize) -> u64 {
@@ -127,7 +127,7 @@ pub(super) struct Frame {
 
 /// What stands in a segment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum Scanned {
     /// A whole frame.
     Frame(Frame),
     /// Bytes that are none.
@@ -159,7 +159,7 @@ impl Scan {
     }
 
     /// The next frame, or what stands in its place; nothing at the end or at a footer.
-    pub(super) fn next(&mut self) -> io::Result<Option<Found>> {
+    pub(super) fn next(&mut self) -> io::Result<Option<Scanned>> {
         if self.offset >= self.end {
             return Ok(None);
         }
@@ -171,11 +171,11 @@ impl Scan {
             }
         };
         if self.offset > start {
-            return Ok(Some(Found::Damage(start..self.offset)));
+            return Ok(Some(Scanned::Damage(start..self.offset)));
         }
         Ok(frame.filter(|frame| frame.sequence != FOOTER).map(|frame| {
             self.offset = frame.end;
-            Found::Frame(frame)
+            Scanned::Frame(frame)
         }))
     }
 
@@ -211,7 +211,7 @@ impl Scan {
         let held = self.place..self.place + self.buffer.len() as u64;
         if from < held.start || from + length as u64 > held.end {
             let rest = usize::try_from(self.end - from).unwrap_or(usize::MAX);
-            self.buffer.resize(length.max(CHUNK).min(rest), 0);
+            self.buffer.resize(length.max(READ_CHUNK).min(rest), 0);
             let read = read_up_to(&*self.file, &mut self.buffer, from)?;
             // The file is shorter than it was: what is missing reads as zeros, and so as damage.
             self.buffer[read..].fill(0);
@@ -266,8 +266,8 @@ mod tests {
         let mut all = Vec::new();
         while let Some(found) = scan.next().unwrap() {
             all.push(match found {
-                Found::Frame(frame) => Ok(frame.sequence),
-                Found::Damage(range) => Err(range),
+                Scanned::Frame(frame) => Ok(frame.sequence),
+                Scanned::Damage(range) => Err(range),
             });
         }
         all

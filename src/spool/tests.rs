@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::disk::{self, Disk, Job, Join, Lock, System, Task};
 use super::segment;
-use super::writer::Shared;
+use super::writer::Volume;
 use super::{Damage, DeadLetter, Error, Position, Queue, Record, Spool};
 use crate::message::{Event, Trace};
 
@@ -179,16 +179,16 @@ impl disk::File for Opened {
 const MIB: u64 = 1 << 20;
 const NAME: &str = "nats:vapi.events.{type}";
 
-fn shared(limit: u64) -> Shared {
+fn volume(limit: u64) -> Volume {
     shared_on(&Faults::default(), limit)
 }
 
-fn shared_on(faults: &Faults, limit: u64) -> Shared {
-    Shared::new(Arc::new(faults.clone()), limit, 16 << 10, Duration::from_secs(30))
+fn shared_on(faults: &Faults, limit: u64) -> Volume {
+    Volume::new(Arc::new(faults.clone()), limit, 16 << 10, Duration::from_secs(30))
 }
 
 fn open(directory: &Path) -> (Spool, Vec<Damage>) {
-    Spool::open_with(directory, shared(100 * MIB)).unwrap()
+    Spool::open_with(directory, volume(100 * MIB)).unwrap()
 }
 
 fn faulty(directory: &Path) -> (Spool, Faults) {
@@ -298,8 +298,8 @@ async fn what_is_read_is_what_was_appended() {
     let directory = tempfile::tempdir().unwrap();
     let faults = Faults::default();
     faults.0.syncs_are_real.store(true, Ordering::Relaxed);
-    let shared = shared_on(&faults, 100 * MIB);
-    let (spool, damage) = Spool::open_with(directory.path(), shared).unwrap();
+    let volume = shared_on(&faults, 100 * MIB);
+    let (spool, damage) = Spool::open_with(directory.path(), volume).unwrap();
     assert!(damage.is_empty());
     let queue = spool.queue(NAME);
     assert!(queue.is_empty() && queue.oldest().is_none() && queue.bytes() == 0);
@@ -440,7 +440,7 @@ async fn a_full_disk_is_an_error_until_there_is_room() {
 async fn a_slow_disk_is_given_up() {
     let directory = tempfile::tempdir().unwrap();
     let faults = Faults::default();
-    let slow = Shared::new(Arc::new(faults.clone()), MIB, 16 << 10, Duration::from_secs(1));
+    let slow = Volume::new(Arc::new(faults.clone()), MIB, 16 << 10, Duration::from_secs(1));
     let (spool, _) = Spool::open_with(directory.path(), slow).unwrap();
     let queue = spool.queue(NAME);
     queue.append(&record(0)).await.unwrap();
@@ -462,7 +462,7 @@ async fn a_slow_disk_is_given_up() {
 #[tokio::test]
 async fn a_full_spool_takes_more_when_something_is_done() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) = Spool::open_with(directory.path(), shared(200 << 10)).unwrap();
+    let (spool, _) = Spool::open_with(directory.path(), volume(200 << 10)).unwrap();
     let queue = spool.queue(NAME);
     let mut positions = Vec::new();
     loop {
@@ -619,7 +619,7 @@ async fn damaged_side_files_cost_nothing_but_repetitions() {
     let segment = files(left.path(), ".segment").remove(0);
     fs::write(&segment, vec![0; 5_000]).unwrap();
     let (spool, damage) = open(left.path());
-    assert_eq!(damage[0].kept.as_ref(), files(left.path(), ".corrupt").first());
+    assert_eq!(damage[0].copy.as_ref(), files(left.path(), ".corrupt").first());
     let queue = spool.queue(NAME);
     assert!(queue.is_empty());
     assert!(fill(&queue, 0..1).await[0] > positions[4]);
@@ -643,7 +643,7 @@ async fn a_segment_of_nobody_that_holds_nothing_is_in_nobodys_way() {
 
     let (spool, damage) = open(directory.path());
     // The damaged record, and a footer that isn't one.
-    assert!(damage.iter().all(|damage| damage.kept.is_some()), "{damage:?}");
+    assert!(damage.iter().all(|damage| damage.copy.is_some()), "{damage:?}");
     let queue = spool.queue(NAME);
     assert!(queue.is_empty());
     fill(&queue, 2..3).await;
@@ -707,14 +707,14 @@ async fn dead_letters_stay_until_they_are_removed() {
 async fn a_directory_has_one_user() {
     let directory = tempfile::tempdir().unwrap();
     let (spool, _) = open(directory.path());
-    let error = Spool::open_with(directory.path(), shared(MIB)).err().unwrap();
+    let error = Spool::open_with(directory.path(), volume(MIB)).err().unwrap();
     assert!(matches!(error, Error::InUse(_)));
     assert!(error.to_string().contains("is used by another process\nhint: "));
     drop(spool);
     open(directory.path());
     for other in [1, 3] {
         fs::write(directory.path().join("format"), format!("hookbus spool {other}\n")).unwrap();
-        let error = Spool::open_with(directory.path(), shared(MIB)).err().unwrap().to_string();
+        let error = Spool::open_with(directory.path(), volume(MIB)).err().unwrap().to_string();
         assert!(error.contains(&format!("has the format {other}, and this version reads 2")));
     }
 }
@@ -757,7 +757,7 @@ async fn many_records_open_quickly() {
     let directory = tempfile::tempdir().unwrap();
     let (spool, _) = Spool::open_with(
         directory.path(),
-        Shared::new(Arc::new(Faults::default()), 100 * MIB, MIB, Duration::from_secs(30)),
+        Volume::new(Arc::new(Faults::default()), 100 * MIB, MIB, Duration::from_secs(30)),
     )
     .unwrap();
     let queue = spool.queue(NAME);

@@ -14,15 +14,15 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use super::disk::{Disk, Volume};
-use super::guard::Guard;
+use super::directory_lock::DirectoryLock;
+use super::disk::{CountedDisk, Disk};
 use super::log::Log;
 use super::{Error, Position};
 
 /// What may wait for the writer: more than this, and the disk is too slow for what comes.
-const WAITING: u64 = 32 << 20;
+const MAX_QUEUED_BYTES: u64 = 32 << 20;
 /// How often finished segments are removed and cursors written.
-const TIDY: Duration = Duration::from_secs(1);
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A record on its way to the disk.
 pub(super) struct Entry {
@@ -35,16 +35,16 @@ pub(super) struct Entry {
     pub(super) time: u64,
     pub(super) stored: oneshot::Sender<Result<Position, Error>>,
     /// Called once it is on disk; dropped when it is known that it won't be.
-    pub(super) kept: Option<Kept>,
+    pub(super) on_synced: Option<OnSynced>,
 }
 
 /// What is to happen once a record is on disk, however long ago somebody stopped waiting for that. The writer's thread
 /// calls it; dropped uncalled, the record is not kept.
-pub type Kept = Box<dyn FnOnce() + Send>;
+pub type OnSynced = Box<dyn FnOnce() + Send>;
 
 /// What the queues of a spool have in common.
-pub(super) struct Shared {
-    pub(super) disk: Volume,
+pub(super) struct Volume {
+    pub(super) disk: CountedDisk,
     /// Bytes that all queues may take.
     pub(super) limit: u64,
     /// A segment of this size is followed by a new one.
@@ -59,12 +59,12 @@ pub(super) struct Shared {
     pub(super) taken: Mutex<Option<Error>>,
     /// Whether there is something to tidy up.
     untidy: AtomicBool,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WriteQueue>,
     wake: Notify,
 }
 
 #[derive(Default)]
-struct Waiting {
+struct WriteQueue {
     entries: Vec<Entry>,
     /// Of the entries, and of those that are being written.
     bytes: u64,
@@ -72,7 +72,7 @@ struct Waiting {
     stop: bool,
 }
 
-impl Shared {
+impl Volume {
     pub(super) fn new(
         disk: Arc<dyn Disk>,
         limit: u64,
@@ -80,7 +80,7 @@ impl Shared {
         sync_timeout: Duration,
     ) -> Self {
         Self {
-            disk: Volume::new(disk),
+            disk: CountedDisk::new(disk),
             limit,
             segment,
             sync_timeout,
@@ -101,7 +101,7 @@ impl Shared {
     }
 
     /// Give an entry its place: what comes first is stored first. One that is only moved may take what is kept free.
-    pub(super) fn enter(&self, entry: Entry, is_moved: bool) -> Result<(), Error> {
+    pub(super) fn enqueue(&self, entry: Entry, is_moved: bool) -> Result<(), Error> {
         if let Some(taken) = &*self.taken.lock() {
             return Err(taken.clone());
         }
@@ -113,7 +113,7 @@ impl Shared {
             return Err(Error::Full);
         }
         let mut waiting = self.waiting.lock();
-        let is_too_much = waiting.bytes > 0 && waiting.bytes + size > WAITING;
+        let is_too_much = waiting.bytes > 0 && waiting.bytes + size > MAX_QUEUED_BYTES;
         if waiting.stop || is_too_much {
             self.release(size);
             return Err(if waiting.stop { Error::Closed } else { Error::Slow });
@@ -149,21 +149,25 @@ impl Shared {
     }
 
     /// Write until it is stopped.
-    pub(super) async fn run(&self, logs: &Mutex<BTreeMap<String, Arc<Log>>>, guard: &Guard) {
+    pub(super) async fn run(
+        &self,
+        logs: &Mutex<BTreeMap<String, Arc<Log>>>,
+        directory_lock: &DirectoryLock,
+    ) {
         let mut tidied = Instant::now();
         loop {
-            let (entries, tidy, stop) = self.wait(tidied + TIDY).await;
+            let (entries, tidy, stop) = self.wait(tidied + TIDY_INTERVAL).await;
             let bytes = entries.iter().map(|entry| entry.size).sum::<u64>();
             for (log, entries) in by_log(entries) {
                 log.store(entries).await;
             }
             self.waiting.lock().bytes -= bytes;
-            let is_time = tidy || stop || tidied.elapsed() >= TIDY;
-            if tidied.elapsed() >= TIDY {
-                *self.taken.lock() = guard.look();
+            let is_time = tidy || stop || tidied.elapsed() >= TIDY_INTERVAL;
+            if tidied.elapsed() >= TIDY_INTERVAL {
+                *self.taken.lock() = directory_lock.check();
                 let logs: Vec<_> = logs.lock().values().cloned().collect();
                 for log in logs {
-                    log.look();
+                    log.check_files();
                 }
             }
             if is_time && self.untidy.swap(false, Ordering::Relaxed) {

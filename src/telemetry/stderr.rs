@@ -2,7 +2,7 @@
 //!
 //! A pipe that nobody reads, or a terminal that was stopped, holds up whoever writes to it, and with that everything
 //! that has something to say: webhooks, health, the end of the process. So there is one thread that writes, and what is
-//! to be written waits for it in a buffer of `ROOM` bytes. What has no room in there, and what can't be written since
+//! to be written waits for it in a buffer of `MAX_BUFFERED_BYTES` bytes. What has no room in there, and what can't be written since
 //! the disk behind it is full, is dropped and counted; the log says how much as soon as it can.
 //!
 //! It is for all commands, and for panics. What has data for standard output calls [`flush`] before, so that both stand
@@ -22,28 +22,28 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 use tracing::warn;
 
-/// Bytes that may wait. As many more are on their way.
-const ROOM: usize = 1 << 20;
+/// Bytes that may wait to be written. As many more are being written.
+const MAX_BUFFERED_BYTES: usize = 1 << 20;
 
-/// What a buffer keeps of its room when it is empty.
-const USUAL: usize = 64 << 10;
+/// Capacity that an empty buffer keeps.
+const KEPT_CAPACITY: usize = 64 << 10;
 
-/// How often it is said that something was dropped.
-const SAY: Duration = Duration::from_secs(1);
+/// Least time between two warnings that something was dropped.
+const LOG_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The pause before a descriptor that doesn't block is tried again.
-const AGAIN: Duration = Duration::from_millis(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-static LINES: OnceLock<Arc<Lines>> = OnceLock::new();
+static BUFFER: OnceLock<Arc<Buffer>> = OnceLock::new();
 
 /// Begin to write from a thread of its own; until then, and where the system has no thread, writing waits. Panics are
 /// written like everything else from now on.
 pub fn start() {
     let Ok(out) = io::stderr().as_fd().try_clone_to_owned().map(File::from) else { return };
-    let lines = Arc::new(Lines::default());
-    let (writer, name) = (lines.clone(), "stderr".to_owned());
+    let buffer = Arc::new(Buffer::default());
+    let (writer, name) = (buffer.clone(), "stderr".to_owned());
     let started = thread::Builder::new().name(name).spawn(move || writer.write_to(out));
-    if started.is_err() || LINES.set(lines).is_err() {
+    if started.is_err() || BUFFER.set(buffer).is_err() {
         return;
     }
     panic::set_hook(Box::new(|panic| {
@@ -64,18 +64,18 @@ pub fn line(line: impl Display) {
 
 /// Write a text as it is, which should end a line.
 pub fn text(text: impl Display) {
-    // What can't be written can't be said either.
+    // There is nowhere else to report what can't be written.
     let _ = Writer.write_all(text.to_string().as_bytes());
 }
 
 /// Wait until everything is written, but not for a reader that has taken nothing for so long. Returns whether it is.
-pub fn flush(patience: Duration) -> bool {
-    LINES.get().is_none_or(|lines| lines.flush(patience))
+pub fn flush(timeout: Duration) -> bool {
+    BUFFER.get().is_none_or(|buffer| buffer.flush(timeout))
 }
 
 /// How many lines were dropped.
 pub fn dropped() -> u64 {
-    LINES.get().map_or(0, |lines| lines.state.lock().dropped)
+    BUFFER.get().map_or(0, |buffer| buffer.state.lock().dropped)
 }
 
 /// Where the log writes, a line at a time.
@@ -84,8 +84,8 @@ pub(super) struct Writer;
 
 impl Write for Writer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match LINES.get() {
-            Some(lines) => lines.add(bytes),
+        match BUFFER.get() {
+            Some(buffer) => buffer.add(bytes),
             None => io::stderr().write_all(bytes)?,
         }
         Ok(bytes.len())
@@ -98,7 +98,7 @@ impl Write for Writer {
 
 /// Lines on their way.
 #[derive(Default)]
-struct Lines {
+struct Buffer {
     state: Mutex<State>,
     /// There is something to write.
     filled: Condvar,
@@ -122,10 +122,10 @@ impl State {
     }
 }
 
-impl Lines {
+impl Buffer {
     fn add(&self, bytes: &[u8]) {
         let mut state = self.state.lock();
-        if state.waiting.len() + bytes.len() > ROOM {
+        if state.waiting.len() + bytes.len() > MAX_BUFFERED_BYTES {
             state.dropped += count(bytes);
             return;
         }
@@ -134,13 +134,13 @@ impl Lines {
         self.filled.notify_one();
     }
 
-    fn flush(&self, patience: Duration) -> bool {
+    fn flush(&self, timeout: Duration) -> bool {
         let mut state = self.state.lock();
-        let (mut taken, mut until) = (state.taken, Instant::now() + patience);
+        let (mut taken, mut until) = (state.taken, Instant::now() + timeout);
         while state.is_busy() {
             let is_late = self.emptied.wait_until(&mut state, until).timed_out();
             if state.taken != taken {
-                (taken, until) = (state.taken, Instant::now() + patience);
+                (taken, until) = (state.taken, Instant::now() + timeout);
             } else if is_late {
                 return false;
             }
@@ -151,24 +151,24 @@ impl Lines {
     /// The thread; it ends with the process.
     fn write_to(&self, mut out: impl Write) {
         let mut chunk = Vec::new();
-        let (mut is_well, mut is_torn) = (true, false);
-        let (mut said, mut next) = (0, Instant::now());
+        let (mut is_writable, mut is_torn) = (true, false);
+        let (mut logged, mut next) = (0, Instant::now());
         loop {
             let dropped = self.state.lock().dropped;
-            let is_news = is_well && dropped > said;
-            self.take(&mut chunk, is_news.then_some(next));
+            let should_log = is_writable && dropped > logged;
+            self.take(&mut chunk, should_log.then_some(next));
             // Now that there is room for one line more.
-            if is_news && Instant::now() >= next {
+            if should_log && Instant::now() >= next {
                 warn!(
-                    lines = dropped - said,
+                    buffer = dropped - logged,
                     "lines of the log were dropped: they could not be written in time, or at all"
                 );
-                (said, next) = (dropped, Instant::now() + SAY);
+                (logged, next) = (dropped, Instant::now() + LOG_INTERVAL);
             }
             if !chunk.is_empty() {
-                is_well = self.write(&mut out, &chunk, &mut is_torn);
+                is_writable = self.write(&mut out, &chunk, &mut is_torn);
                 chunk.clear();
-                chunk.shrink_to(USUAL);
+                chunk.shrink_to(KEPT_CAPACITY);
                 let mut state = self.state.lock();
                 state.is_writing = false;
                 state.taken += 1;
@@ -198,9 +198,9 @@ impl Lines {
     fn write(&self, out: &mut impl Write, chunk: &[u8], is_torn: &mut bool) -> bool {
         let mut rest = chunk;
         // The next line begins with a line of its own, whatever became of the one before.
-        let mut result = if *is_torn { some(out, b"\n").map(drop) } else { Ok(()) };
+        let mut result = if *is_torn { write_some(out, b"\n").map(drop) } else { Ok(()) };
         while result.is_ok() && !rest.is_empty() {
-            result = some(out, rest).map(|length| {
+            result = write_some(out, rest).map(|length| {
                 *is_torn = rest.get(length.wrapping_sub(1)) != Some(&b'\n');
                 rest = &rest[length..];
                 self.state.lock().taken += 1;
@@ -215,7 +215,7 @@ impl Lines {
 }
 
 /// Write as much as it takes at once, which is something.
-fn some(out: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+fn write_some(out: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
     loop {
         match out.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -229,7 +229,7 @@ fn some(out: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
 
 #[expect(clippy::disallowed_methods, reason = "this thread serves nobody else")]
 fn pause() {
-    thread::sleep(AGAIN);
+    thread::sleep(RETRY_INTERVAL);
 }
 
 /// How many lines these are.
@@ -262,32 +262,32 @@ mod tests {
         }
     }
 
-    fn start(out: impl Write + Send + 'static) -> Arc<Lines> {
-        let lines = Arc::new(Lines::default());
-        let writer = lines.clone();
+    fn start(out: impl Write + Send + 'static) -> Arc<Buffer> {
+        let buffer = Arc::new(Buffer::default());
+        let writer = buffer.clone();
         thread::spawn(move || writer.write_to(out));
-        lines
+        buffer
     }
 
-    fn dropped(lines: &Lines) -> u64 {
-        lines.state.lock().dropped
+    fn dropped(buffer: &Buffer) -> u64 {
+        buffer.state.lock().dropped
     }
 
     #[test]
     fn nobody_waits_for_a_reader_and_what_has_no_room_is_counted() {
         let (out, mut reader) = UnixStream::pair().unwrap();
-        let lines = start(out);
+        let buffer = start(out);
         let line = [&[b'x'; 99][..], b"\n"].concat();
         let began = Instant::now();
         // More than the socket and the buffer hold.
         for _ in 0..100_000 {
-            lines.add(&line);
+            buffer.add(&line);
         }
         assert!(began.elapsed() < Duration::from_secs(5));
-        let lost = dropped(&lines);
+        let lost = dropped(&buffer);
         assert!(lost > 10_000, "{lost}");
         let began = Instant::now();
-        assert!(!lines.flush(Duration::from_millis(200)));
+        assert!(!buffer.flush(Duration::from_millis(200)));
         assert!(began.elapsed() < Duration::from_secs(2));
 
         // Everything else comes, whole and in order.
@@ -296,35 +296,35 @@ mod tests {
             reader.read_exact(&mut read).unwrap();
             read
         });
-        assert!(lines.flush(Duration::from_secs(5)));
+        assert!(buffer.flush(Duration::from_secs(5)));
         assert!(reading.join().unwrap().chunks(100).all(|read| read == line));
-        assert_eq!(dropped(&lines), lost);
+        assert_eq!(dropped(&buffer), lost);
     }
 
     #[test]
     fn what_a_full_disk_refuses_is_counted_and_the_next_line_stands_alone() {
         let (script, steps) = mpsc::channel();
         let (written, seen) = mpsc::channel();
-        let lines = start(Scripted(steps, written));
+        let buffer = start(Scripted(steps, written));
         let full = || Err(io::ErrorKind::StorageFull.into());
-        lines.add(b"one\ntwo\nthree\n");
+        buffer.add(b"one\ntwo\nthree\n");
         // Torn in the middle of the second line.
         script.send(Ok(6)).unwrap();
         script.send(full()).unwrap();
-        assert!(lines.flush(Duration::from_secs(5)));
-        assert_eq!(dropped(&lines), 2);
-        lines.add(b"four\n");
+        assert!(buffer.flush(Duration::from_secs(5)));
+        assert_eq!(dropped(&buffer), 2);
+        buffer.add(b"four\n");
         script.send(full()).unwrap();
-        assert!(lines.flush(Duration::from_secs(5)));
-        assert_eq!(dropped(&lines), 3);
-        lines.add(b"five\n");
+        assert!(buffer.flush(Duration::from_secs(5)));
+        assert_eq!(dropped(&buffer), 3);
+        buffer.add(b"five\n");
         script.send(Err(io::ErrorKind::Interrupted.into())).unwrap();
         script.send(Err(io::ErrorKind::WouldBlock.into())).unwrap();
         for _ in 0..2 {
             script.send(Ok(100)).unwrap();
         }
-        assert!(lines.flush(Duration::from_secs(5)));
-        assert_eq!(dropped(&lines), 3);
+        assert!(buffer.flush(Duration::from_secs(5)));
+        assert_eq!(dropped(&buffer), 3);
         let text: Vec<u8> = seen.try_iter().flatten().collect();
         assert_eq!(text, b"one\ntw\nfive\n");
     }

@@ -2,8 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// The longest text that one value becomes in a subject.
-pub(super) const VALUE_LIMIT: usize = 128;
+/// Longest text that one value becomes in a subject.
+pub(super) const MAX_VALUE_BYTES: usize = 128;
 /// Hex digits of the hash that stands for what was cut: 128 bits, so that nobody finds two equal ones.
 pub(super) const HASH_DIGITS: usize = 32;
 /// What stands between the kept part of a value and its hash. No escape looks like it, so that
@@ -36,9 +36,9 @@ pub(super) fn escape(value: &str, dots: bool, out: &mut String) {
             out.push(hex(byte & 0xf, b'A'));
         }
         let written = out.len() - start;
-        if written <= VALUE_LIMIT - CUT.len() - HASH_DIGITS {
+        if written <= MAX_VALUE_BYTES - CUT.len() - HASH_DIGITS {
             cut = out.len();
-        } else if written > VALUE_LIMIT {
+        } else if written > MAX_VALUE_BYTES {
             out.truncate(cut);
             out.push_str(CUT);
             push_hash(Sha256::new_with_prefix(bytes), out);

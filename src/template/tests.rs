@@ -251,7 +251,7 @@ proptest! {
         let all = "{endpoint}.{type}.{key}-{function}.b";
         for template in [Template::subject(all), Template::subject(&text)].into_iter().flatten() {
             let subject = template.render_subject(&vars);
-            prop_assert!(subject.len() <= SUBJECT_LIMIT);
+            prop_assert!(subject.len() <= MAX_SUBJECT_BYTES);
             prop_assert!(subject.split('.').all(|token| !token.is_empty()), "{}", subject);
             prop_assert!(subject.bytes().all(|b| b.is_ascii_graphic() && !b"*>".contains(&b)));
             prop_assert!(covers(&template.pattern("vapi"), &subject), "{}", subject);
@@ -263,7 +263,7 @@ proptest! {
         for template in ["a.{type}", "a.{type}.b", "a.{key}", "a.{function}"] {
             let subjects = [&one, &other].map(|value| subject(template, value, value));
             prop_assert_eq!(one == other, subjects[0] == subjects[1], "{:?}", subjects);
-            prop_assert!(subjects[0].len() <= VALUE_LIMIT + "a..b".len());
+            prop_assert!(subjects[0].len() <= MAX_VALUE_BYTES + "a..b".len());
         }
     }
 
@@ -272,7 +272,7 @@ proptest! {
         let all = ["{endpoint}.{type}", "{endpoint}{key}{function}", &text];
         for template in all.into_iter().flat_map(Template::topic) {
             let topic = template.render_topic(&vars(&kind, &other));
-            prop_assert!((1..=TOPIC_LIMIT).contains(&topic.len()), "{}", topic);
+            prop_assert!((1..=MAX_TOPIC_CHARS).contains(&topic.len()), "{}", topic);
             prop_assert!(topic.chars().all(stays_in_topic) && topic != "." && topic != "..");
         }
     }

@@ -16,12 +16,12 @@ use super::provider;
 use super::validity::Validity;
 
 /// Time for connecting and for the part of a handshake that shows the certificate.
-const LIMIT: Duration = Duration::from_secs(3);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is wrong with the dates of the certificate of `host:port`; nothing where they are right, or no certificate is
 /// shown.
 pub async fn date_problem(host: &str, port: u16) -> Option<String> {
-    let certificate = timeout(LIMIT, certificate(host, port)).await.ok()??;
+    let certificate = timeout(HANDSHAKE_TIMEOUT, certificate(host, port)).await.ok()??;
     Validity::of(&certificate)?.problem(SystemTime::now())
 }
 

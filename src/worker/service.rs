@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::dispatcher::Dispatcher;
 use super::log;
 use super::question::{Input, Question, Target};
-use crate::nats::pause::{LASTED, Pause};
+use crate::nats::backoff::{Backoff, STABLE_AFTER};
 use crate::nats::{Notices, Settings};
 
 /// Time in which a client notices that its connection has ended.
@@ -51,10 +51,10 @@ impl ServiceRegistration {
     ) {
         let mut stop = std::pin::pin!(stop);
         let mut paused = dispatcher.replies.pause().await;
-        let (mut pause, mut short) = (Pause::default(), ShortConnections::default());
+        let (mut backoff, mut short) = (Backoff::default(), ShortConnections::default());
         for number in 1.. {
             let (running, notices) = tokio::select! {
-                running = self.connect(settings, dispatcher, number, (&mut pause, &mut short)) => running,
+                running = self.connect(settings, dispatcher, number, (&mut backoff, &mut short)) => running,
                 () = &mut stop => return,
             };
             dispatcher.replies.resume(paused, number, running.client.clone());
@@ -62,7 +62,7 @@ impl ServiceRegistration {
                 self.log_ready(&running.client, number);
             }
             let began = Instant::now();
-            let mut lasts = std::pin::pin!(sleep(LASTED));
+            let mut lasts = std::pin::pin!(sleep(STABLE_AFTER));
             loop {
                 tokio::select! {
                     () = notices.gone() => break,
@@ -74,14 +74,14 @@ impl ServiceRegistration {
                 }
             }
             paused = dispatcher.replies.pause().await;
-            if pause.ended(began.elapsed()) {
+            if backoff.ended(began.elapsed()) {
                 short = ShortConnections::default();
                 log("the connection to NATS is gone; connecting again");
                 continue;
             }
             short.add();
             tokio::select! {
-                () = sleep(pause.longer()) => {}
+                () = sleep(backoff.next_delay()) => {}
                 () = &mut stop => return,
             }
         }
@@ -106,7 +106,7 @@ impl ServiceRegistration {
         settings: &Settings,
         dispatcher: &Arc<Dispatcher>,
         number: u64,
-        (pause, short): (&mut Pause, &mut ShortConnections),
+        (backoff, short): (&mut Backoff, &mut ShortConnections),
     ) -> (Running, Arc<Notices>) {
         let mut logged = String::new();
         loop {
@@ -125,7 +125,7 @@ impl ServiceRegistration {
                 log(format_args!("not connected to NATS; trying on: {error}"));
                 logged = error;
             }
-            sleep(pause.longer()).await;
+            sleep(backoff.next_delay()).await;
         }
     }
 

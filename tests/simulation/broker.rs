@@ -121,34 +121,34 @@ impl Inner {
         let mut state = self.state.lock();
         let quick = || world.milliseconds(1..12);
         if state.mode == Mode::Down {
-            return Plan::Refuse(Error::blip(DISCONNECTED, "down"), world.milliseconds(0..3));
+            return Plan::Refuse(Error::transient(DISCONNECTED, "down"), world.milliseconds(0..3));
         }
         if state.mode == Mode::Frozen {
             let arrives = world.percent(50).then(|| world.milliseconds(1..3_000));
             return Plan::Late(arrives);
         }
         if state.mode == Mode::Full {
-            return Plan::Refuse(Error::retry("full", "full"), quick());
+            return Plan::Refuse(Error::unavailable("full", "full"), quick());
         }
         if state.mode == Mode::Election {
-            return Plan::Refuse(Error::blip("no-stream", "election").of_name(), quick());
+            return Plan::Refuse(Error::transient("no-stream", "election").of_name(), quick());
         }
         if state.batch > 0 {
             state.batch -= 1;
-            return Plan::Refuse(Error::retry("batch", "refused"), quick());
+            return Plan::Refuse(Error::unavailable("batch", "refused"), quick());
         }
         match state.faults.get(name) {
             Some(NameFault::Certain) => {
-                return Plan::Refuse(Error::retry("no-topic", "none").of_name(), quick());
+                return Plan::Refuse(Error::unavailable("no-topic", "none").of_name(), quick());
             }
             Some(NameFault::Unsure) => {
-                return Plan::Refuse(Error::blip("no-stream", "none").of_name(), quick());
+                return Plan::Refuse(Error::transient("no-stream", "none").of_name(), quick());
             }
             None => {}
         }
         let is_poison = self.history.with(|history| history.sent[number].is_poison);
         if is_poison && !state.takes_poison {
-            return Plan::Refuse(Error::reject("poison", "poison"), quick());
+            return Plan::Refuse(Error::permanent("poison", "poison"), quick());
         }
         match state.mode {
             Mode::Slow => {
@@ -233,7 +233,7 @@ impl Inner {
         }
         let now = self.world.now();
         let since = *state.failing.entry(name).or_insert(now);
-        if error.class == hookbus::sink::Class::Retry || now - since >= UNSURE {
+        if error.class == hookbus::sink::Class::Unavailable || now - since >= UNSURE {
             self.history.with(|history| history.unsteady.insert(name));
         }
     }
@@ -257,12 +257,12 @@ impl Sink for Broker {
                 self.0
                     .world
                     .fail(format_args!("event {number} goes to {name}, where it wasn't sent"));
-                return Err(Error::retry("wrong", "wrong"));
+                return Err(Error::unavailable("wrong", "wrong"));
             };
             let under_way = UnderWay::begin(&self.0, name, number);
             let result = tokio::select! {
                 biased;
-                () = self.0.given_up() => Err(Error::retry("given-up", "given up")),
+                () = self.0.given_up() => Err(Error::unavailable("given-up", "given up")),
                 result = self.0.attempt(name, number, deadline) => result,
             };
             drop(under_way);
@@ -288,8 +288,8 @@ impl Sink for Broker {
             let is_known = timeout_at(deadline, sleep(time)).await.is_ok();
             let state = self.0.state.lock();
             let error = match (state.mode, state.faults.contains_key(name)) {
-                (Mode::Down, _) => Error::blip(DISCONNECTED, "down"),
-                (Mode::Fine, true) if is_known => Error::retry("no-stream", "none").of_name(),
+                (Mode::Down, _) => Error::transient(DISCONNECTED, "down"),
+                (Mode::Fine, true) if is_known => Error::unavailable("no-stream", "none").of_name(),
                 _ => error,
             };
             drop(state);

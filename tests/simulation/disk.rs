@@ -300,7 +300,7 @@ impl disk::Disk for Disk {
     }
 
     /// It needs no file to be opened.
-    fn stands(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
+    fn is_intact(&self, path: &Path, file: &dyn File, length: u64) -> io::Result<bool> {
         self.step()?;
         let Node::File(there) = self.node(path)? else { return Ok(false) };
         Ok(file.identity() == Some((1, there as u64)) && file.length()? == length)

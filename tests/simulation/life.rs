@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hookbus::config;
 use hookbus::config::units::Time;
 use hookbus::message::{Event, Refusal, Trace};
-use hookbus::publish::replay::{Line, Replays, Summary, Task};
-use hookbus::publish::{self, Destinations, Shelf, Sinks, Timed};
+use hookbus::publish::dead_letters::{Line, SpoolTasks, Summary, Task};
+use hookbus::publish::{self, Destinations, SinkWithTimeout, Sinks, SpoolHandle};
 use hookbus::spool::Spool;
 use hookbus::telemetry::health::Health;
 use hookbus::telemetry::metrics::Metrics;
@@ -49,8 +49,8 @@ impl Stage {
 pub(crate) struct Life<'a> {
     pub(crate) stage: &'a Stage,
     pub(crate) all: Arc<Destinations>,
-    pub(crate) shelf: Arc<Shelf>,
-    pub(crate) replays: Replays,
+    pub(crate) spool: Arc<SpoolHandle>,
+    pub(crate) spool_tasks: SpoolTasks,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Arc<Health>,
     /// The destinations that are routed to.
@@ -76,21 +76,21 @@ impl<'a> Life<'a> {
             stage.world.note(format_args!("{damage}"));
         }
         let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
-        let shelf = Arc::new(Shelf::new(spool, metrics.clone(), health.clone()));
+        let spool = Arc::new(SpoolHandle::new(spool, metrics.clone(), health.clone()));
         let timed = |broker: &Broker| {
             broker.connect();
-            Some(Timed { sink: Arc::new(broker.clone()), ack_timeout: ACK_TIMEOUT })
+            Some(SinkWithTimeout { sink: Arc::new(broker.clone()), ack_timeout: ACK_TIMEOUT })
         };
         let [nats, kafka] = &stage.brokers;
         let sinks = Sinks { jetstream: timed(nats), kafka: timed(kafka), nats_core: None };
         let destinations =
-            Destinations::new(sinks, Some(shelf.clone()), metrics.clone(), health.clone());
+            Destinations::new(sinks, Some(spool.clone()), metrics.clone(), health.clone());
         let all = Arc::new(destinations);
         let mut life = Self {
             stage,
-            replays: Replays::new(all.clone()),
+            spool_tasks: SpoolTasks::new(all.clone()),
             all,
-            shelf,
+            spool,
             metrics,
             health,
             configured: BTreeSet::new(),
@@ -181,7 +181,7 @@ impl<'a> Life<'a> {
     /// Begin something with dead letters or a queue, if that can be begun; somebody listens for so long.
     pub(crate) fn replay(&mut self, task: Task, listens: Duration) {
         let world = self.stage.world.clone();
-        match self.replays.begin(task) {
+        match self.spool_tasks.begin(task) {
             Err(refused) => world.note(format_args!("no replay: {refused}")),
             Ok(mut lines) => {
                 self.background.spawn(async move {
@@ -195,7 +195,7 @@ impl<'a> Life<'a> {
 
     /// The same, to its end.
     pub(crate) async fn replay_to_its_end(&mut self, task: Task) -> Option<Summary> {
-        let mut lines = self.replays.begin(task).ok()?;
+        let mut lines = self.spool_tasks.begin(task).ok()?;
         let mut end = None;
         while let Some(line) = lines.recv().await {
             if let Line::Summary(summary) = line {
@@ -213,24 +213,24 @@ impl<'a> Life<'a> {
     /// End in order. Says whether everything that was begun was ended.
     pub(crate) async fn end(mut self) -> bool {
         self.stage.world.note(format_args!("it is told to stop"));
-        self.replays.stop();
+        self.spool_tasks.stop();
         if !self.answer_all(Duration::from_secs(1)).await {
             self.all.give_up();
             if !self.answer_all(ANSWER).await {
                 self.stage.world.fail("senders wait though everything was given up");
             }
         }
-        self.all.hold();
-        let mut is_held = timeout(Duration::from_secs(1), self.all.held()).await.is_ok();
-        if !is_held {
+        self.all.pause();
+        let mut is_settled = timeout(Duration::from_secs(1), self.all.settled()).await.is_ok();
+        if !is_settled {
             self.all.give_up();
-            is_held = timeout(SYNC_TIMEOUT, self.all.held()).await.is_ok();
+            is_settled = timeout(SYNC_TIMEOUT, self.all.settled()).await.is_ok();
         }
-        let is_idle = timeout(ACK_TIMEOUT, self.replays.idle()).await.is_ok();
-        self.shelf.close();
+        let is_idle = timeout(ACK_TIMEOUT, self.spool_tasks.idle()).await.is_ok();
+        self.spool.close();
         let is_written = self.stage.disk.written().await;
         self.background.shutdown().await;
-        is_held && is_idle && is_written
+        is_settled && is_idle && is_written
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hookbus::config;
 use hookbus::message::Receipt;
-use hookbus::publish::replay::Task;
+use hookbus::publish::dead_letters::Task;
 use hookbus::spool::Spool;
 use tokio::runtime::Builder;
 use tokio::time::{sleep, timeout};
@@ -136,7 +136,7 @@ fn last_life(stage: &Stage) {
             Err(error) => return world.fail(format_args!("it doesn't start at the end: {error}")),
         };
         if timeout(RECOVERY, drained(&life)).await.is_err() {
-            let queued = life.shelf.queued();
+            let queued = life.spool.queued();
             let left = queued.iter().map(|one| (one.destination(), one.records(), one.apart()));
             return world.fail(format_args!("still queued: {:?}", left.collect::<Vec<_>>()));
         }
@@ -146,7 +146,7 @@ fn last_life(stage: &Stage) {
                 return world.fail("a replay doesn't end");
             }
         }
-        if !life.shelf.dead_letters().is_empty() {
+        if !life.spool.dead_letters().is_empty() {
             return world.fail("dead letters are left");
         }
         everything_is_direct(&mut life).await;
@@ -165,7 +165,7 @@ fn last_life(stage: &Stage) {
 }
 
 async fn drained(life: &Life<'_>) {
-    while life.shelf.queued().iter().any(|queued| queued.records() > 0) {
+    while life.spool.queued().iter().any(|queued| queued.records() > 0) {
         life.pass(Duration::from_millis(50)).await;
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hookbus::publish::replay::{Filter, Task};
+use hookbus::publish::dead_letters::{Filter, Task};
 use tokio::time::sleep;
 
 use crate::broker::{Mode, NameFault};

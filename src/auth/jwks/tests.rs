@@ -51,7 +51,7 @@ async fn a_new_key_is_found_at_once_unless_somebody_just_looked() {
     let keys = Issuers::default().keys(file.path().to_str().unwrap());
     keys.refresh().await;
     write(file.path(), &["old", "new"]);
-    advance(PAUSE - MOMENT).await;
+    advance(MIN_FETCH_INTERVAL - MOMENT).await;
     assert_eq!(find(&keys, "new").await, Err(Cause::Mismatch));
     advance(MOMENT).await;
     assert_eq!(find(&keys, "new").await, Ok(()));
@@ -65,7 +65,7 @@ async fn keys_are_kept_while_no_others_can_be_had() {
     keys.refresh().await;
     std::fs::write(file.path(), "no keys").unwrap();
     for _ in 0..3 {
-        advance(OLD + MOMENT).await;
+        advance(MAX_AGE + MOMENT).await;
         assert_eq!((find(&keys, "old").await, looked(&keys).await), (Ok(()), true));
         assert_eq!(find(&keys, "new").await, Err(Cause::Undecided));
     }
@@ -122,10 +122,10 @@ async fn a_file_is_read_up_to_the_largest_set() {
         text.resize(bytes, b' ');
         std::fs::write(file.path(), text).unwrap();
     };
-    fill(LARGEST);
+    fill(MAX_BYTES);
     assert_eq!(fetch().await.unwrap().len(), 1);
-    fill(LARGEST + 1);
-    assert_eq!(fetch().await.unwrap_err(), format!("larger than {LARGEST} bytes"));
+    fill(MAX_BYTES + 1);
+    assert_eq!(fetch().await.unwrap_err(), format!("larger than {MAX_BYTES} bytes"));
 }
 
 #[tokio::test]

@@ -2,25 +2,25 @@
 
 use std::fmt::Write as _;
 
-use super::super::{FAILED, Failure, WRONG, say};
+use super::super::{FAILED, Failure, WRONG, eprint};
 use super::report::Report;
 use super::{kafka, nats};
 use crate::config::Config;
 use crate::telemetry::terminal;
 
-/// Ask all brokers. Warnings and notes are said at once; what was reached comes back.
+/// Ask all brokers. Warnings and notes are printed at once; what was reached is returned.
 pub(super) async fn run(config: &Config) -> Result<Vec<String>, Failure> {
     let (nats, kafka) = tokio::join!(nats::ask(config), kafka::ask(config));
     settle([nats, kafka].into_iter().flatten().collect())
 }
 
 fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
-    let mut said = String::new();
+    let mut printed = String::new();
     let mut line = |kind: &str, broker: &str, problem: &str, hint: Option<&str>| {
         // Writing to a String can't fail.
-        let _ = writeln!(said, "{kind}: {broker}: {}", terminal::line(problem));
+        let _ = writeln!(printed, "{kind}: {broker}: {}", terminal::line(problem));
         if let Some(hint) = hint {
-            let _ = writeln!(said, "  hint: {hint}");
+            let _ = writeln!(printed, "  hint: {hint}");
         }
     };
     let is_wrong = reports.iter().any(|report| !report.wrong.is_empty());
@@ -43,10 +43,10 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
         reached
             .extend(report.found.iter().map(|what| format!("{broker}: {}", terminal::line(what))));
     }
-    let text = said.trim_end().to_owned();
+    let text = printed.trim_end().to_owned();
     if !is_wrong && !is_unreachable {
         if !text.is_empty() {
-            say(text);
+            eprint(text);
         }
         return Ok(reached);
     }

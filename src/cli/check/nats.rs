@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::report::Report;
 use super::{permissions, workers};
 use crate::config::Config;
-use crate::nats::streams::Needs;
+use crate::nats::streams::RequiredStreams;
 use crate::nats::{BROKER, Notices, Settings};
 
 /// What the configured NATS says; nothing where there is none.
@@ -45,10 +45,10 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             "raise max_payload of the server, with some room for headers, or lower `http.max_body`",
         );
     }
-    let needs = Needs::new(config);
-    permissions::ask(&client, &notices, config, (nats, &needs), &mut report).await;
+    let required_streams = RequiredStreams::new(config);
+    permissions::ask(&client, &notices, config, (nats, &required_streams), &mut report).await;
     let (streams, workers) =
-        tokio::join!(needs.compare(&client), workers::ask(&client, config, nats));
+        tokio::join!(required_streams.check(&client), workers::ask(&client, config, nats));
     match streams {
         Ok(findings) => {
             report.all_wrong(findings.refused);
@@ -69,7 +69,7 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
             format!("the streams could not be looked at: {error}"),
             "to have them checked, let this user publish to `$JS.API.>`; events are stored without, if streams take their subjects",
         ),
-        Err(error) if !needs.needs_streams() => report.warn(
+        Err(error) if !required_streams.needs_streams() => report.warn(
             format!("asynchronous tool calls can't be stored: {error}"),
             "turn JetStream on at the server if there are any; nothing else needs it here",
         ),

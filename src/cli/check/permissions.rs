@@ -7,11 +7,11 @@ use async_nats::Client;
 use super::report::Report;
 use crate::config::{Config, Nats};
 use crate::discovery::Functions;
-use crate::nats::streams::Needs;
+use crate::nats::streams::RequiredStreams;
 use crate::nats::{Notices, Refusal, permissions};
 
 /// Subjects that one line names.
-const NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 const HINT: &str = "add it to the user's permissions";
 
@@ -20,11 +20,11 @@ pub(super) async fn ask(
     client: &Client,
     notices: &Notices,
     config: &Config,
-    (nats, needs): (&Nats, &Needs),
+    (nats, required_streams): (&Nats, &RequiredStreams),
     report: &mut Report,
 ) {
     let (named, others) = Functions::new(config).subjects();
-    let events: BTreeSet<_> = needs.known_subjects().map(str::to_owned).collect();
+    let events: BTreeSet<_> = required_streams.known_subjects().map(str::to_owned).collect();
     let all = named.iter().chain(&others).chain(&events).cloned().collect();
     let found = permissions::refused(client, notices, nats.domain.as_deref(), &all).await;
     let Ok(refused) = found else {
@@ -66,7 +66,7 @@ pub(super) async fn ask(
 
 /// The first of them, in quotes.
 fn list(subjects: Vec<&String>) -> Option<String> {
-    let named: Vec<_> = subjects.iter().take(NAMED).map(|text| format!("`{text}`")).collect();
+    let named: Vec<_> = subjects.iter().take(MAX_NAMED).map(|text| format!("`{text}`")).collect();
     let more = match subjects.len() - named.len() {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::say;
-use crate::nats::pause::Pause;
+use super::eprint;
+use crate::nats::backoff::Backoff;
 
 /// The queue group of NATS micro: of several workers, one gets a question.
 const GROUP: &str = "q";
@@ -30,10 +30,10 @@ const ANSWERED: &[(&str, &str)] = &[
     ("assistant-request", "vapi.ask.assistant-request"),
 ];
 /// Longer than the limit of that function in the configuration.
-const SLOW: Duration = Duration::from_secs(6);
+const SLOW_TIME: Duration = Duration::from_secs(6);
 
-/// How long what comes to the streams is summed up.
-const MOMENT: Duration = Duration::from_millis(250);
+/// Time for which arrivals in the streams are summed up in one line.
+const SUMMARY_INTERVAL: Duration = Duration::from_millis(250);
 
 const STOP_TIME: Duration = Duration::from_secs(1);
 
@@ -51,7 +51,7 @@ impl Worker {
         let client = ConnectOptions::new()
             .name("hookbus demo worker")
             // Its own begins without any pause after each connection, however short that was.
-            .reconnect_delay_callback(Pause::of)
+            .reconnect_delay_callback(Backoff::of)
             .connect(url)
             .await?;
         let builder =
@@ -85,7 +85,7 @@ impl Worker {
 /// Answer one question, unless nobody waits any more.
 async fn respond(name: &'static str, request: Request) {
     if is_past(&request) {
-        say(format_args!("demo worker: {name}: dropped, it is past its deadline"));
+        eprint(format_args!("demo worker: {name}: dropped, it is past its deadline"));
         return;
     }
     let question = serde_json::from_slice(&request.message.payload).unwrap_or(Value::Null);
@@ -95,8 +95,8 @@ async fn respond(name: &'static str, request: Request) {
         Err(_) => "failed",
     };
     match request.respond(answer).await {
-        Ok(()) => say(format_args!("demo worker: {name}: {how}")),
-        Err(error) => say(format_args!("demo worker: {name}: can't reply: {error}")),
+        Ok(()) => eprint(format_args!("demo worker: {name}: {how}")),
+        Err(error) => eprint(format_args!("demo worker: {name}: can't reply: {error}")),
     }
 }
 
@@ -130,7 +130,7 @@ async fn answer(name: &str, arguments: &Value) -> Result<Bytes, ServiceError> {
         })
         .to_string(),
         "slow_lookup" => {
-            sleep(SLOW).await;
+            sleep(SLOW_TIME).await;
             "This comes too late.".to_owned()
         }
         "assistant-request" => json!({
@@ -171,14 +171,14 @@ async fn follow(client: Client) {
     };
     let mut messages = futures_util::stream::select(events, jobs);
     while let Some(first) = messages.next().await {
-        let end = Instant::now() + MOMENT;
+        let end = Instant::now() + SUMMARY_INTERVAL;
         let mut counts = Counts::default();
         counts.add(&first.subject, first.payload.len());
         while let Ok(Some(message)) = timeout_at(end, messages.next()).await {
             counts.add(&message.subject, message.payload.len());
         }
         for line in counts.lines() {
-            say(format_args!("to the stream: {line}"));
+            eprint(format_args!("to the stream: {line}"));
         }
     }
 }
@@ -210,7 +210,7 @@ impl Counts {
 mod tests {
     use super::*;
 
-    async fn said(name: &str, arguments: Value) -> String {
+    async fn printed(name: &str, arguments: Value) -> String {
         let reply = answer(name, &arguments).await.unwrap();
         String::from_utf8(reply.to_vec()).unwrap()
     }
@@ -228,17 +228,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_function_has_its_outcome() {
         assert_eq!(
-            said("get_weather", json!({ "city": "Oslo" })).await,
+            printed("get_weather", json!({ "city": "Oslo" })).await,
             "It is 14 degrees and sunny in Oslo."
         );
-        assert!(said("get_weather", json!("no object")).await.contains("the demo city"));
-        let booked: Value =
-            serde_json::from_str(&said("book_appointment", json!({ "date": "2026-09-01" })).await)
-                .unwrap();
+        assert!(printed("get_weather", json!("no object")).await.contains("the demo city"));
+        let booked: Value = serde_json::from_str(
+            &printed("book_appointment", json!({ "date": "2026-09-01" })).await,
+        )
+        .unwrap();
         assert_eq!(booked["date"], "2026-09-01");
         assert!(answer("broken_tool", &Value::Null).await.is_err());
         let asked = tokio::time::Instant::now();
-        said("slow_lookup", Value::Null).await;
-        assert_eq!(asked.elapsed(), SLOW);
+        printed("slow_lookup", Value::Null).await;
+        assert_eq!(asked.elapsed(), SLOW_TIME);
     }
 }

@@ -10,10 +10,10 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::cli::Failure;
-use crate::cli::admin::{self, CONNECT, Listener, Unasked};
+use crate::cli::admin::{self, CONNECT_TIMEOUT, Listener, Unasked};
 use crate::cli::dev;
 use crate::config::Config;
-use crate::publish::replay::{self, Line, Task};
+use crate::publish::dead_letters::{self, Line, Task};
 use crate::serve::{self, Offline};
 use crate::spool;
 
@@ -28,7 +28,7 @@ impl Access {
             return Ok(Self::Bridge(Listener::named(admin)?));
         };
         let listen = dev::reachable(config.admin.listen);
-        match timeout(CONNECT, TcpStream::connect(listen)).await {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(listen)).await {
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 Self::offline(&config, listen)
             }
@@ -68,7 +68,7 @@ impl Access {
         match self {
             Self::Bridge(bridge) => begin(bridge, &task).await,
             Self::Offline(offline) => {
-                let lines = offline.replays.begin(task).map_err(Failure::failed)?;
+                let lines = offline.spool_tasks.begin(task).map_err(Failure::failed)?;
                 Ok(Lines::Here(lines))
             }
         }
@@ -95,7 +95,7 @@ async fn begin(bridge: &Listener, task: &Task) -> Result<Lines, Failure> {
 
 /// The lines of a task.
 pub(super) enum Lines {
-    Here(replay::Lines),
+    Here(dead_letters::Lines),
     There(admin::Lines),
 }
 

@@ -4,8 +4,8 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use crate::cli::{Failure, say};
-use crate::publish::replay::{Entry, Line, Outcome, Summary, Waiting};
+use crate::cli::{Failure, eprint};
+use crate::publish::dead_letters::{Entry, Line, Outcome, QueueStatus, Summary};
 use crate::telemetry::{stderr, terminal};
 
 /// How many failures are shown one by one.
@@ -50,7 +50,7 @@ pub(super) struct Report {
     summary: Summary,
     failed: u64,
     has_ended: bool,
-    queues: Vec<Waiting>,
+    queues: Vec<QueueStatus>,
 }
 
 impl Report {
@@ -88,7 +88,7 @@ impl Report {
             }
             Line::Progress(summary) => self.summary = summary,
             Line::GivenUp { destination, error } => {
-                self.say(format_args!(
+                self.eprint(format_args!(
                     "error: {}: {}",
                     terminal::line(&destination),
                     terminal::line(&error)
@@ -131,7 +131,7 @@ impl Report {
             let is_rejected = entry.outcome == Some(Outcome::Rejected);
             let what = if is_rejected { "rejected again" } else { "not published" };
             let (id, destination) = (terminal::line(&entry.id), terminal::line(&entry.destination));
-            self.say(format_args!("{what}: {id} ({destination}): {}", terminal::line(error)));
+            self.eprint(format_args!("{what}: {id} ({destination}): {}", terminal::line(error)));
         }
         Ok(())
     }
@@ -151,9 +151,9 @@ impl Report {
     }
 
     /// Print a line of its own, in place of progress.
-    fn say(&self, line: impl std::fmt::Display) {
+    fn eprint(&self, line: impl std::fmt::Display) {
         self.clear_progress();
-        say(line);
+        eprint(line);
     }
 
     fn counts(&self) -> String {
@@ -186,20 +186,20 @@ impl Report {
     /// Print the summary. `is_running` says whether a bridge runs.
     pub(super) fn end(&mut self, is_running: bool) -> ExitCode {
         if self.failed > MAX_FAILURES {
-            self.say(format_args!("... and {} more", self.failed - MAX_FAILURES));
+            self.eprint(format_args!("... and {} more", self.failed - MAX_FAILURES));
         }
         if let Some(why) = &self.summary.stopped {
-            self.say(format_args!("error: stopped early: {}", terminal::line(why)));
+            self.eprint(format_args!("error: stopped early: {}", terminal::line(why)));
         }
-        self.say(self.counts());
+        self.eprint(self.counts());
         match (&self.action, self.summary.queued, self.summary.dead_letters) {
             (Action::ListDeadLetters { is_filtered: false }, Some(queued @ 1..), _) => {
-                self.say(format_args!("{queued} queued on disk; see `hookbus spool list`"));
+                self.eprint(format_args!("{queued} queued on disk; see `hookbus spool list`"));
             }
             (Action::ListQueues, _, letters) => {
                 self.explain_queues(is_running);
                 if let Some(letters @ 1..) = letters {
-                    self.say(format_args!("{}; see `hookbus dlq list`", dead_letters(letters)));
+                    self.eprint(format_args!("{}; see `hookbus dlq list`", dead_letters(letters)));
                 }
             }
             _ => {}
@@ -207,7 +207,7 @@ impl Report {
         let changes = self.action.changes();
         let is_done = self.summary.stopped.is_none() && !(changes && self.summary.left > 0);
         if changes && !is_done {
-            self.say(
+            self.eprint(
                 "hint: what is left stays on disk; run this again once its destination accepts it",
             );
         }
@@ -215,10 +215,10 @@ impl Report {
     }
 
     fn explain_queues(&self, is_running: bool) {
-        for Waiting { destination, records, apart, is_configured, .. } in &self.queues {
+        for QueueStatus { destination, records, apart, is_configured, .. } in &self.queues {
             let destination = terminal::line(destination);
             if *apart > 0 {
-                self.say(format_args!("{apart} queued for {destination} wait apart from the others, because their own subjects or topics take nothing\nhint: /readyz of the bridge names them; the bridge publishes their events as soon as a stream or topic takes them"));
+                self.eprint(format_args!("{apart} queued for {destination} wait apart from the others, because their own subjects or topics take nothing\nhint: /readyz of the bridge names them; the bridge publishes their events as soon as a stream or topic takes them"));
             }
             let hint = match (is_configured, is_running) {
                 (true, true) => continue,
@@ -226,13 +226,13 @@ impl Report {
                 (false, _) => format!("`hookbus spool drain '{destination}'` publishes them"),
             };
             let note = if *is_configured { "" } else { ", which left the configuration" };
-            self.say(format_args!("{records} queued for {destination}{note}\nhint: {hint}"));
+            self.eprint(format_args!("{records} queued for {destination}{note}\nhint: {hint}"));
         }
     }
 
     pub(super) fn interrupt(&mut self) -> ExitCode {
         let _ = self.out.flush();
-        self.say(format_args!("interrupted: {}", self.counts()));
+        self.eprint(format_args!("interrupted: {}", self.counts()));
         ExitCode::FAILURE
     }
 
@@ -272,8 +272,8 @@ fn dead_letter_line(entry: &Entry) -> String {
     ))
 }
 
-fn queue_line(queue: &Waiting) -> String {
-    let Waiting { destination, records, bytes, oldest, .. } = queue;
+fn queue_line(queue: &QueueStatus) -> String {
+    let QueueStatus { destination, records, bytes, oldest, .. } = queue;
     let oldest = oldest.as_deref().unwrap_or("-");
     terminal::line(&format!("{oldest}  {destination}  {records} events  {bytes} bytes"))
 }

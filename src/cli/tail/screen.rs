@@ -4,11 +4,11 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Stdout, Write as _};
 
 use crate::activity::{Line, Webhook};
-use crate::cli::say;
+use crate::cli::eprint;
 use crate::telemetry::terminal;
 
 /// The widest column, in characters; what is longer is cut.
-const WIDEST: usize = 40;
+const MAX_COLUMN_CHARS: usize = 40;
 
 /// Columns before the latency: endpoint, type, key, outcome.
 const COLUMNS: usize = 4;
@@ -34,7 +34,7 @@ impl Screen {
             _ if self.is_json => terminal::json(&serde_json::to_string(&line)?),
             Line::Webhook(webhook) => self.line(webhook),
             Line::Lost { count } => {
-                say(format_args!("{count} webhooks came too fast to be shown"));
+                eprint(format_args!("{count} webhooks came too fast to be shown"));
                 return Ok(());
             }
         };
@@ -94,10 +94,10 @@ impl Screen {
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= WIDEST {
+    if text.chars().count() <= MAX_COLUMN_CHARS {
         return text.to_owned();
     }
-    text.chars().take(WIDEST - 3).chain("...".chars()).collect()
+    text.chars().take(MAX_COLUMN_CHARS - 3).chain("...".chars()).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::telemetry::health::Health;
 
 /// So many are shown for each reason.
-const SHOWN: usize = 3;
+const MAX_SHOWN: usize = 3;
 
 /// By reason.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl Faults {
     pub(super) fn add(&mut self, reason: &'static str, name: Arc<str>) {
         let group = self.0.entry(reason).or_default();
         group.names += 1;
-        if group.shown.len() < SHOWN {
+        if group.shown.len() < MAX_SHOWN {
             group.shown.push(name);
         }
     }
@@ -67,8 +67,8 @@ impl Faults {
         }
     }
 
-    /// Say nothing any more.
-    pub(super) fn unsay(&mut self, destination: &str, health: &Health) {
+    /// Take all of them back from `/readyz`.
+    pub(super) fn clear(&mut self, destination: &str, health: &Health) {
         for (reason, _) in std::mem::take(&mut self.0) {
             health.clear(&subject(destination, reason));
         }
@@ -108,26 +108,26 @@ mod tests {
     fn some_are_shown_and_all_are_counted() {
         let (health, mut faults) = (Health::default(), Faults::default());
         let names: Vec<Arc<str>> = (0..6).map(|number| format!("e.{number}").into()).collect();
-        let said = |faults: &Faults| {
+        let logged = |faults: &Faults| {
             faults.tell("no-stream", "nats:e.{type}", &health);
             health.readiness().1
         };
         faults.add("no-stream", names[0].clone());
         let one = "problem: nats:e.{type}: no-stream: `e.0` takes nothing; its events wait";
-        assert!(said(&faults).contains(one), "{}", said(&faults));
+        assert!(logged(&faults).contains(one), "{}", logged(&faults));
         for name in &names[1..] {
             faults.add("no-stream", name.clone());
         }
         faults.add("not-permitted", names[0].clone());
         assert_eq!(faults.len(), 7);
         let many = "`e.0`, `e.1`, `e.2` and 3 more take nothing; their events wait";
-        assert!(said(&faults).contains(many), "{}", said(&faults));
+        assert!(logged(&faults).contains(many), "{}", logged(&faults));
         for gone in 0..5 {
             faults.remove("no-stream", &names[gone], names[gone + 1..].iter());
         }
-        assert!(said(&faults).contains("no-stream: `e.5` takes nothing"), "{}", said(&faults));
+        assert!(logged(&faults).contains("no-stream: `e.5` takes nothing"), "{}", logged(&faults));
         faults.remove("no-stream", &names[5], [].iter());
-        assert!(!said(&faults).contains("no-stream") && !faults.is_empty());
+        assert!(!logged(&faults).contains("no-stream") && !faults.is_empty());
         faults.remove("not-permitted", &names[0], [].iter());
         assert!(faults.is_empty());
     }

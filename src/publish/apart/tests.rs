@@ -70,7 +70,7 @@ async fn a_name_that_may_fail_queues_and_one_that_does_waits_apart() {
     bench.apart.suspect("a", "no-stream", Instant::now());
     assert_eq!((bench.road("a", "k"), bench.road("b", "k")), (Road::Uncertain, Road::Free));
     assert_eq!((bench.apart.failing(), bench.apart.is_blocked("a")), (1, false));
-    bench.apart.works("a");
+    bench.apart.record_success("a");
     assert!(bench.rests() && bench.apart.failing() == 0);
 
     bench.apart.suspect("a", "no-stream", Instant::now());
@@ -79,7 +79,7 @@ async fn a_name_that_may_fail_queues_and_one_that_does_waits_apart() {
         assert_eq!((bench.road("a", key), bench.road("b", key)), (Road::Apart, Road::Free));
     }
     // Only what waits apart finds out that it works.
-    bench.apart.works("a");
+    bench.apart.record_success("a");
     assert!(bench.apart.is_blocked("a") && !bench.apart.is_blocked("b"));
     assert_eq!((bench.apart.clear("a"), bench.apart.clear("a")), (true, false));
     assert!(bench.rests());
@@ -93,17 +93,17 @@ async fn what_is_of_an_older_ones_name_and_key_waits_behind_it() {
     }
     assert_eq!((bench.apart.len(), bench.apart.oldest()), (4, bench.queue.oldest()));
     assert!(bench.apart.oldest().is_some());
-    let roads = || ["k", "l", "m", ""].map(|key| bench.road("a", key) == Road::Apart);
+    let paths = || ["k", "l", "m", ""].map(|key| bench.road("a", key) == Road::Apart);
     for expected in
         [[true, true, false, false], [true, true, false, false], [true, false, false, false]]
     {
-        assert_eq!(roads(), expected);
+        assert_eq!(paths(), expected);
         assert_eq!(bench.road("b", "k"), Road::Free);
         bench.publish().await;
     }
-    assert_eq!(roads(), [true, false, false, false]);
+    assert_eq!(paths(), [true, false, false, false]);
     bench.publish().await;
-    assert!(bench.rests() && bench.apart.is_empty() && roads() == [false; 4]);
+    assert!(bench.rests() && bench.apart.is_empty() && paths() == [false; 4]);
 }
 
 /// Of those that are not known one by one it is only known that there are some.
@@ -131,7 +131,7 @@ async fn more_names_than_are_known_are_counted_together() {
     assert_eq!((bench.road("x", "k"), bench.road("y", "k")), (Road::Free, Road::Free));
     // With nothing there nobody would find out that a name works again that is known to take nothing.
     assert_eq!((bench.road("7", "k"), bench.road("8", "k")), (Road::Free, Road::Uncertain));
-    (0..NAMES).for_each(|number| bench.apart.works(&number.to_string()));
+    (0..NAMES).for_each(|number| bench.apart.record_success(&number.to_string()));
     assert!(bench.rests());
 }
 
@@ -164,29 +164,29 @@ async fn what_an_earlier_process_left_is_counted_first() {
     bench.apart.count_old(old.iter().map(|(_, record)| record));
     bench.apart.old_are_counted();
     assert!(!bench.apart.begin_counting());
-    let roads = || ["k", "l", "m"].map(|key| bench.road("a", key));
-    assert_eq!(roads(), [Road::Apart, Road::Apart, Road::Free]);
+    let paths = || ["k", "l", "m"].map(|key| bench.road("a", key));
+    assert_eq!(paths(), [Road::Apart, Road::Apart, Road::Free]);
     bench.publish().await;
     bench.publish().await;
-    assert!(bench.rests() && roads() == [Road::Free; 3]);
+    assert!(bench.rests() && paths() == [Road::Free; 3]);
 }
 
 /// For the first of them, and not again before none fails, nor within a minute.
 #[tokio::test(start_paused = true)]
 async fn names_that_fail_are_news_once() {
     let bench = Bench::new();
-    let fails = |name| bench.apart.suspect(name, "no-stream", Instant::now());
-    fails("a");
-    fails("b");
+    let record_failure = |name| bench.apart.suspect(name, "no-stream", Instant::now());
+    record_failure("a");
+    record_failure("b");
     assert_eq!((bench.apart.is_news(), bench.apart.is_news()), (true, false));
-    bench.apart.works("a");
+    bench.apart.record_success("a");
     advance(SAY).await;
     assert!(!bench.apart.is_news());
-    bench.apart.works("b");
-    fails("c");
+    bench.apart.record_success("b");
+    record_failure("c");
     assert!(bench.apart.is_news());
-    bench.apart.works("c");
-    fails("d");
+    bench.apart.record_success("c");
+    record_failure("d");
     advance(SAY - Duration::from_millis(1)).await;
     assert!(!bench.apart.is_news());
     advance(Duration::from_millis(1)).await;

@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::Tally;
-use crate::publish::destination::{Destination, OnDisk, PATIENCE};
-use crate::publish::window::Waiting;
+use super::DrainCounts;
+use crate::publish::destination::{Destination, OnDisk, TRANSIENT_TIMEOUT};
+use crate::publish::read_ahead::QueuedRecord;
 use crate::sink::{self, Class, Scope};
 use crate::spool;
 
@@ -18,7 +18,7 @@ use crate::spool;
 pub(super) struct Job {
     pub(super) destination: Arc<Destination>,
     pub(super) until: Until,
-    pub(super) tally: Arc<Tally>,
+    pub(super) counts: Arc<DrainCounts>,
     /// What is on disk can't be read, and that was said.
     is_stuck: Arc<AtomicBool>,
 }
@@ -32,33 +32,37 @@ pub(super) enum Until {
 
 /// Who is asked about a name that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asks {
+pub(super) enum Examine {
     /// The broker, once it has failed for longer than a moment.
     Broker,
     /// Nobody: it waits apart already.
-    Nobody,
+    Never,
 }
 
 /// An attempt that ended.
-pub(super) struct Sent {
-    pub(super) waiting: Waiting,
+pub(super) struct Attempt {
+    pub(super) queued: QueuedRecord,
     began: Instant,
     result: Result<(), sink::Error>,
 }
 
 /// What became of an attempt.
-pub(super) enum Outcome {
+pub(super) enum AttemptResult {
     /// It is published, or a dead letter.
-    Done(Waiting),
+    Done(QueuedRecord),
     /// Its subject or topic takes nothing.
-    NameFails(Waiting, sink::Error),
+    NameFails(QueuedRecord, sink::Error),
     /// The destination fails.
-    Fails(Waiting, sink::Error),
+    Fails(QueuedRecord, sink::Error),
 }
 
 impl Job {
-    pub(super) fn new(destination: Arc<Destination>, until: Until, tally: Arc<Tally>) -> Self {
-        Self { destination, until, tally, is_stuck: Arc::default() }
+    pub(super) fn new(
+        destination: Arc<Destination>,
+        until: Until,
+        counts: Arc<DrainCounts>,
+    ) -> Self {
+        Self { destination, until, counts, is_stuck: Arc::default() }
     }
 
     /// Whether somebody waits for the end.
@@ -75,7 +79,7 @@ impl Job {
     }
 
     /// Wait to be told to end early.
-    pub(super) async fn told(&mut self) {
+    pub(super) async fn stop_requested(&mut self) {
         if let Until::Empty(stop) = &mut self.until
             && !*stop.borrow()
             && stop.wait_for(|stop| *stop).await.is_ok()
@@ -87,52 +91,56 @@ impl Job {
 
     /// Whether something may be sent at all.
     pub(super) fn may_send(&self) -> bool {
-        !self.is_stopping() && !self.destination.is_held()
+        !self.is_stopping() && !self.destination.is_paused()
     }
 
     /// Send a record, and wait for what comes of it.
-    pub(super) async fn send(destination: Arc<Destination>, waiting: Waiting, asks: Asks) -> Sent {
+    pub(super) async fn send(
+        destination: Arc<Destination>,
+        queued: QueuedRecord,
+        examine: Examine,
+    ) -> Attempt {
         let began = Instant::now();
         let deadline = began + destination.ack_timeout;
-        let (name, event) = (waiting.record.name.clone(), &waiting.record.event);
+        let (name, event) = (queued.record.name.clone(), &queued.record.event);
         let mut result = destination.sink.send(&name, event, deadline).await;
         if let Err(error) = &result
-            && asks == Asks::Broker
+            && examine == Examine::Broker
             && error.scope == Scope::Name
-            && error.class == Class::Blip
+            && error.class == Class::Transient
             && let Some(apart) = destination.apart()
-            && apart.suspect(&name, error.reason, began).elapsed() >= PATIENCE
+            && apart.suspect(&name, error.reason, began).elapsed() >= TRANSIENT_TIMEOUT
         {
             result = Err(destination.examined(&name, error.clone(), deadline).await);
         }
-        Sent { waiting, began, result }
+        Attempt { queued, began, result }
     }
 
     /// What became of it, and what is to be said of that.
-    pub(super) async fn settle(&self, disk: &OnDisk, sent: Sent) -> Outcome {
-        let Sent { waiting, began, result } = sent;
+    pub(super) async fn settle(&self, disk: &OnDisk, attempt: Attempt) -> AttemptResult {
+        let Attempt { queued, began, result } = attempt;
         let destination = &self.destination;
         let error = match result {
             Ok(()) => {
                 destination.metrics.published(destination.text(), began.elapsed());
-                destination.works();
-                self.tally.published.fetch_add(1, Ordering::Relaxed);
-                return Outcome::Done(waiting);
+                destination.record_success();
+                self.counts.published.fetch_add(1, Ordering::Relaxed);
+                return AttemptResult::Done(queued);
             }
             Err(error) => error,
         };
         destination.metrics.publish_failed(destination.text(), error.reason);
-        destination.fails(&waiting.record.name, &waiting.record.event, &error);
-        if error.class == Class::Reject {
-            let record = waiting.record.clone();
-            if disk.shelf.dead_letter_queued(destination.text(), record, &error).await.is_ok() {
-                self.tally.dead_lettered.fetch_add(1, Ordering::Relaxed);
-                return Outcome::Done(waiting);
+        destination.record_failure(&queued.record.name, &queued.record.event, &error);
+        if error.class == Class::Permanent {
+            let record = queued.record.clone();
+            if disk.spool.dead_letter_queued(destination.text(), record, &error).await.is_ok() {
+                self.counts.dead_lettered.fetch_add(1, Ordering::Relaxed);
+                return AttemptResult::Done(queued);
             }
         } else if error.scope == Scope::Name && disk.apart.is_some() {
-            return Outcome::NameFails(waiting, error);
+            return AttemptResult::NameFails(queued, error);
         }
-        Outcome::Fails(waiting, error)
+        AttemptResult::Fails(queued, error)
     }
 
     /// The disk can't be read: the first time it is said, and `/readyz` says it all the time.
@@ -141,7 +149,7 @@ impl Job {
         if let Some(disk) = &destination.disk
             && !self.is_stuck.swap(true, Ordering::Relaxed)
         {
-            disk.backlog.set_stuck(true);
+            disk.disk_queue.set_stuck(true);
             warn!(destination = %destination.text(), %error, "events on disk can't be read; trying on");
         }
         destination.health.report(self.subject(), error.to_string());
@@ -151,7 +159,7 @@ impl Job {
     pub(super) fn readable(&self) {
         if self.is_stuck.load(Ordering::Relaxed) && self.is_stuck.swap(false, Ordering::Relaxed) {
             if let Some(disk) = &self.destination.disk {
-                disk.backlog.set_stuck(false);
+                disk.disk_queue.set_stuck(false);
             }
             self.destination.health.clear(&self.subject());
         }

@@ -38,7 +38,7 @@ struct Rules {
 
 /// What was acknowledged.
 #[derive(Debug, Clone)]
-pub(super) struct Taken {
+pub(super) struct DrainGuard {
     pub(super) name: String,
     pub(super) key: String,
     pub(super) id: String,
@@ -47,7 +47,7 @@ pub(super) struct Taken {
 /// Acknowledges, hangs or fails, as its rules say at any time.
 pub(super) struct Script {
     rules: watch::Sender<Rules>,
-    taken: Mutex<Vec<Taken>>,
+    taken: Mutex<Vec<DrainGuard>>,
     /// How many of each name and key are under way.
     under_way: Mutex<BTreeMap<(String, String), usize>>,
     most_under_way: AtomicUsize,
@@ -112,17 +112,17 @@ impl Script {
         self.taken_if(|taken| taken.name == name)
     }
 
-    pub(super) fn taken_if(&self, is_meant: impl Fn(&Taken) -> bool) -> Vec<String> {
+    pub(super) fn taken_if(&self, is_meant: impl Fn(&DrainGuard) -> bool) -> Vec<String> {
         let taken = self.taken.lock();
         taken.iter().filter(|taken| is_meant(taken)).map(|taken| taken.id.clone()).collect()
     }
 
     /// What was acknowledged, for the script of the process that follows.
-    pub(super) fn take_out(&self) -> Vec<Taken> {
+    pub(super) fn take_out(&self) -> Vec<DrainGuard> {
         std::mem::take(&mut *self.taken.lock())
     }
 
-    pub(super) fn put_back(&self, taken: Vec<Taken>) {
+    pub(super) fn put_back(&self, taken: Vec<DrainGuard>) {
         *self.taken.lock() = taken;
     }
 
@@ -160,7 +160,7 @@ impl Sink for Script {
                 match mode {
                     Mode::Takes => {
                         let (name, id) = (name.to_owned(), event.id.to_string());
-                        self.taken.lock().push(Taken { name, key: key.clone(), id });
+                        self.taken.lock().push(DrainGuard { name, key: key.clone(), id });
                         return Ok(());
                     }
                     Mode::Fails(error) => return Err(error),
@@ -185,7 +185,7 @@ impl Sink for Script {
 
     fn give_up(&self) {
         self.names_are_like_others();
-        self.all(Mode::Fails(sink::Error::blip(sink::DISCONNECTED, "given up")));
+        self.all(Mode::Fails(sink::Error::transient(sink::DISCONNECTED, "given up")));
     }
 }
 
@@ -210,26 +210,26 @@ impl Drop for UnderWay<'_> {
 }
 
 /// A process with two brokers and a disk. Time stands still unless a test moves it, for the disk takes its own.
-pub(super) struct Roads {
+pub(super) struct Paths {
     pub(super) nats: Arc<Script>,
     pub(super) kafka: Arc<Script>,
     pub(super) all: Arc<Destinations>,
-    most: usize,
+    max: usize,
     pub(super) health: Arc<Health>,
-    pub(super) shelf: Arc<Shelf>,
+    pub(super) spool: Arc<SpoolHandle>,
     background: JoinSet<()>,
     /// Paused time goes on by itself when nobody has anything to do, except for work like this.
     _still: mpsc::Sender<()>,
 }
 
-impl Roads {
-    pub(super) async fn new(directory: &Path, most: usize) -> Self {
+impl Paths {
+    pub(super) async fn new(directory: &Path, max: usize) -> Self {
         // The disk takes real time, and a test may let an hour pass meanwhile.
-        Self::with(directory, most, Time::seconds(1_000_000)).await
+        Self::with(directory, max, Time::seconds(1_000_000)).await
     }
 
     /// With a limit for the disk.
-    pub(super) async fn with(directory: &Path, most: usize, sync_timeout: Time) -> Self {
+    pub(super) async fn with(directory: &Path, max: usize, sync_timeout: Time) -> Self {
         let (still, wait) = mpsc::channel();
         tokio::task::spawn_blocking(move || wait.recv());
         let settings =
@@ -247,17 +247,17 @@ impl Roads {
         assert!(damage.is_empty());
         let (nats, kafka) = (Script::new(), Script::new());
         let sinks = Sinks {
-            jetstream: Some(Timed { sink: nats.clone(), ack_timeout: BUDGET }),
-            kafka: Some(Timed { sink: kafka.clone(), ack_timeout: BUDGET }),
+            jetstream: Some(SinkWithTimeout { sink: nats.clone(), ack_timeout: BUDGET }),
+            kafka: Some(SinkWithTimeout { sink: kafka.clone(), ack_timeout: BUDGET }),
             ..Sinks::default()
         };
         let (metrics, health) = (Arc::<Metrics>::default(), Arc::<Health>::default());
-        let shelf = Arc::new(Shelf::new(spool, metrics.clone(), health.clone()));
-        let all = Destinations::new(sinks, Some(shelf.clone()), metrics, health.clone());
-        configured(&all, "nats:events", most);
+        let spool = Arc::new(SpoolHandle::new(spool, metrics.clone(), health.clone()));
+        let all = Destinations::new(sinks, Some(spool.clone()), metrics, health.clone());
+        configured(&all, "nats:events", max);
         let all = Arc::new(all);
         let background = JoinSet::new();
-        Self { nats, kafka, all, most, health, shelf, background, _still: still }
+        Self { nats, kafka, all, max, health, spool, background, _still: still }
     }
 
     pub(super) fn drain(&mut self) {
@@ -283,7 +283,7 @@ impl Roads {
         id: &str,
     ) -> JoinHandle<Result<Receipt, Refusal>> {
         let event = event("t", key, id);
-        let to = to.iter().map(|to| (configured(&self.all, to, self.most), name.to_owned()));
+        let to = to.iter().map(|to| (configured(&self.all, to, self.max), name.to_owned()));
         let begun = begin(to, event);
         tokio::spawn(async move { begun?.finish().await })
     }
@@ -301,32 +301,32 @@ impl Roads {
     pub(super) fn stall(&self, queue: &str) -> Stalled {
         let record = Record { name: "stalls".into(), event: event("stalls", "", "0") };
         let (release, wait) = mpsc::channel::<()>();
-        let is_held = Arc::new(AtomicBool::new(false));
-        let holds = is_held.clone();
-        let hold = Box::new(move || {
+        let is_paused = Arc::new(AtomicBool::new(false));
+        let holds = is_paused.clone();
+        let pause = Box::new(move || {
             holds.store(true, Ordering::Relaxed);
             // Its end is the sender's.
             let _ = wait.recv();
         });
-        let queue = self.shelf.queue(queue);
-        let appending = queue.begin_with(&record, hold).unwrap();
-        Stalled { queue, appending, is_held, release }
+        let queue = self.spool.queue(queue);
+        let appending = queue.begin_with(&record, pause).unwrap();
+        Stalled { queue, appending, is_paused, release }
     }
 
     /// How many records are on their way to the queue of `nats:events`.
     pub(super) fn on_its_way(&self) -> usize {
-        let destination = configured(&self.all, "nats:events", self.most);
-        destination.disk.as_ref().map_or(0, |disk| disk.backlog.appending())
+        let destination = configured(&self.all, "nats:events", self.max);
+        destination.disk.as_ref().map_or(0, |disk| disk.disk_queue.appending())
     }
 
     /// How many records are queued.
     pub(super) fn queued(&self) -> u64 {
-        self.shelf.queued().iter().map(Queued::records).sum()
+        self.spool.queued().iter().map(DestinationQueue::records).sum()
     }
 
     /// How many of them wait apart.
     pub(super) fn apart(&self) -> u64 {
-        self.shelf.queued().iter().map(Queued::apart).sum()
+        self.spool.queued().iter().map(DestinationQueue::apart).sum()
     }
 
     /// Waits until nothing is queued, while time passes.
@@ -339,13 +339,13 @@ impl Roads {
 pub(super) struct Stalled {
     queue: Queue,
     appending: Appending,
-    is_held: Arc<AtomicBool>,
+    is_paused: Arc<AtomicBool>,
     release: mpsc::Sender<()>,
 }
 
 impl Stalled {
-    pub(super) async fn is_held(&self) {
-        until("a stalled disk", || self.is_held.load(Ordering::Relaxed)).await;
+    pub(super) async fn is_paused(&self) {
+        until("a stalled disk", || self.is_paused.load(Ordering::Relaxed)).await;
     }
 
     /// Lets it go on, and takes the record away.
@@ -406,19 +406,19 @@ async fn rest() {
 }
 
 pub(super) fn retry() -> Mode {
-    Mode::Fails(sink::Error::retry("store-failed", "full"))
+    Mode::Fails(sink::Error::unavailable("store-failed", "full"))
 }
 
 /// A name that takes nothing, as the broker says.
 pub(super) fn no_topic() -> Mode {
-    Mode::Fails(sink::Error::retry("unknown-topic", "there is none").of_name())
+    Mode::Fails(sink::Error::unavailable("unknown-topic", "there is none").of_name())
 }
 
 /// A name that takes nothing, perhaps for a moment.
 pub(super) fn no_stream() -> Mode {
-    Mode::Fails(sink::Error::blip("no-stream", "no stream takes it").of_name())
+    Mode::Fails(sink::Error::transient("no-stream", "no stream takes it").of_name())
 }
 
 pub(super) fn reject() -> Mode {
-    Mode::Fails(sink::Error::reject("too-large", "it is too large"))
+    Mode::Fails(sink::Error::permanent("too-large", "it is too large"))
 }

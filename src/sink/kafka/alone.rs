@@ -23,7 +23,7 @@ use super::cluster::Cluster;
 use super::producer::Producer;
 
 /// How long a topic's events go one by one after a batch was refused: its limit may be raised meanwhile.
-const MEMORY: Duration = Duration::from_secs(600);
+const REMEMBER_TIME: Duration = Duration::from_secs(600);
 
 /// So many topics are remembered. What is refused at others is sent twice, no more.
 const MAX_TOPICS: usize = 1_024;
@@ -68,7 +68,7 @@ impl Alone {
         if topics.len() >= MAX_TOPICS {
             return;
         }
-        if topics.insert(topic.to_owned(), now + MEMORY).is_none() {
+        if topics.insert(topic.to_owned(), now + REMEMBER_TIME).is_none() {
             info!(topic, %error, "a batch was refused; events for this topic are sent one by one for a while");
         }
         self.is_used.store(true, Ordering::Relaxed);

@@ -25,21 +25,25 @@ pub(super) fn of(error: &KafkaError) -> Error {
     let detail = error.to_string();
     match error.rdkafka_error_code() {
         Some(Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize) => {
-            Error::reject("too-large", detail)
+            Error::permanent("too-large", detail)
         }
-        Some(Code::InvalidRecord | Code::InvalidMessage) => Error::reject("invalid-record", detail),
+        Some(Code::InvalidRecord | Code::InvalidMessage) => {
+            Error::permanent("invalid-record", detail)
+        }
         Some(Code::MessageTimedOut) => Error::timeout(),
-        Some(Code::QueueFull) => Error::retry("queue-full", detail),
+        Some(Code::QueueFull) => Error::unavailable("queue-full", detail),
         Some(
             Code::UnknownTopic
             | Code::UnknownTopicOrPartition
             | Code::UnknownPartition
             | Code::InvalidTopic,
-        ) => Error::retry("unknown-topic", detail).of_name(),
-        Some(Code::TopicAuthorizationFailed) => Error::retry("unauthorized", detail).of_name(),
-        Some(Code::ClusterAuthorizationFailed) => Error::retry("unauthorized", detail),
+        ) => Error::unavailable("unknown-topic", detail).of_name(),
+        Some(Code::TopicAuthorizationFailed) => {
+            Error::unavailable("unauthorized", detail).of_name()
+        }
+        Some(Code::ClusterAuthorizationFailed) => Error::unavailable("unauthorized", detail),
         Some(Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend) => {
-            Error::retry("not-enough-replicas", detail)
+            Error::unavailable("not-enough-replicas", detail)
         }
         Some(
             Code::BrokerTransportFailure
@@ -49,11 +53,11 @@ pub(super) fn of(error: &KafkaError) -> Error {
             | Code::Authentication
             | Code::RequestTimedOut
             | Code::OperationTimedOut,
-        ) => Error::retry(UNREACHABLE, detail),
+        ) => Error::unavailable(UNREACHABLE, detail),
         Some(Code::Fatal | Code::PurgeQueue | Code::PurgeInflight) => {
-            Error::retry("producer-restarted", detail)
+            Error::unavailable("producer-restarted", detail)
         }
-        _ => Error::retry("refused", detail),
+        _ => Error::unavailable("refused", detail),
     }
 }
 
@@ -62,7 +66,7 @@ pub(super) const UNREACHABLE: &str = "unreachable";
 
 /// Whether the error says only that nothing came of it, so that the state of the brokers says more.
 pub(super) fn is_unexplained(error: &Error) -> bool {
-    error.class == Class::Retry && (*error == Error::timeout() || error.reason == UNREACHABLE)
+    error.class == Class::Unavailable && (*error == Error::timeout() || error.reason == UNREACHABLE)
 }
 
 #[cfg(test)]

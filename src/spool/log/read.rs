@@ -8,13 +8,13 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::Log;
-use super::look::is_missing;
-use crate::spool::segment::{self, Found, Frame, Scan};
+use super::missing::is_missing;
+use crate::spool::segment::{self, Frame, Scan, Scanned};
 use crate::spool::{Damage, Position};
 
 /// Where a reader goes on.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::spool) struct Place {
+pub(in crate::spool) struct ReadPosition {
     segment: u64,
     offset: u64,
     /// The sequence that should be there.
@@ -54,7 +54,7 @@ impl Log {
     /// Read on from a place: records that are not done, up to so many of them or so many bytes.
     pub(in crate::spool) fn read(
         &self,
-        place: &mut Option<Place>,
+        place: &mut Option<ReadPosition>,
         most_records: usize,
         most_bytes: usize,
     ) -> io::Result<Vec<Raw>> {
@@ -91,14 +91,14 @@ impl Log {
     }
 
     /// Read until the batch is full or the part ends; says where to go on.
-    fn read_part(&self, part: &Part, batch: &mut Batch) -> io::Result<Place> {
+    fn read_part(&self, part: &Part, batch: &mut Batch) -> io::Result<ReadPosition> {
         let path = self.segment_path(part.first);
         let mut place =
-            Place { segment: part.first, offset: part.range.start, sequence: part.sequence };
-        match self.shared.disk.open(&path) {
+            ReadPosition { segment: part.first, offset: part.range.start, sequence: part.sequence };
+        match self.volume.disk.open(&path) {
             // It was done and removed meanwhile, or somebody else took it away.
             Err(error) if is_missing(&error) => {
-                self.gone(part.first);
+                self.mark_gone(part.first);
                 self.forget(place.sequence..part.next, 0);
             }
             Err(error) => return Err(error),
@@ -106,8 +106,8 @@ impl Log {
                 let mut scan = Scan::new(file, part.id, part.range.clone());
                 while let Some(found) = scan.next()? {
                     let frame = match found {
-                        Found::Frame(frame) => frame,
-                        Found::Damage(range) => {
+                        Scanned::Frame(frame) => frame,
+                        Scanned::Damage(range) => {
                             self.report(self.set_aside(&path, &range));
                             continue;
                         }
@@ -117,7 +117,7 @@ impl Log {
                     if !(place.sequence..part.next).contains(&frame.sequence) {
                         continue;
                     }
-                    self.lack(&path, place.sequence..frame.sequence);
+                    self.mark_missing(&path, place.sequence..frame.sequence);
                     place.sequence = place.sequence.max(frame.sequence.saturating_add(1));
                     place.offset = frame.end;
                     if self.is_done(part.first, frame.sequence) {
@@ -133,27 +133,27 @@ impl Log {
             }
         }
         // What should have followed isn't there.
-        self.lack(&path, place.sequence..part.next);
+        self.mark_missing(&path, place.sequence..part.next);
         place.sequence = place.sequence.max(part.next);
         place.offset = part.range.end;
         Ok(place)
     }
 
     /// Records that should be in a segment can't be found there.
-    fn lack(&self, path: &Path, sequences: Range<u64>) {
+    fn mark_missing(&self, path: &Path, sequences: Range<u64>) {
         let lost = self.forget(sequences, 0);
         if lost > 0 {
-            self.shared.lost.add(lost, format_args!("{} is damaged", path.display()));
+            self.volume.lost.add(lost, format_args!("{} is damaged", path.display()));
         }
     }
 
     /// Whether something stands after a place.
-    pub(in crate::spool) fn has_more(&self, place: Option<Place>) -> bool {
+    pub(in crate::spool) fn has_more(&self, place: Option<ReadPosition>) -> bool {
         self.part(place).is_some()
     }
 
     /// The next part that has something to read.
-    fn part(&self, place: Option<Place>) -> Option<Part> {
+    fn part(&self, place: Option<ReadPosition>) -> Option<Part> {
         let state = self.state.lock();
         let from = place.map_or(0, |place| place.segment);
         let at = state.segments.partition_point(|segment| segment.first < from);
@@ -181,10 +181,10 @@ impl Log {
     pub(in crate::spool) fn unreadable(&self, raw: &Raw) {
         let path = self.directory.join(format!("{:020}.corrupt", raw.position.sequence));
         let length = raw.body.len() as u64;
-        let kept = self.shared.disk.write(&path, &raw.body).is_ok().then(|| path.clone());
-        self.shared.damaged.fetch_add(1, Ordering::Relaxed);
+        let copy = self.volume.disk.write(&path, &raw.body).is_ok().then(|| path.clone());
+        self.volume.damaged.fetch_add(1, Ordering::Relaxed);
         self.report(Some(Damage {
-            kept,
+            copy,
             ..Damage::new(&self.directory, "a record of another version", length)
         }));
         self.done(raw.position);

@@ -11,8 +11,8 @@ use super::{CURSOR, Log, Segment};
 use crate::spool::cursor::Cursor;
 use crate::spool::error::is_of_device;
 use crate::spool::ranges::Ranges;
-use crate::spool::segment::{self, Found, Header, Scan};
-use crate::spool::writer::Shared;
+use crate::spool::segment::{self, Header, Scan, Scanned};
+use crate::spool::writer::Volume;
 use crate::spool::{Damage, Error};
 
 impl Log {
@@ -20,10 +20,10 @@ impl Log {
     /// records would overtake those in it, and get their numbers.
     pub(in crate::spool) fn open(
         directory: PathBuf,
-        shared: Arc<Shared>,
+        volume: Arc<Volume>,
         damage: &mut Vec<Damage>,
     ) -> Result<Self, Error> {
-        let log = Self::new(directory, shared);
+        let log = Self::new(directory, volume);
         let mut segments = Vec::new();
         for path in log.list(damage)? {
             if path.extension().is_some_and(|ending| ending == "segment") {
@@ -55,17 +55,17 @@ impl Log {
             }
             state.records += segment.next - segment.first - segment.done.len();
             state.next = state.next.max(segment.next);
-            log.shared.used.fetch_add(segment.bytes, Ordering::Relaxed);
+            log.volume.used.fetch_add(segment.bytes, Ordering::Relaxed);
             state.segments.push(segment);
         }
         log.readable.send_replace(state.next);
-        log.shared.tidy_later();
+        log.volume.tidy_later();
         drop(state);
         Ok(log)
     }
 
     fn list(&self, damage: &mut Vec<Damage>) -> Result<Vec<PathBuf>, Error> {
-        match self.shared.disk.list(&self.directory) {
+        match self.volume.disk.list(&self.directory) {
             Err(error) if is_of_device(&error) => {
                 damage.push(Damage::of_device(&self.directory, &error));
                 Ok(Vec::new())
@@ -76,7 +76,7 @@ impl Log {
 
     fn read_cursor(&self, damage: &mut Vec<Damage>) -> Result<Cursor, Error> {
         let path = self.directory.join(CURSOR);
-        let bytes = match self.shared.disk.read(&path) {
+        let bytes = match self.volume.disk.read(&path) {
             // Without one nothing is done.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Cursor::default()),
             Err(error) if is_of_device(&error) => Vec::new(),
@@ -92,15 +92,15 @@ impl Log {
 
     /// Put a segment that the device can't read out of the way, so that its name is free.
     fn set_file_aside(&self, path: &Path, error: &io::Error) -> Damage {
-        let kept = path.with_extension("corrupt");
-        let is_kept = self.shared.disk.rename(path, &kept).is_ok();
-        self.shared.damaged.fetch_add(1, Ordering::Relaxed);
-        Damage { kept: is_kept.then_some(kept), ..Damage::of_device(path, error) }
+        let copy = path.with_extension("corrupt");
+        let is_kept = self.volume.disk.rename(path, &copy).is_ok();
+        self.volume.damaged.fetch_add(1, Ordering::Relaxed);
+        Damage { copy: is_kept.then_some(copy), ..Damage::of_device(path, error) }
     }
 
     /// What a segment holds; nothing if it holds nothing.
     fn recover(&self, path: &Path, damage: &mut Vec<Damage>) -> io::Result<Option<Segment>> {
-        let disk = &self.shared.disk;
+        let disk = &self.volume.disk;
         let file = disk.open(path)?;
         let length = file.length()?;
         let Some(header) = Header::read(&*file)? else {
@@ -109,10 +109,10 @@ impl Log {
                 disk.discard(path)?;
                 return Ok(None);
             }
-            let kept = path.with_extension("corrupt");
-            disk.rename(path, &kept)?;
+            let copy = path.with_extension("corrupt");
+            disk.rename(path, &copy)?;
             damage
-                .push(Damage { kept: Some(kept), ..Damage::new(path, "it has no header", length) });
+                .push(Damage { copy: Some(copy), ..Damage::new(path, "it has no header", length) });
             return Ok(None);
         };
         let mut segment = Segment {
@@ -136,12 +136,12 @@ impl Log {
         let mut is_kept = true;
         while let Some(found) = scan.next()? {
             match found {
-                Found::Damage(range) => {
+                Scanned::Damage(range) => {
                     let found = self.set_aside(path, &range);
-                    is_kept &= found.as_ref().is_none_or(|found| found.kept.is_some());
+                    is_kept &= found.as_ref().is_none_or(|found| found.copy.is_some());
                     damage.extend(found);
                 }
-                Found::Frame(frame) => {
+                Scanned::Frame(frame) => {
                     segment.done.insert(segment.next..frame.sequence);
                     segment.next = segment.next.max(frame.sequence.saturating_add(1));
                     end = frame.end;
@@ -167,9 +167,9 @@ impl Log {
 
     /// Give a segment that was not sealed its footer, so that it isn't searched again.
     fn finish(&self, path: &Path, segment: &Segment) -> io::Result<()> {
-        let file = self.shared.disk.append(path)?;
+        let file = self.volume.disk.append(path)?;
         file.truncate(segment.end)?;
         file.write(&segment::footer(segment.id, segment.next))?;
-        self.shared.disk.sync(&*file)
+        self.volume.disk.sync(&*file)
     }
 }

@@ -9,20 +9,20 @@ use crc32c::{crc32c, crc32c_append};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::look::is_missing;
+use super::missing::is_missing;
 use super::{DESTINATION, Log, Segment, now};
 use crate::spool::disk::File;
 use crate::spool::ranges::Ranges;
 use crate::spool::record::Stored;
 use crate::spool::segment::{self, Header};
-use crate::spool::writer::{Entry, Kept};
+use crate::spool::writer::{Entry, OnSynced};
 use crate::spool::{Appending, Error, Position};
 
-/// How much is written at once, unless one payload is larger.
-const CHUNK: usize = 256 << 10;
+/// Bytes that are written at once, unless one payload is larger.
+const WRITE_CHUNK: usize = 256 << 10;
 
 /// How many files are begun for the same records, if somebody removes them.
-const ATTEMPTS: usize = 3;
+const MAX_WRITE_ATTEMPTS: usize = 3;
 
 /// The segment that is being written.
 pub(super) struct Active {
@@ -45,12 +45,12 @@ struct Written {
 }
 
 impl Log {
-    /// Take a place for a record; `kept` is called once it is synced, and dropped if it never will be. One that is moved
+    /// Take a place for a record; `on_synced` is called once it is synced, and dropped if it never will be. One that is moved
     /// has a place elsewhere, which it gives up then.
     pub(in crate::spool) fn begin(
         self: &Arc<Self>,
         record: &impl Stored,
-        kept: Option<Kept>,
+        on_synced: Option<OnSynced>,
         is_moved: bool,
     ) -> Result<Appending, Error> {
         let head = record.head();
@@ -69,10 +69,10 @@ impl Log {
             size: segment::size(length),
             time: now(),
             stored,
-            kept,
+            on_synced,
         };
-        self.shared.enter(entry, is_moved)?;
-        Ok(Appending::new(waiting, self.shared.sync_timeout))
+        self.volume.enqueue(entry, is_moved)?;
+        Ok(Appending::new(waiting, self.volume.sync_timeout))
     }
 
     /// Write entries, sync them together, and say so to those who wait.
@@ -80,7 +80,7 @@ impl Log {
         entries.retain(|entry| {
             let is_wanted = !entry.stored.is_closed();
             if !is_wanted {
-                self.shared.release(entry.size);
+                self.volume.release(entry.size);
             }
             is_wanted
         });
@@ -88,14 +88,14 @@ impl Log {
             return;
         }
         let written = self.write(&entries);
-        self.shared.disk.settled().await;
+        self.volume.disk.settled().await;
         match written {
             Ok(written) => {
                 self.written(&written, &entries);
                 for (sequence, entry) in (written.first..).zip(entries) {
                     let position = Position { sequence, stored: entry.time };
-                    if let Some(kept) = entry.kept {
-                        kept();
+                    if let Some(on_synced) = entry.on_synced {
+                        on_synced();
                     }
                     let _ = entry.stored.send(Ok(position));
                 }
@@ -103,7 +103,7 @@ impl Log {
             Err(error) => {
                 let error = Error::io("can't write to the spool", error);
                 for entry in entries {
-                    self.shared.release(entry.size);
+                    self.volume.release(entry.size);
                     let _ = entry.stored.send(Err(error.clone()));
                 }
             }
@@ -113,10 +113,10 @@ impl Log {
     /// Write and sync entries; nobody reads them before that is told.
     fn write(&self, entries: &[Entry]) -> io::Result<Written> {
         let mut active = self.active.lock();
-        if let Some(full) = active.take_if(|active| active.end >= self.shared.segment) {
+        if let Some(full) = active.take_if(|active| active.end >= self.volume.segment) {
             self.seal(full);
         }
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_WRITE_ATTEMPTS {
             // Whatever happens, these are used: what a failed write left behind can't be taken for a later record.
             let first = {
                 let mut state = self.state.lock();
@@ -138,9 +138,9 @@ impl Log {
                 }
             };
             // What is synced into a file that nobody will find again is not kept.
-            if !self.stands(current, end) {
+            if !self.is_intact(current, end) {
                 if let Some(lost) = active.take() {
-                    self.lose(&lost, end - lost.end);
+                    self.mark_lost(&lost, end - lost.end);
                 }
                 continue;
             }
@@ -169,9 +169,9 @@ impl Log {
     }
 
     /// Whether a file is still there, under its name and as long as it was written.
-    fn stands(&self, active: &Active, end: u64) -> bool {
-        match self.shared.disk.stands(&active.path, &*active.file, end) {
-            Ok(stands) => stands,
+    fn is_intact(&self, active: &Active, end: u64) -> bool {
+        match self.volume.disk.is_intact(&active.path, &*active.file, end) {
+            Ok(is_intact) => is_intact,
             Err(error) => !is_missing(&error),
         }
     }
@@ -183,27 +183,27 @@ impl Log {
             let length = entry.head.len() + entry.payload.len();
             buffer.extend(segment::head(active.id, sequence, entry.time, length, entry.checksum));
             buffer.extend(&entry.head);
-            if entry.payload.len() < CHUNK {
+            if entry.payload.len() < WRITE_CHUNK {
                 buffer.extend(&entry.payload);
             } else {
                 active.file.write(&buffer)?;
                 active.file.write(&entry.payload)?;
                 buffer.clear();
             }
-            if buffer.len() >= CHUNK {
+            if buffer.len() >= WRITE_CHUNK {
                 active.file.write(&buffer)?;
                 buffer.clear();
             }
             end += entry.size;
         }
         active.file.write(&buffer)?;
-        self.shared.disk.sync(&*active.file)?;
+        self.volume.disk.sync(&*active.file)?;
         Ok(end)
     }
 
     /// Begin a segment, and the directory with it.
     fn create(&self, first: u64) -> io::Result<Active> {
-        let disk = &self.shared.disk;
+        let disk = &self.volume.disk;
         let text = self.text();
         if self.read_text().ok().flatten().as_deref() != Some(&text) {
             disk.create_directory(&self.directory)?;
@@ -223,7 +223,7 @@ impl Log {
             let _ = disk.discard(&path);
             return Err(error);
         }
-        self.shared.used.fetch_add(segment::START, Ordering::Relaxed);
+        self.volume.used.fetch_add(segment::START, Ordering::Relaxed);
         self.state.lock().segments.push(Segment {
             id,
             first,
@@ -247,14 +247,14 @@ impl Log {
         let Some(next) = next else { return };
         let footer = segment::footer(active.id, next);
         let file = &*active.file;
-        let written = file.write(&footer).and_then(|()| self.shared.disk.sync(file));
+        let written = file.write(&footer).and_then(|()| self.volume.disk.sync(file));
         if let Err(error) = written {
             debug!(segment = %active.path.display(), %error, "a segment stays without its footer");
             // Half a footer would be taken for damage.
             let _ = file.truncate(active.end);
             return;
         }
-        self.shared.used.fetch_add(segment::END, Ordering::Relaxed);
+        self.volume.used.fetch_add(segment::END, Ordering::Relaxed);
         self.change(active.first, |segment| segment.bytes += segment::END);
     }
 
@@ -265,7 +265,7 @@ impl Log {
             segment.next == segment.first
         });
         if is_empty == Some(true) {
-            self.shared.tidy_soon();
+            self.volume.tidy_soon();
         } else if let Err(error) = failed.file.truncate(failed.end) {
             debug!(segment = %failed.path.display(), %error, "what could not be synced stays in its segment");
         }

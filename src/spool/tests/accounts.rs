@@ -29,7 +29,7 @@ fn length_of_segments(directory: &Path) -> u64 {
 #[tokio::test]
 async fn an_eighth_or_two_segments_are_kept_free_for_what_is_moved() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) = Spool::open_with(directory.path(), shared(200 << 10)).unwrap();
+    let (spool, _) = Spool::open_with(directory.path(), volume(200 << 10)).unwrap();
     let queue = spool.queue(NAME);
     fill_up(&queue, 1_000).await;
     assert!((174 << 10..=175 << 10).contains(&spool.bytes()), "{}", spool.bytes());
@@ -40,14 +40,14 @@ async fn an_eighth_or_two_segments_are_kept_free_for_what_is_moved() {
     }
     assert!(moved > 20 && (199 << 10..=200 << 10).contains(&spool.bytes()), "{}", spool.bytes());
     // Of much room no more than somebody needs who gives back one segment by writing another.
-    assert_eq!(shared(100 * MIB).reserve(), 32 << 10);
+    assert_eq!(volume(100 * MIB).reserve(), 32 << 10);
 }
 
 /// There has to be room for a whole segment, or it would be full again at once.
 #[tokio::test]
 async fn a_spool_works_again_when_there_is_room_for_a_segment() {
     let directory = tempfile::tempdir().unwrap();
-    let (spool, _) = Spool::open_with(directory.path(), shared(200 << 10)).unwrap();
+    let (spool, _) = Spool::open_with(directory.path(), volume(200 << 10)).unwrap();
     let queue = spool.queue(NAME);
     let limit = (200 - 25 - 16) << 10;
     while spool.bytes() + 2_000 < limit {
@@ -66,8 +66,8 @@ async fn a_slow_disk_is_found_out_by_trying() {
     let directory = tempfile::tempdir().unwrap();
     let faults = Faults::default();
     let timeout = Duration::from_millis(50);
-    let shared = Shared::new(Arc::new(faults.clone()), 100 * MIB, 16 << 10, timeout);
-    let (spool, _) = Spool::open_with(directory.path(), shared).unwrap();
+    let volume = Volume::new(Arc::new(faults.clone()), 100 * MIB, 16 << 10, timeout);
+    let (spool, _) = Spool::open_with(directory.path(), volume).unwrap();
     faults.syncs_take(timeout * 2);
     assert!(matches!(spool.probe().await, Err(Error::Slow)));
     faults.syncs_take(Duration::ZERO);
@@ -85,21 +85,21 @@ fn entry(log: &Arc<Log>, size: u64) -> Entry {
         size,
         time: 0,
         stored: oneshot::channel().0,
-        kept: None,
+        on_synced: None,
     }
 }
 
 /// What waits for the disk is bounded; what is larger than that waits alone.
 #[test]
 fn more_than_the_disk_gets_done_is_refused() {
-    let shared = Arc::new(shared(1_000 * MIB));
-    let log = Arc::new(Log::new("queue".into(), shared.clone()));
-    let enter = |size| shared.enter(entry(&log, size), false);
-    assert!(enter(16 * MIB).is_ok());
-    assert!(matches!(enter(16 * MIB + 1), Err(Error::Slow)));
-    assert!(enter(16 * MIB).is_ok());
-    assert!(matches!(enter(1), Err(Error::Slow)));
-    assert_eq!(shared.used.load(Ordering::Relaxed), 32 * MIB);
+    let volume = Arc::new(volume(1_000 * MIB));
+    let log = Arc::new(Log::new("queue".into(), volume.clone()));
+    let enqueue = |size| volume.enqueue(entry(&log, size), false);
+    assert!(enqueue(16 * MIB).is_ok());
+    assert!(matches!(enqueue(16 * MIB + 1), Err(Error::Slow)));
+    assert!(enqueue(16 * MIB).is_ok());
+    assert!(matches!(enqueue(1), Err(Error::Slow)));
+    assert_eq!(volume.used.load(Ordering::Relaxed), 32 * MIB);
 }
 
 #[tokio::test]
@@ -108,7 +108,7 @@ async fn what_the_disk_got_done_makes_room() {
     let (spool, _) = open(directory.path());
     let log = spool.queue(NAME).log;
     for size in [40 * MIB, 20 * MIB, 20 * MIB, 40 * MIB] {
-        until(|| spool.shared.enter(entry(&log, size), false).is_ok()).await;
+        until(|| spool.volume.enqueue(entry(&log, size), false).is_ok()).await;
     }
     until(|| spool.bytes() == 0).await;
 }
@@ -228,7 +228,7 @@ async fn what_is_set_aside_is_kept_whole() {
     let (spool, damage) = open(crashed.path());
     let kept = files(crashed.path(), ".corrupt").remove(0);
     assert_eq!(damage.len(), 1);
-    assert_eq!(damage[0].kept.as_ref(), Some(&kept));
+    assert_eq!(damage[0].copy.as_ref(), Some(&kept));
     assert_eq!(damage[0].bytes as usize, end - start);
     assert!(fs::read(kept).unwrap() == bytes[start..end]);
     assert_eq!(ids(&spool.queue(NAME)).await, [0]);

@@ -27,8 +27,8 @@ async fn what_only_cant_be_read_now_stops_the_start() {
         let is_said = matches!(&error, Some(Error::Unreadable { path, .. }) if is_it(path));
         assert!(is_said, "{name}: {error:?}");
         *faults.0.opens_fail.lock() = None;
-        let shared = shared_on(&faults, 100 * MIB);
-        let (spool, damage) = Spool::open_with(directory.path(), shared).unwrap();
+        let volume = shared_on(&faults, 100 * MIB);
+        let (spool, damage) = Spool::open_with(directory.path(), volume).unwrap();
         assert!(damage.is_empty(), "{damage:?}");
         assert_eq!(ids(&spool.queue(NAME)).await, [1, 2], "{name}");
     }
@@ -42,8 +42,8 @@ async fn what_the_device_cant_read_is_set_aside() {
     *faults.0.opens_fail.lock() = Some((".segment", EIO));
     let (spool, damage) =
         Spool::open_with(directory.path(), shared_on(&faults, 100 * MIB)).unwrap();
-    let kept: Vec<_> = damage.iter().map(|damage| damage.kept.clone()).collect();
-    assert_eq!(kept, [Some(damage[0].file.with_extension("corrupt"))]);
+    let copy: Vec<_> = damage.iter().map(|damage| damage.copy.clone()).collect();
+    assert_eq!(copy, [Some(damage[0].file.with_extension("corrupt"))]);
     assert_eq!(spool.damaged(), 1);
     *faults.0.opens_fail.lock() = None;
     let queue = spool.queue(NAME);
@@ -57,8 +57,8 @@ async fn a_cursor_that_the_device_cant_read_costs_repetitions() {
     left(directory.path()).await;
     let faults = Faults::default();
     *faults.0.opens_fail.lock() = Some(("cursor", EIO));
-    let shared = shared_on(&faults, 100 * MIB);
-    let (spool, damage) = Spool::open_with(directory.path(), shared).unwrap();
+    let volume = shared_on(&faults, 100 * MIB);
+    let (spool, damage) = Spool::open_with(directory.path(), volume).unwrap();
     // That of the dead letters is another one.
     assert!(damage.iter().any(|damage| damage.file.starts_with(directory.path().join("queues"))));
     assert_eq!(ids(&spool.queue(NAME)).await, [0, 1, 2]);

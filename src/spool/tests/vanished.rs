@@ -3,8 +3,8 @@
 use super::*;
 
 fn open_here(directory: &Path) -> Spool {
-    let shared = Shared::new(Arc::new(System), 100 * MIB, 16 << 10, Duration::from_secs(30));
-    Spool::open_with(directory, shared).unwrap().0
+    let volume = Volume::new(Arc::new(System), 100 * MIB, 16 << 10, Duration::from_secs(30));
+    Spool::open_with(directory, volume).unwrap().0
 }
 
 /// The queue of the tests, and the dead letters.
@@ -74,8 +74,8 @@ async fn what_is_kept_afterwards_is_found_again() {
         assert_eq!(spool.lost().is_some(), is_lost, "{what}");
         assert_eq!(spool.damaged() > 0, is_lost, "{what}");
         // Nobody else gets in.
-        until(|| spool.guard.holds()).await;
-        let again = Spool::open_with(&directory, shared(MIB));
+        until(|| spool.directory_lock.holds()).await;
+        let again = Spool::open_with(&directory, volume(MIB));
         assert!(matches!(again, Err(Error::InUse(_))), "{what}");
         drop((queue, spool));
 
@@ -189,7 +189,7 @@ async fn a_queue_of_which_nothing_is_done_has_no_cursor() {
     let spool = open_here(directory.path());
     let queue = spool.queue(NAME);
     fill(&queue, 0..2).await;
-    queue.log.look();
+    queue.log.check_files();
     queue.log.tidy();
     assert!(files(directory.path(), "cursor").is_empty());
 }
@@ -238,7 +238,7 @@ async fn two_processes_never_write_into_one_directory() {
         assert!(start.elapsed() < Duration::from_secs(20));
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(spool.probe().await.is_ok() && spool.guard.holds());
-    let again = Spool::open_with(directory.path(), shared(MIB));
+    assert!(spool.probe().await.is_ok() && spool.directory_lock.holds());
+    let again = Spool::open_with(directory.path(), volume(MIB));
     assert!(matches!(again, Err(Error::InUse(_))));
 }

@@ -76,7 +76,7 @@ fn any(bytes: &[u8]) {
         }
         Err(said) => {
             let code = error.expect("an error")["err_code"].as_u64().expect("a code");
-            assert_eq!(said.class == Class::Reject, TOO_LARGE.contains(&code), "{value}");
+            assert_eq!(said.class == Class::Permanent, TOO_LARGE.contains(&code), "{value}");
         }
     }
 }

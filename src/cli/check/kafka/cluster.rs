@@ -12,12 +12,12 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaRespErr;
 
-use super::settings::TIMEOUT;
+use super::settings::METADATA_TIMEOUT;
 use crate::sink::kafka::address;
 use crate::tls::peer;
 
-/// How long it waits for connections to all brokers.
-const CONNECT: Duration = Duration::from_secs(4);
+/// Time to connect to all brokers.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Remembers which brokers are connected, and what went wrong.
 #[derive(Default)]
@@ -118,15 +118,15 @@ impl Cluster {
             config.create_with_context(Listener::default());
         let producer = made.map_err(|error| Unreachable { error, reason: None })?;
         let client = producer.client();
-        let metadata = client.fetch_metadata(None, TIMEOUT).map_err(|error| {
+        let metadata = client.fetch_metadata(None, METADATA_TIMEOUT).map_err(|error| {
             producer.poll(Duration::from_millis(100));
             Unreachable { error, reason: client.context().0.lock().last.take() }
         })?;
-        let mut cluster = Self::new(&metadata, client.fetch_cluster_id(TIMEOUT));
+        let mut cluster = Self::new(&metadata, client.fetch_cluster_id(METADATA_TIMEOUT));
         for topic in wanted {
             // Those that a user may not see are left out of the list of all.
             if !cluster.topics.contains_key(topic)
-                && let Ok(metadata) = client.fetch_metadata(Some(topic), TIMEOUT)
+                && let Ok(metadata) = client.fetch_metadata(Some(topic), METADATA_TIMEOUT)
                 && metadata.topics().iter().any(is_refused)
             {
                 cluster.hidden.push(topic.clone());
@@ -139,7 +139,7 @@ impl Cluster {
     /// Wait until all brokers are connected, and note what is wrong with those that aren't.
     fn connect(&mut self, producer: &BaseProducer<Listener>) {
         let seen = &producer.client().context().0;
-        let deadline = Instant::now() + CONNECT;
+        let deadline = Instant::now() + CONNECT_TIMEOUT;
         loop {
             producer.poll(Duration::from_millis(20));
             let connected = seen.lock().connected.clone();

@@ -6,8 +6,8 @@ use super::settings::Settings;
 use super::wanted::Wanted;
 use crate::config::{self, Config};
 
-/// So many missing topics of a destination are named.
-const NAMED: usize = 3;
+/// Missing topics of a destination that are named.
+const MAX_NAMED: usize = 3;
 
 /// Everything that a judgement needs.
 pub(super) struct Judge<'a> {
@@ -59,7 +59,7 @@ impl Judge<'_> {
         let mut missing =
             topics.filter(|topic| !self.cluster.topics.contains_key(*topic) && !is_declared(topic));
         let named: Vec<_> =
-            missing.by_ref().take(NAMED).map(|topic| format!("`{topic}`")).collect();
+            missing.by_ref().take(MAX_NAMED).map(|topic| format!("`{topic}`")).collect();
         let more = match missing.count() {
             _ if named.is_empty() => return,
             0 => String::new(),

@@ -11,7 +11,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::error::RDKafkaErrorCode;
 
 /// Time for each request to the cluster.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(4);
+pub(super) const METADATA_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Settings of topics, and of one broker for all.
 #[derive(Default)]
@@ -82,5 +82,5 @@ fn seen(resource: Result<ConfigResource, RDKafkaErrorCode>) -> Option<ConfigReso
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(TIMEOUT))
+    AdminOptions::new().request_timeout(Some(METADATA_TIMEOUT))
 }

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::publish::tests::roads::Random;
+use crate::publish::tests::paths::Random;
 
 const NAMES: [&str; 5] = ["e.a", "e.b", "e.c", "e.d", "e.e"];
 
 /// What was sent: by name and key, and by key for the names that never take nothing.
 #[derive(Default)]
-struct Sent {
+struct Attempt {
     of_name: BTreeMap<(String, String), Vec<String>>,
     across: BTreeMap<String, Vec<String>>,
 }
@@ -26,38 +26,38 @@ async fn any_order_of_things_keeps_what_is_promised() {
     for seed in 1..=25 {
         let folder = tempfile::tempdir().unwrap();
         let mut random = Random(seed);
-        let mut roads = roads(&folder).await;
-        let mut sent = Sent::default();
+        let mut paths = paths(&folder).await;
+        let mut sent = Attempt::default();
         let mut storing = Vec::new();
         let mut number = 0;
         for life in 0..3 {
             if life > 0 {
-                roads.all.give_up();
+                paths.all.give_up();
                 for storing in storing.drain(..) {
                     in_time("a receipt", || JoinHandle::is_finished(&storing)).await;
                     let receipt: Result<Receipt, Refusal> = storing.await.unwrap();
                     assert!(receipt.is_ok(), "{receipt:?}");
                 }
-                roads.shelf.close();
-                let taken = roads.nats.take_out();
-                drop(roads);
-                roads = super::roads(&folder).await;
-                roads.nats.put_back(taken);
+                paths.spool.close();
+                let taken = paths.nats.take_out();
+                drop(paths);
+                paths = super::paths(&folder).await;
+                paths.nats.put_back(taken);
             }
-            roads.drain();
+            paths.drain();
             for _ in 0..60 {
                 let name = NAMES[2 + random.below(3) as usize];
                 match random.below(12) {
-                    0 => roads.nats.all(Mode::Takes),
-                    1 => roads.nats.all(retry()),
-                    2 => roads.nats.all(Mode::Hangs),
-                    3 => roads.nats.name(name, no_topic()),
-                    4 => roads.nats.name(name, no_stream()),
-                    5 | 6 => roads.nats.name(name, Mode::Takes),
-                    7 => roads.nats.names_are_like_others(),
+                    0 => paths.nats.all(Mode::Takes),
+                    1 => paths.nats.all(retry()),
+                    2 => paths.nats.all(Mode::Hangs),
+                    3 => paths.nats.name(name, no_topic()),
+                    4 => paths.nats.name(name, no_stream()),
+                    5 | 6 => paths.nats.name(name, Mode::Takes),
+                    7 => paths.nats.names_are_like_others(),
                     8 => {
-                        let none = sink::Error::retry("no-stream", "none").of_name();
-                        roads.nats.examined(Some(none).filter(|_| random.below(2) == 0));
+                        let none = sink::Error::unavailable("no-stream", "none").of_name();
+                        paths.nats.examined(Some(none).filter(|_| random.below(2) == 0));
                     }
                     9 => pass(SECOND * random.below(9) as u32).await,
                     _ => pass(SECOND / 10).await,
@@ -66,7 +66,7 @@ async fn any_order_of_things_keeps_what_is_promised() {
                     number += 1;
                     let name = NAMES[random.below(5) as usize];
                     let (key, id) = (format!("k{}", random.below(4)), number.to_string());
-                    storing.push(roads.begin_as(name, &[TO], &key, &id));
+                    storing.push(paths.begin_as(name, &[TO], &key, &id));
                     if is_steady(name) {
                         sent.across.entry(key.clone()).or_default().push(id.clone());
                     }
@@ -74,30 +74,30 @@ async fn any_order_of_things_keeps_what_is_promised() {
                 }
             }
         }
-        roads.nats.examined(None);
-        roads.nats.names_are_like_others();
-        roads.nats.all(Mode::Takes);
+        paths.nats.examined(None);
+        paths.nats.names_are_like_others();
+        paths.nats.all(Mode::Takes);
         for storing in storing {
             in_time("a receipt", || storing.is_finished()).await;
             storing.await.unwrap().unwrap();
         }
-        roads.drained().await;
+        paths.drained().await;
         for ((name, key), sent) in &sent.of_name {
-            let taken = first_of_each(&roads, |taken| taken.name == *name && taken.key == *key);
+            let taken = first_of_each(&paths, |taken| taken.name == *name && taken.key == *key);
             assert_eq!(&taken, sent, "seed {seed}, {name} of {key}");
         }
         for (key, sent) in &sent.across {
-            let taken = first_of_each(&roads, |taken| is_steady(&taken.name) && taken.key == *key);
+            let taken = first_of_each(&paths, |taken| is_steady(&taken.name) && taken.key == *key);
             assert_eq!(&taken, sent, "seed {seed}, {key}");
         }
-        assert!(!roads.health.readiness().1.contains("problem"), "{}", roads.health.readiness().1);
+        assert!(!paths.health.readiness().1.contains("problem"), "{}", paths.health.readiness().1);
     }
 }
 
 /// What was sent when the process ended may come again.
-fn first_of_each(roads: &Roads, is_meant: impl Fn(&script::Taken) -> bool) -> Vec<String> {
+fn first_of_each(paths: &Paths, is_meant: impl Fn(&script::DrainGuard) -> bool) -> Vec<String> {
     let mut known = BTreeSet::new();
-    let mut taken = roads.nats.taken_if(is_meant);
+    let mut taken = paths.nats.taken_if(is_meant);
     taken.retain(|id| known.insert(id.clone()));
     taken
 }

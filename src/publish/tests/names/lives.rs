@@ -1,15 +1,15 @@
 //! What waits apart outlives the process, and the configuration.
 
 use super::*;
-use crate::publish::replay::{Line, Lines, Replays, Summary, Task};
+use crate::publish::dead_letters::{Line, Lines, SpoolTasks, Summary, Task};
 
 /// As a process that ends in order, and the next one.
-async fn next_life(roads: Roads, folder: &tempfile::TempDir) -> Roads {
-    roads.all.give_up();
-    roads.shelf.close();
-    let taken = roads.nats.take_out();
-    drop(roads);
-    let next = super::roads(folder).await;
+async fn next_life(paths: Paths, folder: &tempfile::TempDir) -> Paths {
+    paths.all.give_up();
+    paths.spool.close();
+    let taken = paths.nats.take_out();
+    drop(paths);
+    let next = super::paths(folder).await;
     next.nats.put_back(taken);
     next
 }
@@ -17,42 +17,43 @@ async fn next_life(roads: Roads, folder: &tempfile::TempDir) -> Roads {
 #[tokio::test(start_paused = true)]
 async fn a_restart_keeps_it_apart_and_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let mut roads = roads(&folder).await;
-    roads.drain();
-    roads.nats.name("e.none", no_topic());
+    let mut paths = paths(&folder).await;
+    paths.drain();
+    paths.nats.name("e.none", no_topic());
     for number in 0..40 {
         let key = format!("k{}", number % 4);
         let id = number.to_string();
-        assert_eq!(store(&roads, "e.none", &key, &id).await, Ok(Receipt::Spooled));
+        assert_eq!(store(&paths, "e.none", &key, &id).await, Ok(Receipt::Spooled));
     }
-    let mut roads = next_life(roads, &folder).await;
-    roads.nats.name("e.none", no_topic());
-    assert_eq!((roads.queued(), roads.apart()), (40, 40));
+    let mut paths = next_life(paths, &folder).await;
+    paths.nats.name("e.none", no_topic());
+    assert_eq!((paths.queued(), paths.apart()), (40, 40));
     // Nobody knows yet what is there: all queue, in their order.
-    assert_eq!(store(&roads, "e.none", "k0", "a0").await, Ok(Receipt::Spooled));
-    assert_eq!(store(&roads, "e.good", "k0", "g0").await, Ok(Receipt::Spooled));
-    assert_eq!(roads.apart(), 40);
-    roads.drain();
-    in_time("the good one", || roads.nats.taken_by("e.good") == ["g0"]).await;
-    in_time("the other one apart", || roads.apart() == 41).await;
-    assert_eq!(store(&roads, "e.good", "k0", "g1").await, Ok(Receipt::Stored));
-    assert_eq!(store(&roads, "e.none", "k0", "a1").await, Ok(Receipt::Spooled));
-    assert_eq!(store(&roads, "e.none", "new", "n").await, Ok(Receipt::Spooled));
-    assert!(roads.nats.taken_by("e.none").is_empty());
+    assert_eq!(store(&paths, "e.none", "k0", "a0").await, Ok(Receipt::Spooled));
+    assert_eq!(store(&paths, "e.good", "k0", "g0").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.apart(), 40);
+    paths.drain();
+    in_time("the good one", || paths.nats.taken_by("e.good") == ["g0"]).await;
+    in_time("the other one apart", || paths.apart() == 41).await;
+    assert_eq!(store(&paths, "e.good", "k0", "g1").await, Ok(Receipt::Stored));
+    assert_eq!(store(&paths, "e.none", "k0", "a1").await, Ok(Receipt::Spooled));
+    assert_eq!(store(&paths, "e.none", "new", "n").await, Ok(Receipt::Spooled));
+    assert!(paths.nats.taken_by("e.none").is_empty());
 
     // Mended while no process runs.
-    let mut roads = next_life(roads, &folder).await;
-    assert_eq!(store(&roads, "e.none", "k0", "a2").await, Ok(Receipt::Spooled));
-    roads.drain();
-    roads.drained().await;
+    let mut paths = next_life(paths, &folder).await;
+    assert_eq!(store(&paths, "e.none", "k0", "a2").await, Ok(Receipt::Spooled));
+    paths.drain();
+    paths.drained().await;
     for key in 0..4 {
         let more: &[&str] = if key == 0 { &["a0", "a1", "a2"] } else { &[] };
-        let of = |taken: &script::Taken| taken.name == "e.none" && taken.key == format!("k{key}");
+        let of =
+            |taken: &script::DrainGuard| taken.name == "e.none" && taken.key == format!("k{key}");
         let expected = (0..40).filter(|number| number % 4 == key).map(|number| number.to_string());
         let expected: Vec<_> = expected.chain(more.iter().map(|id| (*id).to_owned())).collect();
-        assert_eq!(roads.nats.taken_if(of), expected);
+        assert_eq!(paths.nats.taken_if(of), expected);
     }
-    assert_eq!(store(&roads, "e.none", "k0", "a3").await, Ok(Receipt::Stored));
+    assert_eq!(store(&paths, "e.none", "k0", "a3").await, Ok(Receipt::Stored));
 }
 
 async fn summary(mut lines: Lines) -> (Summary, Vec<String>) {
@@ -76,12 +77,12 @@ async fn summary(mut lines: Lines) -> (Summary, Vec<String>) {
 async fn a_replay_publishes_what_it_can_and_says_what_takes_nothing() {
     const OLD: &str = "nats:old.{type}";
     let folder = tempfile::tempdir().unwrap();
-    let mut before = roads(&folder).await;
+    let mut before = paths(&folder).await;
     configured(&before.all, OLD, 100);
     before.drain();
     before.nats.name("old.none", no_topic());
-    let store_old = async |roads: &Roads, name: &str, key: &str, id: &str| {
-        let storing = roads.begin_as(name, &[OLD], key, id);
+    let store_old = async |paths: &Paths, name: &str, key: &str, id: &str| {
+        let storing = paths.begin_as(name, &[OLD], key, id);
         until(id, || storing.is_finished()).await;
         storing.await.unwrap()
     };
@@ -93,14 +94,14 @@ async fn a_replay_publishes_what_it_can_and_says_what_takes_nothing() {
         assert_eq!(store_old(&before, name, "k", id).await, Ok(Receipt::Spooled));
     }
     let next = next_life(before, &folder).await;
-    let replays = Replays::new(next.all.clone());
+    let spool_tasks = SpoolTasks::new(next.all.clone());
     next.nats.name("old.none", no_topic());
-    let queued = next.shelf.queued();
+    let queued = next.spool.queued();
     let old = queued.iter().find(|queued| &**queued.destination() == OLD).unwrap();
     // When its process ended, one may have been on its way to the others.
     assert_eq!(old.records(), 5);
     for _ in 0..2 {
-        let lines = replays.begin(Task::Drain(OLD.to_owned())).unwrap();
+        let lines = spool_tasks.begin(Task::Drain(OLD.to_owned())).unwrap();
         let (summary, given_up) = summary(lines).await;
         assert_eq!((summary.left, summary.stopped), (3, None));
         assert_eq!(given_up, ["unknown-topic: there is none"]);
@@ -108,7 +109,7 @@ async fn a_replay_publishes_what_it_can_and_says_what_takes_nothing() {
         assert!(!next.health.readiness().1.contains("old"), "{}", next.health.readiness().1);
     }
     next.nats.name("old.none", Mode::Takes);
-    let lines = replays.begin(Task::Drain(OLD.to_owned())).unwrap();
+    let lines = spool_tasks.begin(Task::Drain(OLD.to_owned())).unwrap();
     let (summary, given_up) = summary(lines).await;
     assert_eq!((summary.left, summary.published, given_up.len()), (0, 3, 0));
     assert_eq!(next.nats.taken_by("old.none"), ["n0", "n1", "n2"]);
@@ -118,7 +119,7 @@ async fn a_replay_publishes_what_it_can_and_says_what_takes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_replay_hands_over_what_it_knows() {
     let folder = tempfile::tempdir().unwrap();
-    let mut before = roads(&folder).await;
+    let mut before = paths(&folder).await;
     before.drain();
     before.nats.name("e.none", no_topic());
     for number in 0..6 {
@@ -127,23 +128,23 @@ async fn a_replay_hands_over_what_it_knows() {
         assert_eq!(store(&before, "e.none", &key, &id).await, Ok(Receipt::Spooled));
     }
     before.all.give_up();
-    before.shelf.close();
+    before.spool.close();
     drop(before);
-    let mut roads = Roads::new(folder.path(), 100).await;
-    let replays = Replays::new(roads.all.clone());
-    roads.nats.name("e.none", no_topic());
-    let lines = replays.begin(Task::Drain(TO.to_owned())).unwrap();
-    let known = configured(&roads.all, TO, 100);
-    roads.drain();
+    let mut paths = Paths::new(folder.path(), 100).await;
+    let spool_tasks = SpoolTasks::new(paths.all.clone());
+    paths.nats.name("e.none", no_topic());
+    let lines = spool_tasks.begin(Task::Drain(TO.to_owned())).unwrap();
+    let known = configured(&paths.all, TO, 100);
+    paths.drain();
     assert_eq!(summary(lines).await.0.left, 6);
     drop(known);
     for _ in 0..5 {
         pass(SECOND).await;
-        assert_eq!(store(&roads, "e.good", "k0", "g").await, Ok(Receipt::Stored));
+        assert_eq!(store(&paths, "e.good", "k0", "g").await, Ok(Receipt::Stored));
     }
-    roads.nats.name("e.none", Mode::Takes);
-    roads.drained().await;
-    assert_eq!(roads.nats.taken_by("e.none").len(), 6);
+    paths.nats.name("e.none", Mode::Takes);
+    paths.drained().await;
+    assert_eq!(paths.nats.taken_by("e.none").len(), 6);
     // Counted once, whoever counted.
-    assert_eq!(store(&roads, "e.none", "k0", "6").await, Ok(Receipt::Stored));
+    assert_eq!(store(&paths, "e.none", "k0", "6").await, Ok(Receipt::Stored));
 }

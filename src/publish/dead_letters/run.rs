@@ -8,28 +8,28 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
-use super::ATTEMPTS;
 use super::filter::Filter;
 use super::line::{Entry, Line, Outcome, Summary};
-use crate::publish::{Destination, Destinations, Shelf};
+use crate::publish::drain::MAX_ATTEMPTS;
+use crate::publish::{Destination, Destinations, SpoolHandle};
 use crate::sink::{self, Class, Scope};
 use crate::spool::{DeadLetter, Position, Reader};
 
 /// What is read at once.
-pub(super) const RECORDS: usize = 256;
-pub(super) const BYTES: usize = 4 << 20;
+pub(super) const MAX_READ_RECORDS: usize = 256;
+pub(super) const MAX_READ_BYTES: usize = 4 << 20;
 
 /// What is in flight at the same time: live traffic goes first.
-const IN_FLIGHT: usize = 64;
-const BYTES_IN_FLIGHT: usize = 16 << 20;
+const MAX_IN_FLIGHT: usize = 64;
+const MAX_BYTES_IN_FLIGHT: usize = 16 << 20;
 
 /// So many subjects and topics of a destination are left alone one by one.
-const NAMES: usize = 1_024;
+const MAX_NAMES: usize = 1_024;
 
 /// One walk through the dead letters.
 pub(super) struct Run {
     destinations: Arc<Destinations>,
-    shelf: Arc<Shelf>,
+    spool: Arc<SpoolHandle>,
     filter: Filter,
     lines: mpsc::Sender<Line>,
     stop: watch::Receiver<bool>,
@@ -42,15 +42,15 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(
         destinations: Arc<Destinations>,
-        shelf: Arc<Shelf>,
+        spool: Arc<SpoolHandle>,
         filter: Filter,
         lines: mpsc::Sender<Line>,
         stop: watch::Receiver<bool>,
     ) -> Self {
-        let letters = shelf.dead_letters();
+        let letters = spool.dead_letters();
         let (reader, end) = (letters.reader(), letters.next());
         let summary = Summary::default();
-        Self { destinations, shelf, filter, lines, stop, reader, end, summary }
+        Self { destinations, spool, filter, lines, stop, reader, end, summary }
     }
 
     /// Those of the next ones that are meant; nothing at the end.
@@ -58,7 +58,7 @@ impl Run {
         if self.is_stopped() {
             return None;
         }
-        let mut batch = match self.reader.read(RECORDS, BYTES).await {
+        let mut batch = match self.reader.read(MAX_READ_RECORDS, MAX_READ_BYTES).await {
             Ok(batch) => batch,
             Err(error) => {
                 self.summary.stopped = Some(error.to_string());
@@ -88,7 +88,7 @@ impl Run {
     }
 
     fn remove(&self, position: Position) {
-        self.shelf.dead_letters().remove(position);
+        self.spool.dead_letters().remove(position);
     }
 
     async fn say(&mut self, line: Line) {
@@ -156,8 +156,8 @@ struct Publish {
     is_working: bool,
 }
 
-type Sending = Pin<Box<dyn Future<Output = Sent> + Send>>;
-type Sent = (Position, Entry, Result<(), sink::Error>);
+type Sending = Pin<Box<dyn Future<Output = Attempt> + Send>>;
+type Attempt = (Position, Entry, Result<(), sink::Error>);
 
 /// Where events are published.
 struct Target {
@@ -172,14 +172,15 @@ struct Target {
 impl Target {
     /// An attempt failed; says whether nothing more is tried there.
     fn failed(&mut self, name: &Arc<str>, error: &sink::Error) -> bool {
-        if error.scope == Scope::Name && (self.names.len() < NAMES || self.names.contains_key(name))
+        if error.scope == Scope::Name
+            && (self.names.len() < MAX_NAMES || self.names.contains_key(name))
         {
             let failures = self.names.entry(name.clone()).or_default();
             *failures += 1;
-            return *failures == ATTEMPTS;
+            return *failures == MAX_ATTEMPTS;
         }
         self.failures += 1;
-        self.failures >= ATTEMPTS && self.destination.take().is_some()
+        self.failures >= MAX_ATTEMPTS && self.destination.take().is_some()
     }
 
     fn worked(&mut self, name: &Arc<str>) {
@@ -188,7 +189,7 @@ impl Target {
     }
 
     fn is_left_alone(&self, name: &str) -> bool {
-        self.names.get(name).is_some_and(|failures| *failures >= ATTEMPTS)
+        self.names.get(name).is_some_and(|failures| *failures >= MAX_ATTEMPTS)
     }
 }
 
@@ -215,9 +216,9 @@ impl Publish {
     }
 
     fn has_room(&self, size: usize) -> bool {
-        let most = if self.is_working { IN_FLIGHT } else { ATTEMPTS as usize };
+        let max = if self.is_working { MAX_IN_FLIGHT } else { MAX_ATTEMPTS as usize };
         self.in_flight.is_empty()
-            || self.in_flight.len() < most && self.bytes + size <= BYTES_IN_FLIGHT
+            || self.in_flight.len() < max && self.bytes + size <= MAX_BYTES_IN_FLIGHT
     }
 
     /// The destination of this text, unless it is left alone.
@@ -248,7 +249,7 @@ impl Publish {
         let mut target = self.targets.get_mut(&text);
         let mut given_up = None;
         let line = match result {
-            Err(error) if error.class != Class::Reject => {
+            Err(error) if error.class != Class::Permanent => {
                 if target.is_some_and(|target| target.failed(&name, &error)) {
                     let named = error.scope == Scope::Name;
                     given_up =

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 use super::filter::Filter;
-use super::line::{Entry, Line, Summary, Waiting, time};
-use super::run::{BYTES, RECORDS};
-use crate::publish::{Destinations, Queued, Shelf};
+use super::line::{Entry, Line, QueueStatus, Summary, time};
+use super::run::{MAX_READ_BYTES, MAX_READ_RECORDS};
+use crate::publish::{DestinationQueue, Destinations, SpoolHandle};
 
 /// List the dead letters that match.
-pub(super) async fn dead_letters(shelf: Arc<Shelf>, filter: Filter, lines: Sender<Line>) {
-    let letters = shelf.dead_letters();
+pub(super) async fn dead_letters(spool: Arc<SpoolHandle>, filter: Filter, lines: Sender<Line>) {
+    let letters = spool.dead_letters();
     let (mut reader, end) = (letters.reader(), letters.next());
     let mut summary = Summary::default();
     'reading: loop {
-        let batch = match reader.read(RECORDS, BYTES).await {
+        let batch = match reader.read(MAX_READ_RECORDS, MAX_READ_BYTES).await {
             Ok(batch) => batch,
             Err(error) => {
                 summary.stopped = Some(error.to_string());
@@ -39,20 +39,20 @@ pub(super) async fn dead_letters(shelf: Arc<Shelf>, filter: Filter, lines: Sende
         }
     }
     summary.left = summary.matched;
-    summary.queued = Some(shelf.queued().iter().map(Queued::records).sum());
+    summary.queued = Some(spool.queued().iter().map(DestinationQueue::records).sum());
     let _ = lines.send(Line::Summary(summary)).await;
 }
 
 /// List the queues.
 pub(super) async fn queues(
     destinations: Arc<Destinations>,
-    shelf: Arc<Shelf>,
+    spool: Arc<SpoolHandle>,
     lines: Sender<Line>,
 ) {
     let mut summary = Summary::default();
-    for queued in shelf.queued().into_iter().filter(|queued| queued.records() > 0) {
+    for queued in spool.queued().into_iter().filter(|queued| queued.records() > 0) {
         summary.matched += queued.records();
-        let waiting = Waiting {
+        let waiting = QueueStatus {
             destination: queued.destination().clone(),
             records: queued.records(),
             apart: queued.apart(),
@@ -65,6 +65,6 @@ pub(super) async fn queues(
         }
     }
     summary.left = summary.matched;
-    summary.dead_letters = Some(shelf.dead_letters().len());
+    summary.dead_letters = Some(spool.dead_letters().len());
     let _ = lines.send(Line::Summary(summary)).await;
 }

@@ -6,20 +6,20 @@ use std::sync::Arc;
 use crate::spool::{Position, Record};
 
 /// How many records are looked at, so that other keys are found behind those that wait.
-const RECORDS: usize = 4_096;
+const MAX_RECORDS: usize = 4_096;
 /// How many bytes of payloads they may hold.
-const BYTES: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 /// How many records are looked at for one that goes elsewhere.
-const NEAR: usize = 256;
+const MAX_SCANNED: usize = 256;
 
 /// A record that was read, and is not done.
-pub(super) struct Waiting {
+pub(super) struct QueuedRecord {
     pub(super) position: Position,
     pub(super) record: Record,
 }
 
-impl Waiting {
+impl QueuedRecord {
     pub(super) fn key(&self) -> Option<&Arc<str>> {
         self.record.event.key.as_ref()
     }
@@ -31,46 +31,46 @@ impl Waiting {
 
 /// What was read, in its order.
 #[derive(Default)]
-pub(super) struct Window {
+pub(super) struct ReadAhead {
     /// Those behind a record of their key that is ready or in flight.
-    lines: HashMap<Arc<str>, VecDeque<Waiting>>,
-    ready: VecDeque<Waiting>,
+    lines: HashMap<Arc<str>, VecDeque<QueuedRecord>>,
+    ready: VecDeque<QueuedRecord>,
     records: usize,
     bytes: usize,
 }
 
-impl Window {
+impl ReadAhead {
     pub(super) fn has_room(&self) -> bool {
         // Small reads would cost more than they bring.
-        self.records <= RECORDS / 2 && self.bytes <= BYTES / 2
+        self.records <= MAX_RECORDS / 2 && self.bytes <= MAX_BYTES / 2
     }
 
     /// How much may be read: records and bytes.
     pub(super) fn room(&self) -> (usize, usize) {
-        ((RECORDS - self.records).max(1), (BYTES - self.bytes).max(1))
+        ((MAX_RECORDS - self.records).max(1), (MAX_BYTES - self.bytes).max(1))
     }
 
-    pub(super) fn add(&mut self, waiting: Waiting) {
+    pub(super) fn add(&mut self, queued: QueuedRecord) {
         self.records += 1;
-        self.bytes += waiting.size();
-        let Some(key) = waiting.key().cloned() else {
-            self.ready.push_back(waiting);
+        self.bytes += queued.size();
+        let Some(key) = queued.key().cloned() else {
+            self.ready.push_back(queued);
             return;
         };
         match self.lines.get_mut(&key) {
-            Some(line) => line.push_back(waiting),
+            Some(line) => line.push_back(queued),
             None => {
                 self.lines.insert(key, VecDeque::new());
-                self.ready.push_back(waiting);
+                self.ready.push_back(queued);
             }
         }
     }
 
     /// A record that may be sent now; one that goes elsewhere than to what fails, if there is one near the front.
-    pub(super) fn next(&mut self, failing: Option<&str>) -> Option<Waiting> {
+    pub(super) fn next(&mut self, failing: Option<&str>) -> Option<QueuedRecord> {
         let goes_elsewhere = |failing: &str| {
-            let near = self.ready.iter().take(NEAR);
-            near.map(|waiting| &waiting.record.name).position(|name| **name != *failing)
+            let near = self.ready.iter().take(MAX_SCANNED);
+            near.map(|queued| &queued.record.name).position(|name| **name != *failing)
         };
         let at = failing.and_then(goes_elsewhere).unwrap_or(0);
         self.ready.remove(at)
@@ -79,10 +79,10 @@ impl Window {
     /// Some that were ready are so again, before all others.
     pub(super) fn put_back(
         &mut self,
-        waiting: impl IntoIterator<Item = Waiting, IntoIter: DoubleEndedIterator>,
+        queued: impl IntoIterator<Item = QueuedRecord, IntoIter: DoubleEndedIterator>,
     ) {
-        for waiting in waiting.into_iter().rev() {
-            self.ready.push_front(waiting);
+        for queued in queued.into_iter().rev() {
+            self.ready.push_front(queued);
         }
     }
 
@@ -91,15 +91,15 @@ impl Window {
     }
 
     /// One that was sent is to be sent again; after the others that are ready, so that it holds up no other key.
-    pub(super) fn again(&mut self, waiting: Waiting) {
-        self.ready.push_back(waiting);
+    pub(super) fn retry(&mut self, queued: QueuedRecord) {
+        self.ready.push_back(queued);
     }
 
     /// One that was sent is done, or left for later: the next one of its key is ready.
-    pub(super) fn done(&mut self, waiting: &Waiting) {
+    pub(super) fn done(&mut self, queued: &QueuedRecord) {
         self.records -= 1;
-        self.bytes -= waiting.size();
-        let Some(key) = waiting.key() else { return };
+        self.bytes -= queued.size();
+        let Some(key) = queued.key() else { return };
         match self.lines.get_mut(key).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),
             None => {

@@ -1,15 +1,15 @@
 //! One destination for a text, and one drain for its queue, whoever asks for them.
 
-use super::script::{Mode, Roads, in_time, pass, reject, retry, until};
+use super::script::{Mode, Paths, in_time, pass, reject, retry, until};
 use super::*;
-use crate::publish::replay::{Line, Lines, Refused, Replays, Summary, Task};
+use crate::publish::dead_letters::{Line, Lines, Refused, SpoolTasks, Summary, Task};
 
 const OLD: &str = "nats:old";
 const RECORDS: usize = 20;
 
 /// A process that finds a queue for [`OLD`], which isn't configured.
-async fn roads(folder: &tempfile::TempDir) -> (Arc<Roads>, Replays) {
-    let before = Roads::new(folder.path(), 100).await;
+async fn paths(folder: &tempfile::TempDir) -> (Arc<Paths>, SpoolTasks) {
+    let before = Paths::new(folder.path(), 100).await;
     before.nats.all(retry());
     configured(&before.all, OLD, 100);
     for number in 0..RECORDS {
@@ -17,15 +17,15 @@ async fn roads(folder: &tempfile::TempDir) -> (Arc<Roads>, Replays) {
         until("a receipt", || storing.is_finished()).await;
         assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
     }
-    before.shelf.close();
+    before.spool.close();
     drop(before);
-    let roads = Arc::new(Roads::new(folder.path(), 100).await);
-    let replays = Replays::new(roads.all.clone());
-    (roads, replays)
+    let paths = Arc::new(Paths::new(folder.path(), 100).await);
+    let spool_tasks = SpoolTasks::new(paths.all.clone());
+    (paths, spool_tasks)
 }
 
-fn drain(replays: &Replays) -> Result<Lines, Refused> {
-    replays.begin(Task::Drain(OLD.to_owned()))
+fn drain(spool_tasks: &SpoolTasks) -> Result<Lines, Refused> {
+    spool_tasks.begin(Task::Drain(OLD.to_owned()))
 }
 
 /// What a replay says at its end.
@@ -44,79 +44,79 @@ async fn summary(mut lines: Lines) -> Summary {
 }
 
 /// Each of them once, in the order of its key.
-fn assert_each_once(roads: &Roads, more: &[&str]) {
+fn assert_each_once(paths: &Paths, more: &[&str]) {
     for key in 0..3 {
         let expected = (0..RECORDS).filter(|number| number % 3 == key).map(|n| n.to_string());
-        let taken = roads.nats.taken_of(&format!("k{key}"));
-        assert!(taken.into_iter().eq(expected), "k{key}: {:?}", roads.nats.taken());
+        let taken = paths.nats.taken_of(&format!("k{key}"));
+        assert!(taken.into_iter().eq(expected), "k{key}: {:?}", paths.nats.taken());
     }
-    assert_eq!(roads.nats.taken_of("live"), more);
+    assert_eq!(paths.nats.taken_of("live"), more);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_destination_that_comes_back_takes_over_from_a_replay() {
     let folder = tempfile::tempdir().unwrap();
-    let (roads, replays) = roads(&folder).await;
-    roads.nats.all(Mode::Hangs);
-    let lines = drain(&replays).unwrap();
-    in_time("the first under way", || roads.nats.under_way() == 1).await;
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.all(Mode::Hangs);
+    let lines = drain(&spool_tasks).unwrap();
+    in_time("the first under way", || paths.nats.under_way() == 1).await;
     // It comes back, and others ask too.
     let mut background = JoinSet::new();
-    let known = configured(&roads.all, OLD, 100);
+    let known = configured(&paths.all, OLD, 100);
     for _ in 0..3 {
-        roads.all.drain_new(&mut background);
+        paths.all.drain_new(&mut background);
     }
-    assert!(Arc::ptr_eq(&known, &configured(&roads.all, OLD, 100)));
-    assert!(matches!(drain(&replays), Err(Refused::Busy)));
+    assert!(Arc::ptr_eq(&known, &configured(&paths.all, OLD, 100)));
+    assert!(matches!(drain(&spool_tasks), Err(Refused::Busy)));
     pass(Duration::from_secs(1)).await;
-    assert_eq!(roads.nats.under_way(), 1, "one drain");
+    assert_eq!(paths.nats.under_way(), 1, "one drain");
     // Nobody knows the keys of what is there.
-    let live = roads.begin(&[OLD], "live", "live-0");
+    let live = paths.begin(&[OLD], "live", "live-0");
     until("a receipt", || live.is_finished()).await;
     assert_eq!(live.await.unwrap(), Ok(Receipt::Spooled));
-    roads.nats.all(Mode::Takes);
+    paths.nats.all(Mode::Takes);
     let summary = summary(lines).await;
     assert_eq!((summary.left, summary.stopped), (0, None));
-    assert_each_once(&roads, &["live-0"]);
+    assert_each_once(&paths, &["live-0"]);
     // From now on it is published by itself, and nobody else may.
-    roads.nats.all(retry());
-    let live = roads.begin(&[OLD], "live", "live-1");
+    paths.nats.all(retry());
+    let live = paths.begin(&[OLD], "live", "live-1");
     until("a receipt", || live.is_finished()).await;
     assert_eq!(live.await.unwrap(), Ok(Receipt::Spooled));
-    assert!(matches!(drain(&replays), Err(Refused::Drained(_))));
-    roads.nats.all(Mode::Takes);
-    roads.drained().await;
-    assert_each_once(&roads, &["live-0", "live-1"]);
+    assert!(matches!(drain(&spool_tasks), Err(Refused::Drained(_))));
+    paths.nats.all(Mode::Takes);
+    paths.drained().await;
+    assert_each_once(&paths, &["live-0", "live-1"]);
 }
 
 /// Whoever listens goes away: what is in flight is waited for before anybody else may begin.
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_ends_early_leaves_nothing_in_flight() {
     let folder = tempfile::tempdir().unwrap();
-    let (roads, replays) = roads(&folder).await;
-    roads.nats.one("0", Mode::Takes);
-    roads.nats.all(Mode::Hangs);
-    let lines = drain(&replays).unwrap();
-    in_time("one of each key", || roads.nats.under_way() == 3).await;
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.one("0", Mode::Takes);
+    paths.nats.all(Mode::Hangs);
+    let lines = drain(&spool_tasks).unwrap();
+    in_time("one of each key", || paths.nats.under_way() == 3).await;
     let mut background = JoinSet::new();
-    configured(&roads.all, OLD, 100);
-    roads.all.drain_new(&mut background);
+    configured(&paths.all, OLD, 100);
+    paths.all.drain_new(&mut background);
     drop(lines);
     pass(Duration::from_secs(1)).await;
-    assert_eq!(roads.nats.under_way(), 3);
-    roads.nats.all(Mode::Takes);
-    roads.drained().await;
-    assert_each_once(&roads, &[]);
+    assert_eq!(paths.nats.under_way(), 3);
+    paths.nats.all(Mode::Takes);
+    paths.drained().await;
+    assert_each_once(&paths, &[]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replay_that_is_stopped_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let (roads, replays) = roads(&folder).await;
-    roads.nats.all(Mode::Hangs);
-    let lines = drain(&replays).unwrap();
-    in_time("the first under way", || roads.nats.under_way() == 1).await;
-    replays.stop();
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.all(Mode::Hangs);
+    let lines = drain(&spool_tasks).unwrap();
+    in_time("the first under way", || paths.nats.under_way() == 1).await;
+    spool_tasks.stop();
     let summary = summary(lines).await;
     assert_eq!(summary.stopped.as_deref(), Some("the bridge is stopping"));
     assert_eq!((summary.matched, summary.left), (RECORDS as u64, RECORDS as u64));
@@ -126,23 +126,23 @@ async fn a_replay_that_is_stopped_says_so() {
 #[tokio::test(start_paused = true)]
 async fn whoever_comes_second_is_told() {
     let folder = tempfile::tempdir().unwrap();
-    let (roads, replays) = roads(&folder).await;
-    roads.nats.all(retry());
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.all(retry());
     // It gives up by itself.
-    let first = drain(&replays).unwrap();
+    let first = drain(&spool_tasks).unwrap();
     assert_eq!(summary(first).await.left, RECORDS as u64);
-    let second = drain(&replays).unwrap();
-    assert!(matches!(drain(&replays), Err(Refused::Busy)));
-    roads.nats.all(Mode::Takes);
-    roads.nats.one("4", reject());
+    let second = drain(&spool_tasks).unwrap();
+    assert!(matches!(drain(&spool_tasks), Err(Refused::Busy)));
+    paths.nats.all(Mode::Takes);
+    paths.nats.one("4", reject());
     let second = summary(second).await;
     let records = RECORDS as u64;
     assert_eq!((second.matched, second.published, second.left), (records, records - 1, 0));
     assert_eq!((second.dead_lettered, second.stopped), (1, None));
-    assert!(matches!(drain(&replays), Err(Refused::NoQueue(_))));
-    assert_eq!(roads.nats.taken().len(), RECORDS - 1);
+    assert!(matches!(drain(&spool_tasks), Err(Refused::NoQueue(_))));
+    assert_eq!(paths.nats.taken().len(), RECORDS - 1);
     // What nobody holds is forgotten, and made anew.
-    assert!(roads.all.alive.lock().get(OLD).is_some_and(|known| known.strong_count() == 0));
-    configured(&roads.all, OLD, 100);
-    assert_eq!(roads.all.alive.lock().len(), 2);
+    assert!(paths.all.alive.lock().get(OLD).is_some_and(|known| known.strong_count() == 0));
+    configured(&paths.all, OLD, 100);
+    assert_eq!(paths.all.alive.lock().len(), 2);
 }

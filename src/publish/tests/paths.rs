@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::script::{Mode, Roads, in_time, pass, reject, retry, until};
+use super::script::{Mode, Paths, in_time, pass, reject, retry, until};
 use super::*;
 
 fn folder() -> tempfile::TempDir {
@@ -19,10 +19,10 @@ const SECOND: Duration = Duration::from_secs(1);
 #[tokio::test(start_paused = true)]
 async fn the_first_one_waits_and_the_next_ones_do_not() {
     let folder = folder();
-    let roads = Roads::new(folder.path(), 2).await;
-    roads.nats.all(Mode::Hangs);
-    let first = roads.begin(&["nats:events"], "k", "1");
-    let behind = roads.begin(&["nats:events"], "k", "2");
+    let paths = Paths::new(folder.path(), 2).await;
+    paths.nats.all(Mode::Hangs);
+    let first = paths.begin(&["nats:events"], "k", "1");
+    let behind = paths.begin(&["nats:events"], "k", "2");
     pass(BUDGET - Duration::from_millis(1)).await;
     assert!(!first.is_finished() && !behind.is_finished());
     pass(Duration::from_millis(1)).await;
@@ -32,95 +32,95 @@ async fn the_first_one_waits_and_the_next_ones_do_not() {
     // Many more than its share, for none of them stays.
     for number in 3..40 {
         let id = number.to_string();
-        assert_eq!(roads.store(&format!("k{}", number % 4), &id).await, Ok(Receipt::Spooled));
+        assert_eq!(paths.store(&format!("k{}", number % 4), &id).await, Ok(Receipt::Spooled));
     }
-    assert_eq!(roads.store("", "without a key").await, Ok(Receipt::Spooled));
-    assert_eq!((roads.nats.attempts(), roads.queued()), (1, 40));
-    assert!(roads.health.readiness().1.contains("nats:events: timeout"));
+    assert_eq!(paths.store("", "without a key").await, Ok(Receipt::Spooled));
+    assert_eq!((paths.nats.attempts(), paths.queued()), (1, 40));
+    assert!(paths.health.readiness().1.contains("nats:events: timeout"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_queued_key_holds_up_no_other() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.nats.all(retry());
-    assert_eq!(roads.store("stuck", "1").await, Ok(Receipt::Spooled));
-    assert_eq!(roads.store("other", "2").await, Ok(Receipt::Spooled));
-    roads.nats.all(Mode::Takes);
-    roads.nats.one("1", retry());
-    roads.drain();
-    in_time("the other key", || roads.nats.taken() == ["2"]).await;
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(retry());
+    assert_eq!(paths.store("stuck", "1").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store("other", "2").await, Ok(Receipt::Spooled));
+    paths.nats.all(Mode::Takes);
+    paths.nats.one("1", retry());
+    paths.drain();
+    in_time("the other key", || paths.nats.taken() == ["2"]).await;
     // The drain fails and works by turns; while it fails, everything is queued, and published soon.
     for number in 3..10 {
-        roads.store("other", &number.to_string()).await.unwrap();
-        assert_eq!(roads.store("stuck", &format!("s{number}")).await, Ok(Receipt::Spooled));
+        paths.store("other", &number.to_string()).await.unwrap();
+        assert_eq!(paths.store("stuck", &format!("s{number}")).await, Ok(Receipt::Spooled));
         pass(SECOND).await;
     }
-    in_time("the other key", || roads.nats.taken_of("other").len() == 8).await;
-    assert_eq!(roads.nats.taken_of("stuck"), [""; 0]);
+    in_time("the other key", || paths.nats.taken_of("other").len() == 8).await;
+    assert_eq!(paths.nats.taken_of("stuck"), [""; 0]);
     // Its own success shows the destination to work.
-    assert_eq!(roads.queued(), 8);
-    roads.nats.one("1", Mode::Takes);
-    roads.drained().await;
+    assert_eq!(paths.queued(), 8);
+    paths.nats.one("1", Mode::Takes);
+    paths.drained().await;
     let expected = ["1", "s3", "s4", "s5", "s6", "s7", "s8", "s9"];
-    assert_eq!(roads.nats.taken_of("stuck"), expected);
-    assert_eq!(roads.nats.taken_of("other"), ["2", "3", "4", "5", "6", "7", "8", "9"]);
-    assert_eq!(roads.store("stuck", "10").await, Ok(Receipt::Stored));
-    assert!(!roads.health.readiness().1.contains("problem"));
+    assert_eq!(paths.nats.taken_of("stuck"), expected);
+    assert_eq!(paths.nats.taken_of("other"), ["2", "3", "4", "5", "6", "7", "8", "9"]);
+    assert_eq!(paths.store("stuck", "10").await, Ok(Receipt::Stored));
+    assert!(!paths.health.readiness().1.contains("problem"));
 }
 
 /// With a working circuit, it is the key alone that decides.
 #[tokio::test(start_paused = true)]
 async fn a_live_event_passes_no_queued_one_of_its_key() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.nats.all(retry());
-    assert_eq!(roads.store("k", "1").await, Ok(Receipt::Spooled));
-    assert_eq!(roads.store("l", "2").await, Ok(Receipt::Spooled));
-    roads.nats.all(Mode::Takes);
-    roads.nats.one("2", Mode::Hangs);
-    roads.drain();
-    in_time("the first", || roads.nats.taken() == ["1"]).await;
-    until("the second under way", || roads.nats.under_way() == 1).await;
-    assert_eq!(roads.store("k", "3").await, Ok(Receipt::Stored));
-    assert_eq!(roads.store("", "4").await, Ok(Receipt::Stored));
-    assert_eq!(roads.store("l", "5").await, Ok(Receipt::Spooled));
-    roads.nats.one("2", Mode::Takes);
-    roads.drained().await;
-    assert_eq!(roads.nats.taken_of("l"), ["2", "5"]);
-    assert_eq!(roads.store("l", "6").await, Ok(Receipt::Stored));
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(retry());
+    assert_eq!(paths.store("k", "1").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store("l", "2").await, Ok(Receipt::Spooled));
+    paths.nats.all(Mode::Takes);
+    paths.nats.one("2", Mode::Hangs);
+    paths.drain();
+    in_time("the first", || paths.nats.taken() == ["1"]).await;
+    until("the second under way", || paths.nats.under_way() == 1).await;
+    assert_eq!(paths.store("k", "3").await, Ok(Receipt::Stored));
+    assert_eq!(paths.store("", "4").await, Ok(Receipt::Stored));
+    assert_eq!(paths.store("l", "5").await, Ok(Receipt::Spooled));
+    paths.nats.one("2", Mode::Takes);
+    paths.drained().await;
+    assert_eq!(paths.nats.taken_of("l"), ["2", "5"]);
+    assert_eq!(paths.store("l", "6").await, Ok(Receipt::Stored));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_drain_sends_one_of_each_key_at_once() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.nats.all(retry());
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(retry());
     for number in 0..20 {
-        roads.store(&format!("k{}", number % 5), &number.to_string()).await.unwrap();
+        paths.store(&format!("k{}", number % 5), &number.to_string()).await.unwrap();
     }
     for number in 20..23 {
-        roads.store("", &number.to_string()).await.unwrap();
+        paths.store("", &number.to_string()).await.unwrap();
     }
-    roads.nats.all(Mode::Hangs);
-    roads.drain();
-    in_time("a first attempt", || roads.nats.attempts() == 2).await;
-    assert_eq!(roads.nats.under_way(), 1, "nobody knows yet whether it works");
-    roads.nats.one("0", Mode::Takes);
-    until("one of each", || roads.nats.under_way() == 5 + 3).await;
+    paths.nats.all(Mode::Hangs);
+    paths.drain();
+    in_time("a first attempt", || paths.nats.attempts() == 2).await;
+    assert_eq!(paths.nats.under_way(), 1, "nobody knows yet whether it works");
+    paths.nats.one("0", Mode::Takes);
+    until("one of each", || paths.nats.under_way() == 5 + 3).await;
     pass(SECOND).await;
-    assert_eq!(roads.nats.under_way(), 8);
+    assert_eq!(paths.nats.under_way(), 8);
     // A failure, and it is one at a time again.
-    roads.nats.all(retry());
-    until("all to fail", || roads.nats.under_way() == 0).await;
-    roads.nats.all(Mode::Hangs);
-    in_time("the next attempt", || roads.nats.under_way() > 0).await;
-    assert_eq!(roads.nats.under_way(), 1);
-    roads.nats.all(Mode::Takes);
-    roads.drained().await;
+    paths.nats.all(retry());
+    until("all to fail", || paths.nats.under_way() == 0).await;
+    paths.nats.all(Mode::Hangs);
+    in_time("the next attempt", || paths.nats.under_way() > 0).await;
+    assert_eq!(paths.nats.under_way(), 1);
+    paths.nats.all(Mode::Takes);
+    paths.drained().await;
     for key in 0..5 {
         let expected: Vec<_> = (0..4).map(|round| (round * 5 + key).to_string()).collect();
-        assert_eq!(roads.nats.taken_of(&format!("k{key}")), expected);
+        assert_eq!(paths.nats.taken_of(&format!("k{key}")), expected);
     }
 }
 
@@ -128,44 +128,44 @@ async fn the_drain_sends_one_of_each_key_at_once() {
 #[tokio::test(start_paused = true)]
 async fn one_live_event_a_second_probes_what_nobody_tries() {
     let folder = folder();
-    let roads = Roads::new(folder.path(), 100).await;
-    roads.shelf.close();
-    roads.nats.all(retry());
+    let paths = Paths::new(folder.path(), 100).await;
+    paths.spool.close();
+    paths.nats.all(retry());
     let lost = Err(Refusal::NotStored("spool-closed"));
-    assert_eq!(roads.store("a", "1").await, lost);
+    assert_eq!(paths.store("a", "1").await, lost);
     for second in 0..3 {
-        assert_eq!(roads.nats.attempts(), 1 + second);
-        assert_eq!(roads.store("b", "2").await, lost);
-        assert_eq!(roads.nats.attempts(), 1 + second, "nobody waits for what is known to fail");
+        assert_eq!(paths.nats.attempts(), 1 + second);
+        assert_eq!(paths.store("b", "2").await, lost);
+        assert_eq!(paths.nats.attempts(), 1 + second, "nobody waits for what is known to fail");
         pass(SECOND).await;
-        assert_eq!(roads.store("c", "3").await, lost);
-        assert_eq!(roads.store("d", "4").await, lost);
+        assert_eq!(paths.store("c", "3").await, lost);
+        assert_eq!(paths.store("d", "4").await, lost);
     }
-    roads.nats.all(Mode::Takes);
-    assert_eq!(roads.store("e", "5").await, lost);
+    paths.nats.all(Mode::Takes);
+    assert_eq!(paths.store("e", "5").await, lost);
     pass(SECOND).await;
     for id in ["6", "7", "8"] {
-        assert_eq!(roads.store("f", id).await, Ok(Receipt::Stored));
+        assert_eq!(paths.store("f", id).await, Ok(Receipt::Stored));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_never_taken_is_a_dead_letter_on_both_roads() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.nats.one("large", reject());
-    assert_eq!(roads.store("k", "1").await, Ok(Receipt::Stored));
-    assert_eq!(roads.store("k", "large").await, Ok(Receipt::DeadLettered));
-    assert_eq!(roads.store("k", "2").await, Ok(Receipt::Stored));
-    roads.nats.all(retry());
-    assert_eq!(roads.store("k", "3").await, Ok(Receipt::Spooled));
-    assert_eq!(roads.store("k", "large").await, Ok(Receipt::Spooled));
-    assert_eq!(roads.store("k", "4").await, Ok(Receipt::Spooled));
-    roads.nats.all(Mode::Takes);
-    roads.drain();
-    roads.drained().await;
-    assert_eq!(roads.nats.taken(), ["1", "2", "3", "4"]);
-    let letters = roads.shelf.dead_letters().reader().read(10, 1 << 20).await.unwrap();
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.one("large", reject());
+    assert_eq!(paths.store("k", "1").await, Ok(Receipt::Stored));
+    assert_eq!(paths.store("k", "large").await, Ok(Receipt::DeadLettered));
+    assert_eq!(paths.store("k", "2").await, Ok(Receipt::Stored));
+    paths.nats.all(retry());
+    assert_eq!(paths.store("k", "3").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store("k", "large").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store("k", "4").await, Ok(Receipt::Spooled));
+    paths.nats.all(Mode::Takes);
+    paths.drain();
+    paths.drained().await;
+    assert_eq!(paths.nats.taken(), ["1", "2", "3", "4"]);
+    let letters = paths.spool.dead_letters().reader().read(10, 1 << 20).await.unwrap();
     assert_eq!(letters.len(), 2);
     for (_, letter) in letters {
         let id = &*letter.record.event.id;
@@ -174,37 +174,37 @@ async fn what_is_never_taken_is_a_dead_letter_on_both_roads() {
             ("nats:events", "too-large", "large")
         );
     }
-    assert_eq!(roads.store("k", "5").await, Ok(Receipt::Stored));
+    assert_eq!(paths.store("k", "5").await, Ok(Receipt::Stored));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_destination_does_not_slow_the_live_one() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 1_000).await;
+    let mut paths = Paths::new(folder.path(), 1_000).await;
     let both = ["nats:events", "kafka:events"];
-    roads.kafka.all(Mode::Hangs);
-    let first = roads.begin(&both, "k", "1");
-    until("the live one", || roads.nats.taken() == ["1"]).await;
+    paths.kafka.all(Mode::Hangs);
+    let first = paths.begin(&both, "k", "1");
+    until("the live one", || paths.nats.taken() == ["1"]).await;
     assert!(!first.is_finished());
     pass(BUDGET).await;
     until("the dead one", || first.is_finished()).await;
     assert_eq!(first.await.unwrap(), Ok(Receipt::Spooled));
     let began = Instant::now();
     for number in 2..50 {
-        let storing = roads.begin(&both, "k", &number.to_string());
+        let storing = paths.begin(&both, "k", &number.to_string());
         until("the next one", || storing.is_finished()).await;
         assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
-        assert_eq!(roads.nats.taken().len(), number);
+        assert_eq!(paths.nats.taken().len(), number);
     }
-    assert_eq!(roads.store("k", "alone").await, Ok(Receipt::Stored));
+    assert_eq!(paths.store("k", "alone").await, Ok(Receipt::Stored));
     assert_eq!(began.elapsed(), Duration::ZERO);
-    roads.kafka.all(Mode::Takes);
-    roads.drain();
-    roads.drained().await;
-    assert!(roads.kafka.taken().into_iter().eq((1..50).map(|number| number.to_string())));
+    paths.kafka.all(Mode::Takes);
+    paths.drain();
+    paths.drained().await;
+    assert!(paths.kafka.taken().into_iter().eq((1..50).map(|number| number.to_string())));
     // The worst of two receipts is told.
-    roads.kafka.one("50", reject());
-    let storing = roads.begin(&both, "k", "50");
+    paths.kafka.one("50", reject());
+    let storing = paths.begin(&both, "k", "50");
     until("the last one", || storing.is_finished()).await;
     assert_eq!(storing.await.unwrap(), Ok(Receipt::DeadLettered));
 }
@@ -213,118 +213,118 @@ async fn a_dead_destination_does_not_slow_the_live_one() {
 #[tokio::test(start_paused = true)]
 async fn what_one_destination_has_no_room_for_is_kept_by_none() {
     let folder = folder();
-    let roads = Roads::new(folder.path(), 2).await;
-    roads.nats.all(retry());
-    assert_eq!(roads.store("k", "1").await, Ok(Receipt::Spooled));
+    let paths = Paths::new(folder.path(), 2).await;
+    paths.nats.all(retry());
+    assert_eq!(paths.store("k", "1").await, Ok(Receipt::Spooled));
     // From now on each has room for one, and Kafka's is taken.
-    roads.kafka.all(Mode::Hangs);
-    let _holding = roads.begin(&["kafka:events"], "l", "2");
-    until("the only one", || roads.kafka.under_way() == 1).await;
+    paths.kafka.all(Mode::Hangs);
+    let _holding = paths.begin(&["kafka:events"], "l", "2");
+    until("the only one", || paths.kafka.under_way() == 1).await;
     // The thread that writes can't have taken up what is there for a moment only.
-    let stalled = roads.stall("nats:other");
-    stalled.is_held().await;
+    let stalled = paths.stall("nats:other");
+    stalled.is_paused().await;
     for to in [["nats:events", "kafka:events"], ["kafka:events", "nats:events"]] {
-        let refused = roads.begin(&to, "k", "3");
-        assert_eq!(roads.on_its_way(), 0, "{to:?}");
+        let refused = paths.begin(&to, "k", "3");
+        assert_eq!(paths.on_its_way(), 0, "{to:?}");
         until("a refusal", || refused.is_finished()).await;
         assert!(matches!(refused.await.unwrap(), Err(Refusal::Overloaded(_))), "{to:?}");
     }
     stalled.end().await;
-    assert_eq!(roads.queued(), 1);
+    assert_eq!(paths.queued(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_process_left_comes_first() {
     let folder = folder();
-    let before = Roads::new(folder.path(), 100).await;
+    let before = Paths::new(folder.path(), 100).await;
     before.nats.all(retry());
     for number in 0..30 {
         before.store(&format!("k{}", number % 3), &number.to_string()).await.unwrap();
     }
-    before.shelf.close();
+    before.spool.close();
     drop(before);
 
-    let mut roads = Roads::new(folder.path(), 100).await;
-    assert_eq!(roads.queued(), 30);
-    roads.nats.one("4", retry());
+    let mut paths = Paths::new(folder.path(), 100).await;
+    assert_eq!(paths.queued(), 30);
+    paths.nats.one("4", retry());
     // Nobody knows the keys of what is there: all have to queue.
-    assert_eq!(roads.store("k0", "a").await, Ok(Receipt::Spooled));
-    assert_eq!(roads.store("new", "b").await, Ok(Receipt::Spooled));
-    roads.drain();
+    assert_eq!(paths.store("k0", "a").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store("new", "b").await, Ok(Receipt::Spooled));
+    paths.drain();
     for _ in 0..50 {
         pass(SECOND / 10).await;
     }
     // Still one is left, and it may be of any key.
-    assert_eq!(roads.nats.taken_of("k1"), ["1"]);
-    assert_eq!(roads.store("new", "c").await, Ok(Receipt::Spooled));
-    roads.nats.one("4", Mode::Takes);
-    roads.drained().await;
+    assert_eq!(paths.nats.taken_of("k1"), ["1"]);
+    assert_eq!(paths.store("new", "c").await, Ok(Receipt::Spooled));
+    paths.nats.one("4", Mode::Takes);
+    paths.drained().await;
     let of = |key: usize| (0..10).map(move |round| (round * 3 + key).to_string());
-    assert!(roads.nats.taken_of("k0").into_iter().eq(of(0).chain(["a".to_owned()])));
-    assert!(roads.nats.taken_of("k1").into_iter().eq(of(1)));
-    assert_eq!(roads.nats.taken_of("new"), ["b", "c"]);
-    assert_eq!(roads.store("k1", "d").await, Ok(Receipt::Stored));
+    assert!(paths.nats.taken_of("k0").into_iter().eq(of(0).chain(["a".to_owned()])));
+    assert!(paths.nats.taken_of("k1").into_iter().eq(of(1)));
+    assert_eq!(paths.nats.taken_of("new"), ["b", "c"]);
+    assert_eq!(paths.store("k1", "d").await, Ok(Receipt::Stored));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_given_up_is_on_disk_at_once() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.drain();
-    roads.nats.all(Mode::Hangs);
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.drain();
+    paths.nats.all(Mode::Hangs);
     let began = Instant::now();
     let waiting: Vec<_> = (0..10)
         .map(|number| {
-            roads.begin(&["nats:events"], &format!("k{}", number % 3), &number.to_string())
+            paths.begin(&["nats:events"], &format!("k{}", number % 3), &number.to_string())
         })
         .collect();
-    until("one of each key", || roads.nats.under_way() == 3).await;
-    roads.all.give_up();
+    until("one of each key", || paths.nats.under_way() == 3).await;
+    paths.all.give_up();
     until("all", || waiting.iter().all(JoinHandle::is_finished)).await;
     for storing in waiting {
         assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
     }
     assert_eq!(began.elapsed(), Duration::ZERO);
     // It is over: even what would work is left to the next process.
-    roads.nats.all(Mode::Takes);
-    assert_eq!(roads.store("k", "late").await, Ok(Receipt::Spooled));
+    paths.nats.all(Mode::Takes);
+    assert_eq!(paths.store("k", "late").await, Ok(Receipt::Spooled));
     pass(SECOND * 10).await;
-    assert_eq!((roads.nats.taken().len(), roads.queued()), (0, 11));
+    assert_eq!((paths.nats.taken().len(), paths.queued()), (0, 11));
 }
 
 /// A shutdown: what is on its way may arrive, and nothing new is sent.
 #[tokio::test(start_paused = true)]
 async fn what_is_held_sends_nothing_and_waits_for_what_was_sent() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.drain();
-    roads.nats.all(retry());
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.drain();
+    paths.nats.all(retry());
     for (key, id) in [("k", "1"), ("k", "2"), ("l", "3")] {
-        assert_eq!(roads.store(key, id).await, Ok(Receipt::Spooled));
+        assert_eq!(paths.store(key, id).await, Ok(Receipt::Spooled));
     }
-    roads.nats.all(Mode::Hangs);
-    in_time("the first under way", || roads.nats.under_way() == 1).await;
-    roads.all.hold();
-    let all = roads.all.clone();
-    let held = tokio::spawn(async move { all.held().await });
+    paths.nats.all(Mode::Hangs);
+    in_time("the first under way", || paths.nats.under_way() == 1).await;
+    paths.all.pause();
+    let all = paths.all.clone();
+    let settled = tokio::spawn(async move { all.settled().await });
     pass(SECOND).await;
-    assert!(!held.is_finished());
-    roads.nats.all(Mode::Takes);
-    in_time("the end", || held.is_finished()).await;
-    assert_eq!(roads.nats.taken().len(), 1);
-    assert_eq!(roads.store("m", "late").await, Ok(Receipt::Spooled));
+    assert!(!settled.is_finished());
+    paths.nats.all(Mode::Takes);
+    in_time("the end", || settled.is_finished()).await;
+    assert_eq!(paths.nats.taken().len(), 1);
+    assert_eq!(paths.store("m", "late").await, Ok(Receipt::Spooled));
     pass(SECOND * 10).await;
-    assert_eq!((roads.nats.taken().len(), roads.queued()), (1, 3));
+    assert_eq!((paths.nats.taken().len(), paths.queued()), (1, 3));
 }
 
 /// `/readyz` says it as long as it lasts.
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_cannot_be_read_is_said_and_read_later() {
     let folder = folder();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    roads.nats.all(retry());
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(retry());
     for id in ["1", "2"] {
-        assert_eq!(roads.store("k", id).await, Ok(Receipt::Spooled));
+        assert_eq!(paths.store("k", id).await, Ok(Receipt::Spooled));
     }
     let queue = std::fs::read_dir(folder.path().join("queues")).unwrap().next().unwrap().unwrap();
     let names = std::fs::read_dir(queue.path()).unwrap().map(|entry| entry.unwrap().path());
@@ -333,15 +333,15 @@ async fn a_queue_that_cannot_be_read_is_said_and_read_later() {
     let away = folder.path().join("away");
     std::fs::rename(&segment, &away).unwrap();
     std::fs::create_dir(&segment).unwrap();
-    roads.nats.all(Mode::Takes);
-    roads.drain();
-    let is_said = |roads: &Roads| roads.health.readiness().1.contains("queue of nats:events");
-    in_time("a word of it", || is_said(&roads)).await;
+    paths.nats.all(Mode::Takes);
+    paths.drain();
+    let is_said = |paths: &Paths| paths.health.readiness().1.contains("queue of nats:events");
+    in_time("a word of it", || is_said(&paths)).await;
     std::fs::remove_dir(&segment).unwrap();
     std::fs::rename(&away, &segment).unwrap();
-    roads.drained().await;
-    assert_eq!(roads.nats.taken_of("k"), ["1", "2"]);
-    assert!(!is_said(&roads));
+    paths.drained().await;
+    assert_eq!(paths.nats.taken_of("k"), ["1", "2"]);
+    assert!(!is_said(&paths));
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,12 +351,12 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
     let log = Lines::default();
     let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).finish();
     tracing::subscriber::set_global_default(subscriber).unwrap();
-    let mut roads = Roads::new(folder.path(), 100).await;
-    configured(&roads.all, "nats:said", 100);
-    roads.drain();
-    roads.nats.all(retry());
+    let mut paths = Paths::new(folder.path(), 100).await;
+    configured(&paths.all, "nats:said", 100);
+    paths.drain();
+    paths.nats.all(retry());
     for number in 0..5 {
-        let storing = roads.begin(&["nats:said"], &format!("k{number}"), &number.to_string());
+        let storing = paths.begin(&["nats:said"], &format!("k{number}"), &number.to_string());
         until("a receipt", || storing.is_finished()).await;
         assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
     }
@@ -371,14 +371,14 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
     }
     assert_eq!(log.lines("events are not stored").len(), 1);
     // One at a time, and one in two seconds.
-    let attempts = roads.nats.attempts();
+    let attempts = paths.nats.attempts();
     assert!((100..250).contains(&attempts), "{attempts}");
-    assert!(roads.health.readiness().1.contains("nats:said: store-failed: full"));
-    roads.nats.all(Mode::Takes);
-    roads.drained().await;
+    assert!(paths.health.readiness().1.contains("nats:said: store-failed: full"));
+    paths.nats.all(Mode::Takes);
+    paths.drained().await;
     assert_eq!(log.lines("stores events again").len(), 1);
     assert_eq!(log.lines("all that was queued on disk is published").len(), 1);
-    assert!(!roads.health.readiness().1.contains("problem"));
+    assert!(!paths.health.readiness().1.contains("problem"));
 }
 
 /// Whatever the destination does meanwhile: what was begun first is stored first, one at a time, and nothing is lost.
@@ -387,14 +387,14 @@ async fn any_order_of_things_keeps_the_order_of_events() {
     for seed in 1..=30 {
         let folder = folder();
         let mut random = Random(seed);
-        let mut roads = Roads::new(folder.path(), 10_000).await;
+        let mut paths = Paths::new(folder.path(), 10_000).await;
         let mut sent: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut storing = Vec::new();
         let mut number = 0;
         for life in 0..3 {
             if life > 0 {
                 // As a process that ends in order: what is begun is finished.
-                roads.all.give_up();
+                paths.all.give_up();
                 for storing in storing.drain(..) {
                     in_time("a receipt", || JoinHandle::is_finished(&storing)).await;
                     let receipt = storing.await.unwrap();
@@ -403,39 +403,39 @@ async fn any_order_of_things_keeps_the_order_of_events() {
                         "{receipt:?}"
                     );
                 }
-                roads.shelf.close();
-                let taken = roads.nats.take_out();
-                drop(roads);
-                roads = Roads::new(folder.path(), 10_000).await;
-                roads.nats.put_back(taken);
+                paths.spool.close();
+                let taken = paths.nats.take_out();
+                drop(paths);
+                paths = Paths::new(folder.path(), 10_000).await;
+                paths.nats.put_back(taken);
             }
-            roads.drain();
+            paths.drain();
             for _ in 0..60 {
                 match random.below(8) {
-                    0 => roads.nats.all(Mode::Takes),
-                    1 => roads.nats.all(retry()),
-                    2 => roads.nats.all(Mode::Hangs),
-                    3 => roads.nats.all(Mode::Fails(sink::Error::blip("busy", "an election"))),
+                    0 => paths.nats.all(Mode::Takes),
+                    1 => paths.nats.all(retry()),
+                    2 => paths.nats.all(Mode::Hangs),
+                    3 => paths.nats.all(Mode::Fails(sink::Error::transient("busy", "an election"))),
                     4 => pass(SECOND * random.below(7) as u32).await,
                     _ => pass(SECOND / 10).await,
                 }
                 for _ in 0..random.below(8) {
                     number += 1;
                     let (key, id) = (format!("k{}", random.below(5)), number.to_string());
-                    storing.push(roads.begin(&["nats:events"], &key, &id));
+                    storing.push(paths.begin(&["nats:events"], &key, &id));
                     sent.entry(key).or_default().push(id);
                 }
             }
         }
-        roads.nats.all(Mode::Takes);
-        roads.drained().await;
+        paths.nats.all(Mode::Takes);
+        paths.drained().await;
         for storing in storing {
             in_time("a receipt", || storing.is_finished()).await;
             storing.await.unwrap().unwrap();
         }
-        roads.drained().await;
+        paths.drained().await;
         for (key, sent) in &sent {
-            let mut taken = roads.nats.taken_of(key);
+            let mut taken = paths.nats.taken_of(key);
             let mut known = BTreeSet::new();
             // What was sent when the process ended may come again.
             taken.retain(|id| known.insert(id.clone()));

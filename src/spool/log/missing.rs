@@ -13,7 +13,7 @@ use super::{CURSOR, DESTINATION, Log, Segment};
 
 impl Log {
     /// See whether all files are there that should be. The writer's thread alone does that, now and then.
-    pub(in crate::spool) fn look(&self) {
+    pub(in crate::spool) fn check_files(&self) {
         let is_wanted = |segment: &&Segment| !segment.is_gone && !segment.is_done();
         let wanted: Vec<u64> = {
             let state = self.state.lock();
@@ -22,7 +22,7 @@ impl Log {
         if wanted.is_empty() {
             return;
         }
-        let names: BTreeSet<PathBuf> = match self.shared.disk.list(&self.directory) {
+        let names: BTreeSet<PathBuf> = match self.volume.disk.list(&self.directory) {
             Ok(names) => names.into_iter().collect(),
             Err(error) if is_missing(&error) => BTreeSet::new(),
             // Nobody knows.
@@ -33,7 +33,7 @@ impl Log {
             wanted.into_iter().partition(|first| names.contains(&self.segment_path(*first)));
         for first in missing {
             active.take_if(|active| active.first == first);
-            self.gone(first);
+            self.mark_gone(first);
         }
         if !there.is_empty() {
             self.mend(&names);
@@ -44,21 +44,21 @@ impl Log {
     fn mend(&self, names: &BTreeSet<PathBuf>) {
         let path = self.directory.join(DESTINATION);
         if !names.contains(&path)
-            && let Err(error) = self.shared.disk.replace(&path, self.text().as_bytes())
+            && let Err(error) = self.volume.disk.replace(&path, self.text().as_bytes())
         {
             debug!(destination = %self.text(), %error, "the name of a queue can't be written again");
         }
         let mut state = self.state.lock();
         if state.has_cursor && !names.contains(&self.directory.join(CURSOR)) {
             state.is_stale = true;
-            self.shared.tidy_later();
+            self.volume.tidy_later();
         }
     }
 
     /// Nothing more is added to a segment that isn't what it was. So many bytes were just written behind its end.
-    pub(super) fn lose(&self, lost: &Active, written: u64) {
-        match self.shared.disk.open(&lost.path) {
-            Err(error) if is_missing(&error) => self.gone(lost.first),
+    pub(super) fn mark_lost(&self, lost: &Active, written: u64) {
+        match self.volume.disk.open(&lost.path) {
+            Err(error) if is_missing(&error) => self.mark_gone(lost.first),
             // What can be read of it, its readers will see.
             _ => {
                 warn!(segment = %lost.path.display(), "somebody changed a file of the spool; another one is begun");
@@ -68,18 +68,18 @@ impl Log {
                 let _ = length.map(|length| lost.file.truncate(length));
             }
         }
-        self.shared.tidy_soon();
+        self.volume.tidy_soon();
     }
 
     /// The file of a segment is gone, and nobody here removed it. What was not done is lost, except for what a reader
     /// has in its hands: that keeps its place until it is done, since others may wait behind it.
-    pub(super) fn gone(&self, first: u64) {
+    pub(super) fn mark_gone(&self, first: u64) {
         let given = if self.keeps_order { self.state.lock().given } else { 0 };
         let lost = self.change(first, |segment| {
             let lost = segment.undone();
             segment.is_sealed = true;
             if lost > 0 && !mem::replace(&mut segment.is_gone, true) {
-                self.shared.release(mem::take(&mut segment.bytes));
+                self.volume.release(mem::take(&mut segment.bytes));
                 return Some((lost, given.clamp(first, segment.next)..segment.next));
             }
             None
@@ -87,8 +87,8 @@ impl Log {
         // Else it was done, and removed.
         if let Some((lost, unread)) = lost.flatten() {
             let path = self.segment_path(first);
-            self.shared.lost.add(lost, format_args!("{} is gone", path.display()));
-            self.shared.damaged.fetch_add(lost, Ordering::Relaxed);
+            self.volume.lost.add(lost, format_args!("{} is gone", path.display()));
+            self.volume.damaged.fetch_add(lost, Ordering::Relaxed);
             warn!(destination = %self.text(), segment = %path.display(), records = lost, "somebody removed a file of the spool, and with it events that were not published yet");
             self.forget(unread, 0);
         }

@@ -13,26 +13,19 @@ mod queue;
 mod run;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use form_urlencoded::Serializer;
 use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 use tracing::info;
 
 pub use self::filter::{Filter, moment};
-pub use self::line::{Entry, Line, Outcome, Summary, Waiting};
+pub use self::line::{Entry, Line, Outcome, QueueStatus, Summary};
 use self::run::Run;
-use super::{Destinations, Shelf};
+use super::{Destinations, SpoolHandle};
 use crate::template;
 
-/// How many lines wait for whoever reads them.
-const LINES: usize = 256;
-
-/// How many attempts in a row a destination may fail before it is left alone.
-pub(super) const ATTEMPTS: u32 = 3;
-
-/// How long a connection is waited for before something is tried without.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+/// Lines that may wait to be read.
+const MAX_LINES: usize = 256;
 
 /// What comes of a task, line by line; the last one is a [`Line::Summary`]. Dropping it ends the task.
 pub type Lines = mpsc::Receiver<Line>;
@@ -84,14 +77,14 @@ pub enum Refused {
     Stopping,
 }
 
-/// The replays of a process.
-pub struct Replays {
+/// The tasks of a process.
+pub struct SpoolTasks {
     destinations: Arc<Destinations>,
     busy: Arc<Mutex<()>>,
     stop: watch::Sender<bool>,
 }
 
-impl Replays {
+impl SpoolTasks {
     /// None is running.
     pub fn new(destinations: Arc<Destinations>) -> Self {
         Self { destinations, busy: Arc::default(), stop: watch::Sender::new(false) }
@@ -99,20 +92,20 @@ impl Replays {
 
     /// Begin a task.
     pub fn begin(&self, task: Task) -> Result<Lines, Refused> {
-        let shelf = self.destinations.shelf().ok_or(Refused::NoSpool)?.clone();
-        let (sender, lines) = mpsc::channel(LINES);
+        let spool = self.destinations.spool().ok_or(Refused::NoSpool)?.clone();
+        let (sender, lines) = mpsc::channel(MAX_LINES);
         match task {
             Task::List(filter) => {
-                tokio::spawn(list::dead_letters(shelf, filter, sender));
+                tokio::spawn(list::dead_letters(spool, filter, sender));
             }
             Task::Queues => {
-                tokio::spawn(list::queues(self.destinations.clone(), shelf, sender));
+                tokio::spawn(list::queues(self.destinations.clone(), spool, sender));
             }
-            Task::Replay(filter) => self.run(shelf, filter, sender, run::publish)?,
-            Task::Drop(filter) => self.run(shelf, filter, sender, run::remove)?,
+            Task::Replay(filter) => self.run(spool, filter, sender, run::publish)?,
+            Task::Drop(filter) => self.run(spool, filter, sender, run::remove)?,
             Task::Drain(text) => {
                 let turn = self.turn()?;
-                let draining = queue::Draining::new(&self.destinations, &shelf, &text)?;
+                let draining = queue::QueueDrain::new(&self.destinations, &spool, &text)?;
                 let stop = self.stop.subscribe();
                 tokio::spawn(async move {
                     let (given_up, summary) = draining.run(&sender, stop).await;
@@ -133,7 +126,7 @@ impl Replays {
 
     fn run<F: Future<Output = Summary> + Send + 'static>(
         &self,
-        shelf: Arc<Shelf>,
+        spool: Arc<SpoolHandle>,
         filter: Filter,
         sender: mpsc::Sender<Line>,
         work: impl FnOnce(Run) -> F,
@@ -143,7 +136,7 @@ impl Replays {
         }
         let turn = self.turn()?;
         let (destinations, stop) = (self.destinations.clone(), self.stop.subscribe());
-        let run = Run::new(destinations, shelf, filter, sender.clone(), stop);
+        let run = Run::new(destinations, spool, filter, sender.clone(), stop);
         let work = work(run);
         tokio::spawn(async move {
             let summary = work.await;
@@ -232,10 +225,10 @@ pub const DRAIN: &str = "/spool/drain";
 /// The parameter that names the queue to drain.
 const DESTINATION: &str = "destination";
 
-/// Say the end, once the turn is over: whoever hears it may begin the next one.
+/// Send the last line, once the turn is over: who reads it may begin the next task.
 async fn end(given_up: Option<Line>, summary: Summary, sender: mpsc::Sender<Line>) {
     for line in given_up.into_iter().chain([Line::Summary(summary)]) {
-        // Whoever asked may be gone.
+        // The client may be gone.
         let _ = sender.send(line).await;
     }
 }

@@ -1,4 +1,4 @@
-//! How fast it goes: as fast as the broker takes it, and one record at a time while that fails.
+//! How fast a queue is drained: as fast as the broker takes it, and one record at a time while that fails.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,23 +7,27 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
-use super::RECORDS;
+use super::MAX_IN_FLIGHT;
 use super::job::Job;
 use crate::publish::destination::Destination;
-use crate::publish::replay::{ATTEMPTS, PATIENCE};
 use crate::sink::{self, Class};
 
+/// Attempts in a row that a destination may fail before a drain that ends gives it up.
+pub(in crate::publish) const MAX_ATTEMPTS: u32 = 3;
+/// How long such a drain waits for a connection before it tries without one.
+const RECOVERY_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// The pauses between attempts while something fails.
-pub(super) const SHORTEST: Duration = Duration::from_millis(100);
-pub(super) const LONGEST: Duration = Duration::from_secs(2);
-/// How often the log says that it still fails.
-pub(super) const SAY: Duration = Duration::from_secs(60);
+pub(super) const MIN_BACKOFF: Duration = Duration::from_millis(100);
+pub(super) const MAX_BACKOFF: Duration = Duration::from_secs(2);
+/// Time between two warnings that it still fails.
+pub(super) const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 pub(super) type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-pub(super) struct Pace {
+pub(super) struct Backoff {
     /// How many records may be in flight.
-    pub(super) most: usize,
+    pub(super) max_in_flight: usize,
     pub(super) pause: Option<Pause>,
     /// The length of the next pause.
     next: Duration,
@@ -32,31 +36,31 @@ pub(super) struct Pace {
     /// How many records were published since then, and when the first of them was.
     run: Option<(u64, Instant)>,
     /// When the log said last that it fails.
-    said: Instant,
+    last_logged: Instant,
     /// Attempts in a row that failed.
     failures: u32,
     /// The topic or subject of the last of them.
     pub(super) failing: Option<Arc<str>>,
 }
 
-impl Pace {
+impl Backoff {
     pub(super) fn new(job: &Job) -> Self {
         Self {
-            most: 1,
+            max_in_flight: 1,
             // What was left by an earlier process waits for the first connection.
             pause: Some(Box::pin(recovered(job.destination.clone(), job.ends()))),
-            next: SHORTEST,
+            next: MIN_BACKOFF,
             has_failed: false,
             run: None,
-            said: Instant::now(),
+            last_logged: Instant::now(),
             failures: 0,
             failing: None,
         }
     }
 
     /// A record was published.
-    pub(super) fn published(&mut self) {
-        self.go_on();
+    pub(super) fn record_published(&mut self) {
+        self.reset();
         self.run.get_or_insert_with(|| (0, Instant::now())).0 += 1;
     }
 
@@ -67,47 +71,47 @@ impl Pace {
     }
 
     /// Something was acknowledged.
-    pub(super) fn go_on(&mut self) {
-        self.most = RECORDS;
-        self.next = SHORTEST;
+    pub(super) fn reset(&mut self) {
+        self.max_in_flight = MAX_IN_FLIGHT;
+        self.next = MIN_BACKOFF;
         self.failures = 0;
         self.failing = None;
     }
 
-    /// Something failed. Whoever waits for the end hears of it when that happens again and again.
-    pub(super) fn failed(
+    /// An attempt failed. A drain that ends is given up when that happens again and again.
+    pub(super) fn record_attempt(
         &mut self,
         job: &Job,
         error: sink::Error,
     ) -> Result<sink::Error, sink::Error> {
         self.failures += 1;
-        if job.ends() && self.failures >= ATTEMPTS { Err(error) } else { Ok(error) }
+        if job.ends() && self.failures >= MAX_ATTEMPTS { Err(error) } else { Ok(error) }
     }
 
     /// The destination failed with this name: try it again after a while.
-    pub(super) fn slow_down(
+    pub(super) fn back_off(
         &mut self,
         job: &Job,
         name: &Arc<str>,
         error: sink::Error,
         (records, oldest): (u64, Option<SystemTime>),
     ) {
-        if self.most > 1 {
-            self.said = Instant::now();
-        } else if self.said.elapsed() >= SAY {
-            self.said = Instant::now();
+        if self.max_in_flight > 1 {
+            self.last_logged = Instant::now();
+        } else if self.last_logged.elapsed() >= LOG_INTERVAL {
+            self.last_logged = Instant::now();
             warn!(destination = %job.destination.text(), %error, records, seconds = age(oldest), "events still queue on disk");
         }
-        (self.most, self.has_failed) = (1, true);
+        (self.max_in_flight, self.has_failed) = (1, true);
         self.failing = Some(name.clone());
         if self.pause.is_some() {
             return;
         }
         let (destination, ends, time) = (job.destination.clone(), job.ends(), self.next);
-        self.next = (self.next * 2).min(LONGEST);
+        self.next = (self.next * 2).min(MAX_BACKOFF);
         self.pause = Some(Box::pin(async move {
             tokio::time::sleep(time).await;
-            if error.class == Class::Blip {
+            if error.class == Class::Transient {
                 recovered(destination, ends).await;
             }
         }));
@@ -120,10 +124,10 @@ pub(super) fn age(oldest: Option<SystemTime>) -> u64 {
     age.unwrap_or_default().as_secs()
 }
 
-/// Wait until it is worth trying again; for long only if nobody waits for the end.
+/// Wait until it is worth trying again; for long only in a drain that doesn't end.
 async fn recovered(destination: Arc<Destination>, ends: bool) {
-    // Where nobody waits, so long that the log says it again from time to time; else the next attempt says what is wrong.
-    let limit = if ends { PATIENCE } else { SAY };
+    // Then, so long that the log repeats it from time to time; else the next attempt says what is wrong.
+    let limit = if ends { RECOVERY_TIMEOUT } else { LOG_INTERVAL };
     drop(timeout(limit, destination.sink.recovered()).await);
 }
 
@@ -135,25 +139,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_published_until_the_queue_is_empty_is_counted() {
-        let mut pace = Pace {
-            most: 1,
+        let mut backoff = Backoff {
+            max_in_flight: 1,
             pause: None,
-            next: LONGEST,
+            next: MAX_BACKOFF,
             has_failed: false,
             run: None,
-            said: Instant::now(),
+            last_logged: Instant::now(),
             failures: 3,
             failing: Some("a".into()),
         };
-        assert_eq!(pace.end_run(), (0, 0.0));
+        assert_eq!(backoff.end_run(), (0, 0.0));
         for _ in 0..3 {
-            pace.published();
+            backoff.record_published();
             advance(Duration::from_secs(2)).await;
         }
-        assert_eq!(pace.end_run(), (3, 6.0));
-        assert_eq!(pace.end_run(), (0, 0.0));
-        assert_eq!((pace.most, pace.next, pace.failures), (RECORDS, SHORTEST, 0));
-        assert!(pace.failing.is_none());
+        assert_eq!(backoff.end_run(), (3, 6.0));
+        assert_eq!(backoff.end_run(), (0, 0.0));
+        assert_eq!(
+            (backoff.max_in_flight, backoff.next, backoff.failures),
+            (MAX_IN_FLIGHT, MIN_BACKOFF, 0)
+        );
+        assert!(backoff.failing.is_none());
     }
 
     #[test]

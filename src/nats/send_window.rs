@@ -19,7 +19,7 @@ const OVERHEAD: usize = 512;
 
 /// How long an echo is waited for. A server that is silent for so long is gone before, since it doesn't answer pings
 /// either; one that answers them has lost the echo.
-const PATIENCE: Duration = Duration::from_secs(4);
+const ECHO_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// When the room of what was sent is given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,9 +32,9 @@ pub enum Release {
 
 /// The room of one connection. What is sent and who waits are looked at from both sides, hence the strict order.
 #[derive(Debug)]
-pub(super) struct Window {
+pub(super) struct SendWindow {
     room: Semaphore,
-    most: usize,
+    max: usize,
     /// Bytes that were sent since the last mark.
     unmarked: AtomicUsize,
     /// Those who wait for room.
@@ -54,17 +54,17 @@ pub(super) struct Window {
 pub(super) struct Closed;
 
 /// Room that was taken, and is given back when this is dropped.
-pub(super) struct Room<'a> {
-    window: &'a Window,
+pub(super) struct Reservation<'a> {
+    window: &'a SendWindow,
     bytes: usize,
 }
 
-impl Window {
-    /// Room for `most` bytes; a larger message takes all of it. Echoes come to `echo`.
-    pub(super) fn new(most: usize, release: Release, echo: String) -> Self {
+impl SendWindow {
+    /// Room for `max` bytes; a larger message takes all of it. Echoes come to `echo`.
+    pub(super) fn new(max: usize, release: Release, echo: String) -> Self {
         Self {
-            room: Semaphore::new(most),
-            most,
+            room: Semaphore::new(max),
+            max,
             unmarked: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             due: Notify::new(),
@@ -76,8 +76,8 @@ impl Window {
     }
 
     /// Wait for room for a message with such a payload. First come, first served.
-    pub(super) async fn enter(&self, payload: usize) -> Result<Room<'_>, Closed> {
-        let bytes = payload.saturating_add(OVERHEAD).min(self.most);
+    pub(super) async fn enter(&self, payload: usize) -> Result<Reservation<'_>, Closed> {
+        let bytes = payload.saturating_add(OVERHEAD).min(self.max);
         let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
         let permit = match self.room.try_acquire_many(permits) {
             Ok(permit) => permit,
@@ -89,7 +89,7 @@ impl Window {
             }
         };
         permit.forget();
-        Ok(Room { window: self, bytes })
+        Ok(Reservation { window: self, bytes })
     }
 
     /// From now on nobody gets in.
@@ -121,7 +121,7 @@ impl Window {
     }
 
     /// Give room back as it becomes free, for as long as the connection lasts.
-    pub(super) async fn pace(&self, client: &Client) {
+    pub(super) async fn release_in_time(&self, client: &Client) {
         for number in 1.. {
             self.due.notified().await;
             let bytes = self.unmarked.swap(0, Ordering::SeqCst);
@@ -150,24 +150,24 @@ impl Window {
             }
             Some(())
         };
-        matches!(timeout(PATIENCE, is_back).await, Ok(Some(())))
+        matches!(timeout(ECHO_TIMEOUT, is_back).await, Ok(Some(())))
     }
 }
 
-impl Room<'_> {
+impl Reservation<'_> {
     /// The message is sent: its room is free when a mark that comes after it is back.
     pub(super) fn sent(mut self) {
         let window = self.window;
         let bytes = std::mem::take(&mut self.bytes);
         let before = window.unmarked.fetch_add(bytes, Ordering::SeqCst);
         // Soon enough that room comes back before it is needed; at once if somebody needs it.
-        if before + bytes >= window.most / 4 || window.waiting.load(Ordering::SeqCst) > 0 {
+        if before + bytes >= window.max / 4 || window.waiting.load(Ordering::SeqCst) > 0 {
             window.due.notify_one();
         }
     }
 }
 
-impl Drop for Room<'_> {
+impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
             self.window.room.add_permits(self.bytes);

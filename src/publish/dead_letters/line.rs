@@ -14,7 +14,7 @@ pub enum Line {
     /// A dead letter, and what became of it.
     DeadLetter(Entry),
     /// A queue.
-    Queue(Waiting),
+    Queue(QueueStatus),
     /// How far it is.
     Progress(Summary),
     /// A destination that is left alone.
@@ -105,7 +105,7 @@ pub enum Outcome {
 
 /// Events that queue for a destination.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Waiting {
+pub struct QueueStatus {
     /// The configured text.
     pub destination: Arc<str>,
     /// How many there are.

@@ -14,17 +14,17 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 /// So many subjects are asked for at the same time: the server goes through all streams for each.
-const ASKED: usize = 8;
+const MAX_LOOKUPS: usize = 8;
 
 /// How long nobody is asked after the server said nothing: this user may not be permitted to ask.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The error code of an account that has no JetStream.
 const NOT_ENABLED: u32 = 10_039;
 
 /// What the server says of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Home {
+pub enum StreamOf {
     /// A stream takes it.
     Stream,
     /// There is none that does.
@@ -36,12 +36,12 @@ pub enum Home {
 }
 
 /// Asks the server of one JetStream domain.
-pub struct Homes {
+pub struct StreamLookup {
     /// The subject that is asked on.
     api: String,
     permits: Semaphore,
     /// Nobody is asked before then.
-    deaf_until: Mutex<Option<Instant>>,
+    silent_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Deserialize)]
@@ -59,60 +59,60 @@ struct Failed {
     err_code: u32,
 }
 
-impl Homes {
+impl StreamLookup {
     /// Of this domain, or of the server's own.
     pub fn new(domain: Option<&str>) -> Self {
         let prefix = domain.map_or_else(|| "$JS.API".to_owned(), |name| format!("$JS.{name}.API"));
         Self {
             api: format!("{prefix}.STREAM.NAMES"),
-            permits: Semaphore::new(ASKED),
-            deaf_until: Mutex::default(),
+            permits: Semaphore::new(MAX_LOOKUPS),
+            silent_until: Mutex::default(),
         }
     }
 
     /// Ask for a subject without wildcards, until `deadline`.
-    pub async fn of(&self, client: &Client, subject: &str, deadline: Instant) -> Home {
-        if self.deaf_until.lock().is_some_and(|until| Instant::now() < until) {
-            return Home::Unknown;
+    pub async fn of(&self, client: &Client, subject: &str, deadline: Instant) -> StreamOf {
+        if self.silent_until.lock().is_some_and(|until| Instant::now() < until) {
+            return StreamOf::Unknown;
         }
         let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
-            return Home::Unknown;
+            return StreamOf::Unknown;
         };
         let asked = timeout_at(deadline, self.ask(client, subject)).await;
-        let is_deaf = asked.is_err().then(|| Instant::now() + SILENCE);
-        *self.deaf_until.lock() = is_deaf;
-        asked.ok().flatten().unwrap_or(Home::Unknown)
+        let is_inbox_denied = asked.is_err().then(|| Instant::now() + SILENCE_PAUSE);
+        *self.silent_until.lock() = is_inbox_denied;
+        asked.ok().flatten().unwrap_or(StreamOf::Unknown)
     }
 
     /// With a subscription of its own: what the client keeps of its own requests stays when they aren't answered.
-    async fn ask(&self, client: &Client, subject: &str) -> Option<Home> {
+    async fn ask(&self, client: &Client, subject: &str) -> Option<StreamOf> {
         let inbox = client.new_inbox();
         let mut answers = client.subscribe(inbox.clone()).await.ok()?;
         let question = serde_json::json!({ "subject": subject }).to_string();
         client.publish_with_reply(self.api.clone(), inbox, question.into()).await.ok()?;
         while let Some(answer) = answers.next().await {
             if answer.status == Some(StatusCode::NO_RESPONDERS) {
-                return Some(Home::NoJetStream);
+                return Some(StreamOf::NoJetStream);
             }
             // Others who listen to everything may answer too.
-            if let Some(home) = read(&answer.payload) {
-                return Some(home);
+            if let Some(found) = read(&answer.payload) {
+                return Some(found);
             }
         }
         None
     }
 }
 
-fn read(payload: &[u8]) -> Option<Home> {
+fn read(payload: &[u8]) -> Option<StreamOf> {
     let names: Names = serde_json::from_slice(payload).ok()?;
     match names {
         Names { error: Some(error), .. } if error.err_code == NOT_ENABLED => {
-            Some(Home::NoJetStream)
+            Some(StreamOf::NoJetStream)
         }
-        Names { error: Some(_), .. } => Some(Home::Unknown),
+        Names { error: Some(_), .. } => Some(StreamOf::Unknown),
         Names { total: Some(_), streams, .. } => {
             let is_there = streams.is_some_and(|streams| !streams.is_empty());
-            Some(if is_there { Home::Stream } else { Home::None })
+            Some(if is_there { StreamOf::Stream } else { StreamOf::None })
         }
         Names { total: None, .. } => None,
     }
@@ -128,13 +128,13 @@ mod tests {
         let kind = r#""type":"io.nats.jetstream.api.v1.stream_names_response""#;
         let answer = |rest: &str| read(&format!("{{{kind},{rest}}}"));
         let some = r#""total":1,"offset":0,"limit":1024,"streams":["VAPI"]"#;
-        assert_eq!(answer(some), Some(Home::Stream));
+        assert_eq!(answer(some), Some(StreamOf::Stream));
         let none = r#""total":0,"offset":0,"limit":1024,"streams":null"#;
-        assert_eq!(answer(none), Some(Home::None));
-        assert_eq!(answer(r#""total":0,"offset":0,"limit":1024"#), Some(Home::None));
+        assert_eq!(answer(none), Some(StreamOf::None));
+        assert_eq!(answer(r#""total":0,"offset":0,"limit":1024"#), Some(StreamOf::None));
         let error = |code: u32| answer(&format!(r#""error":{{"code":503,"err_code":{code}}}"#));
-        assert_eq!(error(10_039), Some(Home::NoJetStream));
-        assert_eq!(error(10_008), Some(Home::Unknown));
+        assert_eq!(error(10_039), Some(StreamOf::NoJetStream));
+        assert_eq!(error(10_008), Some(StreamOf::Unknown));
         assert_eq!(read("{}"), None);
         assert_eq!(read("+OK"), None);
         assert_eq!(read(r#"{"stream":"S","seq":1}"#), None);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_domain_has_an_api_of_its_own() {
-        assert_eq!(Homes::new(None).api, "$JS.API.STREAM.NAMES");
-        assert_eq!(Homes::new(Some("hub")).api, "$JS.hub.API.STREAM.NAMES");
+        assert_eq!(StreamLookup::new(None).api, "$JS.API.STREAM.NAMES");
+        assert_eq!(StreamLookup::new(Some("hub")).api, "$JS.hub.API.STREAM.NAMES");
     }
 }

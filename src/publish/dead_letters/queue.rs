@@ -8,37 +8,38 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Refused;
 use super::line::{Line, Summary};
-use crate::publish::drain::{self, Draining as Drain, Tally};
-use crate::publish::{Destination, Destinations, Queued, Shelf};
+use crate::publish::drain::{self, DrainCounts, Draining};
+use crate::publish::{Destination, DestinationQueue, Destinations, SpoolHandle};
 
 /// How often it is said how far it is.
-const SAY: Duration = Duration::from_millis(200);
+const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
-pub(super) struct Draining {
+pub(super) struct QueueDrain {
     destinations: Arc<Destinations>,
     destination: Arc<Destination>,
-    queued: Queued,
-    drain: Drain,
+    queued: DestinationQueue,
+    drain: Draining,
     stop: watch::Sender<bool>,
-    tally: Arc<Tally>,
+    counts: Arc<DrainCounts>,
 }
 
-impl Draining {
+impl QueueDrain {
     pub(super) fn new(
         destinations: &Arc<Destinations>,
-        shelf: &Shelf,
+        spool: &SpoolHandle,
         text: &str,
     ) -> Result<Self, Refused> {
         // Only what is there: any other text would make a queue.
-        let is_it = |queued: &Queued| &**queued.destination() == text && queued.records() > 0;
-        let queued = shelf.queued().into_iter().find(is_it);
+        let is_it =
+            |queued: &DestinationQueue| &**queued.destination() == text && queued.records() > 0;
+        let queued = spool.queued().into_iter().find(is_it);
         let queued = queued.ok_or_else(|| Refused::NoQueue(text.to_owned()))?;
         let destination = destinations.find(text)?;
-        let tally = Arc::new(Tally::default());
+        let counts = Arc::new(DrainCounts::default());
         let (stop, stopped) = watch::channel(false);
-        let drain = drain::once(&destination, tally.clone(), stopped)
+        let drain = drain::once(&destination, counts.clone(), stopped)
             .ok_or_else(|| Refused::Drained(text.to_owned()))?;
-        Ok(Self { destinations: destinations.clone(), destination, queued, drain, stop, tally })
+        Ok(Self { destinations: destinations.clone(), destination, queued, drain, stop, counts })
     }
 
     /// Go on until the end; says why the destination was given up, if it was.
@@ -49,7 +50,7 @@ impl Draining {
     ) -> (Option<Line>, Summary) {
         let matched = self.queued.records();
         let summary = |stopped: Option<&str>| {
-            let (published, dead_lettered) = self.tally.get();
+            let (published, dead_lettered) = self.counts.get();
             let (left, stopped) = (self.queued.records(), stopped.map(str::to_owned));
             Summary { matched, published, dead_lettered, left, stopped, ..Summary::default() }
         };
@@ -58,7 +59,7 @@ impl Draining {
             let _ = stop.wait_for(|stop| *stop).await;
         };
         tokio::pin!(stopping);
-        let mut time = interval(SAY);
+        let mut time = interval(LOG_INTERVAL);
         time.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (failed, stopped) = loop {
             tokio::select! {

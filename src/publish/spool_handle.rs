@@ -1,4 +1,4 @@
-//! What is kept on disk, as this process sees it: its queues, the dead letters, and whether the disk is well.
+//! The spool as this process sees it: its queues, the dead letters, and whether the disk works.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,41 +8,41 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{info, warn};
 
-use super::backlog::Keeping;
+use super::disk_queue::PendingAppend;
 use crate::message::Event;
 use crate::sink;
 use crate::spool::{self, DeadLetter, DeadLetters, Position, Queue, Record, Spool};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 
-/// How often a disk in trouble is tried.
-const LOOK: Duration = Duration::from_secs(1);
+/// Time between two probes of a disk in trouble.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The subject of the disk's problems in `/readyz`.
-const SPOOL: &str = "spool";
+const SPOOL_SUBJECT: &str = "spool";
 
 /// The subject of what is lost of that which was kept. It stays until the end of the process: nobody can mend it.
-const LOST: &str = "spool files";
+const LOST_SUBJECT: &str = "spool files";
 
-/// What the text of a queue begins with that holds what waits apart; no destination does.
-const APART: &str = "apart ";
+/// Prefix of the texts of queues of what waits apart; no destination has it.
+const APART_PREFIX: &str = "apart ";
 
-/// The spool, and what is said of it.
-pub struct Shelf {
+/// The spool, and what health and metrics show of it.
+pub struct SpoolHandle {
     spool: Arc<Spool>,
     dead_letters: DeadLetters,
-    is_troubled: AtomicBool,
+    has_trouble: AtomicBool,
     metrics: Arc<Metrics>,
     health: Arc<Health>,
 }
 
-impl Shelf {
+impl SpoolHandle {
     /// A spool that is open.
     pub fn new(spool: Spool, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         health.set_can_keep(true);
         let dead_letters = spool.dead_letters();
-        let is_troubled = AtomicBool::new(false);
-        Self { spool: Arc::new(spool), dead_letters, is_troubled, metrics, health }
+        let has_trouble = AtomicBool::new(false);
+        Self { spool: Arc::new(spool), dead_letters, has_trouble, metrics, health }
     }
 
     /// The queue of a destination.
@@ -52,17 +52,17 @@ impl Shelf {
 
     /// The queue of those of its events whose own subject or topic takes nothing.
     pub(super) fn apart(&self, destination: &str) -> Queue {
-        self.spool.queue(&format!("{APART}{destination}"))
+        self.spool.queue(&format!("{APART_PREFIX}{destination}"))
     }
 
     /// What queues for each destination, also for those that are not configured any more.
-    pub fn queued(&self) -> Vec<Queued> {
-        let mut all: BTreeMap<Arc<str>, Queued> = BTreeMap::new();
+    pub fn queued(&self) -> Vec<DestinationQueue> {
+        let mut all: BTreeMap<Arc<str>, DestinationQueue> = BTreeMap::new();
         for queue in self.spool.queues() {
             let text = queue.destination();
-            let apart = text.strip_prefix(APART);
+            let apart = text.strip_prefix(APART_PREFIX);
             let destination: Arc<str> = apart.map_or_else(|| text.clone(), Into::into);
-            let queued = all.entry(destination.clone()).or_insert_with(|| Queued {
+            let queued = all.entry(destination.clone()).or_insert_with(|| DestinationQueue {
                 destination,
                 queue: None,
                 apart: None,
@@ -79,9 +79,9 @@ impl Shelf {
     }
 
     /// Wait until a record is synced.
-    pub(super) async fn keep(&self, keeping: Keeping) -> Result<(), spool::Error> {
-        let kept = keeping.finish().await;
-        kept.inspect_err(|error| self.troubled(error))
+    pub(super) async fn wait_synced(&self, append: PendingAppend) -> Result<(), spool::Error> {
+        let kept = append.finish().await;
+        kept.inspect_err(|error| self.report_trouble(error))
     }
 
     /// Keep an event that `destination` will never take as a dead letter.
@@ -122,7 +122,7 @@ impl Shelf {
         kept: Result<Position, spool::Error>,
     ) -> Result<(), spool::Error> {
         if let Err(error) = kept {
-            self.troubled(&error);
+            self.report_trouble(&error);
             return Err(error);
         }
         let Event { id, endpoint, .. } = &letter.record.event;
@@ -131,37 +131,37 @@ impl Shelf {
     }
 
     /// The first trouble is said, and its end; between them, `/readyz` says it.
-    pub(super) fn troubled(&self, error: &spool::Error) {
-        if !self.is_troubled.swap(true, Ordering::Relaxed) {
+    pub(super) fn report_trouble(&self, error: &spool::Error) {
+        if !self.has_trouble.swap(true, Ordering::Relaxed) {
             warn!(%error, "events can't be kept on disk");
         }
-        self.health.report(SPOOL, error.to_string());
+        self.health.report(SPOOL_SUBJECT, error.to_string());
         self.health.set_can_keep(false);
     }
 
-    fn well_again(&self) {
+    fn clear_trouble(&self) {
         info!("the spool keeps events again");
-        self.is_troubled.store(false, Ordering::Relaxed);
-        self.health.clear(SPOOL);
+        self.has_trouble.store(false, Ordering::Relaxed);
+        self.health.clear(SPOOL_SUBJECT);
         self.health.set_can_keep(true);
     }
 
     /// Try a disk in trouble from time to time: without traffic nobody else would see that it is well again.
     pub(super) async fn watch(self: Arc<Self>) {
-        let mut time = interval(LOOK);
+        let mut time = interval(POLL_INTERVAL);
         time.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = None;
+        let mut logged = None;
         loop {
             time.tick().await;
             let lost = self.spool.lost();
-            if let Some(text) = lost.as_deref().filter(|_| lost != said) {
-                self.health.report(LOST, text);
+            if let Some(text) = lost.as_deref().filter(|_| lost != logged) {
+                self.health.report(LOST_SUBJECT, text);
             }
-            said = lost;
-            if self.is_troubled.load(Ordering::Relaxed) {
+            logged = lost;
+            if self.has_trouble.load(Ordering::Relaxed) {
                 // An event that was kept says less: a small one fits where the next doesn't.
                 let probed = self.spool.probe().await;
-                probed.map_or_else(|error| self.troubled(&error), |()| self.well_again());
+                probed.map_or_else(|error| self.report_trouble(&error), |()| self.clear_trouble());
             }
         }
     }
@@ -174,7 +174,7 @@ impl Shelf {
                 self.metrics.set_spooled(&one.destination, one.records(), one.apart());
             }
         }
-        let oldest = queued.iter().filter_map(Queued::oldest).min();
+        let oldest = queued.iter().filter_map(DestinationQueue::oldest).min();
         let age = oldest.and_then(|oldest| SystemTime::now().duration_since(oldest).ok());
         self.metrics.set_spool(self.spool.bytes(), age.unwrap_or_default(), self.spool.damaged());
         self.metrics.set_dead_letters(self.dead_letters.len());
@@ -196,13 +196,13 @@ fn dead_letter(destination: &Arc<str>, record: Record, error: &sink::Error) -> D
 }
 
 /// What queues for one destination.
-pub struct Queued {
+pub struct DestinationQueue {
     destination: Arc<str>,
     queue: Option<Queue>,
     apart: Option<Queue>,
 }
 
-impl Queued {
+impl DestinationQueue {
     /// The configured text.
     pub fn destination(&self) -> &Arc<str> {
         &self.destination

@@ -1,4 +1,4 @@
-//! One logical connection: made, watched, given up and made again, for ever.
+//! One logical connection: made, watched, given up, and made again for as long as the process lives.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -14,23 +14,23 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
+use super::backoff::{Backoff, STABLE_AFTER};
 use super::denied::Denied;
-use super::pause::{LASTED, Pause};
-use super::window::{Release, Room, Window};
+use super::send_window::{Release, Reservation, SendWindow};
 use super::{BROKER, Notices, Refusal, Settings};
 use crate::telemetry::health::{Connected, Health};
 use crate::telemetry::metrics::Metrics;
 
-/// How long it takes at most until it is known that the inbox isn't permitted, where it wasn't before.
-const KNOWN: Duration = Duration::from_millis(500);
+/// Time in which a server refuses the inbox that it refused before.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// How often it is tried again to subscribe to an inbox that isn't permitted.
-const REFUSED: Duration = Duration::from_secs(5);
+/// Time between two attempts to subscribe to an inbox that isn't permitted.
+const RESUBSCRIBE_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How often the log says that connections go on ending early.
-const SAY: Duration = Duration::from_secs(60);
+/// Least time between two warnings that connections end soon after they are made.
+const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What a link is at.
+/// The state of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     /// The first attempt is under way.
@@ -39,7 +39,7 @@ enum State {
     Up,
 }
 
-/// Who gets what comes over a link.
+/// Receives what comes over a connection.
 pub trait Receive: Send + Sync {
     /// A message came.
     fn deliver(&self, message: Message);
@@ -48,7 +48,7 @@ pub trait Receive: Send + Sync {
     /// The server doesn't permit to publish to this subject.
     fn refused(&self, subject: &str);
     /// The server doesn't permit to subscribe to the inbox: nothing will ever be delivered.
-    fn deaf(&self);
+    fn inbox_denied(&self);
 }
 
 /// Why something isn't sent.
@@ -64,36 +64,36 @@ pub enum Unsent {
     Late,
 }
 
-/// One connection that there is.
+/// One client, from its connect to its disconnect.
 #[derive(Debug)]
-struct Connection {
+struct Session {
     client: Client,
-    window: Window,
+    window: SendWindow,
 }
 
-/// One logical connection. Its client comes and goes; whoever wants to send asks for it each time.
+/// One logical connection. Its client comes and goes, so callers ask for it each time.
 #[derive(Debug)]
-pub struct Link {
+pub struct Connection {
     role: &'static str,
-    connection: ArcSwapOption<Connection>,
+    session: ArcSwapOption<Session>,
     state: watch::Sender<State>,
     /// Bytes that may be under way, and until when.
     room: (usize, Release),
     /// The server doesn't permit us to hear anything.
-    is_deaf: AtomicBool,
+    is_inbox_denied: AtomicBool,
     denied: Denied,
     health: Arc<Health>,
 }
 
-impl Link {
-    /// A link that isn't connected yet. `role` says what it is for, `room` how many bytes may be under way at a time.
+impl Connection {
+    /// Not connected yet. `role` says what it is for, `room` how many bytes may be under way at a time.
     pub fn new(role: &'static str, room: (usize, Release), health: Arc<Health>) -> Arc<Self> {
         Arc::new(Self {
             role,
-            connection: ArcSwapOption::empty(),
+            session: ArcSwapOption::empty(),
             state: watch::Sender::new(State::New),
             room,
-            is_deaf: AtomicBool::new(false),
+            is_inbox_denied: AtomicBool::new(false),
             denied: Denied::new(role),
             health,
         })
@@ -101,12 +101,12 @@ impl Link {
 
     /// The client, if there is a connection now.
     pub fn client(&self) -> Option<Client> {
-        self.connection.load().as_ref().map(|connection| connection.client.clone())
+        self.session.load().as_ref().map(|session| session.client.clone())
     }
 
     /// Whether there is a connection now.
     pub fn is_connected(&self) -> bool {
-        self.connection.load().is_some()
+        self.session.load().is_some()
     }
 
     /// Wait until there is a connection.
@@ -140,25 +140,25 @@ impl Link {
         payload: Bytes,
         deadline: Instant,
     ) -> Result<(), Unsent> {
-        let Some(connection) = self.connection.load_full() else {
-            let is_deaf = self.is_deaf.load(Ordering::Relaxed);
-            return Err(if is_deaf { Unsent::NotPermitted } else { Unsent::Disconnected });
+        let Some(session) = self.session.load_full() else {
+            let is_inbox_denied = self.is_inbox_denied.load(Ordering::Relaxed);
+            return Err(if is_inbox_denied { Unsent::NotPermitted } else { Unsent::Disconnected });
         };
         let sending = async {
-            let room = connection.window.enter(payload.len()).await;
+            let room = session.window.enter(payload.len()).await;
             let room = room.map_err(|_| Unsent::Disconnected)?;
             // It may just have ended, with room that came back too late.
             if Instant::now() >= deadline {
                 return Err(Unsent::Late);
             }
-            connection.publish(room, subject, reply, headers(), payload).await
+            session.publish(room, subject, reply, headers(), payload).await
         };
         timeout_at(deadline, sending).await.unwrap_or(Err(Unsent::Late))
     }
 
-    /// Something was sent to this subject, and it was permitted.
-    pub fn works(&self, subject: &str) {
-        self.denied.works(subject, &self.health);
+    /// A message to this subject was permitted.
+    pub fn record_success(&self, subject: &str) {
+        self.denied.record_success(subject, &self.health);
     }
 
     /// Send what the client still holds, within `limit`.
@@ -178,19 +178,19 @@ impl Link {
         receiver: Arc<impl Receive>,
         metrics: Arc<Metrics>,
     ) {
-        let mut keeper = Keeper::new(self, settings, prefix, receiver, metrics);
-        keeper.say_connected(false);
+        let mut reconnector = Reconnector::new(self, settings, prefix, receiver, metrics);
+        reconnector.set_connected(false);
         loop {
-            let pause = keeper.once().await;
-            sleep(pause).await;
+            let backoff = reconnector.once().await;
+            sleep(backoff).await;
         }
     }
 }
 
-impl Connection {
+impl Session {
     async fn publish(
         &self,
-        room: Room<'_>,
+        room: Reservation<'_>,
         subject: Subject,
         reply: Option<String>,
         headers: HeaderMap,
@@ -216,9 +216,9 @@ impl Connection {
     }
 }
 
-/// Whoever keeps a link connected.
-struct Keeper<R> {
-    link: Arc<Link>,
+/// Keeps a connection connected.
+struct Reconnector<R> {
+    connection: Arc<Connection>,
     settings: Settings,
     /// Of all that comes here.
     prefix: String,
@@ -226,62 +226,62 @@ struct Keeper<R> {
     metrics: Arc<Metrics>,
     /// Echoes were refused before: they would be again.
     has_echoes: bool,
-    pause: Pause,
+    backoff: Backoff,
     /// The subject in `/readyz`.
     problem: String,
-    /// Why there was no connection, as the log said last.
-    said: String,
-    early: Early,
+    /// Why there was no connection, as it was last logged.
+    logged: String,
+    short_lived: ShortConnections,
     /// The place in the list of the server that is tried first.
     first: usize,
 }
 
 /// Connections that ended soon after they were made, since one lasted.
 #[derive(Debug, Default)]
-struct Early {
+struct ShortConnections {
     count: u32,
-    /// When the log spoke of them last.
-    said: Option<Instant>,
+    /// When they were last logged.
+    last_logged: Option<Instant>,
     /// What is wrong, once it is more than one.
     problem: Option<String>,
 }
 
-impl Early {
-    /// Another one. Returns whether the log is to speak of them.
+impl ShortConnections {
+    /// Count another one. Returns whether to log that.
     fn add(&mut self, problem: String) -> bool {
         self.count += 1;
         if self.count > 1 {
             self.problem = Some(problem);
         }
-        let is_due = self.said.is_none_or(|said| said.elapsed() >= SAY);
-        let is_said = self.problem.is_some() && is_due;
-        if is_said {
-            self.said = Some(Instant::now());
+        let is_due = self.last_logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL);
+        let is_logged = self.problem.is_some() && is_due;
+        if is_logged {
+            self.last_logged = Some(Instant::now());
         }
-        is_said
+        is_logged
     }
 }
 
-impl<R: Receive> Keeper<R> {
+impl<R: Receive> Reconnector<R> {
     fn new(
-        link: Arc<Link>,
+        connection: Arc<Connection>,
         settings: Settings,
         prefix: String,
         receiver: Arc<R>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let problem = format!("{BROKER} ({})", link.role);
+        let problem = format!("{BROKER} ({})", connection.role);
         Self {
-            link,
+            connection,
             settings,
             prefix,
             receiver,
             metrics,
             has_echoes: true,
-            pause: Pause::default(),
+            backoff: Backoff::default(),
             problem,
-            said: String::new(),
-            early: Early::default(),
+            logged: String::new(),
+            short_lived: ShortConnections::default(),
             first: 0,
         }
     }
@@ -303,111 +303,111 @@ impl<R: Receive> Keeper<R> {
                     Ok(messages) => self.live(client, messages, &notices).await,
                     // It has ended already.
                     Err(_) => {
-                        self.link.state.send_replace(State::Down);
+                        self.connection.state.send_replace(State::Down);
                         self.ended(Duration::ZERO, notices.error(), false)
                     }
                 }
             }
             Err(error) => {
                 self.failed(error);
-                self.link.state.send_replace(State::Down);
-                self.pause.longer()
+                self.connection.state.send_replace(State::Down);
+                self.backoff.next_delay()
             }
         }
     }
 
     fn failed(&mut self, error: String) {
-        let role = self.link.role;
-        if error == self.said {
-            debug!(connection = role, error, "still not connected to NATS");
+        let role = self.connection.role;
+        if error == self.logged {
+            debug!(session = role, error, "still not connected to NATS");
             return;
         }
         // The other connections say the same, mostly.
-        if self.link.health.report_news(&self.problem, &error) {
-            warn!(connection = role, error, "not connected to NATS; trying on");
+        if self.connection.health.report_news(&self.problem, &error) {
+            warn!(session = role, error, "not connected to NATS; trying on");
         } else {
-            debug!(connection = role, error, "not connected to NATS; trying on");
+            debug!(session = role, error, "not connected to NATS; trying on");
         }
-        self.said = error;
+        self.logged = error;
     }
 
     /// Use a connection until it ends. Returns how long to wait before the next.
     async fn live(&mut self, client: Client, messages: Subscriber, notices: &Notices) -> Duration {
-        if self.link.is_deaf.load(Ordering::Relaxed)
-            && let Ok(refusal) = timeout(KNOWN, notices.refusal()).await
+        if self.connection.is_inbox_denied.load(Ordering::Relaxed)
+            && let Ok(refusal) = timeout(REFUSAL_TIMEOUT, notices.refusal()).await
             && self.is_inbox(&refusal)
         {
-            return REFUSED;
+            return RESUBSCRIBE_INTERVAL;
         }
         let began = Instant::now();
-        let (most, release) = self.link.room;
-        let window = Window::new(most, release, format!("{}echo", self.prefix));
+        let (max, release) = self.connection.room;
+        let window = SendWindow::new(max, release, format!("{}echo", self.prefix));
         if !self.has_echoes {
             window.without_echoes();
         }
-        let connection = Arc::new(Connection { client, window });
-        self.begin(&connection);
-        let is_deaf = self.serve(&connection, messages, notices, began).await.is_break();
+        let session = Arc::new(Session { client, window });
+        self.begin(&session);
+        let is_inbox_denied = self.serve(&session, messages, notices, began).await.is_break();
 
         // Dropping the client is what keeps its queue from ever being sent.
-        self.link.connection.store(None);
-        connection.window.close();
-        self.link.state.send_replace(State::Down);
-        let is_first = self.say_connected(false).was_all();
-        if is_deaf {
-            self.receiver.deaf();
-            return REFUSED;
+        self.connection.session.store(None);
+        session.window.close();
+        self.connection.state.send_replace(State::Down);
+        let is_first = self.set_connected(false).was_all();
+        if is_inbox_denied {
+            self.receiver.inbox_denied();
+            return RESUBSCRIBE_INTERVAL;
         }
         self.receiver.lost();
         self.ended(began.elapsed(), notices.error(), is_first)
     }
 
-    fn begin(&mut self, connection: &Arc<Connection>) {
-        self.link.is_deaf.store(false, Ordering::Relaxed);
-        self.link.denied.clear(&self.link.health);
-        self.link.connection.store(Some(connection.clone()));
-        self.said.clear();
-        let is_all = self.say_connected(true).is_all();
-        let (role, server) = (self.link.role, connection.client.server_info());
+    fn begin(&mut self, session: &Arc<Session>) {
+        self.connection.is_inbox_denied.store(false, Ordering::Relaxed);
+        self.connection.denied.clear(&self.connection.health);
+        self.connection.session.store(Some(session.clone()));
+        self.logged.clear();
+        let is_all = self.set_connected(true).is_all();
+        let (role, server) = (self.connection.role, session.client.server_info());
         let (name, version) = (server.server_name, server.version);
-        match &self.early.problem {
+        match &self.short_lived.problem {
             Some(problem) => {
-                self.link.health.report(&self.problem, problem);
-                debug!(connection = role, server = name, "connected to NATS again");
+                self.connection.health.report(&self.problem, problem);
+                debug!(session = role, server = name, "connected to NATS again");
             }
             None => {
-                self.link.health.clear(&self.problem);
+                self.connection.health.clear(&self.problem);
                 if is_all {
                     info!(server = name, version, "connected to NATS");
                 } else {
-                    debug!(connection = role, server = name, version, "connected to NATS");
+                    debug!(session = role, server = name, version, "connected to NATS");
                 }
             }
         }
-        self.link.state.send_replace(State::Up);
+        self.connection.state.send_replace(State::Up);
     }
 
     /// Until the connection ends, or nothing can be heard over it.
     async fn serve(
         &mut self,
-        connection: &Connection,
+        session: &Session,
         mut messages: Subscriber,
         notices: &Notices,
         began: Instant,
     ) -> ControlFlow<()> {
         let mut gone = std::pin::pin!(notices.gone());
-        let mut pace = std::pin::pin!(connection.window.pace(&connection.client));
-        let mut lasts = std::pin::pin!(sleep(LASTED));
+        let mut release_in_time = std::pin::pin!(session.window.release_in_time(&session.client));
+        let mut lasts = std::pin::pin!(sleep(STABLE_AFTER));
         let mut is_new = true;
         loop {
             tokio::select! {
                 message = messages.next() => match message {
-                    Some(message) if connection.window.take_echo(&message) => {}
+                    Some(message) if session.window.take_echo(&message) => {}
                     Some(message) => self.receiver.deliver(message),
                     None => return ControlFlow::Continue(()),
                 },
-                () = &mut pace => {}
-                refusal = notices.refusal() => self.refused(&connection.window, &refusal)?,
+                () = &mut release_in_time => {}
+                refusal = notices.refusal() => self.refused(&session.window, &refusal)?,
                 () = &mut gone => return ControlFlow::Continue(()),
                 () = &mut lasts, if is_new => {
                     is_new = false;
@@ -418,31 +418,31 @@ impl<R: Receive> Keeper<R> {
     }
 
     /// Something isn't permitted.
-    fn refused(&mut self, window: &Window, refusal: &Refusal) -> ControlFlow<()> {
-        let role = self.link.role;
+    fn refused(&mut self, window: &SendWindow, refusal: &Refusal) -> ControlFlow<()> {
+        let role = self.connection.role;
         if let Refusal::Publish(subject) = refusal
             && window.is_echo(subject)
         {
             self.has_echoes = false;
             window.without_echoes();
             info!(
-                connection = role,
+                session = role,
                 subject,
                 "this user may not publish below its own inbox: what the network holds of questions isn't known"
             );
             return ControlFlow::Continue(());
         }
-        let is_deaf = self.is_inbox(refusal);
-        if is_deaf {
-            self.link.is_deaf.store(true, Ordering::Relaxed);
+        let is_inbox_denied = self.is_inbox(refusal);
+        if is_inbox_denied {
+            self.connection.is_inbox_denied.store(true, Ordering::Relaxed);
         }
-        if self.link.denied.add(refusal, &self.link.health) {
-            warn!(connection = role, "the NATS server doesn't permit this user to {refusal}");
+        if self.connection.denied.add(refusal, &self.connection.health) {
+            warn!(session = role, "the NATS server doesn't permit this user to {refusal}");
         }
         if let Refusal::Publish(subject) = refusal {
             self.receiver.refused(subject);
         }
-        if is_deaf { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if is_inbox_denied { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn is_inbox(&self, refusal: &Refusal) -> bool {
@@ -451,58 +451,58 @@ impl<R: Receive> Keeper<R> {
 
     /// A connection is a good one.
     fn lasts(&mut self, began: Instant) {
-        let early = std::mem::take(&mut self.early);
-        if early.problem.is_some() {
-            self.link.health.clear(&self.problem);
+        let short_lived = std::mem::take(&mut self.short_lived);
+        if short_lived.problem.is_some() {
+            self.connection.health.clear(&self.problem);
             let seconds = began.elapsed().as_secs();
-            info!(connection = self.link.role, seconds, "the connection to NATS lasts again");
+            info!(session = self.connection.role, seconds, "the connection to NATS lasts again");
         }
     }
 
     /// A connection ended by itself. Returns how long to wait before the next.
     fn ended(&mut self, after: Duration, error: Option<String>, is_first: bool) -> Duration {
-        let role = self.link.role;
-        if self.pause.ended(after) {
-            self.say_gone(is_first, error.as_deref());
+        let role = self.connection.role;
+        if self.backoff.ended(after) {
+            self.log_gone(is_first, error.as_deref());
             return Duration::ZERO;
         }
         // Another server may be better.
         self.first += 1;
         let because = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-        let is_due = self.early.add(format!(
+        let is_due = self.short_lived.add(format!(
             "connections end soon after they are made, the last one after {} ms{because}",
             after.as_millis()
         ));
-        match &self.early.problem {
-            None => self.say_gone(is_first, error.as_deref()),
+        match &self.short_lived.problem {
+            None => self.log_gone(is_first, error.as_deref()),
             Some(problem) => {
-                self.link.health.report(&self.problem, problem);
-                let count = self.early.count;
+                self.connection.health.report(&self.problem, problem);
+                let count = self.short_lived.count;
                 if is_due {
                     warn!(
-                        connection = role,
+                        session = role,
                         count, error, "connections to NATS end soon after they are made; trying on"
                     );
                 } else {
-                    debug!(connection = role, count, error, "the connection to NATS is gone again");
+                    debug!(session = role, count, error, "the connection to NATS is gone again");
                 }
             }
         }
-        self.pause.longer()
+        self.backoff.next_delay()
     }
 
     /// Once, and not for each connection that goes with a server.
-    fn say_gone(&self, is_first: bool, error: Option<&str>) {
+    fn log_gone(&self, is_first: bool, error: Option<&str>) {
         const GONE: &str = "the connection to NATS is gone; connecting again";
         if is_first {
             warn!(error, "{GONE}");
         } else {
-            debug!(connection = self.link.role, error, "{GONE}");
+            debug!(session = self.connection.role, error, "{GONE}");
         }
     }
 
-    fn say_connected(&self, up: bool) -> Connected {
-        let connected = self.link.health.connected(BROKER, self.link.role, up);
+    fn set_connected(&self, up: bool) -> Connected {
+        let connected = self.connection.health.connected(BROKER, self.connection.role, up);
         self.metrics.set_connected(BROKER, connected.is_all());
         connected
     }

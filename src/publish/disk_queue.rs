@@ -2,7 +2,7 @@
 //!
 //! An event may be sent directly only while no event of its key is queued. The keys themselves would need memory
 //! without a bound, so their hashes are counted in a table of a fixed size: two keys in one place make an event take
-//! the long road without need, and never the short one too early.
+//! the disk path without need, and never the direct one too early.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::spool::{self, Appending, Position, Queue, Reader, Record};
 
-/// Places of the table; 256 KiB while something is queued.
-const PLACES: usize = 1 << 16;
+/// Counters in the table; 256 KiB while something is queued.
+const KEY_BUCKETS: usize = 1 << 16;
 
-pub(super) struct Backlog {
+pub(super) struct DiskQueue {
     queue: Queue,
     /// There may be something in it.
     is_active: AtomicBool,
@@ -26,61 +26,61 @@ pub(super) struct Backlog {
     /// The drain has nothing that it may send: all that is queued should wait apart, and the disk doesn't take it there.
     is_held_up: AtomicBool,
     /// Records below this sequence are of an earlier process, so that nobody knows their keys.
-    ours: u64,
-    held: Mutex<Held>,
+    first_own: u64,
+    keys: Mutex<KeyIndex>,
     hasher: RandomState,
-    seat: Arc<Turn<Seat>>,
+    drain_lock: Arc<AsyncMutex<DrainLock>>,
     /// Somebody publishes it, or waits to, for as long as the process lives.
-    is_followed: AtomicBool,
+    is_claimed: AtomicBool,
 }
 
-/// Who may read the queue and call its records done. There is one for each queue, and only its holder gets a reader: two
-/// at a time would publish everything twice, and break the order.
-pub(super) struct Seat(());
+/// Only its holder gets a reader and may call records done: two at a time would publish everything twice, and break the
+/// order.
+pub(super) struct DrainLock(());
 
-/// A seat that is taken, until this is dropped.
-pub(super) type Taken = OwnedMutexGuard<Seat>;
+/// The lock, held until this is dropped.
+pub(super) type DrainGuard = OwnedMutexGuard<DrainLock>;
 
 #[derive(Default)]
-struct Held {
-    /// How many queued records have a key of this place.
+struct KeyIndex {
+    /// How many queued records have a key of this bucket.
     table: Option<Box<[u32]>>,
     /// Records that took their place, and are not known to be on disk yet.
     appending: usize,
     /// Records of an earlier process may be left.
-    is_old: bool,
+    has_inherited: bool,
 }
 
-impl Backlog {
+impl DiskQueue {
     pub(super) fn new(queue: Queue) -> Self {
-        let is_old = !queue.is_empty();
+        let has_inherited = !queue.is_empty();
         Self {
-            is_active: AtomicBool::new(is_old),
+            is_active: AtomicBool::new(has_inherited),
             is_stuck: AtomicBool::new(false),
             is_held_up: AtomicBool::new(false),
-            ours: queue.next(),
-            held: Mutex::new(Held { is_old, ..Held::default() }),
+            first_own: queue.next(),
+            keys: Mutex::new(KeyIndex { has_inherited, ..KeyIndex::default() }),
             hasher: RandomState::new(),
             queue,
-            seat: Arc::new(Turn::new(Seat(()))),
-            is_followed: AtomicBool::new(false),
+            drain_lock: Arc::new(AsyncMutex::new(DrainLock(()))),
+            is_claimed: AtomicBool::new(false),
         }
     }
 
-    /// Take the seat for good, as soon as it is free. Nothing if somebody did so before.
-    pub(super) fn follow(&self) -> Option<impl Future<Output = Taken> + use<>> {
-        let is_followed = self.is_followed.swap(true, Ordering::Relaxed);
-        (!is_followed).then(|| self.seat.clone().lock_owned())
+    /// Lock it for the life of the process, as soon as it is free. Nothing if that was done before.
+    pub(super) fn claim(&self) -> Option<impl Future<Output = DrainGuard> + use<>> {
+        let is_claimed = self.is_claimed.swap(true, Ordering::Relaxed);
+        (!is_claimed).then(|| self.drain_lock.clone().lock_owned())
     }
 
-    /// Take the seat for a while, if it is free and nobody wants it for good.
-    pub(super) fn sit_down(&self) -> Option<Taken> {
-        let is_followed = self.is_followed.load(Ordering::Relaxed);
-        self.seat.clone().try_lock_owned().ok().filter(|_| !is_followed)
+    /// Lock it for a while, if it is free and nobody has claimed it.
+    pub(super) fn try_lock(&self) -> Option<DrainGuard> {
+        let is_claimed = self.is_claimed.load(Ordering::Relaxed);
+        self.drain_lock.clone().try_lock_owned().ok().filter(|_| !is_claimed)
     }
 
     /// Read it from its oldest record on.
-    pub(super) fn reader(&self, _: &Taken) -> Reader<Record> {
+    pub(super) fn reader(&self, _: &DrainGuard) -> Reader<Record> {
         self.queue.reader()
     }
 
@@ -98,18 +98,18 @@ impl Backlog {
         self.queue.oldest()
     }
 
-    fn place(&self, key: &str) -> usize {
-        self.hasher.hash_one(key) as usize % PLACES
+    fn bucket(&self, key: &str) -> usize {
+        self.hasher.hash_one(key) as usize % KEY_BUCKETS
     }
 
-    /// Whether an event of this key has to queue. Whoever asks has the turn of its key.
+    /// Whether an event of this key has to queue. The caller holds the lock of the key.
     pub(super) fn holds(&self, key: Option<&Arc<str>>) -> bool {
-        // What made it active left the lane of this key before we entered it.
+        // What made it active released the lock of this key before we got it.
         let (true, Some(key)) = (self.is_active.load(Ordering::Relaxed), key) else {
             return false;
         };
-        let held = self.held.lock();
-        held.is_old || held.table.as_ref().is_some_and(|table| table[self.place(key)] > 0)
+        let keys = self.keys.lock();
+        keys.has_inherited || keys.table.as_ref().is_some_and(|table| table[self.bucket(key)] > 0)
     }
 
     /// Whether somebody tries the destination with what is queued.
@@ -130,69 +130,69 @@ impl Backlog {
     }
 
     /// Take the next place. From now on later events of its key queue behind it.
-    pub(super) fn begin(self: &Arc<Self>, record: &Record) -> Result<Keeping, spool::Error> {
-        let place = record.event.key.as_ref().map(|key| self.place(key));
+    pub(super) fn begin(self: &Arc<Self>, record: &Record) -> Result<PendingAppend, spool::Error> {
+        let bucket = record.event.key.as_ref().map(|key| self.bucket(key));
         {
-            let mut held = self.held.lock();
+            let mut keys = self.keys.lock();
             self.is_active.store(true, Ordering::Relaxed);
-            held.appending += 1;
-            if let Some(place) = place {
-                let table = held.table.get_or_insert_with(|| vec![0; PLACES].into());
-                table[place] = table[place].saturating_add(1);
+            keys.appending += 1;
+            if let Some(bucket) = bucket {
+                let table = keys.table.get_or_insert_with(|| vec![0; KEY_BUCKETS].into());
+                table[bucket] = table[bucket].saturating_add(1);
             }
         }
-        let ticket = Ticket { backlog: self.clone(), place };
-        self.queue.begin_with(record, Box::new(|| ticket.kept())).map(Keeping)
+        let ticket = Ticket { disk_queue: self.clone(), bucket };
+        self.queue.begin_with(record, Box::new(|| ticket.kept())).map(PendingAppend)
     }
 
     /// A record is published, or a dead letter: its queue needn't keep it.
     pub(super) fn done(&self, position: Position, key: Option<&Arc<str>>) {
         self.queue.done(position);
-        let is_ours = position.sequence() >= self.ours;
-        let place = key.filter(|_| is_ours).map(|key| self.place(key));
-        self.release(place, false);
+        let is_ours = position.sequence() >= self.first_own;
+        let bucket = key.filter(|_| is_ours).map(|key| self.bucket(key));
+        self.release(bucket, false);
     }
 
     /// Whether a record is of an earlier process.
-    pub(super) fn is_old(&self, position: Position) -> bool {
-        position.sequence() < self.ours
+    pub(super) fn is_inherited(&self, position: Position) -> bool {
+        position.sequence() < self.first_own
     }
 
     /// Records that took their place, and are not known to be on disk yet.
     #[cfg(test)]
     pub(super) fn appending(&self) -> usize {
-        self.held.lock().appending
+        self.keys.lock().appending
     }
 
     /// All records of earlier processes are done.
-    pub(super) fn old_is_over(&self) {
-        let mut held = self.held.lock();
-        held.is_old = false;
-        self.rest(&mut held);
+    pub(super) fn inherited_done(&self) {
+        let mut keys = self.keys.lock();
+        keys.has_inherited = false;
+        self.deactivate_if_empty(&mut keys);
     }
 
-    fn release(&self, place: Option<usize>, is_appended: bool) {
-        let mut held = self.held.lock();
-        held.appending -= usize::from(is_appended);
-        if let (Some(table), Some(place)) = (&mut held.table, place) {
-            table[place] = table[place].saturating_sub(1);
+    fn release(&self, bucket: Option<usize>, is_appended: bool) {
+        let mut keys = self.keys.lock();
+        keys.appending -= usize::from(is_appended);
+        if let (Some(table), Some(bucket)) = (&mut keys.table, bucket) {
+            table[bucket] = table[bucket].saturating_sub(1);
         }
-        self.rest(&mut held);
+        self.deactivate_if_empty(&mut keys);
     }
 
     /// With nothing queued and nothing on its way there, nobody has to look at the table.
-    fn rest(&self, held: &mut Held) {
-        if held.appending == 0 && !held.is_old && self.queue.is_empty() {
-            held.table = None;
+    fn deactivate_if_empty(&self, keys: &mut KeyIndex) {
+        if keys.appending == 0 && !keys.has_inherited && self.queue.is_empty() {
+            keys.table = None;
             self.is_active.store(false, Ordering::Relaxed);
         }
     }
 }
 
 /// A record that has its place, and is on its way to the disk.
-pub(super) struct Keeping(pub(super) Appending);
+pub(super) struct PendingAppend(pub(super) Appending);
 
-impl Keeping {
+impl PendingAppend {
     /// Wait until it is synced, but not for long. What is given up may be kept all the same.
     pub(super) async fn finish(self) -> Result<(), spool::Error> {
         self.0.finish().await.map(drop)
@@ -207,20 +207,20 @@ impl Keeping {
 /// The place of a record in the counts while it is on its way to the disk. The spool has it, and ends it when the record
 /// is there, or when it is certain that it won't be: whoever waits may give up long before.
 struct Ticket {
-    backlog: Arc<Backlog>,
-    place: Option<usize>,
+    disk_queue: Arc<DiskQueue>,
+    bucket: Option<usize>,
 }
 
 impl Ticket {
     /// It is on disk: its key counts as queued until it is done.
     fn kept(mut self) {
-        self.place = None;
+        self.bucket = None;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.backlog.release(self.place, true);
+        self.disk_queue.release(self.bucket, true);
     }
 }
 

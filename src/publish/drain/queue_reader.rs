@@ -4,31 +4,31 @@ use std::pin::Pin;
 
 use futures_util::FutureExt as _;
 
-use super::READ_AGAIN;
-use crate::publish::window::{Waiting, Window};
+use super::READ_RETRY_INTERVAL;
+use crate::publish::read_ahead::{QueuedRecord, ReadAhead};
 use crate::spool::{self, Position, Reader, Record};
 
 type Batch = Result<Vec<(Position, Record)>, spool::Error>;
 type Reading = Pin<Box<dyn Future<Output = (Reader<Record>, Batch, bool)> + Send>>;
 
 /// A queue that is read.
-pub(super) struct Source {
+pub(super) struct QueueReader {
     /// Nothing while it reads.
     reader: Option<Reader<Record>>,
     reading: Option<Reading>,
-    pub(super) window: Window,
+    pub(super) read_ahead: ReadAhead,
     /// Everything was read that was there a moment ago.
     pub(super) is_at_end: bool,
     /// Nothing is read or sent until nothing is in flight; then it begins again.
     pub(super) is_rewinding: bool,
 }
 
-impl Source {
+impl QueueReader {
     pub(super) fn new(reader: Reader<Record>) -> Self {
         Self {
             reader: Some(reader),
             reading: None,
-            window: Window::default(),
+            read_ahead: ReadAhead::default(),
             is_at_end: false,
             is_rewinding: false,
         }
@@ -36,22 +36,22 @@ impl Source {
 
     /// Begin to read, if there is room.
     pub(super) fn read(&mut self) {
-        if self.window.has_room()
+        if self.read_ahead.has_room()
             && !self.is_rewinding
             && let Some(reader) = self.reader.take()
         {
-            self.reading = Some(read(reader, self.window.room()));
+            self.reading = Some(read(reader, self.read_ahead.room()));
         }
     }
 
     /// What was read, as soon as there is something.
-    pub(super) async fn next(&mut self) -> Result<Vec<Waiting>, spool::Error> {
+    pub(super) async fn next(&mut self) -> Result<Vec<QueuedRecord>, spool::Error> {
         let Some(reading) = &mut self.reading else { return std::future::pending().await };
         let (reader, batch, is_at_end) = reading.await;
         (self.reader, self.reading) = (Some(reader), None);
         self.is_at_end = is_at_end;
-        let waiting = |(position, record)| Waiting { position, record };
-        Ok(batch?.into_iter().map(waiting).collect())
+        let queued = |(position, record)| QueuedRecord { position, record };
+        Ok(batch?.into_iter().map(queued).collect())
     }
 
     /// Begin again with the oldest record that isn't done, as soon as nothing is in flight.
@@ -80,7 +80,7 @@ fn read(mut reader: Reader<Record>, (records, bytes): (usize, usize)) -> Reading
         reader.ready().await;
         let batch = reader.read(records, bytes).await;
         if batch.is_err() {
-            tokio::time::sleep(READ_AGAIN).await;
+            tokio::time::sleep(READ_RETRY_INTERVAL).await;
         }
         let is_at_end = batch.is_ok() && reader.ready().now_or_never().is_none();
         (reader, batch, is_at_end)

@@ -16,52 +16,52 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::job::{Asks, InFlight, Job, Outcome, Sent};
-use super::pace::{Pace, SAY, age};
-use super::queued::at;
-use super::resting::Resting;
-use super::source::{Source, ready};
-use super::{BYTES, Progress, RECORDS};
+use super::backoff::{Backoff, LOG_INTERVAL, age};
+use super::job::{Attempt, AttemptResult, Examine, InFlight, Job};
+use super::main_queue::wait_until;
+use super::name_retries::NameRetries;
+use super::queue_reader::{QueueReader, ready};
+use super::{MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, Progress};
 use crate::publish::apart::Apart;
-use crate::publish::backlog::Taken;
 use crate::publish::destination::OnDisk;
-use crate::publish::window::Waiting;
+use crate::publish::disk_queue::DrainGuard;
+use crate::publish::read_ahead::QueuedRecord;
 use crate::sink;
 use crate::spool;
 
 /// Names of which one record is in memory, and the bytes of those.
-const NAMES: usize = if cfg!(test) { 48 } else { 4_096 };
-const NAMES_BYTES: usize = 8 << 20;
+const MAX_NAMES: usize = if cfg!(test) { 48 } else { 4_096 };
+const MAX_NAME_BYTES: usize = 8 << 20;
 
 /// How many names are tried at the same time.
-const TRIED: usize = 8;
+const MAX_TRIED: usize = 8;
 /// The time between two of them, and how many bytes a second that may cost.
-const GAP: Duration = Duration::from_millis(20);
+const TRY_INTERVAL: Duration = Duration::from_millis(20);
 const BYTES_A_SECOND: f64 = (4 << 20) as f64;
 
 /// The pause before a pass for those names that no record is in memory of: at least so long, and so many times as long as
 /// the last pass took.
-const REST: Duration = Duration::from_secs(5);
-const TIMES: u32 = 4;
+const MIN_PASS_INTERVAL: Duration = Duration::from_secs(5);
+const PASS_INTERVAL_FACTOR: u32 = 4;
 
-/// How often it is looked whether the destination works again, while the other queue tries that.
-const LOOK: Duration = Duration::from_millis(100);
+/// Time between two looks at whether the destination works again, while the other queue tries that.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Places for names that were tried in vain in this pass, and for which there is no room elsewhere.
-const MARKS: usize = 1 << 20;
+const MARK_BITS: usize = 1 << 20;
 
-pub(super) struct Passes<'a> {
+pub(super) struct ApartQueue<'a> {
     job: Job,
     disk: &'a OnDisk,
     apart: &'a Arc<Apart>,
-    seat: &'a Taken,
+    drain_lock: &'a DrainGuard,
     /// How far the other queue is.
-    of_queued: watch::Receiver<Progress>,
-    source: Source,
-    in_flight: FuturesUnordered<BoxFuture<'static, Sent>>,
+    main_progress: watch::Receiver<Progress>,
+    source: QueueReader,
+    in_flight: FuturesUnordered<BoxFuture<'static, Attempt>>,
     bytes: usize,
     /// One record of each name that takes nothing.
-    resting: Resting,
+    retries: NameRetries,
     /// How many of those are in flight, and when the next one may be.
     tried: usize,
     next_try: Instant,
@@ -70,40 +70,40 @@ pub(super) struct Passes<'a> {
     has_more: bool,
     next_pass: Option<Instant>,
     began: Instant,
-    pace: Pace,
+    backoff: Backoff,
     /// When the log says that something still waits.
-    say: Instant,
+    next_log: Instant,
     /// Why the last attempt of a name failed.
     error: Option<sink::Error>,
 }
 
-impl<'a> Passes<'a> {
+impl<'a> ApartQueue<'a> {
     pub(super) fn new(
         job: Job,
         disk: &'a OnDisk,
         apart: &'a Arc<Apart>,
-        seat: &'a Taken,
-        of_queued: watch::Receiver<Progress>,
+        drain_lock: &'a DrainGuard,
+        main_progress: watch::Receiver<Progress>,
     ) -> Self {
         let now = Instant::now();
         Self {
-            pace: Pace::new(&job),
-            source: Source::new(apart.reader(seat)),
+            backoff: Backoff::new(&job),
+            source: QueueReader::new(apart.reader(drain_lock)),
             job,
             disk,
             apart,
-            seat,
-            of_queued,
+            drain_lock,
+            main_progress,
             in_flight: FuturesUnordered::new(),
             bytes: 0,
-            resting: Resting::default(),
+            retries: NameRetries::default(),
             tried: 0,
             next_try: now,
             marks: Marks::default(),
             has_more: false,
             next_pass: None,
             began: now,
-            say: now + SAY,
+            next_log: now + LOG_INTERVAL,
             error: None,
         }
     }
@@ -111,42 +111,42 @@ impl<'a> Passes<'a> {
     pub(super) async fn run(mut self) -> Result<(), sink::Error> {
         let mut counted = InFlight::new(self.disk);
         loop {
-            match self.is_over() {
+            match self.result() {
                 Some(Ok(())) => return Ok(()),
                 // Every name was tried in vain.
                 Some(Err(error)) => return Err(error),
                 None => {}
             }
-            self.begin_again();
+            self.restart();
             self.still_waits();
-            let waits_for_queued = self.waits_for_queued();
-            while !waits_for_queued && self.begin_next() {}
+            let waits_for_main_queue = self.waits_for_main_queue();
+            while !waits_for_main_queue && self.start_next() {}
             counted.set(self.in_flight.len());
             self.source.read();
-            let wake = self.wake(waits_for_queued);
+            let wake = self.wake(waits_for_main_queue);
             tokio::select! {
                 biased;
-                Some(sent) = self.in_flight.next() => self.settle(sent).await?,
-                batch = self.source.next() => self.take(batch)?,
-                () = ready(&mut self.pace.pause) => self.pace.pause = None,
-                () = at(wake) => {}
-                () = self.job.told() => {}
+                Some(attempt) = self.in_flight.next() => self.settle(attempt).await?,
+                batch = self.source.next() => self.add_batch(batch)?,
+                () = ready(&mut self.backoff.pause) => self.backoff.pause = None,
+                () = wait_until(wake) => {}
+                () = self.job.stop_requested() => {}
                 // What came of it was perhaps not read yet.
-                Ok(()) = self.of_queued.changed() => self.source.rewind(),
+                Ok(()) = self.main_progress.changed() => self.source.rewind(),
             }
         }
     }
 
     /// How it ended, if it did.
-    fn is_over(&self) -> Option<Result<(), sink::Error>> {
+    fn result(&self) -> Option<Result<(), sink::Error>> {
         if !self.job.ends() {
             return None;
         }
-        let progress = *self.of_queued.borrow();
+        let progress = *self.main_progress.borrow();
         if self.job.is_stopping() || progress == Progress::GivenUp {
             return self.in_flight.is_empty().then_some(Ok(()));
         }
-        if progress == Progress::GoesOn {
+        if progress == Progress::Running {
             return None;
         }
         if self.apart.is_empty() {
@@ -154,41 +154,41 @@ impl<'a> Passes<'a> {
         }
         let was_all_read = self.source.is_at_end
             && !self.source.is_rewinding
-            && self.source.window.is_empty()
+            && self.source.read_ahead.is_empty()
             && self.in_flight.is_empty();
-        let error = self.error.as_ref().filter(|_| was_all_read && self.resting.are_all_tried());
+        let error = self.error.as_ref().filter(|_| was_all_read && self.retries.are_all_tried());
         error.cloned().map(Err)
     }
 
     /// While the destination fails, the other queue finds out when it works again; unless that can't be read, or waits
     /// for the room that is given back here.
-    fn waits_for_queued(&self) -> bool {
-        self.job.destination.is_dead() && self.disk.backlog.is_tried()
+    fn waits_for_main_queue(&self) -> bool {
+        self.job.destination.is_open() && self.disk.disk_queue.is_tried()
     }
 
     /// When to look again, even if nothing happens.
-    fn wake(&self, waits_for_queued: bool) -> Option<Instant> {
-        if waits_for_queued {
-            return Some(Instant::now() + LOOK);
+    fn wake(&self, waits_for_main_queue: bool) -> Option<Instant> {
+        if waits_for_main_queue {
+            return Some(Instant::now() + POLL_INTERVAL);
         }
-        let due = self.resting.due().filter(|_| self.may_try());
-        let is_hurried = self.resting.is_hurried();
+        let due = self.retries.due().filter(|_| self.may_try());
+        let is_hurried = self.retries.is_hurried();
         let due = due.map(|due| if is_hurried { due } else { due.max(self.next_try) });
-        let say = (!self.resting.is_empty()).then_some(self.say);
-        [due, say, self.next_pass].into_iter().flatten().min()
+        let log = (!self.retries.is_empty()).then_some(self.next_log);
+        [due, log, self.next_pass].into_iter().flatten().min()
     }
 
     /// Begin another pass, when it is time.
-    fn begin_again(&mut self) {
+    fn restart(&mut self) {
         if self.next_pass.take_if(|time| *time <= Instant::now()).is_some() {
             self.source.rewind();
         }
         // What was mended together is found out together, and read again once.
-        if self.resting.is_hurried() && self.job.may_send() {
+        if self.retries.is_hurried() && self.job.may_send() {
             return;
         }
-        let (apart, seat) = (self.apart, self.seat);
-        if self.source.rewound(self.in_flight.len(), || apart.reader(seat)) {
+        let (apart, drain_lock) = (self.apart, self.drain_lock);
+        if self.source.rewound(self.in_flight.len(), || apart.reader(drain_lock)) {
             self.marks = Marks::default();
             (self.has_more, self.next_pass, self.began) = (false, None, Instant::now());
         }
@@ -196,25 +196,25 @@ impl<'a> Passes<'a> {
 
     fn has_room(&self) -> bool {
         self.job.may_send()
-            && self.pace.pause.is_none()
-            && self.in_flight.len() < self.pace.most.min(RECORDS)
-            && (self.bytes < BYTES || self.in_flight.is_empty())
+            && self.backoff.pause.is_none()
+            && self.in_flight.len() < self.backoff.max_in_flight.min(MAX_IN_FLIGHT)
+            && (self.bytes < MAX_BYTES_IN_FLIGHT || self.in_flight.is_empty())
     }
 
-    /// Whether a name that rests may be tried, once it is due.
+    /// Whether a name may be tried again, once it is due.
     fn may_try(&self) -> bool {
         self.has_room()
-            && self.tried < TRIED
-            && (!self.source.is_rewinding || self.resting.is_hurried())
+            && self.tried < MAX_TRIED
+            && (!self.source.is_rewinding || self.retries.is_hurried())
     }
 
     /// Say once a minute that something waits.
     fn still_waits(&mut self) {
         let now = Instant::now();
-        if now < self.say {
+        if now < self.next_log {
             return;
         }
-        self.say = now + SAY;
+        self.next_log = now + LOG_INTERVAL;
         let names = self.apart.failing();
         if names > 0 && !self.apart.is_empty() {
             let (destination, records) = (self.job.destination.text(), self.apart.len());
@@ -224,42 +224,47 @@ impl<'a> Passes<'a> {
     }
 
     /// Records came from the disk.
-    fn take(&mut self, batch: Result<Vec<Waiting>, spool::Error>) -> Result<(), sink::Error> {
+    fn add_batch(
+        &mut self,
+        batch: Result<Vec<QueuedRecord>, spool::Error>,
+    ) -> Result<(), sink::Error> {
         let batch = match batch {
             Ok(batch) => batch,
             Err(error) => {
                 self.job.unreadable(&error);
-                let error = sink::Error::retry(error.reason(), error.to_string());
-                return self.pace.failed(&self.job, error).map(drop);
+                let error = sink::Error::unavailable(error.reason(), error.to_string());
+                return self.backoff.record_attempt(&self.job, error).map(drop);
             }
         };
         self.job.readable();
-        for waiting in batch {
-            if let Some(waiting) = self.pass_over(waiting) {
-                self.source.window.add(waiting);
+        for queued in batch {
+            if let Some(queued) = self.pass_over(queued) {
+                self.source.read_ahead.add(queued);
             }
         }
         if self.source.is_at_end && self.has_more && self.next_pass.is_none() {
             let now = Instant::now();
             let took = now.duration_since(self.began);
-            self.next_pass = Some(now + REST.max(took * TIMES));
+            self.next_pass = Some(now + MIN_PASS_INTERVAL.max(took * PASS_INTERVAL_FACTOR));
         }
         Ok(())
     }
 
-    /// A record whose name takes nothing stays where it is, or rests if it is the first; any other comes back.
-    fn pass_over(&mut self, waiting: Waiting) -> Option<Waiting> {
-        let name = &waiting.record.name;
+    /// A record whose name takes nothing stays where it is, or is kept to try the name with if it is the first; any other
+    /// comes back.
+    fn pass_over(&mut self, queued: QueuedRecord) -> Option<QueuedRecord> {
+        let name = &queued.record.name;
         if self.marks.contains(name) {
             return None;
         }
         if !self.apart.is_blocked(name) {
-            return Some(waiting);
+            return Some(queued);
         }
-        if !self.resting.contains(name) {
-            let size = self.resting.bytes() + waiting.size();
-            if self.resting.len() < NAMES && (size <= NAMES_BYTES || self.resting.is_empty()) {
-                self.resting.rest(waiting);
+        if !self.retries.contains(name) {
+            let size = self.retries.bytes() + queued.size();
+            if self.retries.len() < MAX_NAMES && (size <= MAX_NAME_BYTES || self.retries.is_empty())
+            {
+                self.retries.add(queued);
             } else {
                 self.has_more = true;
             }
@@ -268,99 +273,98 @@ impl<'a> Passes<'a> {
     }
 
     /// Begin with the next record, if there is one that may go.
-    fn begin_next(&mut self) -> bool {
+    fn start_next(&mut self) -> bool {
         let now = Instant::now();
-        let is_time = now >= self.next_try || self.resting.is_hurried();
+        let is_time = now >= self.next_try || self.retries.is_hurried();
         if self.may_try()
             && is_time
-            && let Some(waiting) = self.resting.try_next()
+            && let Some(queued) = self.retries.try_next()
         {
-            let cost = Duration::from_secs_f64(waiting.size() as f64 / BYTES_A_SECOND);
-            self.next_try = now + GAP.max(cost);
+            let cost = Duration::from_secs_f64(queued.size() as f64 / BYTES_A_SECOND);
+            self.next_try = now + TRY_INTERVAL.max(cost);
             self.tried += 1;
-            self.send(waiting);
+            self.send(queued);
             return true;
         }
         if self.source.is_rewinding || !self.has_room() {
             return false;
         }
-        let Some(waiting) = self.source.window.next(self.pace.failing.as_deref()) else {
+        let Some(queued) = self.source.read_ahead.next(self.backoff.failing.as_deref()) else {
             return false;
         };
-        if self.apart.is_blocked(&waiting.record.name) || self.marks.contains(&waiting.record.name)
-        {
-            self.source.window.done(&waiting);
-            // What was ready in the window is the first of its name and key, and so may rest.
-            let _ = self.pass_over(waiting);
+        if self.apart.is_blocked(&queued.record.name) || self.marks.contains(&queued.record.name) {
+            self.source.read_ahead.done(&queued);
+            // What was ready is the first of its name and key, so the name may be tried with it.
+            let _ = self.pass_over(queued);
         } else {
-            self.send(waiting);
+            self.send(queued);
         }
         true
     }
 
-    fn send(&mut self, waiting: Waiting) {
-        self.bytes += waiting.size();
-        let sending = Job::send(self.job.destination.clone(), waiting, Asks::Nobody);
+    fn send(&mut self, queued: QueuedRecord) {
+        self.bytes += queued.size();
+        let sending = Job::send(self.job.destination.clone(), queued, Examine::Never);
         self.in_flight.push(Box::pin(sending));
     }
 
     /// An attempt ended.
-    async fn settle(&mut self, sent: Sent) -> Result<(), sink::Error> {
-        self.bytes -= sent.waiting.size();
-        let is_tried = self.resting.is_tried(&sent.waiting);
+    async fn settle(&mut self, attempt: Attempt) -> Result<(), sink::Error> {
+        self.bytes -= attempt.queued.size();
+        let is_tried = self.retries.is_tried(&attempt.queued);
         self.tried -= usize::from(is_tried);
-        match self.job.settle(self.disk, sent).await {
-            Outcome::Done(waiting) => {
-                self.pace.go_on();
+        match self.job.settle(self.disk, attempt).await {
+            AttemptResult::Done(queued) => {
+                self.backoff.reset();
                 if !is_tried {
-                    self.source.window.done(&waiting);
+                    self.source.read_ahead.done(&queued);
                 }
-                let name = &waiting.record.name;
-                let rested = self.resting.contains(name);
-                self.apart.done(waiting.position, &waiting.record);
+                let name = &queued.record.name;
+                let rested = self.retries.contains(name);
+                self.apart.done(queued.position, &queued.record);
                 if self.apart.clear(name) || rested {
                     // What was passed over is older than what comes next.
-                    drop(self.resting.end(name));
+                    drop(self.retries.end(name));
                     self.source.rewind();
                     // Whoever mended this name may have mended others.
-                    if !self.resting.is_hurried() {
-                        self.resting.hurry();
+                    if !self.retries.is_hurried() {
+                        self.retries.hurry();
                     }
                 }
-                if self.apart.is_empty() && self.disk.backlog.is_empty() {
+                if self.apart.is_empty() && self.disk.disk_queue.is_empty() {
                     info!(destination = %self.job.destination.text(), "all that was queued on disk is published");
                 }
             }
-            Outcome::NameFails(waiting, error) => {
-                self.pace.go_on();
-                self.name_fails(waiting, error.reason, is_tried);
+            AttemptResult::NameFails(queued, error) => {
+                self.backoff.reset();
+                self.name_fails(queued, error.reason, is_tried);
                 self.error = Some(error);
             }
-            Outcome::Fails(waiting, error) => {
-                let error = self.pace.failed(&self.job, error)?;
+            AttemptResult::Fails(queued, error) => {
+                let error = self.backoff.record_attempt(&self.job, error)?;
                 let left = (self.apart.len(), self.apart.oldest());
-                self.pace.slow_down(&self.job, &waiting.record.name, error, left);
+                self.backoff.back_off(&self.job, &queued.record.name, error, left);
                 if is_tried {
-                    self.resting.rest(waiting);
+                    self.retries.add(queued);
                 } else {
-                    self.source.window.again(waiting);
+                    self.source.read_ahead.retry(queued);
                 }
             }
         }
         Ok(())
     }
 
-    fn name_fails(&mut self, waiting: Waiting, reason: &'static str, is_tried: bool) {
+    fn name_fails(&mut self, queued: QueuedRecord, reason: &'static str, is_tried: bool) {
         if is_tried {
-            return self.resting.rest(waiting);
+            return self.retries.add(queued);
         }
-        self.source.window.done(&waiting);
-        if !self.apart.block(&waiting.record.name, reason) {
-            self.marks.add(&waiting.record.name);
+        self.source.read_ahead.done(&queued);
+        if !self.apart.block(&queued.record.name, reason) {
+            self.marks.add(&queued.record.name);
             self.has_more = true;
             return;
         }
-        let _ = self.pass_over(waiting);
+        let _ = self.pass_over(queued);
     }
 }
 
@@ -374,13 +378,13 @@ struct Marks {
 
 impl Marks {
     fn place(&self, name: &str) -> (usize, u64) {
-        let place = self.hasher.hash_one(name) as usize % MARKS;
+        let place = self.hasher.hash_one(name) as usize % MARK_BITS;
         (place / 64, 1 << (place % 64))
     }
 
     fn add(&mut self, name: &str) {
         let (word, bit) = self.place(name);
-        let bits = self.bits.get_or_insert_with(|| vec![0; MARKS / 64].into());
+        let bits = self.bits.get_or_insert_with(|| vec![0; MARK_BITS / 64].into());
         bits[word] |= bit;
     }
 

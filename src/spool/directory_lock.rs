@@ -12,19 +12,19 @@ use super::disk::{Disk, Lock};
 use super::{DEAD_LETTERS, Error, QUEUES};
 
 /// Keeps other processes out.
-pub(super) struct Guard {
+pub(super) struct DirectoryLock {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
-    held: Mutex<Held>,
+    held: Mutex<LockState>,
 }
 
-struct Held {
+struct LockState {
     lock: Lock,
     /// Somebody else has the one that can be found.
     is_taken: bool,
 }
 
-impl Guard {
+impl DirectoryLock {
     /// Make the directory, and take it.
     pub(super) fn new(disk: Arc<dyn Disk>, directory: &Path) -> Result<Self, Error> {
         let failed = |error| {
@@ -39,7 +39,7 @@ impl Guard {
                 Error::unusable(format!("the file {} can't be locked", path.display()), error)
             }
         })?;
-        let held = Mutex::new(Held { lock, is_taken: false });
+        let held = Mutex::new(LockState { lock, is_taken: false });
         Ok(Self { disk, directory: directory.to_owned(), held })
     }
 
@@ -51,7 +51,7 @@ impl Guard {
 
     /// See whether it still keeps others out, and take the directory again where it doesn't. Says why nothing may be
     /// written there.
-    pub(super) fn look(&self) -> Option<Error> {
+    pub(super) fn check(&self) -> Option<Error> {
         let mut held = self.held.lock();
         let path = path(&self.directory);
         if self.disk.holds(&path, &held.lock) {

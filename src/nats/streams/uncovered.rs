@@ -1,10 +1,10 @@
-//! Events whose subject no stream takes: what is said of them.
+//! The warning about events whose subject no stream takes.
 
 use super::{COVER, Finding};
 use crate::config::homes::Names;
 
 /// So many subjects are named.
-const NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// What a destination lacks.
 pub(super) enum Lack {
@@ -22,9 +22,10 @@ pub(super) fn lack(
     names: &Names,
     is_taken: impl Fn(&str) -> bool,
 ) -> Option<Lack> {
-    let mut homeless = names.known.iter().filter(|name| !is_taken(name));
-    let named: Vec<_> = homeless.by_ref().take(NAMED).map(|name| format!("`{name}`")).collect();
-    let more = homeless.count();
+    let mut uncovered = names.known.iter().filter(|name| !is_taken(name));
+    let named: Vec<_> =
+        uncovered.by_ref().take(MAX_NAMED).map(|name| format!("`{name}`")).collect();
+    let more = uncovered.count();
     let missing = named.len() + more;
     if missing == names.known.len() && (names.is_open || missing == 0) {
         // Of what is known nothing has one, or nothing is known.
@@ -54,7 +55,7 @@ pub(super) fn lack(
 mod tests {
     use super::*;
 
-    fn said(known: &[&str], is_open: bool, taken: &[&str]) -> Option<String> {
+    fn logged(known: &[&str], is_open: bool, taken: &[&str]) -> Option<String> {
         let known = known.iter().map(ToString::to_string).collect();
         let names = Names { known, is_open };
         let lack = lack("e.>", "nats:e.{type}", &names, |name| taken.contains(&name))?;
@@ -68,18 +69,18 @@ mod tests {
     fn what_has_no_stream_is_named() {
         let all = ["e.a", "e.b", "e.c", "e.d", "e.e"];
         let none = Some("no stream stores `e.>`, where `nats:e.{type}` goes".to_owned());
-        assert_eq!(said(&[], true, &[]), none);
-        assert_eq!(said(&[], false, &[]), none);
-        assert_eq!(said(&all, true, &[]), none);
+        assert_eq!(logged(&[], true, &[]), none);
+        assert_eq!(logged(&[], false, &[]), none);
+        assert_eq!(logged(&all, true, &[]), none);
         let some = |named: &str| {
             Some(format!(
                 "no stream stores {named}, where `nats:e.{{type}}` goes: these events would wait on disk"
             ))
         };
-        assert_eq!(said(&all[..2], false, &[]), some("`e.a`, `e.b`"));
-        assert_eq!(said(&all, false, &[]), some("`e.a`, `e.b`, `e.c` and 2 more"));
-        assert_eq!(said(&all, true, &["e.a", "e.b", "e.d"]), some("`e.c`, `e.e`"));
-        assert_eq!(said(&all, false, &all), None);
-        assert!(said(&all, true, &all).is_some_and(|said| said.starts_with("perhaps: ")));
+        assert_eq!(logged(&all[..2], false, &[]), some("`e.a`, `e.b`"));
+        assert_eq!(logged(&all, false, &[]), some("`e.a`, `e.b`, `e.c` and 2 more"));
+        assert_eq!(logged(&all, true, &["e.a", "e.b", "e.d"]), some("`e.c`, `e.e`"));
+        assert_eq!(logged(&all, false, &all), None);
+        assert!(logged(&all, true, &all).is_some_and(|logged| logged.starts_with("perhaps: ")));
     }
 }
