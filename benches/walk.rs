@@ -27,12 +27,12 @@ use http::request::Parts;
 use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
-use hookbus::activity::Activity;
-use hookbus::answers::Answers;
-use hookbus::auth::{Auth, Deliveries, Issuers, Seen};
+use hookbus::answer_cache::AnswerCache;
+use hookbus::auth::{Auth, Issuers, Seen, SeenDeliveries};
 use hookbus::bridge::{BodyTimeout, Bridge, Endpoint};
 use hookbus::config::{Config, Context, Dedupe};
-use hookbus::limit::{Gate, Limits};
+use hookbus::limit::{EndpointLimits, Limits};
+use hookbus::live_tail::LiveTail;
 use hookbus::message::{Answer, Content, Event, Outcome, Reply};
 use hookbus::publish::{Destinations, SinkWithTimeout, Sinks};
 use hookbus::route::Routes;
@@ -296,7 +296,7 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
     destinations.adopt(draft, config.http.max_events);
     let limits = Arc::new(Limits::new(&config.http));
     let built = Endpoint {
-        gate: Arc::new(Gate::new(limits.clone(), endpoint)),
+        limits: Arc::new(EndpointLimits::new(limits.clone(), endpoint)),
         max_body: config.http.max_body.get(),
         body_timeout: BodyTimeout {
             known: config.http.body_timeout.get(),
@@ -314,11 +314,11 @@ fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
     let bridge = Bridge {
         limits: limits.clone(),
         questions: None,
-        answers: Answers::default(),
-        deliveries: Deliveries::default(),
+        answers: AnswerCache::default(),
+        deliveries: SeenDeliveries::default(),
         turns: Arc::default(),
         metrics,
-        activity: Activity::default(),
+        live_tail: LiveTail::default(),
     };
     (Arc::new(bridge), Arc::new(built))
 }

@@ -7,7 +7,7 @@ mod hmac;
 mod jwks;
 mod jwt;
 mod network;
-mod replay;
+mod seen;
 pub mod secret;
 
 use std::net::IpAddr;
@@ -21,7 +21,7 @@ use self::hmac::Signed;
 pub use self::jwks::Issuers;
 use self::jwt::Jwt;
 use self::network::Networks;
-pub use self::replay::{Delivered, Deliveries, Entry, Found, Mark, Seen};
+pub use self::seen::{Delivered, Entry, Found, Mark, Seen, SeenDeliveries};
 use crate::config::{self, Replay};
 use crate::message::Refusal;
 

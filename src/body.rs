@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use tokio::time::{sleep_until, timeout};
 
 pub use self::encoding::Encoding;
-use crate::limit::{Pace, Reading};
+use crate::limit::{Pacer, Reading};
 use crate::message::Refusal;
 
 /// Room that is made before anything has arrived, whatever the sender announces.
@@ -98,7 +98,7 @@ pub async fn discard<B>(mut body: B)
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    static LEFTOVERS: Pace = Pace::new();
+    static LEFTOVERS: Pacer = Pacer::new();
     let (mut room, time) = LEFTOVER;
     let read = async {
         let mut read = 0;
@@ -109,7 +109,7 @@ where
                 break;
             }
             read += length;
-            if read >= Pace::SHARE {
+            if read >= Pacer::SHARE {
                 read = 0;
                 sleep_until(LEFTOVERS.next()).await;
             }

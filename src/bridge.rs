@@ -5,7 +5,7 @@
 mod audit;
 mod beside;
 mod event;
-mod finish;
+mod spawn_on_drop;
 mod follow;
 mod one;
 mod questions;
@@ -25,13 +25,13 @@ use uuid::Uuid;
 
 use self::turns::Turn;
 pub use self::turns::Turns;
-use crate::activity::{Activity, Kind, Note};
-use crate::answers::Answers;
-use crate::auth::{Auth, Cause, Deliveries, Delivery, Entry, Seen};
+use crate::answer_cache::AnswerCache;
+use crate::auth::{Auth, Cause, Delivery, Entry, Seen, SeenDeliveries};
 use crate::body::{self, Encoding};
 use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
-use crate::limit::{Charge, Gate, Limits};
+use crate::limit::{ByteReservation, EndpointLimits, Limits};
+use crate::live_tail::{Kind, LiveTail, TapRecord};
 use crate::message::{Metadata, Outcome, Refusal, Reply, Trace, Webhook, attribute};
 use crate::route::Routes;
 use crate::source::{Classified, Meaning, Request, Source};
@@ -44,15 +44,15 @@ pub struct Bridge {
     /// Where questions are asked and answered, if NATS is configured.
     pub questions: Option<Arc<Inbox>>,
     /// What workers answered, for tool calls that come again.
-    pub answers: Answers,
+    pub answers: AnswerCache,
     /// Deliveries that were seen before, also those of endpoints that are gone.
-    pub deliveries: Deliveries,
+    pub deliveries: SeenDeliveries,
     /// Whose turn it is, of bodies that take a while.
     pub turns: Arc<Turns>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What others may follow.
-    pub activity: Activity,
+    pub live_tail: LiveTail,
 }
 
 /// One endpoint, ready to be used.
@@ -66,7 +66,7 @@ pub struct Endpoint {
     /// Who may post.
     pub auth: Arc<Auth>,
     /// How much may come.
-    pub gate: Arc<Gate>,
+    pub limits: Arc<EndpointLimits>,
     /// Its part of the deliveries that were seen before.
     pub seen: Arc<Seen>,
     /// Largest body, in bytes.
@@ -111,7 +111,7 @@ pub struct Done {
     /// The metric label for what became of it.
     result: &'static str,
     /// For those who follow; to be told how it was answered.
-    pub note: Option<Note>,
+    pub tap: Option<TapRecord>,
 }
 
 impl Bridge {
@@ -128,13 +128,13 @@ impl Bridge {
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let started = Instant::now();
-        let mut note = self.activity.note(&endpoint.name, head.extensions.get());
+        let mut tap = self.live_tail.record(&endpoint.name, head.extensions.get());
         let mut done = match self.receive(endpoint, head, body).await {
             Err(refusal) => Done::refused(None, refusal),
-            Ok(received) => self.handle(endpoint, head, received, started, note.as_mut()).await,
+            Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
         };
         done.report(&self.metrics, &endpoint.name, started);
-        done.keep(note);
+        done.keep(tap);
         done
     }
 
@@ -145,22 +145,22 @@ impl Bridge {
         head: &Parts,
         received: Received<'_>,
         started: Instant,
-        mut note: Option<&mut Note>,
+        mut tap: Option<&mut TapRecord>,
     ) -> Done {
         let Received { body, hash, held } = received;
         let classified = endpoint.source.classify(Request { head, body: &body });
         let sent =
             classified.as_ref().ok().and_then(|classified| classified.delivery_id.as_deref());
         let id = hash.unwrap_or_else(|| id(sent.or(held.delivery.id)));
-        if let Some(note) = &mut note {
-            note.received(id.clone(), &body);
+        if let Some(tap) = &mut tap {
+            tap.received(id.clone(), &body);
         }
         let Classified { metadata, meaning, .. } = match classified {
             Ok(classified) => classified,
             Err(refusal) => return Done::refused(Some(id), refusal),
         };
-        if let Some(note) = &mut note {
-            note.classified(&metadata);
+        if let Some(tap) = &mut tap {
+            tap.classified(&metadata);
         }
         let webhook = Webhook {
             id,
@@ -172,9 +172,9 @@ impl Bridge {
             body,
         };
         match meaning {
-            Meaning::Event => event::publish(self, endpoint, webhook, metadata, held, note).await,
+            Meaning::Event => event::publish(self, endpoint, webhook, metadata, held, tap).await,
             Meaning::Questions(questions) => {
-                questions::ask(self, endpoint, webhook, metadata, questions, held, note).await
+                questions::ask(self, endpoint, webhook, metadata, questions, held, tap).await
             }
         }
     }
@@ -210,13 +210,13 @@ impl Bridge {
         };
         let mut pending = endpoint.auth.head(head).await.map_err(refused)?;
         let encoding = Encoding::of(&head.headers)?;
-        let mut reading = endpoint.gate.reading(pending.is_known())?;
+        let mut reading = endpoint.limits.reading(pending.is_known())?;
         let limit = endpoint.max_body;
         let time = endpoint.body_timeout.of(reading.is_known());
         let received =
             body::read(body, limit, time, &mut reading, |part| pending.part(part)).await?;
         let delivery = pending.body(&received).map_err(refused)?;
-        let (_reading, charge) = endpoint.gate.verified(reading, received.len())?;
+        let (_reading, reservation) = endpoint.limits.verified(reading, received.len())?;
         let to = endpoint.routes.destinations().map(|to| to.text());
         let turn = self.turns.of_body(received.len(), encoding.is_some(), to);
         let entry = match (delivery.replay, delivery.mark) {
@@ -226,11 +226,11 @@ impl Bridge {
         };
         let hash = (endpoint.dedupe == Dedupe::Body)
             .then(|| format!("{:x}", Sha256::digest(&received)).into());
-        let (body, charge) = match encoding {
-            None => (received, charge),
-            Some(encoding) => encoding.decode(received, limit, charge).await?,
+        let (body, reservation) = match encoding {
+            None => (received, reservation),
+            Some(encoding) => encoding.decode(received, limit, reservation).await?,
         };
-        Ok(Received { body, hash, held: Held { delivery, entry, charge, turn } })
+        Ok(Received { body, hash, held: Held { delivery, entry, reservation, turn } })
     }
 }
 
@@ -248,7 +248,7 @@ struct Held<'a> {
     delivery: Delivery<'a>,
     /// Where a repetition is to be refused.
     entry: Option<Entry>,
-    charge: Charge,
+    reservation: ByteReservation,
     /// Where something took a while.
     turn: Option<Turn>,
 }
@@ -262,7 +262,7 @@ impl Done {
             label: Self::other(),
             kind: None,
             result: "refused",
-            note: None,
+            tap: None,
         }
     }
 

@@ -21,8 +21,8 @@ use tokio::time::Instant;
 pub use self::collect::{Collected, Found, REPLY_TIMEOUT, discover};
 pub use self::function::{Function, Functions};
 pub use self::report::{Answering, Report, Worker};
-use crate::activity::Asked;
 use crate::config::{self, Config};
+use crate::live_tail::RecentQuestion;
 use crate::nats::{Error, Settings};
 
 /// How long an answer is used again.
@@ -65,7 +65,7 @@ impl Workers {
     }
 
     /// Who answers what is configured, and what was asked lately.
-    pub async fn report(&self, recent: &[Asked]) -> Result<Report, Unasked> {
+    pub async fn report(&self, recent: &[RecentQuestion]) -> Result<Report, Unasked> {
         let found = self.found().await?;
         let functions = self.functions.load().with(recent);
         Ok(Report::new(functions, &found))

@@ -1,11 +1,11 @@
 //! Permits: how much is in flight, by count and by bytes, and how fast events come. Nobody ever waits for one.
 //!
-//! There are the limits of the process ([`Limits`]) and those of each endpoint ([`Gate`]); what passes a gate counts
+//! There are the limits of the process ([`Limits`]) and those of each endpoint ([`EndpointLimits`]); what passes the limits of an endpoint counts
 //! in both. Questions have a pool of their own, and events may not hold all of the bytes: however many events come,
 //! there is room for a question. Bodies whose sender isn't known before they are complete draw on none of these. All
 //! limits can be set anew while they are in use.
 
-mod pace;
+mod pacer;
 mod rate;
 mod unverified;
 
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Poll, ready};
 
-pub use self::pace::Pace;
+pub use self::pacer::Pacer;
 use self::rate::Rate;
 use self::unverified::{Room, Stranger};
 use crate::config::{self, Http};
@@ -94,7 +94,7 @@ impl Limits {
 
 /// What admits the webhooks of one endpoint.
 #[derive(Debug)]
-pub struct Gate {
+pub struct EndpointLimits {
     all: Arc<Limits>,
     unverified: Arc<Room>,
     events: Arc<Pool>,
@@ -102,19 +102,19 @@ pub struct Gate {
     rate: Rate,
 }
 
-impl Gate {
+impl EndpointLimits {
     /// The limits of an endpoint within those of the process.
     pub fn new(all: Arc<Limits>, config: &config::Endpoint) -> Self {
         let pool = |name| Arc::new(Pool::new(name));
-        let gate = Self {
+        let limits = Self {
             unverified: Arc::new(Room::new(all.clone())),
             all,
             events: pool("events of this endpoint"),
             questions: pool("questions of this endpoint"),
             rate: Rate::default(),
         };
-        gate.set(config);
-        gate
+        limits.set(config);
+        limits
     }
 
     /// Limits as configured now. What is in flight stays, and so does what the rate remembers unless it changes.
@@ -132,19 +132,23 @@ impl Gate {
     /// A place for a request whose body is to be read. Only a sender that is known draws on what others need.
     pub fn reading(&self, is_known: bool) -> Result<Reading, Refusal> {
         Ok(match is_known {
-            true => Reading::Known(self.read()?, self.charge()),
+            true => Reading::Known(self.read()?, self.reservation()),
             false => Reading::Unknown(self.unverified.enter()),
         })
     }
 
     /// A body was read whose sender is known, by now at the latest.
-    pub fn verified(&self, reading: Reading, bytes: usize) -> Result<(Permit, Charge), Refusal> {
+    pub fn verified(
+        &self,
+        reading: Reading,
+        bytes: usize,
+    ) -> Result<(Permit, ByteReservation), Refusal> {
         match reading {
-            Reading::Known(permit, charge) => Ok((permit, charge)),
+            Reading::Known(permit, reservation) => Ok((permit, reservation)),
             Reading::Unknown(_stranger) => {
-                let (permit, mut charge) = (self.read()?, self.charge());
-                charge.grow(bytes)?;
-                Ok((permit, charge))
+                let (permit, mut reservation) = (self.read()?, self.reservation());
+                reservation.grow(bytes)?;
+                Ok((permit, reservation))
             }
         }
     }
@@ -154,9 +158,9 @@ impl Gate {
     }
 
     /// A place for an event that holds these bytes.
-    pub fn event(&self, charge: &mut Charge) -> Result<Permit, Refusal> {
+    pub fn event(&self, reservation: &mut ByteReservation) -> Result<Permit, Refusal> {
         let permit = Permit::both(&self.events, &self.all.events)?;
-        charge.as_event(&self.all.event_bytes)?;
+        reservation.as_event(&self.all.event_bytes)?;
         Ok(permit)
     }
 
@@ -165,9 +169,9 @@ impl Gate {
         Permit::both(&self.questions, &self.all.questions)
     }
 
-    /// An empty charge, to be grown as bytes arrive.
-    pub fn charge(&self) -> Charge {
-        Charge { bytes: Held::nothing(&self.all.bytes), event: None }
+    /// An empty reservation, to be grown as bytes arrive.
+    pub fn reservation(&self) -> ByteReservation {
+        ByteReservation { bytes: Held::nothing(&self.all.bytes), event: None }
     }
 }
 
@@ -175,7 +179,7 @@ impl Gate {
 #[derive(Debug)]
 pub enum Reading {
     /// Its sender is known by its head.
-    Known(Permit, Charge),
+    Known(Permit, ByteReservation),
     /// Its sender is known when it is complete, or never.
     #[expect(private_interfaces, reason = "whoever reads need not know")]
     Unknown(Stranger),
@@ -190,7 +194,7 @@ impl Reading {
     /// Hold so many bytes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         match self {
-            Self::Known(_, charge) => charge.grow(bytes),
+            Self::Known(_, reservation) => reservation.grow(bytes),
             Self::Unknown(stranger) => {
                 stranger.grow(bytes);
                 Ok(())
@@ -241,13 +245,13 @@ impl Permit {
 
 /// Bytes that are held, given back when this is dropped.
 #[derive(Debug)]
-pub struct Charge {
+pub struct ByteReservation {
     bytes: Held,
     /// The same bytes once more, if they are an event's.
     event: Option<Held>,
 }
 
-impl Charge {
+impl ByteReservation {
     /// An empty one on the same pool.
     pub fn beside(&self) -> Self {
         Self { bytes: Held::nothing(&self.bytes.pool), event: None }

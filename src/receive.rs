@@ -24,14 +24,14 @@ pub type Endpoints = BTreeMap<String, Arc<Endpoint>>;
 
 /// What is served now. It can be replaced at any time; a webhook ends at the endpoint that it began with.
 #[derive(Default)]
-pub struct Served {
+pub struct EndpointTable {
     endpoints: ArcSwap<Endpoints>,
     /// The path that says whether this process should get traffic.
     health: ArcSwapOption<String>,
     wants_peers: Arc<AtomicBool>,
 }
 
-impl Served {
+impl EndpointTable {
     /// Serve these, and no others; and say at this path whether to send traffic here.
     pub fn replace(&self, endpoints: Endpoints, health: Option<String>) {
         let wants_peers = endpoints.values().any(|endpoint| endpoint.auth.wants_peer());
@@ -73,17 +73,17 @@ fn plain(path: &str) -> impl Iterator<Item = u8> {
 }
 
 /// The public listener.
-pub fn router(bridge: Arc<Bridge>, served: Arc<Served>, health: Arc<Health>) -> Router {
-    Router::new().fallback(webhook).with_state((bridge, served, health))
+pub fn router(bridge: Arc<Bridge>, table: Arc<EndpointTable>, health: Arc<Health>) -> Router {
+    Router::new().fallback(webhook).with_state((bridge, table, health))
 }
 
-type Parties = (Arc<Bridge>, Arc<Served>, Arc<Health>);
+type Handlers = (Arc<Bridge>, Arc<EndpointTable>, Arc<Health>);
 
-async fn webhook(State((bridge, served, health)): State<Parties>, request: Request) -> Response {
+async fn webhook(State((bridge, table, health)): State<Handlers>, request: Request) -> Response {
     let (head, mut body) = request.into_parts();
-    let endpoint = match reach(&served, &head) {
-        Ok(Place::Endpoint(endpoint)) => endpoint,
-        Ok(Place::Health) => return response::health(health.readiness().0),
+    let endpoint = match find(&table, &head) {
+        Ok(Target::Endpoint(endpoint)) => endpoint,
+        Ok(Target::Health) => return response::health(health.readiness().0),
         Err(refusal) => {
             refuse_unread(body);
             return response::of(bridge.stray(&head, refusal));
@@ -100,24 +100,24 @@ async fn webhook(State((bridge, served, health)): State<Parties>, request: Reque
 }
 
 /// Where a request gets to.
-enum Place {
+enum Target {
     Endpoint(Arc<Endpoint>),
     Health,
 }
 
-fn reach(served: &Served, head: &Parts) -> Result<Place, Refusal> {
+fn find(table: &EndpointTable, head: &Parts) -> Result<Target, Refusal> {
     let path = head.uri.path();
-    let endpoint = served.endpoints.load().get(path).cloned();
-    let is_health = endpoint.is_none() && served.is_health(path);
+    let endpoint = table.endpoints.load().get(path).cloned();
+    let is_health = endpoint.is_none() && table.is_health(path);
     if endpoint.is_none() && !is_health {
-        return Err(Refusal::NoSuchPath { near: served.near(path) });
+        return Err(Refusal::NoSuchPath { near: table.near(path) });
     }
     if !names_one_host(head) {
         return Err(Refusal::Host);
     }
     match (endpoint, &head.method) {
-        (Some(endpoint), &Method::POST) => Ok(Place::Endpoint(endpoint)),
-        (None, &Method::GET | &Method::HEAD) => Ok(Place::Health),
+        (Some(endpoint), &Method::POST) => Ok(Target::Endpoint(endpoint)),
+        (None, &Method::GET | &Method::HEAD) => Ok(Target::Health),
         _ => Err(Refusal::Method { is_health }),
     }
 }

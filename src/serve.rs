@@ -181,14 +181,14 @@ pub async fn run(
     if !findings.refused.is_empty() {
         return Err(Error::Streams(findings.refused));
     }
-    let Components { bridge, served, health, .. } = &*components;
+    let Components { bridge, table, health, .. } = &*components;
     let settings = server::Settings {
         tls: http_tls,
-        router: receive::router(bridge.clone(), served.clone(), health.clone()),
+        router: receive::router(bridge.clone(), table.clone(), health.clone()),
         timeouts,
         max_connections: files.connections,
-        wants_peers: served.wants_peers(),
-        senders: Some(bridge.activity.followed()),
+        wants_peers: table.wants_peers(),
+        senders: Some(bridge.live_tail.subscribers()),
     };
     background.spawn(server::serve(http, settings, shutdown.clone()));
     ready(addresses);

@@ -24,7 +24,7 @@ use axum::Router;
 
 pub use self::listener::{bind, serve};
 pub use self::shutdown::Shutdown;
-use crate::activity::Followed;
+use crate::live_tail::Subscribers;
 use crate::tls;
 
 /// What a listener serves, and how.
@@ -42,7 +42,7 @@ pub struct Settings {
     pub wants_peers: Arc<AtomicBool>,
     /// With it, a client that shuts down its writing half behind its request gets its answer, and subscribers are
     /// told of clients that hang up. Without it, such a client has hung up.
-    pub senders: Option<Followed>,
+    pub senders: Option<Subscribers>,
 }
 
 /// The time limits of connections.

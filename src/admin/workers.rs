@@ -16,7 +16,7 @@ pub(super) fn router(workers: Arc<Workers>, bridge: Arc<Bridge>) -> Router {
 }
 
 async fn answer(workers: &Workers, bridge: &Bridge) -> Response {
-    match workers.report(&bridge.activity.recent.all()).await {
+    match workers.report(&bridge.live_tail.recent.all()).await {
         Ok(report) => match serde_json::to_string(&report) {
             Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),
             // Text and numbers can be written.

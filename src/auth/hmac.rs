@@ -14,7 +14,7 @@ use ring::hmac::{Context, HMAC_SHA1_FOR_LEGACY_USE_ONLY, HMAC_SHA256, HMAC_SHA51
 use uuid::Uuid;
 
 use super::secret::{is_any, same};
-use super::{Cause, Delivery, Mark, only, replay};
+use super::{Cause, Delivery, Mark, only, seen};
 use crate::config::signature::{MESSAGE_ID, Piece, pieces};
 use crate::config::{self, HmacAlgorithm, Replay, SignatureEncoding};
 
@@ -283,7 +283,7 @@ impl<'a> Signed<'a> {
             (Replay::Dedupe, None) => None,
             (Replay::Refuse, id) => {
                 let tolerance = self.hmac.tolerance.as_secs();
-                let time = self.time.map(|at| replay::Signed { at, tolerance });
+                let time = self.time.map(|at| seen::Signed { at, tolerance });
                 Some(match id.filter(|_| self.hmac.identity == Identity::Signed) {
                     Some(id) => Mark::new(&[b"id", id.as_bytes(), self.timestamp.as_bytes()], time),
                     // It says nothing about itself that is signed: then it is its signature.

@@ -13,7 +13,7 @@ use http::{HeaderMap, header};
 use tokio::task::yield_now;
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use crate::limit::Charge;
+use crate::limit::ByteReservation;
 use crate::message::Refusal;
 
 /// Bytes that one step reads at most. A stream of empty blocks takes much time and gives nothing.
@@ -55,15 +55,15 @@ impl Encoding {
         }
     }
 
-    /// Decode a body of at most `limit` bytes. In return for the charge of what was received there is one of what was
+    /// Decode a body of at most `limit` bytes. In return for the reservation of what was received there is one of what was
     /// decoded.
     pub async fn decode(
         self,
         received: Bytes,
         limit: usize,
-        mut charge: Charge,
-    ) -> Result<(Bytes, Charge), Refusal> {
-        let mut decoded = charge.beside();
+        mut reservation: ByteReservation,
+    ) -> Result<(Bytes, ByteReservation), Refusal> {
+        let mut decoded = reservation.beside();
         let mut decoder = Decoder::new(self, received).map_err(|_| self.refusal())?;
         let mut held = 0;
         let mut whole = Vec::new();
@@ -82,7 +82,7 @@ impl Encoding {
                 Err(_) => return Err(self.refusal()),
             }
             let holds = decoder.holds();
-            charge.grow(holds.saturating_sub(held))?;
+            reservation.grow(holds.saturating_sub(held))?;
             held = held.max(holds);
             left = left.saturating_sub(INPUT_CHUNK + whole.len() - filled);
             if left == 0 {

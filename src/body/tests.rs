@@ -17,7 +17,7 @@ use super::encoding::{OUTPUT_CHUNK, YIELD_BYTES};
 use super::*;
 use crate::config::Http;
 use crate::config::units::Size;
-use crate::limit::{Gate, Limits};
+use crate::limit::{EndpointLimits, Limits};
 
 const LIMIT: usize = 100_000;
 
@@ -40,14 +40,14 @@ fn compress(encoding: Encoding, body: &[u8]) -> Vec<u8> {
     }
 }
 
-fn gate(http: Http) -> Gate {
+fn limits(http: Http) -> EndpointLimits {
     let endpoint = "name = \"a\"\npath = \"/a\"\nsource = \"vapi\"";
-    Gate::new(Arc::new(Limits::new(&http)), &toml::from_str(endpoint).unwrap())
+    EndpointLimits::new(Arc::new(Limits::new(&http)), &toml::from_str(endpoint).unwrap())
 }
 
 async fn decode(encoding: Encoding, received: impl Into<Bytes>) -> Result<Bytes, Refusal> {
-    let charge = gate(Http::default()).charge();
-    Ok(encoding.decode(received.into(), LIMIT, charge).await?.0)
+    let reservation = limits(Http::default()).reservation();
+    Ok(encoding.decode(received.into(), LIMIT, reservation).await?.0)
 }
 
 /// The same numbers in every run.
@@ -99,8 +99,8 @@ async fn any_split_is_the_same_body() {
                     frames.push(Ok(Frame::data(Bytes::new())));
                 }
             }
-            let gate = gate(Http::default());
-            let mut reading = gate.reading(random.below(2) == 0).unwrap();
+            let limits = limits(Http::default());
+            let mut reading = limits.reading(random.below(2) == 0).unwrap();
             let mut wire = StreamBody::new(stream::iter(frames));
             let time = Duration::from_secs(60);
             let mut parts = Vec::new();
@@ -108,10 +108,10 @@ async fn any_split_is_the_same_body() {
                 read(&mut wire, 2 * LIMIT, time, &mut reading, |part| parts.push(part.to_vec()));
             let read = read.await.unwrap();
             assert!(parts.is_empty() || parts.concat() == read, "all of it, or nothing");
-            let (_, charge) = gate.verified(reading, read.len()).unwrap();
+            let (_, reservation) = limits.verified(reading, read.len()).unwrap();
             let whole = match encoding {
                 None => read,
-                Some(encoding) => encoding.decode(read, LIMIT, charge).await.unwrap().0,
+                Some(encoding) => encoding.decode(read, LIMIT, reservation).await.unwrap().0,
             };
             assert!(whole == body, "{encoding:?}, {length} bytes, round {round}");
         }
@@ -134,21 +134,21 @@ async fn the_limit_is_that_of_the_decoded_body() {
 
 #[tokio::test]
 async fn what_is_decoded_is_charged() {
-    let limits = gate(Http { max_in_flight_bytes: Size::mib(1), ..Http::default() });
+    let limits = limits(Http { max_in_flight_bytes: Size::mib(1), ..Http::default() });
     for encoding in [Encoding::Gzip, Encoding::Zstd] {
         let bomb = Bytes::from(compress(encoding, &[0; 10 << 20]));
-        let result = encoding.decode(bomb, 8 << 20, limits.charge()).await;
+        let result = encoding.decode(bomb, 8 << 20, limits.reservation()).await;
         assert_eq!(result.err(), Some(Refusal::Overloaded("bytes in flight")));
 
-        let mut received = limits.charge();
+        let mut received = limits.reservation();
         received.grow(50_000).unwrap();
         let body = Bytes::from(compress(encoding, &[0; 100_000]));
-        let (body, charge) = encoding.decode(body, 8 << 20, received).await.unwrap();
+        let (body, reservation) = encoding.decode(body, 8 << 20, received).await.unwrap();
         // The rest is free again, to the byte.
-        let mut others = limits.charge();
+        let mut others = limits.reservation();
         others.grow((1 << 20) - body.len()).unwrap();
         assert!(others.grow(1).is_err());
-        drop(charge);
+        drop(reservation);
         others.grow(body.len()).unwrap();
     }
 }
@@ -229,9 +229,10 @@ fn a_bomb_is_decoded_in_short_polls() {
     for encoding in [Encoding::Gzip, Encoding::Zstd] {
         let bomb = Bytes::from(compress(encoding, &[0; 10 << 20]));
         let small = Bytes::from(compress(encoding, &[0; 60_000]));
-        let limits = gate(Http::default());
+        let limits = limits(Http::default());
         let polls = |body: Bytes| {
-            let mut decoding = std::pin::pin!(encoding.decode(body, 10 << 20, limits.charge()));
+            let mut decoding =
+                std::pin::pin!(encoding.decode(body, 10 << 20, limits.reservation()));
             let mut longest = Duration::ZERO;
             for count in 1.. {
                 let began = std::time::Instant::now();

@@ -39,11 +39,11 @@ impl Walk {
         turn: Option<Arc<Turn>>,
     ) {
         let begin = || {
-            let mut charge = self.endpoint.gate.charge();
+            let mut reservation = self.endpoint.limits.reservation();
             // The calls of a webhook may give one destination many names.
-            charge.grow(event.payload.len().saturating_mul(to.len()))?;
-            let permit = self.endpoint.gate.event(&mut charge)?;
-            Ok::<_, Refusal>((permit, charge))
+            reservation.grow(event.payload.len().saturating_mul(to.len()))?;
+            let permit = self.endpoint.limits.event(&mut reservation)?;
+            Ok::<_, Refusal>((permit, reservation))
         };
         let begun = begin().inspect_err(|_| {
             for (destination, _) in &to {

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::finish::Finish;
+use super::spawn_on_drop::SpawnOnDrop;
 use super::turns::Turn;
-use super::{Bridge, Done, Endpoint, Held, Kind, Note};
+use super::{Bridge, Done, Endpoint, Held, Kind, TapRecord};
 use crate::auth::{Delivered, Entry, Found, Mark};
 use crate::config::{Dedupe, Replay};
-use crate::limit::Charge;
+use crate::limit::ByteReservation;
 use crate::message::{Event, Metadata, Receipt, Refusal, Reply, Webhook, attribute};
 use crate::publish::{self, Destination};
 use crate::template::Vars;
@@ -21,15 +21,15 @@ pub(super) async fn publish(
     webhook: Webhook,
     metadata: Metadata,
     held: Held<'_>,
-    note: Option<&mut Note>,
+    tap: Option<&mut TapRecord>,
 ) -> Done {
     let to = endpoint.routes.event(&metadata.kind);
-    if let Some(note) = note {
-        to.iter().for_each(|destination| note.goes_to(destination.text()));
+    if let Some(tap) = tap {
+        to.iter().for_each(|destination| tap.goes_to(destination.text()));
     }
-    let Held { delivery, entry, charge, turn } = held;
+    let Held { delivery, entry, reservation, turn } = held;
     let turn = bridge.turn(turn, &metadata, to.iter().map(|to| to.text()));
-    let event = Arriving { endpoint, webhook, metadata, to, charge, turn };
+    let event = Arriving { endpoint, webhook, metadata, to, reservation, turn };
     // The answers to questions are not kept here: a repeated question is asked, or its answer reused, call by call.
     let is_told = delivery.replay == Replay::Dedupe && endpoint.dedupe != Dedupe::Off;
     match delivery.mark.filter(|_| is_told) {
@@ -44,7 +44,7 @@ struct Arriving<'a> {
     webhook: Webhook,
     metadata: Metadata,
     to: &'a [Arc<Destination>],
-    charge: Charge,
+    reservation: ByteReservation,
     turn: Option<Turn>,
 }
 
@@ -76,7 +76,7 @@ async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
             label: Done::other(),
             kind: None,
             result: "repeated",
-            note: None,
+            tap: None,
         },
     }
 }
@@ -102,7 +102,7 @@ async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
         reply: receipt.map(Reply::receipt),
         label,
         kind: Some(Kind::Event),
-        note: None,
+        tap: None,
     }
 }
 
@@ -110,11 +110,11 @@ async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
 fn begin(
     event: Arriving<'_>,
     entry: Option<Entry>,
-) -> Result<Finish<impl Future<Output = Result<Receipt, Refusal>> + use<>>, Refusal> {
-    let Arriving { endpoint, webhook, metadata, to, mut charge, .. } = event;
+) -> Result<SpawnOnDrop<impl Future<Output = Result<Receipt, Refusal>> + use<>>, Refusal> {
+    let Arriving { endpoint, webhook, metadata, to, mut reservation, .. } = event;
     let mut take_turns = || {
-        endpoint.gate.rate()?;
-        let permit = endpoint.gate.event(&mut charge)?;
+        endpoint.limits.rate()?;
+        let permit = endpoint.limits.event(&mut reservation)?;
         let vars = vars(endpoint, &metadata, None);
         let to = to.iter().map(|destination| (destination.clone(), destination.name(&vars)));
         Ok::<_, Refusal>((permit, publish::begin(to, whole(endpoint, &webhook, &metadata))?))
@@ -126,9 +126,9 @@ fn begin(
             return Err(refusal);
         }
     };
-    Ok(Finish::new(async move {
+    Ok(SpawnOnDrop::new(async move {
         let receipt = publishing.finish().await;
-        drop((permit, charge));
+        drop((permit, reservation));
         end(entry, &receipt);
         receipt
     }))

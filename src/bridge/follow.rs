@@ -4,38 +4,42 @@ use std::sync::Arc;
 
 use super::Done;
 use super::questions::Walk;
-use crate::activity::{Asked, Note};
+use crate::live_tail::{RecentQuestion, TapRecord};
 use crate::message::{Outcome, Question, Refusal};
 
 impl Walk {
-    /// Note where its questions are going.
-    pub(super) fn follow(&self, note: &mut Note) {
+    /// Record where its questions are going.
+    pub(super) fn follow(&self, tap: &mut TapRecord) {
         for (question, rule) in self.questions.iter().zip(self.rules()) {
             if let Some(function) = question.function.as_ref().filter(|name| !name.is_empty()) {
-                note.calls(function);
+                tap.calls(function);
             }
             let job = self.endpoint.routes.job().filter(|_| question.is_async);
             for destination in job.into_iter().chain(&rule.copy_to) {
-                note.goes_to(destination.text());
+                tap.goes_to(destination.text());
             }
         }
     }
 
     /// What a question is about.
-    pub(super) fn asked(&self, question: &Question) -> Asked {
+    pub(super) fn asked(&self, question: &Question) -> RecentQuestion {
         let function = question.function.as_ref();
         let name = function.unwrap_or(&self.metadata.kind).clone();
-        Asked { endpoint: self.endpoint.name.clone(), is_function: function.is_some(), name }
+        RecentQuestion {
+            endpoint: self.endpoint.name.clone(),
+            is_function: function.is_some(),
+            name,
+        }
     }
 }
 
 impl Done {
-    /// Note how it ended; the status is told by whoever makes one of it.
-    pub(super) fn keep(&mut self, note: Option<Note>) {
-        let Some(mut note) = note else { return };
+    /// Record how it ended; the status is added where the response is made.
+    pub(super) fn keep(&mut self, tap: Option<TapRecord>) {
+        let Some(mut tap) = tap else { return };
         let refused = self.reply.as_ref().err().map(Refusal::reason);
-        note.ended(self.result, refused.or(self.outcome.map(Outcome::as_str)), self.kind);
-        self.note = Some(note);
+        tap.ended(self.result, refused.or(self.outcome.map(Outcome::as_str)), self.kind);
+        self.tap = Some(tap);
     }
 
     /// The label of a type that nobody knows.

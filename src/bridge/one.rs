@@ -7,9 +7,9 @@ use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::event;
-use super::finish::Finish;
 use super::questions::Walk;
-use crate::answers::{self, Got};
+use super::spawn_on_drop::SpawnOnDrop;
+use crate::answer_cache::{self, CachedAnswer};
 use crate::ask::{Ask, Failed, fall_back};
 use crate::message::{Answer, Content, Outcome, Question};
 use crate::publish;
@@ -27,8 +27,8 @@ impl Walk {
         let began = Instant::now();
         let question = &self.questions[place];
         let (rule, label) = self.rule(place);
-        let Got { answered, reused } = match payload {
-            Err(failed) => Got::asked(Err(failed)),
+        let CachedAnswer { answered, reused } = match payload {
+            Err(failed) => CachedAnswer::asked(Err(failed)),
             Ok(payload) => self.once(dialogue, place, rule, payload).await,
         };
         let answer = match answered {
@@ -56,7 +56,7 @@ impl Walk {
         place: usize,
         rule: &AskRule,
         payload: Bytes,
-    ) -> Got {
+    ) -> CachedAnswer {
         let question = &self.questions[place];
         let ask = async || {
             if question.is_async {
@@ -67,14 +67,14 @@ impl Walk {
             self.checked(dialogue, reply)
         };
         let Some(call) = self.call(dialogue, place) else {
-            return Got::asked(ask().await);
+            return CachedAnswer::asked(ask().await);
         };
         let (window, deadline) = (self.endpoint.answer_window, self.deadline(question, rule));
         self.bridge.answers.once(call, window, deadline, ask).await
     }
 
     /// What tells that a call comes again; nothing where its answer isn't to be used again.
-    fn call(&self, dialogue: &dyn Dialogue, place: usize) -> Option<answers::Key> {
+    fn call(&self, dialogue: &dyn Dialogue, place: usize) -> Option<answer_cache::Key> {
         if self.endpoint.answer_window.is_zero() {
             return None;
         }
@@ -83,7 +83,7 @@ impl Walk {
         let question = &self.questions[place];
         // An empty id tells nothing.
         (id != br#""""#).then(|| {
-            answers::Key::new(&[
+            answer_cache::Key::new(&[
                 self.endpoint.name.as_bytes(),
                 key.as_bytes(),
                 question.function.as_deref().unwrap_or_default().as_bytes(),
@@ -116,7 +116,7 @@ impl Walk {
         rule: &AskRule,
         payload: Bytes,
     ) -> Ask<'a> {
-        self.bridge.activity.recent.note(self.asked(question));
+        self.bridge.live_tail.recent.add(self.asked(question));
         let function = question.function.as_deref();
         Ask {
             webhook: &self.webhook,
@@ -153,7 +153,7 @@ impl Walk {
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
         drop(turn);
         // It keeps its turn until the broker has spoken, even if the sender's limit comes first.
-        let storing = Finish::new(publishing.finish());
+        let storing = SpawnOnDrop::new(publishing.finish());
         match timeout_at(deadline, storing).await {
             Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted")),
             _ => Err(refused()),

@@ -11,14 +11,14 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::yield_now;
 
-use super::finish::Finish;
+use super::spawn_on_drop::SpawnOnDrop;
 use super::turns::Turn;
 use super::{Bridge, Done, Endpoint, Held, Kind};
-use crate::activity::Note;
 use crate::ask::{Failed, fall_back};
 use crate::auth::Delivered;
 use crate::config::Context;
-use crate::limit::{Charge, Permit};
+use crate::limit::{ByteReservation, Permit};
+use crate::live_tail::TapRecord;
 use crate::message::{Answer, Body, Content, Metadata, Outcome, Question, Refusal, Reply, Webhook};
 use crate::route::{AskRule, Route};
 use crate::source::{Dialogue, Questions, Unasked};
@@ -34,14 +34,14 @@ pub(super) async fn ask(
     metadata: Metadata,
     questions: Questions,
     held: Held<'_>,
-    note: Option<&mut Note>,
+    tap: Option<&mut TapRecord>,
 ) -> Done {
-    let Held { charge, entry, turn, .. } = held;
+    let Held { reservation, entry, turn, .. } = held;
     let id = webhook.id.clone();
     let label = metadata.label.clone();
     let Questions { all, dialogue } = questions;
     // A webhook over the limit still gets its answers: the fallbacks.
-    let permit = endpoint.gate.question().ok();
+    let permit = endpoint.limits.question().ok();
     let routes = all.iter().map(|question| endpoint.routes.ask(&metadata.kind, question));
     let mut walk = Walk {
         routes: routes.collect(),
@@ -53,14 +53,14 @@ pub(super) async fn ask(
         has_place: permit.is_some(),
         turn: None,
     };
-    if let Some(note) = note {
-        walk.follow(note);
+    if let Some(tap) = tap {
+        walk.follow(tap);
     }
     walk.turn = walk.turn(turn).map(|turn| Mutex::new(Some(Arc::new(turn))));
     walk.copy();
     // As an expression: a local of its own would take its place once more, for as long as this is awaited.
-    let answering = Finish::new(async move {
-        let answered = walk.answer(dialogue, permit, charge).await;
+    let answering = SpawnOnDrop::new(async move {
+        let answered = walk.answer(dialogue, permit, reservation).await;
         if let Some(entry) = entry {
             let delivered = |_: &Reply| Delivered { is_accepted: false };
             entry.end(answered.reply.as_ref().map(delivered).map_err(Refusal::clone));
@@ -79,7 +79,7 @@ pub(super) async fn ask(
         label,
         kind: Some(Kind::Question),
         result,
-        note: None,
+        tap: None,
     }
 }
 
@@ -113,13 +113,13 @@ impl Walk {
         self,
         dialogue: Box<dyn Dialogue>,
         permit: Option<Permit>,
-        mut charge: Charge,
+        mut reservation: ByteReservation,
     ) -> Answered {
         if dialogue.is_streamed() {
             self.give_turn_up();
             return self.stream(&*dialogue, permit).await;
         }
-        let payloads = self.payloads(&*dialogue, &mut charge);
+        let payloads = self.payloads(&*dialogue, &mut reservation);
         let answers = self.answers(&*dialogue, payloads).await;
         let (answers, records): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
         self.audit(records);
@@ -130,7 +130,7 @@ impl Walk {
         let reply = dialogue.reply(answers, self.unasked());
         // A reply that is still to be written needs the webhook for it.
         let written = |reply: Reply| {
-            let body = in_turns(hold(reply.body, (permit, charge)));
+            let body = in_turns(hold(reply.body, (permit, reservation)));
             Reply { body, ..reply }
         };
         Answered { outcome, fell_back, reply: reply.map(written) }
@@ -183,16 +183,20 @@ impl Walk {
     }
 
     /// What the workers get. Its bytes are held as long as the webhook's, and nothing is built that there is no room for.
-    fn payloads(&self, dialogue: &dyn Dialogue, charge: &mut Charge) -> Vec<Result<Bytes, Failed>> {
+    fn payloads(
+        &self,
+        dialogue: &dyn Dialogue,
+        reservation: &mut ByteReservation,
+    ) -> Vec<Result<Bytes, Failed>> {
         let overloaded = || Err((Outcome::Overloaded, None));
         let names = self.questions.iter().filter_map(|question| question.function.as_ref());
         let names: usize = names.map(|name| name.len()).sum();
-        if !self.has_place || charge.grow(names).is_err() {
+        if !self.has_place || reservation.grow(names).is_err() {
             return self.questions.iter().map(|_| overloaded()).collect();
         }
         let mut left = TOGETHER;
         let mut take = |bytes| {
-            let is_small = bytes <= left && charge.grow(bytes).is_ok();
+            let is_small = bytes <= left && reservation.grow(bytes).is_ok();
             left -= if is_small { bytes } else { 0 };
             is_small
         };

@@ -19,12 +19,12 @@ impl Bridge {
         let (method, path) = (&head.method, head.uri.path());
         debug!(%method, path, reason = refusal.reason(), "a request reached no endpoint");
         self.metrics.refused(&NOWHERE, refusal.reason(), started.elapsed());
-        let mut note = self.activity.note(&NOWHERE, None);
-        if let Some(note) = &mut note {
-            note.asked(&format!("{method} {path}").into());
+        let mut tap = self.live_tail.record(&NOWHERE, None);
+        if let Some(tap) = &mut tap {
+            tap.asked(&format!("{method} {path}").into());
         }
         let mut done = Done::refused(None, refusal);
-        done.keep(note);
+        done.keep(tap);
         done
     }
 }

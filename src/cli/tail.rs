@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use self::screen::Screen;
 use super::admin::{self, Lines, Listener, Unasked};
 use super::{Failure, Outcome, block_on, eprint};
-use crate::activity::{Filter, Line};
+use crate::live_tail::{Filter, Line};
 use crate::nats::backoff::Backoff;
 use crate::serve::Signals;
 

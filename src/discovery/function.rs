@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::activity::Asked;
 use crate::config::{self, Config};
+use crate::live_tail::RecentQuestion;
 use crate::template::{Template, Vars, glob, overlaps};
 
 /// A function, or a type of question, and the subject that it is asked on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
     /// Which endpoint's; and its name, or as configured a pattern with `*`.
-    pub asked: Asked,
+    pub asked: RecentQuestion,
     /// The subject. `*` stands for any run of characters.
     pub subject: String,
 }
@@ -42,7 +42,7 @@ pub struct Functions {
     rules: Vec<Rule>,
     configured: Vec<Function>,
     /// The types that the sources know to ask.
-    known: Vec<Asked>,
+    known: Vec<RecentQuestion>,
 }
 
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Functions {
         let (mut configured, mut known) = (Vec::new(), Vec::new());
         for endpoint in &config.endpoints {
             let name: Arc<str> = endpoint.name.as_str().into();
-            known.extend(endpoint.facts.asked().map(|kind| Asked {
+            known.extend(endpoint.facts.asked().map(|kind| RecentQuestion {
                 endpoint: name.clone(),
                 is_function: false,
                 name: kind.into(),
@@ -86,7 +86,7 @@ impl Functions {
         }
         let functions = Self { rules, known, configured: Vec::new() };
         let named = configured.into_iter().filter_map(|(endpoint, is_function, name)| {
-            functions.function(Asked { endpoint, is_function, name: name.as_str().into() })
+            functions.function(RecentQuestion { endpoint, is_function, name: name.as_str().into() })
         });
         let configured = named.collect();
         Self { configured, ..functions }
@@ -113,16 +113,17 @@ impl Functions {
     }
 
     /// Those that are configured, and then what was asked besides.
-    pub(super) fn with(&self, recent: &[Asked]) -> Vec<Function> {
-        let is_configured =
-            |asked: &Asked| self.configured.iter().any(|function| function.asked == *asked);
+    pub(super) fn with(&self, recent: &[RecentQuestion]) -> Vec<Function> {
+        let is_configured = |asked: &RecentQuestion| {
+            self.configured.iter().any(|function| function.asked == *asked)
+        };
         let asked = recent.iter().filter(|asked| !is_configured(asked));
         let asked = asked.filter_map(|asked| self.function(asked.clone()));
         self.configured.iter().cloned().chain(asked).collect()
     }
 
     /// By the first rule that fits, as the bridge does it.
-    fn function(&self, asked: Asked) -> Option<Function> {
+    fn function(&self, asked: RecentQuestion) -> Option<Function> {
         let rule = self.rules.iter().find(|rule| {
             rule.endpoint == asked.endpoint
                 && rule.is_function == asked.is_function
@@ -174,7 +175,7 @@ mod tests {
             "vapi.ask.assistant-request",
         ];
         assert_eq!(subjects, expected);
-        let asked = |endpoint: &str, name: &str| Asked {
+        let asked = |endpoint: &str, name: &str| RecentQuestion {
             endpoint: endpoint.into(),
             is_function: true,
             name: name.into(),

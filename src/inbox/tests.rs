@@ -19,14 +19,15 @@ struct Bench {
 
 /// Somebody who waits, and where the reply goes.
 struct Waits {
-    seat: Seat<Message>,
+    registration: Registration<Message>,
     reply: String,
     receiver: oneshot::Receiver<Result<Message, Failure>>,
 }
 
 impl Bench {
     fn new(on_loss: OnLoss) -> Self {
-        let link = Link::new("test", (1 << 20, Release::Written), Arc::<Health>::default());
+        let connection =
+            Connection::new("test", (1 << 20, Release::Written), Arc::<Health>::default());
         let (late, strange) =
             (Arc::<Mutex<Vec<u32>>>::default(), Arc::<Mutex<Vec<String>>>::default());
         let (lates, stranges) = (late.clone(), strange.clone());
@@ -34,13 +35,17 @@ impl Bench {
             late: Box::new(move |tag| lates.lock().push(tag)),
             strange: Box::new(move |subject, _| stranges.lock().push(subject.to_owned())),
         };
-        Self { inbox: Arc::new(Inbox::new(link, "_INBOX", on_loss, read, told)), late, strange }
+        Self {
+            inbox: Arc::new(Inbox::new(connection, "_INBOX", on_loss, read, told)),
+            late,
+            strange,
+        }
     }
 
     fn waits(&self, subject: &'static str, tag: u32) -> Waits {
         let (sender, receiver) = oneshot::channel();
-        let (seat, reply) = self.inbox.sit_down(Waiter::One(sender), subject.into(), tag);
-        Waits { seat, reply, receiver }
+        let (registration, reply) = self.inbox.register(Waiter::One(sender), subject.into(), tag);
+        Waits { registration, reply, receiver }
     }
 
     fn deliver(&self, to: &str, text: &str) {
@@ -108,9 +113,9 @@ fn a_late_reply_is_counted_and_goes_to_nobody_else() {
     bench.deliver(&first.reply, "one");
     bench.deliver(&first.reply, "again");
     assert_eq!((first.came(), bench.late()), (Some(Ok("one".into())), vec![1]));
-    drop(first.seat);
+    drop(first.registration);
     let given_up = bench.waits("a", 2);
-    drop(given_up.seat);
+    drop(given_up.registration);
     assert_eq!(bench.waiting(), 0);
     // The same slot.
     let mut next = bench.waits("a", 3);
@@ -119,7 +124,7 @@ fn a_late_reply_is_counted_and_goes_to_nobody_else() {
     bench.deliver(&given_up.reply, "?");
     assert_eq!((next.came(), bench.late()), (None, vec![2]));
     // What an earlier one leaves behind doesn't take the slot away.
-    bench.inbox.stand_up(token(&given_up.reply));
+    bench.inbox.unregister(token(&given_up.reply));
     assert_eq!(bench.waiting(), 1);
     let Waits { reply, receiver, .. } = next;
     drop(receiver);
@@ -162,8 +167,8 @@ fn a_strange_reply_is_passed_over() {
     let (mut waits, other) = (bench.waits("a", 1), bench.waits("b", 2));
     bench.deliver(&waits.reply, "?");
     assert_eq!((waits.came(), bench.strange.lock().as_slice()), (None, &["a".to_owned()][..]));
-    assert_eq!(bench.inbox.silence(waits.seat.token), Failure::Strange);
-    assert_eq!(bench.inbox.silence(other.seat.token), Failure::Timeout);
+    assert_eq!(bench.inbox.silence(waits.registration.token), Failure::Strange);
+    assert_eq!(bench.inbox.silence(other.registration.token), Failure::Timeout);
     bench.deliver(&waits.reply, "right");
     assert_eq!((waits.came(), bench.late()), (Some(Ok("right".into())), vec![]));
 }
@@ -186,7 +191,7 @@ fn what_is_not_permitted_ends_at_once() {
     let refused = Some(Err(Failure::NotPermitted));
     bench.inbox.refused("a");
     assert_eq!(waits.each_mut().map(Waits::came), [refused.clone(), None]);
-    bench.inbox.deaf();
+    bench.inbox.inbox_denied();
     assert_eq!(waits[1].came(), refused);
     assert_eq!(bench.waiting(), 0);
 }
@@ -210,11 +215,11 @@ async fn what_is_not_sent_waits_for_nothing() {
 
 /// The further replies to a request of this bench, and where they go.
 fn replies(bench: &Bench) -> (Replies, String) {
-    let (sender, receiver) = mpsc::channel(STREAM_QUEUE);
+    let (sender, receiver) = mpsc::channel(MAX_STREAM_PARTS);
     let unread = Arc::new(AtomicUsize::new(0));
     let waiter = Waiter::Many { sender, unread: unread.clone() };
-    let (seat, reply) = bench.inbox.sit_down(waiter, "a".into(), 7);
-    (Replies { receiver, unread, seat }, reply)
+    let (registration, reply) = bench.inbox.register(waiter, "a".into(), 7);
+    (Replies { receiver, unread, registration }, reply)
 }
 
 #[tokio::test(start_paused = true)]
@@ -242,7 +247,7 @@ async fn several_replies_come_in_their_order() {
 async fn bytes_that_nobody_reads_are_bounded() {
     let bench = Bench::new(OnLoss::Wait);
     let (mut replies, reply) = replies(&bench);
-    let half = "x".repeat(STREAM_BYTES / 2);
+    let half = "x".repeat(MAX_STREAM_BYTES / 2);
     let deadline = Instant::now() + LIMIT;
     // What was read counts until it was passed on.
     for _ in 0..4 {
@@ -266,13 +271,13 @@ async fn bytes_that_nobody_reads_are_bounded() {
 async fn replies_that_nobody_reads_are_bounded() {
     let bench = Bench::new(OnLoss::Wait);
     let (mut replies, reply) = replies(&bench);
-    for _ in 0..=STREAM_QUEUE {
+    for _ in 0..=MAX_STREAM_PARTS {
         assert_eq!(bench.waiting(), 1);
         bench.deliver(&reply, "x");
     }
     assert_eq!(bench.waiting(), 0);
     let deadline = Instant::now() + LIMIT;
-    for _ in 0..STREAM_QUEUE {
+    for _ in 0..MAX_STREAM_PARTS {
         replies.next(deadline).await.unwrap();
     }
     assert_eq!(replies.next(deadline).await.err(), Some(Failure::Lost));

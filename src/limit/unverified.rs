@@ -6,7 +6,7 @@
 //! one piece, as small ones do, needs none at all.
 //!
 //! Nor do they get more of the processor than others: after each share that was read somebody else has a turn, and
-//! while the room is more than half full, all of them together keep to a [`Pace`].
+//! while the room is more than half full, all of them together keep to a [`Pacer`].
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep_until};
 
-use super::{Limits, Pace};
+use super::{Limits, Pacer};
 use crate::message::Refusal;
 
 /// The unverified bodies of one endpoint.
@@ -27,7 +27,7 @@ use crate::message::Refusal;
 pub(super) struct Room {
     all: Arc<Limits>,
     state: Mutex<State>,
-    pace: Pace,
+    pace: Pacer,
 }
 
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub(super) struct Stranger {
 
 impl Room {
     pub(super) fn new(all: Arc<Limits>) -> Self {
-        Self { all, state: Mutex::default(), pace: Pace::new() }
+        Self { all, state: Mutex::default(), pace: Pacer::new() }
     }
 
     pub(super) fn enter(self: &Arc<Self>) -> Stranger {
@@ -124,7 +124,7 @@ impl Stranger {
 
     /// Ready when it may read on.
     pub(super) fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        if self.read >= Pace::SHARE {
+        if self.read >= Pacer::SHARE {
             self.read = 0;
             if !self.settle()? {
                 // Behind all others that are ready.

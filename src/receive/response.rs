@@ -47,8 +47,8 @@ pub(super) fn of(done: Done) -> Response {
     if let Some(outcome) = done.outcome {
         headers.insert(OUTCOME, HeaderValue::from_static(outcome.as_str()));
     }
-    if let Some(note) = done.note {
-        note.answered(response.status().as_u16());
+    if let Some(tap) = done.tap {
+        tap.answered(response.status().as_u16());
     }
     response
 }

@@ -136,7 +136,7 @@ impl Reload {
         bridge.limits.set(&new.http);
         for endpoint in &new.endpoints {
             if let Some(built) = endpoints.get(&endpoint.path) {
-                built.gate.set(endpoint);
+                built.limits.set(endpoint);
                 built.seen.set(endpoint.max_seen());
             }
         }
@@ -145,7 +145,7 @@ impl Reload {
         self.components.serve(endpoints, &new.http, &mut self.background);
         self.components.required_streams.store(Arc::new(required_streams));
         self.guard.set_token(new.admin.token.as_ref());
-        bridge.activity.show_bodies(new.tail.bodies);
+        bridge.live_tail.show_bodies(new.tail.bodies);
         self.workers.configure(&new);
         telemetry::set_level(new.log.level);
         self.times.send_replace(Times::of(&new));

@@ -11,17 +11,17 @@ use tracing::warn;
 
 use super::Error;
 use super::brokers::{Brokers, Connect};
-use crate::activity::Activity;
-use crate::answers::Answers;
-use crate::auth::{Auth, Deliveries, Issuers, Seen};
+use crate::answer_cache::AnswerCache;
+use crate::auth::{Auth, Issuers, Seen, SeenDeliveries};
 use crate::bridge::{BodyTimeout, Bridge, Endpoint};
 use crate::config::{self, Config};
-use crate::limit::{Gate, Limits};
+use crate::limit::{EndpointLimits, Limits};
+use crate::live_tail::LiveTail;
 use crate::nats::Connection;
 use crate::nats::streams::RequiredStreams;
 use crate::publish::dead_letters::SpoolTasks;
 use crate::publish::{Destinations, Draft};
-use crate::receive::{Endpoints, Served};
+use crate::receive::{EndpointTable, Endpoints};
 use crate::route::Routes;
 use crate::sink::kafka::{self, Kafka};
 use crate::source;
@@ -32,7 +32,7 @@ use crate::tls;
 /// Everything that runs in one process.
 pub(super) struct Components {
     pub(super) bridge: Arc<Bridge>,
-    pub(super) served: Arc<Served>,
+    pub(super) table: Arc<EndpointTable>,
     pub(super) destinations: Arc<Destinations>,
     pub(super) spool_tasks: Arc<SpoolTasks>,
     pub(super) health: Arc<Health>,
@@ -72,16 +72,16 @@ impl Components {
         let bridge = Arc::new(Bridge {
             limits: Arc::new(Limits::new(&config.http)),
             questions,
-            answers: Answers::default(),
-            deliveries: Deliveries::default(),
+            answers: AnswerCache::default(),
+            deliveries: SeenDeliveries::default(),
             turns: Arc::default(),
             metrics,
-            activity: Activity::default(),
+            live_tail: LiveTail::default(),
         });
-        bridge.activity.show_bodies(config.tail.bodies);
+        bridge.live_tail.show_bodies(config.tail.bodies);
         let components = Self {
             bridge,
-            served: Arc::default(),
+            table: Arc::default(),
             destinations,
             spool_tasks,
             health,
@@ -106,7 +106,7 @@ impl Components {
         before: Option<&Config>,
         destinations: &Draft<'_>,
     ) -> Result<Endpoints, Error> {
-        let served = self.served.now();
+        let table = self.table.now();
         let known = config.http.body_timeout.get();
         let body_timeout =
             BodyTimeout { known, unknown: known.min(config.http.unverified_timeout.get()) };
@@ -116,10 +116,10 @@ impl Components {
             let (event, job) = config.default_destinations();
             let routes = Routes::new(endpoint, event, job, destinations)
                 .map_err(|error| Error::Config(format!("endpoint `{name}`: {error}")))?;
-            let old = served.values().find(|old| old.name == name);
+            let old = table.values().find(|old| old.name == name);
             let is_the_same = before.is_some_and(|before| same_auth(before, config, &name));
             let auth = old.filter(|_| is_the_same).map(|old| old.auth.clone());
-            let gate = old.map(|old| old.gate.clone());
+            let limits = old.map(|old| old.limits.clone());
             let max_seen = endpoint.max_seen();
             let seen = self.bridge.deliveries.of(&name);
             let built = Endpoint {
@@ -130,8 +130,9 @@ impl Components {
                     let proxies = &config.http.trusted_proxies;
                     Arc::new(Auth::new(endpoint, proxies, &self.issuers))
                 }),
-                gate: gate
-                    .unwrap_or_else(|| Arc::new(Gate::new(self.bridge.limits.clone(), endpoint))),
+                limits: limits.unwrap_or_else(|| {
+                    Arc::new(EndpointLimits::new(self.bridge.limits.clone(), endpoint))
+                }),
                 seen: seen.unwrap_or_else(|| Arc::new(Seen::new(max_seen))),
                 max_body: config.http.max_body.get(),
                 body_timeout,
@@ -153,14 +154,14 @@ impl Components {
     ) {
         self.health
             .set_can_fall_back(endpoints.values().any(|endpoint| endpoint.routes.has_fallback()));
-        let known = self.served.now();
+        let known = self.table.now();
         for endpoint in endpoints.values() {
             if !known.values().any(|old| Arc::ptr_eq(&old.auth, &endpoint.auth)) {
                 background.spawn(endpoint.auth.prepare());
             }
             self.bridge.deliveries.keep(endpoint.name.clone(), endpoint.seen.clone());
         }
-        self.served.replace(endpoints, http.health.clone());
+        self.table.replace(endpoints, http.health.clone());
     }
 
     /// The TLS of a listener, if it is to have any, and the watch over its files.

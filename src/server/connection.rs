@@ -27,8 +27,8 @@ use super::shutdown::{QUIET_PERIOD, Shutdown, Stage};
 use super::streams::{StreamExecutor, Streams};
 use super::write_timeout::WriteTimeout;
 use super::{ClientCertificate, Settings, Timeouts};
-use crate::activity::Followed;
 use crate::auth::Peer;
+use crate::live_tail::Subscribers;
 
 /// Largest head of a request, in bytes; over it: 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -65,7 +65,7 @@ impl Server {
         if has_certificate {
             extensions.insert(ClientCertificate);
         }
-        if senders.as_ref().is_some_and(Followed::now) {
+        if senders.as_ref().is_some_and(Subscribers::now) {
             extensions.insert(requests.hang_up.clone());
         }
         let response = router.clone().call(request.map(Body::new));

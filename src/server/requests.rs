@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 
 use super::shutdown::Shutdown;
 use super::streams;
-use crate::activity::HangUp;
+use crate::live_tail::HangUp;
 
 /// What is known of the requests of one connection.
 #[derive(Debug)]

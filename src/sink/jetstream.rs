@@ -261,18 +261,18 @@ mod tests {
 
     #[test]
     fn a_refusal_is_read_by_its_number() {
-        use Class::{Blip, Reject, Retry};
+        use Class::{Permanent, Transient, Unavailable};
         for (code, err_code, expected) in [
-            (400, 10_054, (Reject, "too-large")),
-            (400, 10_097, (Reject, "headers-too-large")),
-            (503, 10_077, (Retry, "store-failed")),
-            (400, 10_109, (Retry, "sealed")),
-            (503, 10_008, (Blip, "unavailable")),
-            (500, 10_023, (Blip, "unavailable")),
-            (409, 10_158, (Blip, "busy")),
-            (429, 10_167, (Blip, "busy")),
-            (503, 10_999, (Blip, "unavailable")),
-            (400, 10_999, (Retry, "refused")),
+            (400, 10_054, (Permanent, "too-large")),
+            (400, 10_097, (Permanent, "headers-too-large")),
+            (503, 10_077, (Unavailable, "store-failed")),
+            (400, 10_109, (Unavailable, "sealed")),
+            (503, 10_008, (Transient, "unavailable")),
+            (500, 10_023, (Transient, "unavailable")),
+            (409, 10_158, (Transient, "busy")),
+            (429, 10_167, (Transient, "busy")),
+            (503, 10_999, (Transient, "unavailable")),
+            (400, 10_999, (Unavailable, "refused")),
         ] {
             let error = sort(Refused { code, err_code, description: String::new() });
             assert_eq!((error.class, error.reason), expected, "{err_code}");
@@ -287,8 +287,8 @@ mod tests {
             is_ack(&Message { payload, headers, length, ..message("") })
         };
         let padded = |length: usize| format!("{:<length$}", r#"{"stream":"S","seq":7}"#);
-        assert!(ack(padded(LONGEST - 1), None));
-        assert!(!ack(padded(LONGEST), None));
+        assert!(ack(padded(MAX_ACK_BYTES - 1), None));
+        assert!(!ack(padded(MAX_ACK_BYTES), None));
         assert!(!ack(padded(100), Some(HeaderMap::new())));
         assert!(!ack(format!(" {}", padded(100)), None));
     }

@@ -99,7 +99,7 @@ fn a_delivery_is_told_by_what_is_signed() {
     };
     let plain = |parts: &[&[u8]]| Some(Mark::new(parts, None));
     let timed =
-        |parts: &[&[u8]]| Some(Mark::new(parts, Some(replay::Signed { at: 7, tolerance: 300 })));
+        |parts: &[&[u8]]| Some(Mark::new(parts, Some(seen::Signed { at: 7, tolerance: 300 })));
     let signed_id = format!("{id}{signs_id}");
     assert_eq!(mark(&signed_id, "a", "7", b"s"), plain(&[b"id", b"a"]));
     assert_eq!(mark(&signed_id, "", "7", b"s"), None);

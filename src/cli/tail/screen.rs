@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Stdout, Write as _};
 
-use crate::activity::{Line, Webhook};
 use crate::cli::eprint;
+use crate::live_tail::{Line, Webhook};
 use crate::telemetry::terminal;
 
 /// The widest column, in characters; what is longer is cut.

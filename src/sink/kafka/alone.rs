@@ -106,9 +106,9 @@ mod tests {
         assert!(!alone.takes("a"));
         alone.add("a", &error);
         assert!(alone.takes("a") && !alone.takes("b"));
-        advance(MEMORY / 2).await;
+        advance(REMEMBER_TIME / 2).await;
         alone.add("b", &error);
-        advance(MEMORY / 2 - Duration::from_millis(1)).await;
+        advance(REMEMBER_TIME / 2 - Duration::from_millis(1)).await;
         assert!(alone.takes("a") && alone.takes("b"));
         advance(Duration::from_millis(1)).await;
         assert!(!alone.takes("a") && alone.takes("b"));

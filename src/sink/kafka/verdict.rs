@@ -77,35 +77,35 @@ mod tests {
     /// The verdict by class, scope and reason, and whether another record of the batch may be to blame.
     #[test]
     fn a_fault_is_that_of_the_record_the_topic_or_the_cluster() {
-        use Class::{Reject, Retry};
+        use Class::{Permanent, Unavailable};
         use Scope::{Destination, Name};
         for (code, expected, is_of_batch) in [
-            (Code::MessageSizeTooLarge, (Reject, Destination, "too-large"), true),
-            (Code::MessageBatchTooLarge, (Reject, Destination, "too-large"), true),
-            (Code::InvalidMessageSize, (Reject, Destination, "too-large"), true),
-            (Code::InvalidRecord, (Reject, Destination, "invalid-record"), true),
-            (Code::InvalidMessage, (Reject, Destination, "invalid-record"), true),
-            (Code::InvalidTimestamp, (Retry, Destination, "refused"), true),
-            (Code::InvalidDifferentRecord, (Retry, Destination, "refused"), true),
-            (Code::MessageTimedOut, (Retry, Destination, "timeout"), false),
-            (Code::QueueFull, (Retry, Destination, "queue-full"), false),
-            (Code::UnknownTopic, (Retry, Name, "unknown-topic"), false),
-            (Code::UnknownTopicOrPartition, (Retry, Name, "unknown-topic"), false),
-            (Code::InvalidTopic, (Retry, Name, "unknown-topic"), false),
-            (Code::TopicAuthorizationFailed, (Retry, Name, "unauthorized"), false),
-            (Code::ClusterAuthorizationFailed, (Retry, Destination, "unauthorized"), false),
-            (Code::NotEnoughReplicas, (Retry, Destination, "not-enough-replicas"), false),
+            (Code::MessageSizeTooLarge, (Permanent, Destination, "too-large"), true),
+            (Code::MessageBatchTooLarge, (Permanent, Destination, "too-large"), true),
+            (Code::InvalidMessageSize, (Permanent, Destination, "too-large"), true),
+            (Code::InvalidRecord, (Permanent, Destination, "invalid-record"), true),
+            (Code::InvalidMessage, (Permanent, Destination, "invalid-record"), true),
+            (Code::InvalidTimestamp, (Unavailable, Destination, "refused"), true),
+            (Code::InvalidDifferentRecord, (Unavailable, Destination, "refused"), true),
+            (Code::MessageTimedOut, (Unavailable, Destination, "timeout"), false),
+            (Code::QueueFull, (Unavailable, Destination, "queue-full"), false),
+            (Code::UnknownTopic, (Unavailable, Name, "unknown-topic"), false),
+            (Code::UnknownTopicOrPartition, (Unavailable, Name, "unknown-topic"), false),
+            (Code::InvalidTopic, (Unavailable, Name, "unknown-topic"), false),
+            (Code::TopicAuthorizationFailed, (Unavailable, Name, "unauthorized"), false),
+            (Code::ClusterAuthorizationFailed, (Unavailable, Destination, "unauthorized"), false),
+            (Code::NotEnoughReplicas, (Unavailable, Destination, "not-enough-replicas"), false),
             (
                 Code::NotEnoughReplicasAfterAppend,
-                (Retry, Destination, "not-enough-replicas"),
+                (Unavailable, Destination, "not-enough-replicas"),
                 false,
             ),
-            (Code::BrokerTransportFailure, (Retry, Destination, "unreachable"), false),
-            (Code::AllBrokersDown, (Retry, Destination, "unreachable"), false),
-            (Code::Authentication, (Retry, Destination, "unreachable"), false),
-            (Code::Fatal, (Retry, Destination, "producer-restarted"), false),
-            (Code::PurgeQueue, (Retry, Destination, "producer-restarted"), false),
-            (Code::NotLeaderForPartition, (Retry, Destination, "refused"), false),
+            (Code::BrokerTransportFailure, (Unavailable, Destination, "unreachable"), false),
+            (Code::AllBrokersDown, (Unavailable, Destination, "unreachable"), false),
+            (Code::Authentication, (Unavailable, Destination, "unreachable"), false),
+            (Code::Fatal, (Unavailable, Destination, "producer-restarted"), false),
+            (Code::PurgeQueue, (Unavailable, Destination, "producer-restarted"), false),
+            (Code::NotLeaderForPartition, (Unavailable, Destination, "refused"), false),
         ] {
             let error = KafkaError::MessageProduction(code);
             let verdict = of(&error);
@@ -115,6 +115,6 @@ mod tests {
             let is_silent = matches!(verdict.reason, "timeout" | "unreachable");
             assert_eq!(is_unexplained(&verdict), is_silent, "{code:?}");
         }
-        assert!(!is_unexplained(&Error::reject(UNREACHABLE, "no")));
+        assert!(!is_unexplained(&Error::permanent(UNREACHABLE, "no")));
     }
 }

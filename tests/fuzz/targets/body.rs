@@ -11,7 +11,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use hookbus::body::Encoding;
-use hookbus::limit::{Gate, Limits};
+use hookbus::limit::{EndpointLimits, Limits};
 use hookbus::message::Refusal;
 use hookbus::settings;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -56,10 +56,10 @@ enum Part<'a> {
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().expect("a runtime"));
 
-static GATE: LazyLock<Gate> = LazyLock::new(|| {
+static LIMITS: LazyLock<EndpointLimits> = LazyLock::new(|| {
     let loaded = settings::parse("hookbus.toml", CONFIG, |_| None);
     let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
-    Gate::new(Arc::new(Limits::new(&config.http)), &config.endpoints[0])
+    EndpointLimits::new(Arc::new(Limits::new(&config.http)), &config.endpoints[0])
 });
 
 fuzz_target!(|input: Input<'_>| {
@@ -80,10 +80,10 @@ fuzz_target!(|input: Input<'_>| {
     let limit = usize::from(input.limit) * 8;
     let encoding = if input.is_zstd { Encoding::Zstd } else { Encoding::Gzip };
     let decoded = RUNTIME.block_on(async {
-        let decoded = encoding.decode(received.clone().into(), limit, GATE.charge()).await?;
+        let decoded = encoding.decode(received.clone().into(), limit, LIMITS.reservation()).await?;
         Ok::<_, Refusal>(decoded.0)
     });
-    GATE.charge().grow(IN_FLIGHT).expect("nothing is held any more");
+    LIMITS.reservation().grow(IN_FLIGHT).expect("nothing is held any more");
     if let Ok(decoded) = &decoded {
         assert!(decoded.len() <= limit);
     }

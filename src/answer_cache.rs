@@ -53,7 +53,7 @@ impl Key {
 }
 
 /// The answers of one process.
-pub struct Answers {
+pub struct AnswerCache {
     state: Mutex<State>,
     entries: usize,
     bytes: usize,
@@ -61,7 +61,7 @@ pub struct Answers {
 
 /// The answer to a call, and where it comes from.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Got {
+pub struct CachedAnswer {
     /// What came of it.
     pub answered: Answered,
     /// Somebody else has asked, before or at the same time.
@@ -95,20 +95,20 @@ struct StoredAnswer {
     came: Instant,
 }
 
-impl Got {
+impl CachedAnswer {
     /// What came of a call that nobody else has asked.
     pub fn asked(answered: Answered) -> Self {
         Self { answered, reused: false }
     }
 }
 
-impl Default for Answers {
+impl Default for AnswerCache {
     fn default() -> Self {
         Self::within(MAX_ENTRIES, MAX_BYTES)
     }
 }
 
-impl Answers {
+impl AnswerCache {
     fn within(entries: usize, bytes: usize) -> Self {
         Self { state: Mutex::default(), entries, bytes }
     }
@@ -121,7 +121,7 @@ impl Answers {
         window: Duration,
         deadline: Instant,
         ask: impl FnOnce() -> F,
-    ) -> Got
+    ) -> CachedAnswer
     where
         F: Future<Output = Answered>,
     {
@@ -139,7 +139,7 @@ impl Answers {
         };
         let reused = said.is_ok() && !asks.load(Ordering::Relaxed);
         let answered = said.and_then(|said| said.answered.clone());
-        Got { answered, reused }
+        CachedAnswer { answered, reused }
     }
 
     fn register(&self, key: Key, window: Duration) -> Waiter<'_> {
@@ -228,7 +228,7 @@ impl StoredAnswer {
 /// Somebody who asks or waits. However it ends, also by a panic, the call is kept or forgotten, and those who wait
 /// go on.
 struct Waiter<'a> {
-    answers: &'a Answers,
+    answers: &'a AnswerCache,
     key: Key,
     window: Duration,
     said: Arc<Cell>,

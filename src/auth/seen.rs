@@ -67,9 +67,9 @@ type Ended = Result<Delivered, Refusal>;
 
 /// The deliveries of one process, by endpoint. An endpoint that is configured away keeps its memory: it may come back.
 #[derive(Default)]
-pub struct Deliveries(Mutex<HashMap<Arc<str>, Arc<Seen>>>);
+pub struct SeenDeliveries(Mutex<HashMap<Arc<str>, Arc<Seen>>>);
 
-impl Deliveries {
+impl SeenDeliveries {
     /// Those of the endpoint with this name, if it ever had any.
     pub fn of(&self, endpoint: &str) -> Option<Arc<Seen>> {
         self.0.lock().get(endpoint).cloned()

@@ -25,7 +25,7 @@ const HALF_CLOSED: Duration = Duration::from_millis(100);
 
 /// A note of one webhook. It becomes a line when the webhook is answered, when its sender hangs up, or when this is
 /// dropped before.
-pub struct Note {
+pub struct TapRecord {
     shared: Arc<Shared>,
     /// Nothing once it is a line.
     open: Arc<Mutex<Option<Unfinished>>>,
@@ -42,7 +42,7 @@ struct Unfinished {
     body: Option<Bytes>,
 }
 
-impl Note {
+impl TapRecord {
     pub(super) fn new(
         shared: Arc<Shared>,
         endpoint: Arc<str>,
@@ -133,7 +133,7 @@ impl Note {
     }
 }
 
-impl Drop for Note {
+impl Drop for TapRecord {
     fn drop(&mut self) {
         if let Some(watch) = &self.watch {
             watch.abort();

@@ -18,7 +18,7 @@ pub enum Line {
     },
 }
 
-/// A webhook and its fate.
+/// A webhook and its result.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Webhook {
     /// When it came.

@@ -13,7 +13,7 @@ const MAX_NAME_BYTES: usize = 256;
 
 /// A function, or a type of question, of one endpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Asked {
+pub struct RecentQuestion {
     /// Name of the endpoint.
     pub endpoint: Arc<str>,
     /// Whether it is a function, and not a type.
@@ -24,18 +24,18 @@ pub struct Asked {
 
 /// The last of what was asked, in bounded memory.
 #[derive(Default)]
-pub struct Recent(Mutex<Names>);
+pub struct RecentQuestions(Mutex<Names>);
 
 #[derive(Default)]
 struct Names {
     /// When each was asked last, in questions.
-    last: HashMap<Asked, u64>,
+    last: HashMap<RecentQuestion, u64>,
     count: u64,
 }
 
-impl Recent {
+impl RecentQuestions {
     /// It is being asked.
-    pub fn note(&self, asked: Asked) {
+    pub fn add(&self, asked: RecentQuestion) {
         if asked.name.is_empty() || asked.name.len() > MAX_NAME_BYTES {
             return;
         }
@@ -52,7 +52,7 @@ impl Recent {
     }
 
     /// All of them, sorted.
-    pub fn all(&self) -> Vec<Asked> {
+    pub fn all(&self) -> Vec<RecentQuestion> {
         let mut all: Vec<_> = self.0.lock().last.keys().cloned().collect();
         all.sort();
         all
@@ -63,19 +63,19 @@ impl Recent {
 mod tests {
     use super::*;
 
-    fn asked(name: &str) -> Asked {
-        Asked { endpoint: "vapi".into(), is_function: true, name: name.into() }
+    fn asked(name: &str) -> RecentQuestion {
+        RecentQuestion { endpoint: "vapi".into(), is_function: true, name: name.into() }
     }
 
     #[test]
     fn the_names_asked_last_are_kept() {
-        let recent = Recent::default();
-        recent.note(asked("often"));
+        let recent = RecentQuestions::default();
+        recent.add(asked("often"));
         for number in 0..2 * MAX_NAMES {
-            recent.note(asked(&number.to_string()));
-            recent.note(asked("often"));
+            recent.add(asked(&number.to_string()));
+            recent.add(asked("often"));
         }
-        recent.note(asked(&"x".repeat(MAX_NAME_BYTES + 1)));
+        recent.add(asked(&"x".repeat(MAX_NAME_BYTES + 1)));
         let all = recent.all();
         assert_eq!(all.len(), MAX_NAMES);
         assert!(all.contains(&asked("often")) && all.contains(&asked("511")));

@@ -11,21 +11,27 @@ const WINDOW: Duration = Duration::from_secs(120);
 /// A worker that takes its time, and whoever asks it.
 #[derive(Default)]
 struct Bench {
-    answers: Answers,
+    answers: AnswerCache,
     executions: AtomicUsize,
 }
 
 impl Bench {
     fn within(entries: usize, bytes: usize) -> Self {
-        Self { answers: Answers::within(entries, bytes), ..Self::default() }
+        Self { answers: AnswerCache::within(entries, bytes), ..Self::default() }
     }
 
     /// Ask within a second for what takes `takes` milliseconds.
-    async fn ask(&self, call: &str, takes: u64, answered: Answered) -> Got {
+    async fn ask(&self, call: &str, takes: u64, answered: Answered) -> CachedAnswer {
         self.ask_within(1_000, call, takes, answered).await
     }
 
-    async fn ask_within(&self, limit: u64, call: &str, takes: u64, answered: Answered) -> Got {
+    async fn ask_within(
+        &self,
+        limit: u64,
+        call: &str,
+        takes: u64,
+        answered: Answered,
+    ) -> CachedAnswer {
         let deadline = Instant::now() + Duration::from_millis(limit);
         let worker = async || {
             self.executions.fetch_add(1, Ordering::Relaxed);
@@ -58,8 +64,8 @@ fn failed(outcome: Outcome) -> Answered {
     Err((outcome, None))
 }
 
-fn reused(answered: Answered) -> Got {
-    Got { answered, reused: true }
+fn reused(answered: Answered) -> CachedAnswer {
+    CachedAnswer { answered, reused: true }
 }
 
 #[test]
@@ -79,11 +85,11 @@ fn parts_are_told_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_call_gets_the_stored_answer_until_the_window_ends() {
     let bench = Bench::default();
-    assert_eq!(bench.ask("a", 100, reply("1")).await, Got::asked(reply("1")));
+    assert_eq!(bench.ask("a", 100, reply("1")).await, CachedAnswer::asked(reply("1")));
     sleep(WINDOW - Duration::from_millis(1)).await;
     assert_eq!(bench.ask("a", 100, reply("2")).await, reused(reply("1")));
     sleep(Duration::from_millis(1)).await;
-    assert_eq!(bench.ask("a", 100, reply("2")).await, Got::asked(reply("2")));
+    assert_eq!(bench.ask("a", 100, reply("2")).await, CachedAnswer::asked(reply("2")));
     assert_eq!(bench.executions(), 2);
     assert_eq!(bench.size(), (1, 1, ENTRY_OVERHEAD + 1));
 }
@@ -92,14 +98,14 @@ async fn a_repeated_call_gets_the_stored_answer_until_the_window_ends() {
 async fn another_call_is_another_call() {
     let bench = Bench::default();
     bench.ask("a", 0, reply("1")).await;
-    assert_eq!(bench.ask("b", 0, reply("2")).await, Got::asked(reply("2")));
+    assert_eq!(bench.ask("b", 0, reply("2")).await, CachedAnswer::asked(reply("2")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_error_of_a_worker_is_an_answer_too() {
     let bench = Bench::default();
     let error = || Err((Outcome::WorkerError, Some("no such city".to_owned())));
-    assert_eq!(bench.ask("a", 0, error()).await, Got::asked(error()));
+    assert_eq!(bench.ask("a", 0, error()).await, CachedAnswer::asked(error()));
     assert_eq!(bench.ask("a", 0, reply("2")).await, reused(error()));
 }
 
@@ -114,7 +120,7 @@ async fn no_other_end_is_kept() {
         Outcome::Disconnected,
         Outcome::Overloaded,
     ] {
-        assert_eq!(bench.ask("a", 0, failed(outcome)).await, Got::asked(failed(outcome)));
+        assert_eq!(bench.ask("a", 0, failed(outcome)).await, CachedAnswer::asked(failed(outcome)));
         assert_eq!(bench.size(), (0, 0, 0));
     }
     assert_eq!(bench.executions(), 6);
@@ -129,7 +135,7 @@ async fn a_running_call_is_joined() {
         bench.ask("a", 500, reply("2")),
         bench.ask("a", 500, reply("3")),
     );
-    assert_eq!(first, Got::asked(reply("1")));
+    assert_eq!(first, CachedAnswer::asked(reply("1")));
     assert_eq!(second, reused(reply("1")));
     assert_eq!(third, reused(reply("1")));
     assert_eq!(began.elapsed(), Duration::from_millis(500));
@@ -142,12 +148,12 @@ async fn who_joins_waits_until_its_own_deadline() {
     let began = Instant::now();
     let (first, ()) = tokio::join!(bench.ask("a", 900, reply("1")), async {
         let second = bench.ask_within(200, "a", 0, reply("2")).await;
-        assert_eq!(second, Got::asked(failed(Outcome::Timeout)));
+        assert_eq!(second, CachedAnswer::asked(failed(Outcome::Timeout)));
         assert_eq!(began.elapsed(), Duration::from_millis(200));
         // Whoever comes after it still finds the call that is running.
         assert_eq!(bench.ask("a", 0, reply("3")).await, reused(reply("1")));
     });
-    assert_eq!(first, Got::asked(reply("1")));
+    assert_eq!(first, CachedAnswer::asked(reply("1")));
     assert_eq!(bench.executions(), 1);
 }
 
@@ -159,8 +165,8 @@ async fn when_the_running_one_fails_the_next_takes_over_and_the_others_wait_on()
         bench.ask("a", 100, reply("2")),
         bench.ask("a", 100, reply("3")),
     );
-    assert_eq!(first, Got::asked(failed(Outcome::NoResponders)));
-    assert_eq!(second, Got::asked(reply("2")));
+    assert_eq!(first, CachedAnswer::asked(failed(Outcome::NoResponders)));
+    assert_eq!(second, CachedAnswer::asked(reply("2")));
     assert_eq!(third, reused(reply("2")));
     assert_eq!(bench.executions(), 2);
 }
@@ -173,22 +179,22 @@ async fn who_takes_over_keeps_its_own_deadline() {
         bench.ask_within(300, "a", 5_000, reply("1")),
         bench.ask_within(700, "a", 5_000, reply("2")),
     );
-    assert_eq!(first, Got::asked(failed(Outcome::Timeout)));
-    assert_eq!(second, Got::asked(failed(Outcome::Timeout)));
+    assert_eq!(first, CachedAnswer::asked(failed(Outcome::Timeout)));
+    assert_eq!(second, CachedAnswer::asked(failed(Outcome::Timeout)));
     assert_eq!(began.elapsed(), Duration::from_millis(700));
     assert_eq!(bench.size(), (0, 0, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn whoever_asks_minds_the_time_itself() {
-    let answers = Answers::default();
+    let answers = AnswerCache::default();
     let limit = Duration::from_millis(100);
     let late = async || {
         sleep(limit * 2).await;
         reply("1")
     };
     let got = answers.once(Key::new(&[b"a"]), WINDOW, Instant::now() + limit, late).await;
-    assert_eq!(got, Got::asked(reply("1")));
+    assert_eq!(got, CachedAnswer::asked(reply("1")));
 }
 
 #[tokio::test(start_paused = true)]
@@ -206,7 +212,7 @@ async fn a_call_that_is_dropped_or_panics_leaves_nobody_waiting() {
             first.abort();
         }
     );
-    assert_eq!(second, Got::asked(reply("2")));
+    assert_eq!(second, CachedAnswer::asked(reply("2")));
 
     let other = bench.clone();
     let first = tokio::spawn(async move {
@@ -219,7 +225,7 @@ async fn a_call_that_is_dropped_or_panics_leaves_nobody_waiting() {
         other.answers.once(key, WINDOW, deadline, panics).await
     });
     sleep(Duration::from_millis(10)).await;
-    assert_eq!(bench.ask("b", 0, reply("2")).await, Got::asked(reply("2")));
+    assert_eq!(bench.ask("b", 0, reply("2")).await, CachedAnswer::asked(reply("2")));
     assert!(first.await.unwrap_err().is_panic());
 }
 
@@ -251,7 +257,7 @@ async fn a_large_answer_is_given_to_who_waits_and_not_kept() {
     let bench = Bench::default();
     let large = || Ok(Bytes::from(vec![b'a'; MAX_ANSWER_BYTES + 1]));
     let (first, second) = tokio::join!(bench.ask("a", 10, large()), bench.ask("a", 10, large()));
-    assert_eq!((first, second), (Got::asked(large()), reused(large())));
+    assert_eq!((first, second), (CachedAnswer::asked(large()), reused(large())));
     assert_eq!(bench.size(), (0, 0, 0));
     assert!(!bench.ask("a", 10, large()).await.reused);
 }
@@ -287,7 +293,7 @@ async fn what_has_expired_is_cleared_by_the_calls_that_follow() {
 
 #[tokio::test(start_paused = true)]
 async fn a_short_window_ends_before_a_long_one() {
-    let answers = Answers::default();
+    let answers = AnswerCache::default();
     let (long, short) = (Key::new(&[b"long"]), Key::new(&[b"short"]));
     let deadline = Instant::now() + WINDOW;
     let second = Duration::from_secs(1);

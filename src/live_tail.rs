@@ -1,27 +1,27 @@
-//! What happens now: each webhook and its fate, for those who follow; and what was asked lately.
+//! The live tail: each webhook and its result, for subscribers; and the questions asked lately.
 //!
-//! It promises to be in nobody's way. While nobody follows, a webhook costs one relaxed load. A line is made only for
-//! followers, and handed to a ring of bounded size: who reads too slowly loses the oldest lines, and is told how many.
-//! Bodies are in no line, unless the configuration allows it and a follower asks for them; then they are cut.
+//! It promises to be in nobody's way. Without subscribers, a webhook costs one relaxed load. A line is made only for
+//! subscribers, and handed to a ring of bounded size: who reads too slowly loses the oldest lines, and is told how many.
+//! Bodies are in no line, unless the configuration allows it and a subscriber asks for them; then they are cut.
 //!
 //! Left out: history. Who comes later sees what comes later.
 
-mod asked;
+mod recent;
 mod filter;
 mod hang_up;
 mod line;
-mod note;
+mod tap_record;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::broadcast;
 
-pub use self::asked::{Asked, Recent};
 pub use self::filter::Filter;
 pub use self::hang_up::HangUp;
 pub use self::line::{Kind, Line, Webhook};
-pub use self::note::Note;
+pub use self::recent::{RecentQuestion, RecentQuestions};
+pub use self::tap_record::TapRecord;
 
 /// Subscribers at the same time.
 pub const MAX_SUBSCRIBERS: usize = 16;
@@ -33,39 +33,39 @@ const MAX_LAG: usize = 1_024;
 const MAX_LAG_WITH_BODIES: usize = 128;
 
 /// The webhooks of one process.
-pub struct Activity {
+pub struct LiveTail {
     shared: Arc<Shared>,
     /// What was asked lately.
-    pub recent: Recent,
+    pub recent: RecentQuestions,
 }
 
 struct Shared {
-    followers: AtomicUsize,
+    subscribers: AtomicUsize,
     shows_bodies: AtomicBool,
     lines: broadcast::Sender<Arc<Webhook>>,
     with_bodies: broadcast::Sender<Arc<Webhook>>,
 }
 
-impl Default for Activity {
+impl Default for LiveTail {
     fn default() -> Self {
         let shared = Shared {
-            followers: AtomicUsize::new(0),
+            subscribers: AtomicUsize::new(0),
             shows_bodies: AtomicBool::new(false),
             lines: broadcast::Sender::new(MAX_LAG),
             with_bodies: broadcast::Sender::new(MAX_LAG_WITH_BODIES),
         };
-        Self { shared: Arc::new(shared), recent: Recent::default() }
+        Self { shared: Arc::new(shared), recent: RecentQuestions::default() }
     }
 }
 
-/// Why somebody can't follow.
+/// Why a subscription is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
-    /// There are as many followers as there may be.
+    /// There are as many subscribers as there may be.
     #[error(
         "{MAX_SUBSCRIBERS} others follow already, which is as many as may\nhint: end one of them, and try again"
     )]
-    Followers,
+    TooMany,
     /// The configuration doesn't allow it.
     #[error(
         "bodies are not shown here\nhint: `bodies = true` in [tail] allows it, after a reload; without --bodies, the rest is shown"
@@ -73,58 +73,58 @@ pub enum Refused {
     Bodies,
 }
 
-impl Activity {
-    /// Whether followers may ask for bodies; it holds for those who follow already, too.
+impl LiveTail {
+    /// Whether subscribers may ask for bodies; it holds for those who are subscribed already, too.
     pub fn show_bodies(&self, may: bool) {
         self.shared.shows_bodies.store(may, Ordering::Relaxed);
     }
 
     /// Follow what comes from now on.
-    pub fn follow(&self, filter: Filter) -> Result<Follower, Refused> {
+    pub fn subscribe(&self, filter: Filter) -> Result<Subscriber, Refused> {
         let shared = &self.shared;
         if filter.bodies && !shared.shows_bodies.load(Ordering::Relaxed) {
             return Err(Refused::Bodies);
         }
         let take = |count| (count < MAX_SUBSCRIBERS).then_some(count + 1);
-        let taken = shared.followers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        taken.map_err(|_| Refused::Followers)?;
+        let taken = shared.subscribers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        taken.map_err(|_| Refused::TooMany)?;
         let lines = if filter.bodies { &shared.with_bodies } else { &shared.lines };
-        Ok(Follower { lines: lines.subscribe(), filter, shared: shared.clone() })
+        Ok(Subscriber { lines: lines.subscribe(), filter, shared: shared.clone() })
     }
 
     /// A note of a webhook that has just come; nothing when nobody would read it. `hang_up` tells when its sender goes.
-    pub fn note(&self, endpoint: &Arc<str>, hang_up: Option<&Arc<HangUp>>) -> Option<Note> {
-        let is_followed = self.shared.is_followed();
-        is_followed.then(|| Note::new(self.shared.clone(), endpoint.clone(), hang_up))
+    pub fn record(&self, endpoint: &Arc<str>, hang_up: Option<&Arc<HangUp>>) -> Option<TapRecord> {
+        let has_subscribers = self.shared.has_subscribers();
+        has_subscribers.then(|| TapRecord::new(self.shared.clone(), endpoint.clone(), hang_up))
     }
 
-    /// What tells whether somebody follows.
-    pub fn followed(&self) -> Followed {
-        Followed(self.shared.clone())
+    /// Tells whether there are subscribers.
+    pub fn subscribers(&self) -> Subscribers {
+        Subscribers(self.shared.clone())
     }
 }
 
-/// Tells whether somebody follows.
+/// Tells whether there are subscribers.
 #[derive(Clone)]
-pub struct Followed(Arc<Shared>);
+pub struct Subscribers(Arc<Shared>);
 
-impl Followed {
+impl Subscribers {
     /// Whether somebody does at this moment.
     pub fn now(&self) -> bool {
-        self.0.is_followed()
+        self.0.has_subscribers()
     }
 }
 
 impl Shared {
-    fn is_followed(&self) -> bool {
-        self.followers.load(Ordering::Relaxed) > 0
+    fn has_subscribers(&self) -> bool {
+        self.subscribers.load(Ordering::Relaxed) > 0
     }
 
     fn wants_bodies(&self) -> bool {
         self.shows_bodies.load(Ordering::Relaxed) && self.with_bodies.receiver_count() > 0
     }
 
-    /// Hand a line to all who follow. Whoever has just gone doesn't need it.
+    /// Hand a line to all subscribers. One that has just gone does not need it.
     fn send(&self, line: Webhook, body: Option<String>) {
         if self.with_bodies.receiver_count() > 0 {
             let _ = self.with_bodies.send(Arc::new(Webhook { body, ..line.clone() }));
@@ -135,14 +135,14 @@ impl Shared {
     }
 }
 
-/// Somebody who follows, until it is dropped.
-pub struct Follower {
+/// A subscription, until it is dropped.
+pub struct Subscriber {
     lines: broadcast::Receiver<Arc<Webhook>>,
     filter: Filter,
     shared: Arc<Shared>,
 }
 
-impl Follower {
+impl Subscriber {
     /// The next line that fits, as soon as there is one; nothing when nothing will come any more.
     pub async fn next(&mut self) -> Option<Line> {
         loop {
@@ -158,9 +158,9 @@ impl Follower {
     }
 }
 
-impl Drop for Follower {
+impl Drop for Subscriber {
     fn drop(&mut self) {
-        self.shared.followers.fetch_sub(1, Ordering::Relaxed);
+        self.shared.subscribers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -170,36 +170,36 @@ mod tests {
 
     use super::*;
 
-    fn pass(activity: &Activity, id: &str) {
-        let mut note = activity.note(&"vapi".into(), None).unwrap();
+    fn pass(live_tail: &LiveTail, id: &str) {
+        let mut note = live_tail.record(&"vapi".into(), None).unwrap();
         note.received(id.into(), &bytes::Bytes::from_static(b"{\"body\":1}"));
         note.ended("stored", None, Some(Kind::Event));
         note.answered(200);
     }
 
-    async fn next(follower: &mut Follower) -> Webhook {
-        match follower.next().await.unwrap() {
+    async fn next(subscriber: &mut Subscriber) -> Webhook {
+        match subscriber.next().await.unwrap() {
             Line::Webhook(line) => (*line).clone(),
             Line::Lost { count } => panic!("{count} lost"),
         }
     }
 
     #[tokio::test]
-    async fn nothing_is_noted_while_nobody_follows() {
-        let activity = Activity::default();
-        assert!(activity.note(&"vapi".into(), None).is_none());
-        let follower = activity.follow(Filter::default()).unwrap();
-        assert!(activity.note(&"vapi".into(), None).is_some());
-        drop(follower);
-        assert!(activity.note(&"vapi".into(), None).is_none());
+    async fn nothing_is_recorded_without_subscribers() {
+        let live_tail = LiveTail::default();
+        assert!(live_tail.record(&"vapi".into(), None).is_none());
+        let subscriber = live_tail.subscribe(Filter::default()).unwrap();
+        assert!(live_tail.record(&"vapi".into(), None).is_some());
+        drop(subscriber);
+        assert!(live_tail.record(&"vapi".into(), None).is_none());
     }
 
     #[test]
-    fn where_nobody_follows_a_million_webhooks_cost_nothing_to_speak_of() {
-        let (activity, endpoint) = (Activity::default(), "vapi".into());
+    fn without_subscribers_a_million_webhooks_cost_nothing_to_speak_of() {
+        let (live_tail, endpoint) = (LiveTail::default(), "vapi".into());
         let began = std::time::Instant::now();
         for _ in 0..1_000_000 {
-            assert!(std::hint::black_box(&activity).note(&endpoint, None).is_none());
+            assert!(std::hint::black_box(&live_tail).record(&endpoint, None).is_none());
         }
         let took = began.elapsed();
         println!("{} ns a webhook", took.as_nanos() / 1_000_000);
@@ -208,38 +208,38 @@ mod tests {
 
     #[tokio::test]
     async fn who_reads_too_slowly_loses_the_oldest_and_is_told() {
-        let activity = Activity::default();
-        let mut follower = activity.follow(Filter::default()).unwrap();
+        let live_tail = LiveTail::default();
+        let mut subscriber = live_tail.subscribe(Filter::default()).unwrap();
         for number in 0..MAX_LAG + 10 {
-            pass(&activity, &number.to_string());
+            pass(&live_tail, &number.to_string());
         }
-        assert!(matches!(follower.next().await, Some(Line::Lost { count: 10 })));
-        assert_eq!(next(&mut follower).await.id.as_deref(), Some("10"));
+        assert!(matches!(subscriber.next().await, Some(Line::Lost { count: 10 })));
+        assert_eq!(next(&mut subscriber).await.id.as_deref(), Some("10"));
     }
 
     #[tokio::test]
-    async fn followers_are_counted() {
-        let activity = Activity::default();
+    async fn subscribers_are_counted() {
+        let live_tail = LiveTail::default();
         let mut all: Vec<_> =
-            (0..MAX_SUBSCRIBERS).map(|_| activity.follow(Filter::default()).unwrap()).collect();
-        assert_eq!(activity.follow(Filter::default()).err(), Some(Refused::Followers));
+            (0..MAX_SUBSCRIBERS).map(|_| live_tail.subscribe(Filter::default()).unwrap()).collect();
+        assert_eq!(live_tail.subscribe(Filter::default()).err(), Some(Refused::TooMany));
         all.pop();
-        assert!(activity.follow(Filter::default()).is_ok());
+        assert!(live_tail.subscribe(Filter::default()).is_ok());
     }
 
     #[tokio::test]
     async fn a_body_is_shown_while_it_may_be_and_to_those_who_ask() {
-        let activity = Activity::default();
+        let live_tail = LiveTail::default();
         let asks = || Filter { bodies: true, ..Filter::default() };
-        assert_eq!(activity.follow(asks()).err(), Some(Refused::Bodies));
-        activity.show_bodies(true);
-        let mut nosy = activity.follow(asks()).unwrap();
-        let mut other = activity.follow(Filter::default()).unwrap();
-        pass(&activity, "a");
+        assert_eq!(live_tail.subscribe(asks()).err(), Some(Refused::Bodies));
+        live_tail.show_bodies(true);
+        let mut nosy = live_tail.subscribe(asks()).unwrap();
+        let mut other = live_tail.subscribe(Filter::default()).unwrap();
+        pass(&live_tail, "a");
         assert_eq!(next(&mut nosy).await.body.as_deref(), Some("{\"body\":1}"));
         assert_eq!(next(&mut other).await.body, None);
-        activity.show_bodies(false);
-        pass(&activity, "b");
+        live_tail.show_bodies(false);
+        pass(&live_tail, "b");
         assert_eq!(next(&mut nosy).await.body, None);
     }
 }

@@ -90,7 +90,7 @@ fn the_oldest_is_forgotten_first() {
 
 #[test]
 fn nothing_is_refused_for_what_another_endpoint_has_seen() {
-    let all = Deliveries::default();
+    let all = SeenDeliveries::default();
     assert!(all.of("a").is_none());
     let (first, other) = (seen(2), seen(2));
     all.keep("a".into(), first.clone());

@@ -1,4 +1,4 @@
-//! Which webhooks a follower wants to see.
+//! Which webhooks a subscriber wants to see.
 
 use form_urlencoded::Serializer;
 

@@ -11,9 +11,9 @@ const INTERVAL: Duration = Duration::from_millis(1);
 /// A steady pace for many: one share after the other, never all at once, so that those who don't keep to it find the
 /// processor free in between.
 #[derive(Debug, Default)]
-pub struct Pace(Mutex<Option<Instant>>);
+pub struct Pacer(Mutex<Option<Instant>>);
 
-impl Pace {
+impl Pacer {
     /// So many bytes are a share.
     pub const SHARE: usize = 64 << 10;
 
