@@ -1,5 +1,6 @@
-#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod dead_letters;
 mod late;
 mod names;
 mod paths;
