@@ -3,12 +3,12 @@
 //! In this order: the address, what the head alone can decide, the body is read, the signature over it. Nothing is
 //! looked for in a body before that. The sender isn't told why it was refused; a metric says it.
 
-mod hmac;
 mod jwks;
 mod jwt;
 mod network;
 mod seen;
 pub mod secret;
+pub mod signature;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-pub use self::hmac::Hmac;
-use self::hmac::Signed;
 pub use self::jwks::Issuers;
 use self::jwt::Jwt;
 use self::network::Networks;
 pub use self::seen::{Delivered, Entry, Found, Mark, Seen, SeenDeliveries};
+pub use self::signature::Signature;
+use self::signature::Signed;
 use crate::config::{self, Replay};
 use crate::message::Refusal;
 
@@ -34,7 +34,7 @@ pub struct Auth {
 
 enum Kind {
     Secret(secret::Secret),
-    Hmac(Hmac),
+    Signature(Signature),
     Jwt(Jwt),
     None,
 }
@@ -114,24 +114,19 @@ pub struct Pending<'a> {
 impl Auth {
     /// The kinds of an endpoint, as configured. The keys of `issuers` are shared with other endpoints.
     pub fn new(endpoint: &config::Endpoint, proxies: &[String], issuers: &Issuers) -> Self {
-        let url = endpoint.public_url.as_deref();
-        let kinds = endpoint.auth.iter().filter_map(|kind| {
-            if let Some(settings) = endpoint.signature(kind) {
-                let hmac = Hmac::new(&settings, url, &endpoint.trust_unsigned);
-                return Some(Kind::Hmac(hmac));
+        let signature = |kind: &config::Auth| {
+            Signature::all(endpoint, kind).into_iter().map(Kind::Signature).collect()
+        };
+        let kinds = endpoint.auth.iter().flat_map(|kind| match kind {
+            config::Auth::Secret { header, prefix, secrets } => {
+                vec![Kind::Secret(secret::Secret::new(header, prefix, secrets))]
             }
-            Some(match kind {
-                config::Auth::Secret { header, prefix, secrets } => {
-                    Kind::Secret(secret::Secret::new(header, prefix, secrets))
-                }
-                config::Auth::Basic { user, passwords } => {
-                    Kind::Secret(secret::Secret::basic(user, passwords))
-                }
-                config::Auth::Jwt(settings) => Kind::Jwt(Jwt::new(settings, issuers)),
-                config::Auth::None {} => Kind::None,
-                // Without a scheme it lets nobody in.
-                config::Auth::Hmac(_) | config::Auth::Signature(_) => return None,
-            })
+            config::Auth::Basic { user, passwords } => {
+                vec![Kind::Secret(secret::Secret::basic(user, passwords))]
+            }
+            config::Auth::Hmac(_) | config::Auth::Signature(_) => signature(kind),
+            config::Auth::Jwt(settings) => vec![Kind::Jwt(Jwt::new(settings, issuers))],
+            config::Auth::None {} => vec![Kind::None],
         });
         Self {
             from: Networks::new(&endpoint.allow_from),
@@ -175,7 +170,7 @@ impl Auth {
                 Kind::None => Ok(()),
                 Kind::Secret(secret) => secret.accepts(&head.headers),
                 Kind::Jwt(jwt) => jwt.accepts(&head.headers).await,
-                Kind::Hmac(hmac) => match hmac.head(head) {
+                Kind::Signature(signature) => match signature.head(head) {
                     Ok(signed) => {
                         pending.signed.push(signed);
                         continue;

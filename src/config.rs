@@ -19,12 +19,13 @@ pub mod librdkafka;
 pub mod load;
 mod log;
 mod nats;
+pub mod piece;
 mod problem;
 #[cfg(test)]
 mod reference;
 mod rules;
+pub mod scheme;
 pub mod secret;
-pub mod signature;
 mod spool;
 mod tls;
 pub mod units;

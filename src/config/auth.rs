@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::piece::Piece;
+use super::scheme::{Algorithm, Encoding, KeyForm, Scheme};
 use super::secret::Secret;
 use super::units::Time;
 
@@ -87,10 +89,40 @@ pub struct Hmac {
 }
 
 impl Hmac {
-    /// What is signed.
-    pub fn format(&self) -> &str {
+    /// What is signed, with the places by their usual names.
+    pub fn message(&self) -> String {
         let by_default = if self.include_timestamp { "{timestamp}.{body}" } else { "{body}" };
-        self.payload_format.as_deref().unwrap_or(by_default)
+        let format = self.payload_format.as_deref().unwrap_or(by_default);
+        let id = Piece::Header(self.message_id_header().to_ascii_lowercase());
+        format.replace("{timestamp}", "{time}").replace("{svix-id}", &id.to_string())
+    }
+
+    /// The header with the message id.
+    pub fn message_id_header(&self) -> &str {
+        self.message_id_header.as_deref().unwrap_or("svix-id")
+    }
+
+    /// The same as a scheme.
+    pub fn scheme(&self) -> Scheme {
+        let time = Piece::Header(self.timestamp_header.to_ascii_lowercase());
+        Scheme {
+            headers: vec![self.signature_header.clone()],
+            algorithm: match self.algorithm {
+                HmacAlgorithm::Sha256 => Algorithm::HmacSha256,
+                HmacAlgorithm::Sha512 => Algorithm::HmacSha512,
+                HmacAlgorithm::Sha1 => Algorithm::HmacSha1,
+            },
+            key: if self.secret_is_base64 { KeyForm::Base64 } else { KeyForm::Text },
+            prefix: self.signature_prefix.clone(),
+            encoding: match self.signature_encoding {
+                SignatureEncoding::Hex => Encoding::Hex,
+                SignatureEncoding::Base64 => Encoding::Base64,
+            },
+            message: self.message(),
+            time: self.include_timestamp.then(|| time.to_string()),
+            tolerance: self.tolerance,
+            ..Scheme::default()
+        }
     }
 }
 

@@ -1,12 +1,11 @@
 //! `[[endpoint]]`: a path that webhooks arrive at.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Auth, Hmac, Replay, Signature};
+use super::auth::{Auth, Replay};
 use super::facts::Facts;
 use super::rules::{EventRule, QuestionRule, ToolRule};
 use super::units::{Rate, Time};
@@ -87,31 +86,16 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The signatures that are accepted here, each with its secrets.
-    pub fn signatures(&self) -> impl Iterator<Item = Cow<'_, Hmac>> {
-        self.auth.iter().filter_map(|auth| self.signature(auth))
-    }
-
-    /// What a signature of this kind is like, if it is one.
-    pub fn signature<'a>(&'a self, auth: &'a Auth) -> Option<Cow<'a, Hmac>> {
-        match auth {
-            Auth::Hmac(hmac) => Some(Cow::Borrowed(hmac)),
-            Auth::Signature(Signature { secrets }) => {
-                let scheme = self.facts.signature.clone()?;
-                Some(Cow::Owned(Hmac { secrets: secrets.clone(), ..scheme }))
-            }
-            _ => None,
-        }
-    }
-
     /// How many deliveries are remembered.
     pub fn max_seen(&self) -> usize {
         const USUAL: usize = 65_536;
         const A_SECOND: usize = 1_000;
         self.max_seen_deliveries.unwrap_or_else(|| {
-            let refusing = self.signatures().filter(|hmac| hmac.replay == Replay::Refuse);
-            let longest =
-                refusing.map(|hmac| hmac.tolerance.get()).max().unwrap_or_default().as_secs();
+            let refusing = self.auth.iter().filter_map(|auth| match auth {
+                Auth::Hmac(hmac) if hmac.replay == Replay::Refuse => Some(hmac.tolerance.get()),
+                _ => None,
+            });
+            let longest = refusing.max().unwrap_or_default().as_secs();
             usize::try_from(longest).unwrap_or(usize::MAX).saturating_mul(A_SECOND).max(USUAL)
         })
     }

@@ -1,7 +1,7 @@
 //! What the configuration has to know about a provider: which types ask, which tell, how long it waits, and how it
 //! signs. Each source says it of itself.
 
-use super::Hmac;
+use super::scheme::Scheme;
 use super::units::Time;
 
 /// What is known of a provider.
@@ -17,8 +17,8 @@ pub struct Facts {
     pub calls: &'static [&'static str],
     /// How long a call of a function may take when no rule says otherwise.
     pub call_timeout: Option<Time>,
-    /// How it signs; unset where its users choose that.
-    pub signature: Option<Hmac>,
+    /// How it signs, in one of these ways; none where its users choose that.
+    pub signatures: Vec<Scheme>,
     /// Headers that the source reads, and that the signature doesn't cover.
     pub unsigned: &'static [Unsigned],
 }

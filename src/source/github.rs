@@ -9,8 +9,7 @@ use std::sync::{Arc, LazyLock};
 use http::HeaderMap;
 
 use crate::config::facts::{Facts, Unsigned};
-use crate::config::units::Time;
-use crate::config::{Hmac, HmacAlgorithm, Replay, SignatureEncoding};
+use crate::config::scheme::Scheme;
 use crate::message::{Metadata, Refusal};
 use crate::source::{Classified, Meaning, Request, Source};
 
@@ -38,20 +37,11 @@ pub fn facts() -> Arc<Facts> {
     static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| {
         Arc::new(Facts {
             provider: "GitHub",
-            signature: Some(Hmac {
-                secrets: Vec::new(),
-                algorithm: HmacAlgorithm::Sha256,
-                signature_header: "x-hub-signature-256".to_owned(),
-                signature_prefix: "sha256=".to_owned(),
-                signature_encoding: SignatureEncoding::Hex,
-                timestamp_header: String::new(),
-                include_timestamp: false,
-                tolerance: Time::seconds(300),
-                payload_format: None,
-                message_id_header: None,
-                replay: Replay::Dedupe,
-                secret_is_base64: false,
-            }),
+            signatures: vec![Scheme {
+                headers: vec!["x-hub-signature-256".to_owned()],
+                prefix: "sha256=".to_owned(),
+                ..Scheme::default()
+            }],
             unsigned: &[
                 Unsigned { header: EVENT, what: "the type", is_needed: true },
                 Unsigned { header: DELIVERY, what: "the id of the delivery", is_needed: false },

@@ -7,7 +7,7 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::Arguments;
-use crate::auth::Hmac;
+use crate::auth::Signature;
 use crate::cli::{Failure, load};
 use crate::config::Auth;
 use crate::config::secret::Secret;
@@ -19,7 +19,7 @@ pub(super) enum Credential {
     /// The same header each time.
     Header(HeaderName, HeaderValue),
     /// Headers that depend on the body and the time.
-    Signature(Box<Hmac>),
+    Signature(Box<Signature>),
 }
 
 impl Credential {
@@ -47,7 +47,6 @@ impl Credential {
             return Err(Failure::wrong(what)
                 .hint(format_args!("--to names its address; there are {}", paths.join(", "))));
         };
-        let url = endpoint.public_url.as_deref();
         let made = endpoint.auth.iter().find_map(|kind| match kind {
             Auth::None {} => Some(Self::None),
             Auth::Secret { header, prefix, secrets } => {
@@ -61,9 +60,8 @@ impl Credential {
                 Some(Self::Header(AUTHORIZATION, value(&format!("Basic {pair}"))?))
             }
             Auth::Hmac(_) | Auth::Signature(_) => {
-                let settings = endpoint.signature(kind)?;
-                let hmac = Hmac::new(&settings, url, &endpoint.trust_unsigned);
-                Some(Self::Signature(Box::new(hmac)))
+                let signature = Signature::all(endpoint, kind).into_iter().next()?;
+                Some(Self::Signature(Box::new(signature)))
             }
             Auth::Jwt(_) => None,
         });

@@ -7,8 +7,8 @@ use ipnet::IpNet;
 use super::{Checks, shown};
 use crate::config::facts::Unsigned;
 use crate::config::load::tree::Node;
+use crate::config::piece::{Piece, pieces};
 use crate::config::secret::Secret;
-use crate::config::signature::{Piece, pieces};
 use crate::config::{Auth, Endpoint, Hmac, Jwt, Replay};
 
 pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
@@ -43,7 +43,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
             Auth::Hmac(hmac) => self::hmac(checks, hmac, endpoint, node),
             Auth::Signature(signature) => {
                 self::secrets(checks, node.get("secrets"), "secrets", &signature.secrets);
-                if endpoint.facts.signature.is_none() {
+                if endpoint.facts.signatures.is_empty() {
                     checks.error(
                         node.get("kind"),
                         format!("how {} signs is up to its users", endpoint.facts.provider),
@@ -71,7 +71,8 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
 
 /// Report what the source can't do without, and no signature covers.
 fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint) {
-    if endpoint.signatures().next().is_none() {
+    let is_signed = |auth: &Auth| matches!(auth, Auth::Hmac(_) | Auth::Signature(_));
+    if !endpoint.auth.iter().any(is_signed) {
         return;
     }
     for Unsigned { header, what, is_needed } in endpoint.facts.unsigned {
@@ -89,17 +90,20 @@ fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint
 
 /// Report what is trusted for nothing.
 fn trusted(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, endpoint: &Endpoint) {
-    let is_read = |hmac: &Hmac, name: &str| {
-        let is_it = |header: &str| header.eq_ignore_ascii_case(name);
-        hmac.message_id_header.as_deref().is_some_and(is_it)
-            || hmac.include_timestamp && is_it(&hmac.timestamp_header)
+    let is_read = |auth: &Auth, name: &str| match auth {
+        Auth::Hmac(hmac) => {
+            let is_it = |header: &str| header.eq_ignore_ascii_case(name);
+            hmac.message_id_header.as_deref().is_some_and(is_it)
+                || hmac.include_timestamp && is_it(&hmac.timestamp_header)
+        }
+        _ => false,
     };
     let facts = endpoint.facts.unsigned;
     for (at, name) in endpoint.trust_unsigned.iter().enumerate() {
         let at = list.at(at);
         header(checks, at, name);
         let is_a_fact = facts.iter().any(|known| known.header.eq_ignore_ascii_case(name));
-        if !is_a_fact && !endpoint.signatures().any(|hmac| is_read(&hmac, name)) {
+        if !is_a_fact && !endpoint.auth.iter().any(|auth| is_read(auth, name)) {
             checks.warning(
                 at,
                 format!(
@@ -173,7 +177,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
         }
     }
     let at = node.get("payload_format");
-    let pieces = match pieces(hmac.format()) {
+    let pieces = match pieces(&hmac.message()) {
         Ok(pieces) => pieces,
         Err(unknown) => {
             checks.error(
@@ -185,6 +189,8 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
         }
     };
     let has = |piece: Piece| pieces.contains(&piece);
+    let message_id = Piece::Header(hmac.message_id_header().to_ascii_lowercase());
+    let signs_id = pieces.contains(&message_id);
     if !has(Piece::Body) {
         checks.error(
             at,
@@ -194,21 +200,21 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
     }
     let is_trusted =
         |name: &str| endpoint.trust_unsigned.iter().any(|known| known.eq_ignore_ascii_case(name));
-    if hmac.include_timestamp && !has(Piece::Timestamp) && !is_trusted(&hmac.timestamp_header) {
+    if hmac.include_timestamp && !has(Piece::Time) && !is_trusted(&hmac.timestamp_header) {
         checks.error(
             at,
             "the timestamp is not signed: anybody could change it",
             "put {timestamp} into `payload_format`, or set `include_timestamp = false`",
         );
     }
-    if !hmac.include_timestamp && has(Piece::Timestamp) {
+    if !hmac.include_timestamp && has(Piece::Time) {
         checks.error(
             at,
             "`payload_format` has a {timestamp}, and `include_timestamp` is false",
             "take one of them out",
         );
     }
-    let is_timed = hmac.include_timestamp && has(Piece::Timestamp);
+    let is_timed = hmac.include_timestamp && has(Piece::Time);
     if hmac.replay == Replay::Refuse && !is_timed {
         checks.warning(
             node.get("replay"),
@@ -216,7 +222,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
             "let the sender sign a timestamp",
         );
     }
-    let is_identified = has(Piece::MessageId) || hmac.message_id_header.is_some();
+    let is_identified = signs_id || hmac.message_id_header.is_some();
     if !hmac.include_timestamp && !is_identified && hmac.replay == Replay::Dedupe {
         checks.warning(
             node,
@@ -225,7 +231,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
         );
     }
     if let Some(name) = hmac.message_id_header.as_deref().filter(|name| !is_trusted(name))
-        && !has(Piece::MessageId)
+        && !signs_id
     {
         let at = node.get("message_id_header");
         let name = shown(at, name);

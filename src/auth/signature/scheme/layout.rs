@@ -1,0 +1,62 @@
+//! The header of a signature, by its layout.
+
+use super::{Cause, Layout, MAX_SIGNATURES, Scheme};
+
+/// What a header holds.
+#[derive(Debug, Default)]
+pub(super) struct Read<'a> {
+    /// The signatures that it may be.
+    pub(super) signatures: Vec<Vec<u8>>,
+    /// The time, where it stands in the first place.
+    pub(super) time: Option<&'a str>,
+    /// Fields with names.
+    pairs: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Read<'a> {
+    /// The field of this name, if it is there once.
+    pub(super) fn pair(&self, name: &str) -> Option<&'a str> {
+        let mut found = self.pairs.iter().filter(|(known, _)| *known == name);
+        let (_, value) = found.next()?;
+        found.next().is_none().then_some(*value)
+    }
+}
+
+impl Scheme {
+    /// Reads the value of the header; it must hold a signature.
+    pub(super) fn read<'a>(&self, value: &'a str) -> Result<Read<'a>, Cause> {
+        let mut read = Read::default();
+        let mut parts = match self.layout {
+            Layout::Plain => vec![value],
+            _ => value.split(self.separator.as_str()).take(2 * MAX_SIGNATURES + 1).collect(),
+        };
+        if parts.len() > 2 * MAX_SIGNATURES {
+            return Err(Cause::Malformed);
+        }
+        if self.layout == Layout::Positional {
+            read.time = Some(parts.remove(0).trim());
+        }
+        for part in parts.into_iter().map(str::trim) {
+            let written = match self.layout {
+                Layout::Plain | Layout::List | Layout::Positional => {
+                    Some(part.strip_prefix(self.prefix.as_str()).ok_or(Cause::Malformed)?)
+                }
+                // Those of other tags are made in another way.
+                Layout::Tagged => part.strip_prefix(self.prefix.as_str()),
+                Layout::Pairs => {
+                    let (name, value) = part.split_once('=').ok_or(Cause::Malformed)?;
+                    if name != self.prefix {
+                        read.pairs.push((name, value));
+                    }
+                    (name == self.prefix).then_some(value)
+                }
+            };
+            if let Some(written) = written {
+                let is_fit = !written.is_empty() && read.signatures.len() < MAX_SIGNATURES;
+                let signature = self.decode(written).filter(|_| is_fit).ok_or(Cause::Malformed)?;
+                read.signatures.push(signature);
+            }
+        }
+        if read.signatures.is_empty() { Err(Cause::Malformed) } else { Ok(read) }
+    }
+}

@@ -1,0 +1,76 @@
+//! What is signed, beside the fields of the signature's own header.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use http::request::Parts;
+use http::{Uri, header};
+
+use crate::config::piece::Piece;
+
+/// Fields of a form that are looked at; more are not what anybody sends.
+const MAX_FIELDS: usize = 10_000;
+
+/// What stands for a piece; nothing where it isn't there.
+pub(super) fn bytes<'a>(
+    piece: &'a Piece,
+    head: &'a Parts,
+    url: &'a str,
+    body: &'a [u8],
+) -> Cow<'a, [u8]> {
+    match piece {
+        Piece::Text(text) => Cow::Borrowed(text.as_bytes()),
+        Piece::Body => Cow::Borrowed(body),
+        Piece::Method => Cow::Borrowed(head.method.as_str().as_bytes()),
+        Piece::Url => Cow::Borrowed(url.as_bytes()),
+        Piece::Path => Cow::Borrowed(head.uri.path().as_bytes()),
+        Piece::Header(name) => {
+            Cow::Borrowed(head.headers.get(name).map(|value| value.as_bytes()).unwrap_or_default())
+        }
+        Piece::Query(name) => field(head.uri.query().unwrap_or_default().as_bytes(), name),
+        Piece::Form(name) => field(body, name),
+        Piece::FormSorted => Cow::Owned(form_sorted(body)),
+        Piece::Time | Piece::Pair(_) | Piece::Pointer(_) => Cow::Borrowed(b""),
+    }
+}
+
+fn field<'a>(form: &'a [u8], name: &str) -> Cow<'a, [u8]> {
+    let mut fields = form_urlencoded::parse(form).take(MAX_FIELDS);
+    match fields.find(|(known, _)| known == name) {
+        Some((_, Cow::Borrowed(text))) => Cow::Borrowed(text.as_bytes()),
+        Some((_, Cow::Owned(text))) => Cow::Owned(text.into_bytes()),
+        None => Cow::Borrowed(b""),
+    }
+}
+
+/// Names and values one after the other, each pair once: sorted by name, and those of one name by value.
+fn form_sorted(body: &[u8]) -> Vec<u8> {
+    let fields: BTreeSet<_> = form_urlencoded::parse(body).take(MAX_FIELDS).collect();
+    fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()].concat()).collect()
+}
+
+/// The forms that the URL may have been signed in: what the sender was told, the same with the query that came, and that
+/// with and without a port. Where nobody was told one, what the request looks like.
+pub(super) fn urls(told: Option<&str>, head: &Parts) -> Vec<String> {
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let Some(told) = told else {
+        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.or(head.uri.host()).unwrap_or_default();
+        let path = [head.uri.path(), &query].concat();
+        return vec![format!("https://{host}{path}"), format!("http://{host}{path}"), path];
+    };
+    let mut urls = vec![told.to_owned()];
+    let whole = if told.contains('?') { told.to_owned() } else { format!("{told}{query}") };
+    if let Ok(uri) = whole.parse::<Uri>()
+        && let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host())
+    {
+        let rest = uri.path_and_query().map_or("", |rest| rest.as_str());
+        let usual = if scheme == "https" { 443 } else { 80 };
+        urls.push(format!("{scheme}://{host}{rest}"));
+        urls.push(format!("{scheme}://{host}:{}{rest}", uri.port_u16().unwrap_or(usual)));
+    }
+    urls.push(whole);
+    urls.sort_unstable();
+    urls.dedup();
+    urls
+}
