@@ -175,7 +175,7 @@ to = ["nats:vapi.events.{{type}}", "kafka:{TOPIC}"]
 [[endpoint.tool]]
 names = ["slow_lookup"]
 timeout = "3s"
-fallback = "That takes next_delay than expected. Shall we call you back?"
+fallback = "That takes longer than expected. Shall we call you back?"
 
 # Nobody answers it in the demo, so the call goes to this number.
 [[endpoint.question]]

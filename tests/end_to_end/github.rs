@@ -117,6 +117,6 @@ fn a_provider_touches_its_own_files_a_variant_and_an_arm() {
             }
         }
     }
-    let expected = [("config.rs".to_owned(), 1), ("source.rs".to_owned(), 4)];
+    let expected = [("config/endpoint.rs".to_owned(), 1), ("source.rs".to_owned(), 4)];
     assert_eq!(found, expected.into());
 }
