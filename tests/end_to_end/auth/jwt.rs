@@ -23,6 +23,7 @@ def public(algorithm, key, kid):
 rsa1 = rsa.generate_private_key(65537, 2048)
 rsa2 = rsa.generate_private_key(65537, 2048)
 ec1 = ec.generate_private_key(ec.SECP256R1())
+ec2 = ec.generate_private_key(ec.SECP384R1())
 ed1 = ed25519.Ed25519PrivateKey.generate()
 now = int(time.time())
 good = {"iss": "https://issuer", "aud": "hookbus", "exp": now + 300, "sub": "vapi"}
@@ -37,6 +38,9 @@ def raw(head, secret):
     signature = hmac.new(secret, signed, hashlib.sha256).digest() if secret else b""
     return (signed + b"." + base64.urlsafe_b64encode(signature).rstrip(b"=")).decode()
 
+of_rsa = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+by_algorithm = {**{name: token(rsa1, name) for name in of_rsa}, "ES256": token(ec1, "ES256", "ec1"), "ES384": token(ec2, "ES384", "ec2"), "EdDSA": token(ed1, "EdDSA", "ed1")}
+
 pem = rsa1.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 whole = token()
 print(json.dumps({
@@ -44,6 +48,8 @@ print(json.dumps({
     "second": {"keys": [public("RS256", rsa2, "rsa2")]},
     "good": {"rsa": whole, "ec": token(ec1, "ES256", "ec1"), "nameless": token(kid=None), "several audiences": token(aud=["other", "hookbus"])},
     "later": token(rsa2, kid="rsa2"),
+    "all": {"keys": [public("RS256", rsa1, "rsa1"), public("ES256", ec1, "ec1"), public("ES384", ec2, "ec2"), public("EdDSA", ed1, "ed1")]},
+    "by algorithm": by_algorithm,
     "bad": {
         "mismatch": [
             token(rsa2, kid="rsa1"), token(ed1, "EdDSA", "ed1"), token(rsa1, "RS512"), token(rsa1, "PS256"),
@@ -119,6 +125,32 @@ async fn tokens_for_us_by_the_right_issuer_and_no_others() {
     assert!(*asked.lock().unwrap() <= before + 1);
     let log = bridge.log();
     assert!(!log.contains("eyJ"), "no token in the log: {log}");
+}
+
+#[tokio::test]
+async fn tokens_by_every_algorithm() {
+    let Some(nats) = nats::shared().await else { return };
+    let Some(tokens) = tokens().await else { return };
+    stream(nats, "algorithms").await;
+    let (url, _) = server(Arc::new(Mutex::new(Some(tokens["all"].to_string())))).await;
+    let tokens = tokens["by algorithm"].as_object().unwrap();
+    let names: Vec<_> = tokens.keys().collect();
+    let auth = format!("{}\nalgorithms = {names:?}", auth(&url));
+    let setup = Bridge::config(&endpoint("algorithms", "", &auth)).nats(nats);
+    let bridge = setup.start_ready().await;
+    let post = async |token: &str| {
+        let header = format!("Bearer {token}");
+        bridge.post("/algorithms", event("x"), &[("authorization", &header)]).await.status
+    };
+    for (name, token) in tokens {
+        let token = token.as_str().unwrap();
+        assert_eq!(post(token).await, 200, "{name}");
+        // The signature of somebody else.
+        let (signed, signature) = token.rsplit_once('.').unwrap();
+        let other: String = signature.chars().rev().collect();
+        assert_eq!(post(&format!("{signed}.{other}")).await, 401, "{name}");
+    }
+    assert_eq!(stored(nats, "algorithms").await, 9);
 }
 
 /// Keys change while it runs; and a server that is down takes nothing away that is known.
