@@ -5,6 +5,6 @@ mod client;
 mod instances;
 mod report;
 
-pub use self::checks::Plan;
+pub use self::checks::{Plan, check};
 pub use self::client::{Client, Worker};
 pub use self::report::Report;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::nats_target::{self, ANY};
 use super::{Failure, Outcome, block_on, print};
 use crate::config::units::Time;
-use crate::conformance::{Client, Plan, Worker};
+use crate::conformance::{self, Client, Plan, Worker};
 use crate::telemetry::terminal;
 
 pub(super) const EXAMPLES: &str = "\
@@ -78,7 +78,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             subject: subject.clone(),
             function,
         };
-        Client::new(nats, worker).check(&plan).await.map_err(|error| {
+        conformance::check(&Client::new(nats, worker), &plan).await.map_err(|error| {
             Failure::failed(format_args!("can't ask on {subject}: {error}"))
                 .hint("is the NATS server still there, and may this user publish there?")
         })

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::client::{Call, Client, Heard, Reply};
 use super::instances;
-use super::report::Finding;
+use super::report::{Finding, Report};
 use crate::message::Outcome;
 
 /// How long to listen for a second answer to the same question.
@@ -38,8 +38,13 @@ pub struct Plan {
     pub parallel: usize,
 }
 
-/// Make all checks. An error is one of ours.
-pub(super) async fn run(client: &Client, plan: &Plan) -> Result<Vec<Finding>, String> {
+/// Make all checks. An error is one of ours: a question could not be sent.
+pub async fn check(client: &Client, plan: &Plan) -> Result<Report, String> {
+    let (function, subject) = (client.worker.function.clone(), client.worker.subject.clone());
+    Ok(Report::new(function, subject, run(client, plan).await?))
+}
+
+async fn run(client: &Client, plan: &Plan) -> Result<Vec<Finding>, String> {
     let right = Call { arguments: plan.right.clone(), ..Call::default() };
     let mut findings = Vec::new();
     let first = client.ask(&Call { listen: LISTEN_TIME, ..right.clone() }).await?;

@@ -10,8 +10,6 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
-use super::checks::{self, Plan};
-use super::report::Report;
 use crate::ask::{self, Ask, fall_back};
 use crate::config::{Context, SourceName};
 use crate::message::{Answer, Body, Content, Outcome, Trace, Webhook};
@@ -87,12 +85,6 @@ impl Client {
     pub fn new(nats: async_nats::Client, worker: Worker) -> Self {
         let source = source::of(worker.source, &[]);
         Self { nats, source, worker }
-    }
-
-    /// Make all checks. An error is one of ours: a question could not be sent.
-    pub async fn check(&self, plan: &Plan) -> Result<Report, String> {
-        let findings = checks::run(self, plan).await?;
-        Ok(Report::new(self.worker.function.clone(), self.worker.subject.clone(), findings))
     }
 
     /// The largest message that the server takes.

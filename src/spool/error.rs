@@ -114,6 +114,11 @@ pub(super) fn is_of_device(error: &io::Error) -> bool {
     error.raw_os_error() == Some(EIO)
 }
 
+/// Whether it says that there is no such file.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} ({} bytes", self.file.display(), self.what, self.bytes)?;

@@ -18,12 +18,11 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
-use self::missing::is_missing;
 pub(super) use self::read::ReadPosition;
 use self::write::Active;
 use super::cursor::Cursor;
 use super::disk::CountedDisk;
-use super::error::is_of_device;
+use super::error::{is_missing, is_of_device};
 use super::ranges::Ranges;
 use super::writer::Volume;
 use super::{Damage, Error, Position};

@@ -2,7 +2,7 @@
 //! declared below it. `main.rs` uses `cli` alone.
 
 use crate::support::project;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 #[test]
@@ -49,6 +49,142 @@ fn an_import_that_points_up_is_found() {
             "middle/part.rs:3: middle uses cli",
         ]
     );
+}
+
+/// Below a module its files stand in an order too: of two of them at most one uses the other, also by way of a third. What a
+/// file shares with those in its own folder stands above them all, and is no circle.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    // The queue of the spool's writer stands beside the volume that its logs share: a circle that is still to be untied.
+    assert_eq!(circles(&project().join("src")), ["spool/log.rs spool/writer.rs"]);
+}
+
+#[test]
+fn a_circle_of_files_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    write("a.rs", "mod one; mod two; mod three; use self::one::X;");
+    write("a/one.rs", "use super::{Shared, two::{self, Y}};");
+    write("a/two.rs", "use crate::a::three;");
+    write("a/three.rs", "fn f() { super::one::g() }");
+    write("a/four.rs", "use super::one;");
+    assert_eq!(circles(folder.path()), ["a/one.rs a/three.rs a/two.rs"]);
+}
+
+/// The files of each circle, sorted.
+fn circles(source: &Path) -> Vec<String> {
+    let mut modules: HashMap<Vec<String>, String> = HashMap::new();
+    let mut texts = Vec::new();
+    for path in files(source) {
+        let name = path.strip_prefix(source).unwrap().to_str().unwrap().replace('\\', "/");
+        let module: Vec<String> =
+            name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+        if !module.iter().any(|part| part == "tests") {
+            texts.push((module.clone(), tokens(&std::fs::read_to_string(&path).unwrap())));
+            modules.insert(module, name);
+        }
+    }
+    let mut uses: HashMap<&[String], Vec<&[String]>> = HashMap::new();
+    for (module, tokens) in &texts {
+        for used in paths(tokens, module) {
+            let file = (1..=used.len()).rev().find_map(|end| modules.get_key_value(&used[..end]));
+            if let Some((used, _)) = file
+                && !used.starts_with(module)
+                && !module.starts_with(used)
+            {
+                uses.entry(module).or_default().push(used);
+            }
+        }
+    }
+    let reached = |from: &[String]| {
+        let (mut seen, mut open) = (HashSet::new(), vec![from.to_vec()]);
+        while let Some(next) = open.pop() {
+            for used in uses.get(&next[..]).into_iter().flatten() {
+                if seen.insert(used.to_vec()) {
+                    open.push(used.to_vec());
+                }
+            }
+        }
+        seen
+    };
+    let reached: HashMap<_, _> = modules.keys().map(|module| (module, reached(module))).collect();
+    let mut found: Vec<String> = modules
+        .keys()
+        .filter(|module| reached[module].contains(*module))
+        .map(|module| {
+            let mutual = |other: &&Vec<String>| {
+                reached[module].contains(*other) && reached[other].contains(module)
+            };
+            let mut names: Vec<_> =
+                modules.keys().filter(mutual).map(|other| &*modules[other]).collect();
+            names.sort_unstable();
+            names.join(" ")
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// What a file names from `crate`, `super` or `self` on, as paths from the root; `module` is its own.
+fn paths(tokens: &[Token], module: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < tokens.len() {
+        let mut base = match tokens[at].1.as_str() {
+            "crate" => Some(Vec::new()),
+            "self" => Some(module.to_vec()),
+            "super" => Some(module[..module.len() - 1].to_vec()),
+            _ => None,
+        };
+        if !is_path(tokens, at + 1) {
+            base = None;
+        }
+        at += 1;
+        if let Some(base) = base {
+            at += 2;
+            branches(tokens, &mut at, base, &mut found);
+        }
+    }
+    found
+}
+
+/// A path that has begun, and what it branches into; `at` stands on its next part.
+fn branches(tokens: &[Token], at: &mut usize, mut path: Vec<String>, found: &mut Vec<Vec<String>>) {
+    loop {
+        match tokens.get(*at).map(|(_, token)| token.as_str()) {
+            Some("{") => {
+                *at += 1;
+                while !is(tokens, *at, "}") && *at < tokens.len() {
+                    branches(tokens, at, path.clone(), found);
+                    if is(tokens, *at, ",") {
+                        *at += 1;
+                    }
+                }
+                *at += 1;
+                return;
+            }
+            Some("super") => {
+                path.pop();
+            }
+            Some("self") => {}
+            Some(name) => path.push(name.to_owned()),
+            None => return,
+        }
+        *at += 1;
+        if is(tokens, *at, "as") {
+            *at += 2;
+        }
+        if !is_path(tokens, *at) {
+            found.push(path);
+            return;
+        }
+        *at += 2;
+    }
 }
 
 /// Each as `file:line: module uses module`, sorted.

@@ -1,7 +1,6 @@
 //! What somebody else does to the files of a queue while it is open: it is noticed, said, and mended where it can be.
 
 use std::collections::BTreeSet;
-use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -10,6 +9,7 @@ use tracing::{debug, warn};
 
 use super::write::Active;
 use super::{CURSOR, DESTINATION, Log, Segment};
+use crate::spool::error::is_missing;
 
 impl Log {
     /// See whether all files are there that should be. The writer's thread alone does that, now and then.
@@ -93,9 +93,4 @@ impl Log {
             self.forget(unread, 0);
         }
     }
-}
-
-/// Whether it says that there is no such file.
-pub(super) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

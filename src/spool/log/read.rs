@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::Log;
-use super::missing::is_missing;
+use crate::spool::error::is_missing;
 use crate::spool::segment::{self, Frame, Scan, Scanned};
 use crate::spool::{Damage, Position};
 

@@ -9,9 +9,9 @@ use crc32c::{crc32c, crc32c_append};
 use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::missing::is_missing;
 use super::{DESTINATION, Log, Segment, now};
 use crate::spool::disk::File;
+use crate::spool::error::is_missing;
 use crate::spool::ranges::Ranges;
 use crate::spool::record::Stored;
 use crate::spool::segment::{self, Header};
