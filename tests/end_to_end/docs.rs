@@ -250,3 +250,25 @@ async fn the_kinds_of_metrics_are_as_explained() {
     }
     assert!(count >= 6, "{count}");
 }
+
+/// A newcomer opens at most two files, and they are there.
+#[test]
+fn the_architecture_says_where_to_look() {
+    let text = read(&project().join("docs/architecture.md"));
+    let table = text.split("| Question | Files |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<_> = table.lines().filter(|line| line.contains("src/")).collect();
+    assert_eq!(rows.len(), 10);
+    for row in rows {
+        let code = row.split('`').skip(1).step_by(2);
+        let files: Vec<_> = code.filter(|code| code.ends_with(".rs")).collect();
+        assert!(files.len() <= 2, "{row}");
+        for file in code_paths(row) {
+            assert!(project().join(file).exists(), "{file} in {row}");
+        }
+    }
+}
+
+/// The paths that a line names in code.
+fn code_paths(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2).filter(|code| code.starts_with("src/"))
+}
