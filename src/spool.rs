@@ -198,7 +198,7 @@ impl Spool {
             Arc::new(Log::new(self.directory.join(name), self.volume.clone()))
         });
         log.set_text(destination);
-        Queue { destination: log.text(), log: log.clone() }
+        Queue::new(log.clone())
     }
 
     /// All queues that this spool has seen, also those of destinations that are not configured any more.
@@ -207,12 +207,12 @@ impl Spool {
         // While these are locked nobody gets hold of a queue, so that one of nobody's stays so.
         logs.retain(|_, log| Arc::strong_count(log) > 1 || log.is_used());
         let queues = logs.iter().filter(|(name, _)| *name != DEAD_LETTERS);
-        queues.map(|(_, log)| Queue { destination: log.text(), log: log.clone() }).collect()
+        queues.map(|(_, log)| Queue::new(log.clone())).collect()
     }
 
     /// The dead letters.
     pub fn dead_letters(&self) -> DeadLetters {
-        DeadLetters { log: self.dead_letters.clone() }
+        DeadLetters::new(self.dead_letters.clone())
     }
 
     /// Bytes that everything takes, of `max_bytes`.

@@ -3,7 +3,7 @@
 use form_urlencoded::Serializer;
 
 use super::line::Webhook;
-use crate::template::glob;
+use crate::template::glob::fits;
 
 /// What a line has to be like: it has to fit every part that says something. A part is a list of exact texts, or
 /// patterns with `*`, of which one has to fit.
@@ -72,17 +72,17 @@ impl Filter {
     pub(super) fn matches(&self, line: &Webhook) -> bool {
         let reason = line.reason.as_deref().filter(|_| !self.outcomes.is_empty());
         (!self.errors || line.is_error())
-            && fits(&self.endpoints, Some(&line.endpoint))
-            && fits(&self.types, line.r#type.as_deref())
-            && fits(&self.keys, line.key.as_deref())
-            && (fits(&self.outcomes, Some(&line.outcome))
-                || reason.is_some_and(|reason| fits(&self.outcomes, Some(reason))))
+            && fits(&self.endpoints, &line.endpoint)
+            && has(&self.types, line.r#type.as_deref())
+            && has(&self.keys, line.key.as_deref())
+            && (fits(&self.outcomes, &line.outcome)
+                || reason.is_some_and(|reason| fits(&self.outcomes, reason)))
     }
 }
 
-fn fits(patterns: &[String], text: Option<&str>) -> bool {
-    let is_one = |text: &str| patterns.iter().any(|pattern| glob::matches(pattern, text));
-    patterns.is_empty() || text.is_some_and(is_one)
+/// The same for what a line may lack.
+fn has(patterns: &[String], text: Option<&str>) -> bool {
+    text.map_or(patterns.is_empty(), |text| fits(patterns, text))
 }
 
 #[cfg(test)]

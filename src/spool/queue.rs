@@ -45,45 +45,36 @@ impl Appending {
 
 /// The queue of one destination.
 #[derive(Clone)]
-pub struct Queue {
-    pub(super) destination: Arc<str>,
+pub struct Queue<T = Record> {
+    destination: Arc<str>,
     pub(super) log: Arc<Log>,
+    kind: PhantomData<fn() -> T>,
 }
 
-impl Queue {
-    /// The configured text of the destination.
-    pub fn destination(&self) -> &Arc<str> {
-        &self.destination
+/// The dead letters: records that no destination takes.
+pub type DeadLetters = Queue<DeadLetter>;
+
+impl<T: Stored> Queue<T> {
+    pub(super) fn new(log: Arc<Log>) -> Self {
+        Self { destination: log.text(), log, kind: PhantomData }
     }
 
     /// Take the next place for a record: the order of the calls is the order of the records.
-    pub fn begin(&self, record: &Record) -> Result<Appending, Error> {
+    pub fn begin(&self, record: &T) -> Result<Appending, Error> {
         self.log.begin(record, None, false)
     }
 
-    /// The same, for somebody who has to know what becomes of it even when nobody waits for that any more: `on_synced` is
-    /// called by the writer once it is synced, before anything else is told so, and dropped if it never will be.
-    pub fn begin_with(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
-        self.log.begin(record, Some(on_synced), false)
-    }
-
-    /// The same for a record of another queue, which is called done there as soon as it is kept here. There is room for
-    /// some of them when there is none for others.
-    pub fn begin_moved(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
-        self.log.begin(record, Some(on_synced), true)
-    }
-
     /// Keep a record; Ok means that it is synced.
-    pub async fn append(&self, record: &Record) -> Result<Position, Error> {
+    pub async fn append(&self, record: &T) -> Result<Position, Error> {
         self.begin(record)?.finish().await
     }
 
     /// Read from the oldest record on that isn't done.
-    pub fn reader(&self) -> Reader<Record> {
+    pub fn reader(&self) -> Reader<T> {
         Reader::new(self.log.clone())
     }
 
-    /// A record was published: it needn't be kept. Any order will do.
+    /// A record needn't be kept any longer. Any order will do.
     pub fn done(&self, position: Position) {
         self.log.done(position);
     }
@@ -119,51 +110,30 @@ impl Queue {
     }
 }
 
-/// The dead letters: records that no destination takes.
-#[derive(Clone)]
-pub struct DeadLetters {
-    pub(super) log: Arc<Log>,
+impl Queue {
+    /// The configured text of the destination.
+    pub fn destination(&self) -> &Arc<str> {
+        &self.destination
+    }
+
+    /// As [`Self::begin`], for a caller that has to know what becomes of the record even when it no longer waits for
+    /// that: `on_synced` is called by the writer once it is synced, before anything else is told so, and dropped if it
+    /// never will be.
+    pub fn begin_with(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
+        self.log.begin(record, Some(on_synced), false)
+    }
+
+    /// The same for a record of another queue, which is called done there as soon as it is kept here. There is room for
+    /// some of them when there is none for others.
+    pub fn begin_moved(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
+        self.log.begin(record, Some(on_synced), true)
+    }
 }
 
 impl DeadLetters {
-    /// Take a place for a record.
-    pub fn begin(&self, letter: &DeadLetter) -> Result<Appending, Error> {
-        self.log.begin(letter, None, false)
-    }
-
-    /// The same for a record of a queue, which is called done there as soon as it is kept here.
+    /// As [`Self::begin`], for a record of a queue, which is called done there as soon as it is kept here.
     pub fn begin_moved(&self, letter: &DeadLetter) -> Result<Appending, Error> {
         self.log.begin(letter, None, true)
-    }
-
-    /// Keep a record; Ok means that it is synced.
-    pub async fn append(&self, letter: &DeadLetter) -> Result<Position, Error> {
-        self.begin(letter)?.finish().await
-    }
-
-    /// Read all of them, oldest first.
-    pub fn reader(&self) -> Reader<DeadLetter> {
-        Reader::new(self.log.clone())
-    }
-
-    /// Keep a record no longer.
-    pub fn remove(&self, position: Position) {
-        self.log.done(position);
-    }
-
-    /// The sequence of the next record; those that are there have lower ones.
-    pub fn next(&self) -> u64 {
-        self.log.next()
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> u64 {
-        self.log.records()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -692,8 +692,8 @@ async fn dead_letters_stay_until_they_are_removed() {
     }
     let all = letters.reader().read(100, usize::MAX).await.unwrap();
     assert_eq!(&*all[3].1.reason, "too-large");
-    letters.remove(all[1].0);
-    letters.remove(all[3].0);
+    letters.done(all[1].0);
+    letters.done(all[3].0);
     drop(spool);
     let (spool, damage) = open(directory.path());
     assert!(damage.is_empty() && spool.queues().is_empty());

@@ -34,6 +34,11 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
     matches(wide, narrow)
 }
 
+/// Whether a text fits one of these patterns, or there are none.
+pub fn fits(patterns: &[String], text: &str) -> bool {
+    patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

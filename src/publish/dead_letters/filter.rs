@@ -7,7 +7,7 @@ use form_urlencoded::Serializer;
 use super::line::time;
 use crate::config::units::Time;
 use crate::spool::DeadLetter;
-use crate::template::glob;
+use crate::template::glob::{self, fits};
 
 /// Which dead letters are meant: those that fit every part that says something. A part is a list of exact texts, or
 /// patterns with `*`, of which one has to fit.
@@ -117,10 +117,6 @@ impl Filter {
             && (fits(&self.types, &event.kind)
                 || self.types.iter().any(|end| ends(&event.kind, end)))
     }
-}
-
-fn fits(patterns: &[String], text: &str) -> bool {
-    patterns.is_empty() || patterns.iter().any(|pattern| glob::matches(pattern, text))
 }
 
 /// Whether a type, or what follows one of its dots, fits: people say `transcript` for `ai.vapi.transcript`.

@@ -88,7 +88,7 @@ impl Run {
     }
 
     fn remove(&self, position: Position) {
-        self.spool.dead_letters().remove(position);
+        self.spool.dead_letters().done(position);
     }
 
     async fn say(&mut self, line: Line) {
