@@ -319,14 +319,14 @@ impl<R: Receive> Reconnector<R> {
     fn failed(&mut self, error: String) {
         let role = self.connection.role;
         if error == self.logged {
-            debug!(session = role, error, "still not connected to NATS");
+            debug!(connection = role, error, "still not connected to NATS");
             return;
         }
         // The other connections say the same, mostly.
         if self.connection.health.report_news(&self.problem, &error) {
-            warn!(session = role, error, "not connected to NATS; trying on");
+            warn!(connection = role, error, "not connected to NATS; trying on");
         } else {
-            debug!(session = role, error, "not connected to NATS; trying on");
+            debug!(connection = role, error, "not connected to NATS; trying on");
         }
         self.logged = error;
     }
@@ -373,14 +373,14 @@ impl<R: Receive> Reconnector<R> {
         match &self.short_lived.problem {
             Some(problem) => {
                 self.connection.health.report(&self.problem, problem);
-                debug!(session = role, server = name, "connected to NATS again");
+                debug!(connection = role, server = name, "connected to NATS again");
             }
             None => {
                 self.connection.health.clear(&self.problem);
                 if is_all {
                     info!(server = name, version, "connected to NATS");
                 } else {
-                    debug!(session = role, server = name, version, "connected to NATS");
+                    debug!(connection = role, server = name, version, "connected to NATS");
                 }
             }
         }
@@ -426,7 +426,7 @@ impl<R: Receive> Reconnector<R> {
             self.has_echoes = false;
             window.without_echoes();
             info!(
-                session = role,
+                connection = role,
                 subject,
                 "this user may not publish below its own inbox: what the network holds of questions isn't known"
             );
@@ -437,7 +437,7 @@ impl<R: Receive> Reconnector<R> {
             self.connection.is_inbox_denied.store(true, Ordering::Relaxed);
         }
         if self.connection.denied.add(refusal, &self.connection.health) {
-            warn!(session = role, "the NATS server doesn't permit this user to {refusal}");
+            warn!(connection = role, "the NATS server doesn't permit this user to {refusal}");
         }
         if let Refusal::Publish(subject) = refusal {
             self.receiver.refused(subject);
@@ -455,7 +455,7 @@ impl<R: Receive> Reconnector<R> {
         if short_lived.problem.is_some() {
             self.connection.health.clear(&self.problem);
             let seconds = began.elapsed().as_secs();
-            info!(session = self.connection.role, seconds, "the connection to NATS lasts again");
+            info!(connection = self.connection.role, seconds, "the connection to NATS lasts again");
         }
     }
 
@@ -480,11 +480,11 @@ impl<R: Receive> Reconnector<R> {
                 let count = self.short_lived.count;
                 if is_due {
                     warn!(
-                        session = role,
+                        connection = role,
                         count, error, "connections to NATS end soon after they are made; trying on"
                     );
                 } else {
-                    debug!(session = role, count, error, "the connection to NATS is gone again");
+                    debug!(connection = role, count, error, "the connection to NATS is gone again");
                 }
             }
         }
@@ -497,7 +497,7 @@ impl<R: Receive> Reconnector<R> {
         if is_first {
             warn!(error, "{GONE}");
         } else {
-            debug!(session = self.connection.role, error, "{GONE}");
+            debug!(connection = self.connection.role, error, "{GONE}");
         }
     }
 

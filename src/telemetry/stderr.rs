@@ -160,7 +160,7 @@ impl Buffer {
             // Now that there is room for one line more.
             if should_log && Instant::now() >= next {
                 warn!(
-                    buffer = dropped - logged,
+                    lines = dropped - logged,
                     "lines of the log were dropped: they could not be written in time, or at all"
                 );
                 (logged, next) = (dropped, Instant::now() + LOG_INTERVAL);

@@ -30,8 +30,8 @@ const BOTH: &str = r#""x-github-event", "x-github-delivery""#;
 #[tokio::test]
 async fn a_delivery_is_verified_and_stored_as_it_came() {
     let Some(nats) = nats::shared().await else { return };
-    nats.create_stream("GIT", &["git.events.>", "plain.events.>"]).await;
-    let text = endpoint("git", BOTH) + &endpoint("plain", r#""x-github-event""#);
+    nats.create_stream("GITHUB", &["git-hub.events.>", "git-plain.events.>"]).await;
+    let text = endpoint("git-hub", BOTH) + &endpoint("git-plain", r#""x-github-event""#);
     let bridge = Bridge::config(&text).nats(nats).start_ready().await;
     let signature = ("x-hub-signature-256", SIGNATURE);
     let (kind, id) = (("x-github-event", "push"), ("x-github-delivery", "72d3162e-cc78"));
@@ -39,23 +39,23 @@ async fn a_delivery_is_verified_and_stored_as_it_came() {
     let post = async |path: &str, headers: &[(&str, &str)]| {
         bridge.post(path, "Hello, World!".to_owned(), headers).await
     };
-    let answer = post("/git", &[signature, kind, id]).await;
+    let answer = post("/git-hub", &[signature, kind, id]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_eq!(answer.header("hookbus-id"), Some(id.1));
     // An id that isn't trusted is none.
-    let answer = post("/plain", &[signature, kind, id]).await;
+    let answer = post("/git-plain", &[signature, kind, id]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert_ne!(answer.header("hookbus-id"), Some(id.1));
 
-    let stored = nats.messages("GIT", 2).await;
+    let stored = nats.messages("GITHUB", 2).await;
     let first = &stored[0];
     assert_eq!(
         (first.subject.as_str(), &first.payload[..]),
-        ("git.events.push", &b"Hello, World!"[..])
+        ("git-hub.events.push", &b"Hello, World!"[..])
     );
     assert_eq!(first.header("ce-type"), Some("com.github.push"));
     assert_eq!(first.header("ce-id"), Some(id.1));
-    assert_eq!(stored[1].subject, "plain.events.push");
+    assert_eq!(stored[1].subject, "git-plain.events.push");
 
     for (status, headers) in [
         (400, &[signature, id][..]),
@@ -66,26 +66,26 @@ async fn a_delivery_is_verified_and_stored_as_it_came() {
         (401, &[("x-hub-signature-256", &SIGNATURE[7..]), kind, id]),
         (401, &[("x-hub-signature-256", &SIGNATURE.replace('7', "8")), kind, id]),
     ] {
-        assert_eq!(post("/git", headers).await.status, status, "{headers:?}");
+        assert_eq!(post("/git-hub", headers).await.status, status, "{headers:?}");
     }
-    assert_eq!(nats.messages("GIT", 2).await.len(), 2);
+    assert_eq!(nats.messages("GITHUB", 2).await.len(), 2);
 }
 
 #[tokio::test]
 async fn its_samples_are_sent_as_it_sends_them() {
     let Some(nats) = nats::shared().await else { return };
-    nats.create_stream("SENT", &["sent.events.>"]).await;
-    let bridge = Bridge::config(&endpoint("sent", BOTH)).nats(nats).start_ready().await;
+    nats.create_stream("GITHUB-SENT", &["git-sent.events.>"]).await;
+    let bridge = Bridge::config(&endpoint("git-sent", BOTH)).nats(nats).start_ready().await;
     let config = bridge.folder().join("hookbus.toml");
-    let (url, config) = (bridge.url("/sent"), config.to_str().unwrap());
+    let (url, config) = (bridge.url("/git-sent"), config.to_str().unwrap());
     for sample in ["ping", "push", "push", "pull_request"] {
         let output = run(&["send", sample, "--to", &url, "--config", config]).await;
         assert_eq!(output.code, Some(0), "{}", output.stderr);
     }
-    let stored = nats.messages("SENT", 4).await;
+    let stored = nats.messages("GITHUB-SENT", 4).await;
     let kinds: Vec<_> = stored.iter().map(|event| event.subject.as_str()).collect();
     let expected = ["ping", "push", "push", "pull_request"];
-    assert_eq!(kinds, expected.map(|kind| format!("sent.events.{kind}")));
+    assert_eq!(kinds, expected.map(|kind| format!("git-sent.events.{kind}")));
     let ids: BTreeSet<_> = stored.iter().map(|event| event.header("ce-id")).collect();
     assert_eq!(ids.len(), 4, "each delivery has an id of its own");
 }

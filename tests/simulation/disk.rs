@@ -52,6 +52,8 @@ struct State {
     busy: Option<Instant>,
     syncing: Vec<(usize, usize)>,
     writer: Option<JoinHandle<()>>,
+    /// The power took what a failed sync had left for clean.
+    has_holes: bool,
 }
 
 impl State {
@@ -141,8 +143,13 @@ impl Disk {
             state.safe_names = state.names.clone();
         }
         for content in &mut state.files {
-            content.lose_power(world);
+            state.has_holes |= content.lose_power(world);
         }
+    }
+
+    /// Whether a process may have read something that a failed sync had left in memory alone, and that is gone now.
+    pub(crate) fn has_holes(&self) -> bool {
+        self.state.lock().has_holes
     }
 
     /// A sync begins; says how it ends.

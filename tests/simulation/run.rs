@@ -220,7 +220,7 @@ async fn nothing_is_counted(life: &mut Life<'_>) {
     let world = &life.stage.world;
     let is_idle = async {
         drained(life).await;
-        while !metrics(life).is_empty() || problems(life).contains("problem") {
+        while !metrics(life).is_empty() || has_problem(life) {
             // Whether a destination works again is seen by whoever sends something.
             for destination in life.configured.clone() {
                 life.send(None, vec![(destination, NAMES[destination][0])], None);
@@ -234,6 +234,14 @@ async fn nothing_is_counted(life: &mut Life<'_>) {
         let (metrics, problems) = (metrics(life), problems(life));
         world.fail(format_args!("still counted: {metrics:?}; still said: {problems}"));
     }
+}
+
+/// Whether something is wrong that shouldn't be. After a failed sync, an end and a power failure the spool may miss what no
+/// sender was promised: a process found it in memory, and took it for kept.
+fn has_problem(life: &Life<'_>) -> bool {
+    let has_holes = life.stage.disk.has_holes();
+    let is_excused = |line: &str| has_holes && line.starts_with("problem: spool files:");
+    problems(life).lines().any(|line| line.starts_with("problem") && !is_excused(line))
 }
 
 /// What `/readyz` says.

@@ -343,12 +343,12 @@ impl<'a> MainQueue<'a> {
             self.check_old();
         }
         if self.disk.disk_queue.is_empty() {
-            let (record_published, seconds) = self.backoff.end_run();
+            let (published, seconds) = self.backoff.end_run();
             let was_logged = self.disk.was_logged.swap(false, Ordering::Relaxed);
             let has_failed = std::mem::take(&mut self.backoff.has_failed);
             let apart = self.disk.apart.as_ref().map_or(0, |apart| apart.len());
             if (was_logged || has_failed) && apart == 0 {
-                info!(destination = %self.job.destination.text(), record_published, seconds = format_args!("{seconds:.1}"), "all that was queued on disk is published");
+                info!(destination = %self.job.destination.text(), published, seconds = format_args!("{seconds:.1}"), "all that was queued on disk is published");
             }
         }
     }

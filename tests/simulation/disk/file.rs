@@ -33,8 +33,10 @@ impl Content {
         self.safe = length;
     }
 
-    /// What is left without power: some of what was not synced, and of that perhaps only the length.
-    pub(super) fn lose_power(&mut self, world: &World) {
+    /// What is left without power: some of what was not synced, and of that perhaps only the length. Returns whether
+    /// something is gone that a failed sync had left for clean.
+    pub(super) fn lose_power(&mut self, world: &World) -> bool {
+        let has_holes = self.forgotten.iter().any(|range| !range.is_empty());
         if let Some(bytes) = self.cut.take().filter(|_| world.percent(50)) {
             self.safe = bytes.len();
             self.bytes = bytes;
@@ -56,6 +58,7 @@ impl Content {
             }
         }
         self.safe = self.bytes.len();
+        has_holes
     }
 
     fn truncate(&mut self, length: usize) {
