@@ -3,7 +3,7 @@
 //! The accept loop is our own, on hyper-util under an axum router: `axum::serve` installs no timer, which leaves every
 //! time limit of a connection without effect.
 //!
-//! [`listener`] accepts, [`connection`] serves one client. Below them: the requests of a connection (`requests`), the
+//! `listener` accepts, `connection` serves one client. Below them: the requests of a connection (`requests`), the
 //! time limits of reading (`read_timeout`), of writing (`write_timeout`) and of HTTP/2 streams (`streams`), a second
 //! look at request boundaries (`framing`), and the way to the end (`shutdown`).
 

@@ -3,8 +3,8 @@
 //! A question's arguments go to the program's standard input, and nowhere else: neither a shell nor an argument list
 //! ever sees them. What it writes to standard output is the answer.
 //!
-//! [`service`] listens, [`dispatcher`] decides which questions wait and which are refused, [`process`] runs a program
-//! once a question and [`json_lines`] one that keeps running, and [`reply_sender`] sends what they answer.
+//! `service` listens, `dispatcher` decides which questions wait and which are refused, `process` runs a program
+//! once a question and `json_lines` one that keeps running, and `reply_sender` sends what they answer.
 
 mod dispatcher;
 mod json_lines;

@@ -30,10 +30,10 @@ impl Bench {
             Connection::new("test", (1 << 20, Release::Written), Arc::<Health>::default());
         let (late, strange) =
             (Arc::<Mutex<Vec<u32>>>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (lates, stranges) = (late.clone(), strange.clone());
+        let (late_tags, strange_subjects) = (late.clone(), strange.clone());
         let told = Told {
-            late: Box::new(move |tag| lates.lock().push(tag)),
-            strange: Box::new(move |subject, _| stranges.lock().push(subject.to_owned())),
+            late: Box::new(move |tag| late_tags.lock().push(tag)),
+            strange: Box::new(move |subject, _| strange_subjects.lock().push(subject.to_owned())),
         };
         Self {
             inbox: Arc::new(Inbox::new(connection, "_INBOX", on_loss, read, told)),

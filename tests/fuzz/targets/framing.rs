@@ -11,7 +11,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hookbus::receive::framing::Framing;
+use hookbus::server::framing::Framing;
 use http::Response;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
