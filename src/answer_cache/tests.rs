@@ -150,7 +150,7 @@ async fn who_joins_waits_until_its_own_deadline() {
         let second = bench.ask_within(200, "a", 0, reply("2")).await;
         assert_eq!(second, CachedAnswer::asked(failed(Outcome::Timeout)));
         assert_eq!(began.elapsed(), Duration::from_millis(200));
-        // Whoever comes after it still finds the call that is running.
+        // A later caller still finds the running call.
         assert_eq!(bench.ask("a", 0, reply("3")).await, reused(reply("1")));
     });
     assert_eq!(first, CachedAnswer::asked(reply("1")));
@@ -186,7 +186,7 @@ async fn who_takes_over_keeps_its_own_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_asks_minds_the_time_itself() {
+async fn the_caller_minds_the_time_itself() {
     let answers = AnswerCache::default();
     let limit = Duration::from_millis(100);
     let late = async || {

@@ -108,7 +108,7 @@ impl<'a> Signed<'a> {
 }
 
 impl Signature {
-    /// What tells this delivery from all others. Whoever sends it again can change nothing of that.
+    /// What tells this delivery from all others. A replayed delivery can change nothing of that.
     fn mark(&self, id: Option<&str>, proof: &scheme::Proof<'_>) -> Option<Mark> {
         match (self.replay, id) {
             (Replay::Dedupe, Some(id)) => Some(Mark::new(&[b"id", id.as_bytes()], None)),

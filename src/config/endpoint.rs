@@ -53,8 +53,8 @@ pub struct Endpoint {
     #[serde(default)]
     #[schemars(example = ["167.150.224.0/23"])]
     pub allow_from: Vec<String>,
-    /// Headers that count although the signature doesn't cover them, such as a message id. Whoever can send a webhook
-    /// again can change them.
+    /// Headers that count although the signature doesn't cover them, such as a message id. Anyone who can replay a
+    /// webhook can change them.
     #[serde(default)]
     #[schemars(example = ["x-webhook-id"])]
     pub trust_unsigned: Vec<String>,

@@ -229,8 +229,9 @@ impl Components {
 fn same_auth(before: &Config, now: &Config, name: &str) -> bool {
     fn of<'a>(config: &'a Config, name: &str) -> Option<impl PartialEq + use<'a>> {
         let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == name)?;
-        let config::Endpoint { auth, allow_from, public_url, .. } = endpoint;
-        Some((auth, allow_from, public_url, &config.http.trusted_proxies))
+        let config::Endpoint { auth, allow_from, public_url, trust_unsigned, facts, .. } = endpoint;
+        let proxies = &config.http.trusted_proxies;
+        Some((auth, allow_from, public_url, trust_unsigned, &facts.signatures, proxies))
     }
     of(before, name) == of(now, name)
 }

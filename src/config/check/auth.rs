@@ -81,7 +81,7 @@ fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint
             let at = node.get("trust_unsigned");
             checks.error(
                 if at.is_written() { at } else { node.get("source") },
-                format!("{what} stands in `{header}`, which the signature doesn't cover: whoever has seen a webhook could send it again as another one"),
+                format!("{what} stands in `{header}`, which the signature doesn't cover: anyone who has seen a webhook could send it again as another one"),
                 format!("accept that with `trust_unsigned = [\"{header}\"]` on the endpoint"),
             );
         }
