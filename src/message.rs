@@ -47,7 +47,7 @@ pub struct Metadata {
     pub kind: Arc<str>,
     /// The type as a metric label: a known name, or `other`.
     pub label: Arc<str>,
-    /// What ties webhooks together: for Vapi the call, chat, session or contact id.
+    /// What ties webhooks together: such as the id of a call.
     pub key: Option<Arc<str>>,
 }
 

@@ -1,5 +1,4 @@
-//! A signature over the received bytes: a provider's own scheme, or Vapi's HMAC credential with the knobs that it has
-//! (vapi: HMACAuthenticationPlan).
+//! A signature over the received bytes: a provider's own scheme, or one that a user describes.
 //!
 //! A message id counts only where it is signed too, or the operator said that it may.
 

@@ -19,7 +19,7 @@ Examples:
   hookbus answer get_weather -- ./weather.sh
   hookbus answer book_table cancel_table --concurrency 4 -- python3 tables.py
   hookbus answer lookup --lines -- node lookup.js
-  hookbus answer --subject vapi.ask.assistant-request -- ./which-assistant
+  hookbus answer --subject shop.ask.price-request -- ./price
 
 The program reads the arguments as JSON from standard input and writes the answer, text or JSON, to standard output. \
 An exit code other than 0 is an error, whose text is the last line on standard error. HOOKBUS_FUNCTION, HOOKBUS_ID, \
@@ -155,7 +155,7 @@ fn check(subject: &str) -> Result<(), Failure> {
         Err(error) => error.to_string(),
     };
     Err(Failure::wrong(format_args!("can't listen on `{subject}`: {problem}"))
-        .hint("write a whole subject, such as vapi.ask.assistant-request"))
+        .hint("write a whole subject, such as shop.ask.price-request"))
 }
 
 #[cfg(test)]

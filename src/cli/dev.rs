@@ -17,7 +17,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use self::nats_server::NatsServer;
 use self::worker::Worker;
-use super::{Failure, Outcome, block_on, eprint, print, send, settle};
+use super::{Failure, Outcome, block_on, eprint, print, settle};
 use crate::serve::{self, Signals};
 use crate::settings;
 use crate::telemetry;
@@ -43,6 +43,11 @@ pub(super) struct Arguments {
     #[arg(long)]
     print_config: bool,
 }
+
+/// Its endpoint, which is also the one that other commands mean unless they are told otherwise.
+pub(super) const ENDPOINT: &str = "vapi";
+/// Where that endpoint is by default.
+pub(super) const WEBHOOK_URL: &str = "http://127.0.0.1:8080/vapi";
 
 /// Where `/metrics` is, if that port is free.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
@@ -205,7 +210,7 @@ hookbus dev is ready; Ctrl-C stops all of it.
 Try this in another terminal:
 "#
     );
-    let to = if url == send::DEFAULT_TARGET { String::new() } else { format!(" --to {url}") };
+    let to = if url == WEBHOOK_URL { String::new() } else { format!(" --to {url}") };
     for (what, comment) in [
         ("tool-calls", "a tool call, answered by the demo worker"),
         (r#"tool-calls --function get_weather --arguments '{"city": "Oslo"}'"#, "another function"),

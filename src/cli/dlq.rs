@@ -23,7 +23,7 @@ These commands ask the bridge that runs on this machine. If none does, they open
 const LIST_EXAMPLES: &str = "\
 Examples:
   hookbus dlq list
-  hookbus dlq list --endpoint vapi --type 'transcript*' --since 2h
+  hookbus dlq list --endpoint shop --type 'order.*' --since 2h
   hookbus dlq list --json | jq -r 'select(.line == \"dead-letter\").id'";
 
 const REPLAY_EXAMPLES: &str = "\
@@ -36,7 +36,7 @@ const DROP_EXAMPLES: &str = "\
 Examples:
   hookbus dlq drop --until 2026-11-01 --dry-run      what would be removed
   hookbus dlq drop --until 2026-11-01                remove it
-  hookbus dlq drop --endpoint vapi --reason invalid-record";
+  hookbus dlq drop --endpoint shop --reason invalid-record";
 
 /// What `hookbus dlq` does.
 #[derive(Debug, Subcommand)]
@@ -78,7 +78,7 @@ pub(super) struct FilterArguments {
     /// Only those of this endpoint; this and the next four may be repeated, and `*` matches anything
     #[arg(long, value_name = "NAME")]
     endpoint: Vec<String>,
-    /// Only those of this type, such as transcript or ai.vapi.transcript
+    /// Only those of this type, such as push or com.github.push
     #[arg(long = "type", value_name = "TYPE")]
     kind: Vec<String>,
     /// Only those with this reason, such as too-large

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{CONFIG_FILE, Failure, load};
+use super::{CONFIG_FILE, Failure, dev, load};
 use crate::config::{Config, Context, Nats, SourceName, TOOL_SUBJECT};
 use crate::nats::Settings;
 use crate::template::{Template, Vars, glob};
@@ -18,7 +18,7 @@ pub(super) const ANY: &str = "*";
 #[derive(Debug, Args)]
 pub(super) struct Flags {
     /// The endpoint whose questions these are
-    #[arg(long, value_name = "NAME", default_value = "vapi")]
+    #[arg(long, value_name = "NAME", default_value = dev::ENDPOINT)]
     endpoint: String,
     /// The NATS server, instead of the configured one [default: nats://127.0.0.1:4222]
     #[arg(long, value_name = "URL")]

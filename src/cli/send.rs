@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use clap::Args;
 use http::StatusCode;
-use http::header::{HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use reqwest::Url;
 use tokio::task::JoinSet;
 
@@ -25,7 +25,8 @@ use self::body::{Body, body};
 use self::edit::Edit;
 use self::post::Post;
 use self::tally::{Tally, milliseconds};
-use super::{Failure, Outcome, block_on, eprint, print, write};
+use super::{Failure, Outcome, block_on, dev, eprint, print, write};
+use crate::config::SourceName;
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source;
@@ -37,16 +38,13 @@ Examples:
   hookbus send tool-calls
   hookbus send tool-calls --function get_weather --arguments '{\"city\": \"Oslo\"}'
   hookbus send status-update --set message.call.id=call-7 --set message.status=ended
-  hookbus send report.json --to https://hooks.example.com/vapi --secret \"$VAPI_SECRET\"
-  hookbus send status-update --to https://hooks.example.com/vapi --config hookbus.toml
+  hookbus send report.json --to https://hooks.example.com/shop --secret \"$SHOP_SECRET\"
+  hookbus send status-update --to https://hooks.example.com/shop --config hookbus.toml
   hookbus send transcript --count 10000 --concurrency 50 --set message.call.id=call-{\x1b[0mn}";
 
 const SET_HELP: &str = "\
 Change a member of the body, such as message.call.id=call-1 or message.messages.0=null; may be repeated. \
 The value is JSON if it reads as JSON, else text; {\x1b[0mn} in it becomes the number of the request";
-
-/// Where `hookbus dev` listens.
-pub(super) const DEFAULT_TARGET: &str = "http://127.0.0.1:8080/vapi";
 
 /// What `hookbus send` takes.
 #[derive(Debug, Args)]
@@ -58,13 +56,13 @@ pub(super) struct Arguments {
     #[arg(long)]
     list: bool,
     /// Where to post it
-    #[arg(long, value_name = "URL", default_value = DEFAULT_TARGET, value_parser = target)]
+    #[arg(long, value_name = "URL", default_value = dev::WEBHOOK_URL, value_parser = target)]
     to: Url,
     /// The secret that the endpoint expects
     #[arg(long, value_name = "SECRET", value_parser = secret)]
     secret: Option<Secret>,
     /// The header that carries the secret
-    #[arg(long, value_name = "NAME", default_value = "x-vapi-secret")]
+    #[arg(long, value_name = "NAME", default_value = secret_header())]
     secret_header: HeaderName,
     /// Take the secret, the password or the signature that the endpoint with this path demands in a configuration file
     #[arg(long, value_name = "FILE", conflicts_with = "secret")]
@@ -97,8 +95,13 @@ fn target(text: &str) -> Result<Url, String> {
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
         Ok(url)
     } else {
-        Err(format!("write the whole address, such as {DEFAULT_TARGET}"))
+        Err(format!("write the whole address, such as {}", dev::WEBHOOK_URL))
     }
+}
+
+/// The header in which the provider of the samples usually sends a secret.
+fn secret_header() -> &'static str {
+    source::facts(SourceName::default()).secret_header.unwrap_or(AUTHORIZATION.as_str())
 }
 
 /// Whatever it is: an error of clap would repeat the value.
@@ -159,7 +162,7 @@ async fn post_one(post: Post, body: Body) -> Outcome {
             "hint: --secret SECRET sends the secret of the endpoint, --config FILE whatever it demands",
         ),
         StatusCode::NOT_FOUND => {
-            eprint("hint: --to must name the path of an endpoint, such as /vapi")
+            eprint("hint: --to must name the path of an endpoint, such as /shop")
         }
         _ => {}
     }

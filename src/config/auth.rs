@@ -15,22 +15,22 @@ pub enum Auth {
     /// A header that holds one of the secrets.
     Secret {
         /// Name of the header.
-        #[schemars(example = &"x-vapi-secret")]
+        #[schemars(example = &"x-webhook-secret")]
         header: String,
         /// What stands before the secret, such as `"Bearer "`.
         #[serde(default)]
         prefix: String,
         /// Values that are accepted; several while one is being replaced.
-        #[schemars(example = ["${VAPI_SECRET}"])]
+        #[schemars(example = ["${WEBHOOK_SECRET}"])]
         secrets: Vec<Secret>,
     },
     /// HTTP's own user and password, in the header `authorization`.
     Basic {
         /// The user.
-        #[schemars(example = &"vapi")]
+        #[schemars(example = &"shop")]
         user: String,
         /// Passwords that are accepted; several while one is being replaced.
-        #[schemars(example = ["${VAPI_PASSWORD}"])]
+        #[schemars(example = ["${WEBHOOK_PASSWORD}"])]
         passwords: Vec<Secret>,
     },
     /// The provider's own signature.
@@ -43,12 +43,12 @@ pub enum Auth {
     None {},
 }
 
-/// `kind = "hmac"`: what signatures are like; the knobs of Vapi's HMAC credential.
+/// `kind = "hmac"`: what signatures are like, where the users of a provider choose that.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Hmac {
     /// Secrets that are accepted; several while one is being replaced.
-    #[schemars(example = ["${VAPI_HMAC_SECRET}"])]
+    #[schemars(example = ["${WEBHOOK_SECRET}"])]
     pub secrets: Vec<Secret>,
     /// The hash.
     #[serde(default)]

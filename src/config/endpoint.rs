@@ -15,10 +15,10 @@ use super::units::{Rate, Time};
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// Name in subjects, metrics and logs: `[a-z0-9-]+`.
-    #[schemars(example = &"vapi")]
+    #[schemars(example = &"shop")]
     pub name: String,
-    /// Path of the URL, for example `/vapi`.
-    #[schemars(example = &"/vapi")]
+    /// Path of the URL, for example `/shop`.
+    #[schemars(example = &"/shop")]
     pub path: String,
     /// Dialect of the provider.
     pub source: SourceName,
@@ -66,7 +66,7 @@ pub struct Endpoint {
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_seen_deliveries: Option<usize>,
     /// The URL that the provider was told, where signatures cover it.
-    #[schemars(example = &"https://hooks.example.com/vapi")]
+    #[schemars(example = &"https://hooks.example.com/shop")]
     pub public_url: Option<String>,
     /// Who may post here; any that accepts is enough.
     #[serde(default)]

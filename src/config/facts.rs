@@ -17,6 +17,8 @@ pub struct Facts {
     pub calls: &'static [&'static str],
     /// How long a call of a function may take when no rule says otherwise.
     pub call_timeout: Option<Time>,
+    /// The header in which it sends a secret, where it has a usual one.
+    pub secret_header: Option<&'static str>,
     /// How it signs, in one of these ways; none where its users choose that.
     pub signatures: Vec<Scheme>,
     /// Headers that the source reads, and that the signature doesn't cover.

@@ -77,10 +77,10 @@ impl Default for Nats {
 #[serde(deny_unknown_fields)]
 pub struct Stream {
     /// Name of the stream.
-    #[schemars(example = &"VAPI")]
+    #[schemars(example = &"EVENTS")]
     pub name: String,
     /// Subjects that it stores.
-    #[schemars(example = ["vapi.events.>", "vapi.jobs.>"])]
+    #[schemars(example = ["shop.events.>", "shop.jobs.>"])]
     pub subjects: Vec<String>,
     /// Oldest message that is kept; unset: for ever.
     #[serde(default)]

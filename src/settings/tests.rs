@@ -293,7 +293,7 @@ fn shapes() {
         ("[nats]\nservers = [1]", "each item of `servers` must be a text"),
         (
             "[nats]\n[[nats.stream]]\nname = \"A\"",
-            "add `subjects = [\"vapi.events.>\", \"vapi.jobs.>\"]`",
+            "add `subjects = [\"shop.events.>\", \"shop.jobs.>\"]`",
         ),
         ("[nats]\nuser = \"${NOPE}\"\npassword = \"x\"", "`NOPE` is not set"),
         ("[nats]\nuser = \"${NO PE}\"\npassword = \"x\"", "only letters, digits and `_`"),

@@ -64,7 +64,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
         checks.error(
             at,
             format!("`{}` is no URL", shown(at, url)),
-            "write all of it, such as \"https://hooks.example.com/vapi\"",
+            "write all of it, such as \"https://hooks.example.com/shop\"",
         );
     }
 }
@@ -136,7 +136,7 @@ fn header(checks: &mut Checks<'_, '_, '_>, at: Node<'_>, name: &str) {
         checks.error(
             at,
             format!("`{}` can't be the name of a header", shown(at, name)),
-            "write a name such as `x-vapi-secret` or `authorization`",
+            "write a name such as `x-webhook-secret` or `authorization`",
         );
     }
 }
@@ -146,7 +146,7 @@ fn secrets(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, key: &str, secrets: 
         checks.error(
             list,
             format!("`{key}` is empty: nobody would be let in"),
-            format!("write at least one, such as `{key} = [\"${{VAPI_SECRET}}\"]`"),
+            format!("write at least one, such as `{key} = [\"${{WEBHOOK_SECRET}}\"]`"),
         );
     }
     for (at, secret) in secrets.iter().enumerate() {
@@ -294,7 +294,7 @@ fn secret(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, secret: &str) {
         checks.error(
             node,
             "the secret is empty",
-            "put the secret into an environment variable, and write `\"${VAPI_SECRET}\"`",
+            "put the secret into an environment variable, and write `\"${WEBHOOK_SECRET}\"`",
         );
     } else if secret.trim() != secret || secret.chars().any(char::is_control) {
         checks.error(

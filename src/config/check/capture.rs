@@ -82,7 +82,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
                     "`{}` would store {what}: the stream would answer before the worker",
                     shown(node, subject)
                 ),
-                "name the subjects of events only, such as \"vapi.events.>\" and \"vapi.jobs.>\"",
+                "name the subjects of events only, such as \"shop.events.>\" and \"shop.jobs.>\"",
             );
         }
     }

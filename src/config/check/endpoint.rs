@@ -107,7 +107,7 @@ fn path(checks: &mut Checks<'_, '_, '_>, path: &str, node: Node<'_>) {
         let hint = if node.written().is_none() && !path.is_empty() && !path.contains("://") {
             format!("write `path = \"/{text}\"`")
         } else {
-            "write the path alone, such as `path = \"/vapi\"`".to_owned()
+            "write the path alone, such as `path = \"/shop\"`".to_owned()
         };
         checks.error(node, format!("the path `{text}` doesn't begin with `/`"), hint);
     } else if let Some(found) = path.chars().find(|c| wrong(*c)) {

@@ -136,7 +136,7 @@ fn subjects(checks: &mut Checks<'_, '_, '_>, stream: &Stream, list: Node<'_>) {
         checks.error(
             list,
             "`subjects` is empty: the stream would store nothing",
-            "write the subjects of events, such as `subjects = [\"vapi.events.>\", \"vapi.jobs.>\"]`",
+            "write the subjects of events, such as `subjects = [\"shop.events.>\", \"shop.jobs.>\"]`",
         );
     }
     for (at, subject) in stream.subjects.iter().enumerate() {

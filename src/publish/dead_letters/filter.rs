@@ -119,7 +119,7 @@ impl Filter {
     }
 }
 
-/// Whether a type, or what follows one of its dots, fits: people say `transcript` for `ai.vapi.transcript`.
+/// Whether a type, or what follows one of its dots, fits: people say `push` for `com.github.push`.
 fn ends(kind: &str, pattern: &str) -> bool {
     kind.match_indices('.').any(|(dot, _)| glob::matches(pattern, &kind[dot + 1..]))
 }

@@ -19,6 +19,7 @@ pub(super) static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| {
         questions: &ASKED,
         calls: &["tool-calls", "function-call"],
         call_timeout: Some(TIMEOUT),
+        secret_header: Some("x-vapi-secret"),
         ..Facts::default()
     })
 });
