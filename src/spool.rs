@@ -61,7 +61,7 @@ use self::log::Log;
 pub use self::queue::{Appending, DeadLetters, Queue, Reader};
 pub use self::record::{DeadLetter, Record};
 pub use self::writer::OnSynced;
-use self::writer::Volume;
+use self::writer::{AbandonOnDrop, Volume};
 use crate::config;
 
 /// What stands in the file `format`, without the version.
@@ -176,7 +176,11 @@ impl Spool {
             let (volume, logs, directory_lock) =
                 (volume.clone(), logs.clone(), directory_lock.clone());
             let disk = volume.clone();
-            let writing = async move { volume.run(&logs, &directory_lock).await };
+            let on_end = AbandonOnDrop(volume.clone());
+            let writing = async move {
+                let _on_end = on_end;
+                volume.run(&logs, &directory_lock).await;
+            };
             disk.disk.start(Box::pin(writing)).map_err(failed)?
         };
         let spool = Self {

@@ -188,6 +188,17 @@ impl Volume {
         }
     }
 
+    /// Take nothing more, and let those who wait know.
+    fn abandon(&self) {
+        let abandoned = {
+            let mut waiting = self.waiting.lock();
+            waiting.stop = true;
+            waiting.bytes = 0;
+            mem::take(&mut waiting.entries)
+        };
+        self.release(abandoned.iter().map(|entry| entry.size).sum());
+    }
+
     async fn wait(&self, until: Instant) -> (Vec<Entry>, bool, bool) {
         loop {
             {
@@ -202,6 +213,16 @@ impl Volume {
                 return (Vec::new(), false, false);
             }
         }
+    }
+}
+
+/// Ends the queue of the writer with the writer, even if that panics. What waits would wait until its time is over, and
+/// stay in memory with the whole spool: an entry holds its log, and a log its volume.
+pub(super) struct AbandonOnDrop(pub(super) Arc<Volume>);
+
+impl Drop for AbandonOnDrop {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 

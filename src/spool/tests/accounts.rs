@@ -113,6 +113,31 @@ async fn what_the_disk_got_done_makes_room() {
     until(|| spool.bytes() == 0).await;
 }
 
+/// Its thread may panic. Whoever waits for it is told, and nothing stays behind.
+#[tokio::test]
+async fn a_writer_that_is_gone_keeps_nobody_waiting() {
+    let directory = tempfile::tempdir().unwrap();
+    let (spool, _) = open(directory.path());
+    let queue = spool.queue(NAME);
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let panics = move || {
+        wait.recv().unwrap();
+        panic!("the end of the writer");
+    };
+    let last = queue.begin_with(&record(0), Box::new(panics)).unwrap();
+    until(|| spool.bytes() > 0 && queue.len() == 1).await;
+    let bytes = spool.bytes();
+    let waiting = queue.begin(&record(1)).unwrap();
+    go_on.send(()).unwrap();
+    assert!(matches!(last.finish().await, Err(Error::Closed)));
+    assert!(matches!(waiting.finish().await, Err(Error::Closed)));
+    assert!(matches!(queue.begin(&record(2)), Err(Error::Closed)));
+    assert_eq!(spool.bytes(), bytes);
+    let log = Arc::downgrade(&queue.log);
+    drop((queue, spool));
+    assert!(log.upgrade().is_none());
+}
+
 #[tokio::test]
 async fn a_segment_is_removed_with_its_last_record() {
     let directory = tempfile::tempdir().unwrap();
