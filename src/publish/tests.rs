@@ -1,6 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod dead_letters;
+mod disk;
 mod late;
 mod names;
 mod paths;

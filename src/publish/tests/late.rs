@@ -8,7 +8,7 @@ const LIMIT: Duration = Duration::from_secs(3);
 
 /// With a broker that fails.
 async fn paths(folder: &tempfile::TempDir) -> Paths {
-    let paths = Paths::with(folder.path(), 100, Time::seconds(LIMIT.as_secs())).await;
+    let paths = Paths::with_writer(folder.path(), 100, Time::seconds(LIMIT.as_secs())).await;
     paths.nats.all(retry());
     paths
 }

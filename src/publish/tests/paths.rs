@@ -9,6 +9,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use super::script::{Mode, Paths, in_time, pass, reject, retry, until};
 use super::*;
+use crate::config::units::Time;
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -213,7 +214,7 @@ async fn a_dead_destination_does_not_slow_the_live_one() {
 #[tokio::test(start_paused = true)]
 async fn what_one_destination_has_no_room_for_is_kept_by_none() {
     let folder = folder();
-    let paths = Paths::new(folder.path(), 2).await;
+    let paths = Paths::with_writer(folder.path(), 2, Time::seconds(3)).await;
     paths.nats.all(retry());
     assert_eq!(paths.store("k", "1").await, Ok(Receipt::Spooled));
     // From now on each has room for one, and Kafka's is taken.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{advance, timeout_at};
 
+use super::disk::SameThread;
 use super::*;
 use crate::config;
 use crate::config::units::Time;
@@ -209,7 +210,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// A process with two brokers and a disk. Time stands still unless a test moves it, for the disk takes its own.
+/// A process with two brokers and a disk. Time stands still unless a test moves it, however long the disk takes.
 pub(super) struct Paths {
     pub(super) nats: Arc<Script>,
     pub(super) kafka: Arc<Script>,
@@ -224,21 +225,25 @@ pub(super) struct Paths {
 
 impl Paths {
     pub(super) async fn new(directory: &Path, max: usize) -> Self {
-        // The disk takes real time, and a test may let an hour pass meanwhile.
-        Self::with(directory, max, Time::seconds(1_000_000)).await
+        Self::on(SameThread { writes_beside: false }, directory, max, Time::seconds(3)).await
     }
 
-    /// With a limit for the disk.
-    pub(super) async fn with(directory: &Path, max: usize, sync_timeout: Time) -> Self {
+    /// With a writer that can be stalled, and a limit for it.
+    pub(super) async fn with_writer(directory: &Path, max: usize, sync_timeout: Time) -> Self {
+        Self::on(SameThread { writes_beside: true }, directory, max, sync_timeout).await
+    }
+
+    async fn on(disk: SameThread, directory: &Path, max: usize, sync_timeout: Time) -> Self {
         let (still, wait) = mpsc::channel();
         tokio::task::spawn_blocking(move || wait.recv());
         let settings =
             config::Spool { dir: directory.to_owned(), sync_timeout, ..config::Spool::default() };
-        let mut opened = Spool::open(&settings);
+        let disk = Arc::new(disk);
+        let mut opened = Spool::open_on(disk.clone(), &settings);
         // What an earlier one was doing may just be ending.
         until("the directory", || {
             if opened.is_err() {
-                opened = Spool::open(&settings);
+                opened = Spool::open_on(disk.clone(), &settings);
             }
             opened.is_ok()
         })
@@ -297,7 +302,8 @@ impl Paths {
         storing.await.unwrap()
     }
 
-    /// A record for this queue at which the thread that writes is held: it is on disk then, and so is what came with it.
+    /// A record for this queue at which the thread that writes is held, if there is one: it is on disk then, and so is
+    /// what came with it.
     pub(super) fn stall(&self, queue: &str) -> Stalled {
         let record = Record { name: "stalls".into(), event: event("stalls", "", "0") };
         let (release, wait) = mpsc::channel::<()>();
