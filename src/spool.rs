@@ -30,6 +30,7 @@
 
 mod cursor;
 pub mod disk;
+mod entry;
 mod error;
 mod directory_lock;
 mod log;
@@ -39,6 +40,7 @@ mod record;
 mod segment;
 #[cfg(test)]
 mod tests;
+mod volume;
 mod writer;
 
 use std::collections::BTreeMap;
@@ -46,7 +48,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
@@ -55,13 +57,14 @@ use tokio::time::Instant;
 
 use self::directory_lock::DirectoryLock;
 use self::disk::{Disk, Join};
+pub use self::entry::{Appending, OnSynced};
 use self::error::is_of_device;
 pub use self::error::{Damage, Error};
 use self::log::Log;
-pub use self::queue::{Appending, DeadLetters, Queue, Reader};
+pub use self::queue::{DeadLetters, Queue, Reader};
 pub use self::record::{DeadLetter, Record};
-pub use self::writer::OnSynced;
-use self::writer::{AbandonOnDrop, Volume};
+use self::volume::Volume;
+use self::writer::{AbandonOnDrop, Writer};
 use crate::config;
 
 /// What stands in the file `format`, without the version.
@@ -83,7 +86,7 @@ impl Position {
 
     /// When it was put into the spool.
     pub fn stored(self) -> SystemTime {
-        log::time(self.stored)
+        time(self.stored)
     }
 }
 
@@ -101,7 +104,9 @@ pub struct Spool {
     volume: Arc<Volume>,
     logs: Logs,
     dead_letters: Arc<Log>,
-    writer: Mutex<Option<Join>>,
+    writer: Arc<Writer>,
+    /// Waits for the writer's thread.
+    join: Mutex<Option<Join>>,
     /// Last, so that the directory is given up last.
     #[cfg_attr(not(test), expect(dead_code, reason = "it is held"))]
     directory_lock: Arc<DirectoryLock>,
@@ -172,23 +177,23 @@ impl Spool {
         logs.insert(DEAD_LETTERS.to_owned(), dead_letters.clone());
 
         let logs = Arc::new(Mutex::new(logs));
-        let writer = {
-            let (volume, logs, directory_lock) =
-                (volume.clone(), logs.clone(), directory_lock.clone());
-            let disk = volume.clone();
-            let on_end = AbandonOnDrop(volume.clone());
+        let writer = Arc::new(Writer::new(volume.clone()));
+        let join = {
+            let (writer, logs, lock) = (writer.clone(), logs.clone(), directory_lock.clone());
+            let on_end = AbandonOnDrop(writer.clone());
             let writing = async move {
                 let _on_end = on_end;
-                volume.run(&logs, &directory_lock).await;
+                writer.run(&logs, &lock).await;
             };
-            disk.disk.start(Box::pin(writing)).map_err(failed)?
+            volume.disk.start(Box::pin(writing)).map_err(failed)?
         };
         let spool = Self {
             directory: queues,
             volume,
             logs,
             dead_letters,
-            writer: Mutex::new(Some(writer)),
+            writer,
+            join: Mutex::new(Some(join)),
             directory_lock,
         };
         Ok((spool, damage))
@@ -202,7 +207,7 @@ impl Spool {
             Arc::new(Log::new(self.directory.join(name), self.volume.clone()))
         });
         log.set_text(destination);
-        Queue::new(log.clone())
+        Queue::new(log.clone(), self.writer.clone())
     }
 
     /// All queues that this spool has seen, also those of destinations that are not configured any more.
@@ -211,12 +216,12 @@ impl Spool {
         // While these are locked nobody gets hold of a queue, so that one of nobody's stays so.
         logs.retain(|_, log| Arc::strong_count(log) > 1 || log.is_used());
         let queues = logs.iter().filter(|(name, _)| *name != DEAD_LETTERS);
-        queues.map(|(_, log)| Queue::new(log.clone())).collect()
+        queues.map(|(_, log)| Queue::new(log.clone(), self.writer.clone())).collect()
     }
 
     /// The dead letters.
     pub fn dead_letters(&self) -> DeadLetters {
-        DeadLetters::new(self.dead_letters.clone())
+        DeadLetters::new(self.dead_letters.clone(), self.writer.clone())
     }
 
     /// Bytes that everything takes, of `max_bytes`.
@@ -266,9 +271,9 @@ impl Spool {
 
     /// Finish what was begun, and take nothing more. Blocks until that is on disk.
     pub fn close(&self) {
-        self.volume.stop();
-        let writer = self.writer.lock().take();
-        if let Some(join) = writer {
+        self.writer.stop();
+        let join = self.join.lock().take();
+        if let Some(join) = join {
             join();
         }
     }
@@ -325,4 +330,16 @@ fn directory_name(destination: &str) -> String {
     let readable: String = destination.chars().take(60).map(safe).collect();
     let hash = format!("{:x}", Sha256::digest(destination.as_bytes()));
     format!("{readable}-{}", &hash[..16])
+}
+
+/// The time in Unix milliseconds.
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The time of this many Unix milliseconds.
+fn time(milliseconds: u64) -> SystemTime {
+    let since = Duration::from_millis(milliseconds);
+    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }

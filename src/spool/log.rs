@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -24,8 +24,8 @@ use super::cursor::Cursor;
 use super::disk::CountedDisk;
 use super::error::{is_missing, is_of_device};
 use super::ranges::Ranges;
-use super::writer::Volume;
-use super::{Damage, Error, Position};
+use super::volume::Volume;
+use super::{Damage, Error, Position, time};
 
 /// The file that says whose queue it is.
 const DESTINATION: &str = "destination";
@@ -338,15 +338,4 @@ impl Log {
             self.seal(active);
         }
     }
-}
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The time of this many Unix milliseconds.
-pub(super) fn time(milliseconds: u64) -> SystemTime {
-    let since = std::time::Duration::from_millis(milliseconds);
-    UNIX_EPOCH.checked_add(since).unwrap_or(UNIX_EPOCH)
 }

@@ -3,51 +3,22 @@
 use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
 
+use super::entry::{Appending, OnSynced};
 use super::log::{Log, ReadPosition};
 use super::record::{DeadLetter, Record, Stored};
-use super::writer::OnSynced;
+use super::writer::Writer;
 use super::{Error, Position};
-
-/// A record that has its place, and is on its way to the disk. Dropped early, it may be kept or not.
-#[must_use = "it is not stored before it is finished"]
-pub struct Appending {
-    stored: oneshot::Receiver<Result<Position, Error>>,
-    deadline: Instant,
-}
-
-impl Appending {
-    pub(super) fn new(
-        stored: oneshot::Receiver<Result<Position, Error>>,
-        timeout: Duration,
-    ) -> Self {
-        Self { stored, deadline: Instant::now() + timeout }
-    }
-
-    /// Wait until it is synced.
-    pub async fn finish(self) -> Result<Position, Error> {
-        match timeout_at(self.deadline, self.stored).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::Closed),
-            Err(_) => Err(Error::Slow),
-        }
-    }
-
-    /// Wait until it is synced or known not to be, however long that takes: for those who would do it again.
-    pub async fn resolved(self) -> Result<Position, Error> {
-        self.stored.await.unwrap_or(Err(Error::Closed))
-    }
-}
 
 /// The queue of one destination.
 #[derive(Clone)]
 pub struct Queue<T = Record> {
     destination: Arc<str>,
     pub(super) log: Arc<Log>,
+    writer: Arc<Writer>,
     kind: PhantomData<fn() -> T>,
 }
 
@@ -55,13 +26,13 @@ pub struct Queue<T = Record> {
 pub type DeadLetters = Queue<DeadLetter>;
 
 impl<T: Stored> Queue<T> {
-    pub(super) fn new(log: Arc<Log>) -> Self {
-        Self { destination: log.text(), log, kind: PhantomData }
+    pub(super) fn new(log: Arc<Log>, writer: Arc<Writer>) -> Self {
+        Self { destination: log.text(), log, writer, kind: PhantomData }
     }
 
     /// Take the next place for a record: the order of the calls is the order of the records.
     pub fn begin(&self, record: &T) -> Result<Appending, Error> {
-        self.log.begin(record, None, false)
+        self.writer.begin(&self.log, record, None, false)
     }
 
     /// Keep a record; Ok means that it is synced.
@@ -120,20 +91,20 @@ impl Queue {
     /// that: `on_synced` is called by the writer once it is synced, before anything else is told so, and dropped if it
     /// never will be.
     pub fn begin_with(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
-        self.log.begin(record, Some(on_synced), false)
+        self.writer.begin(&self.log, record, Some(on_synced), false)
     }
 
     /// The same for a record of another queue, which is called done there as soon as it is kept here. There is room for
     /// some of them when there is none for others.
     pub fn begin_moved(&self, record: &Record, on_synced: OnSynced) -> Result<Appending, Error> {
-        self.log.begin(record, Some(on_synced), true)
+        self.writer.begin(&self.log, record, Some(on_synced), true)
     }
 }
 
 impl DeadLetters {
     /// As [`Self::begin`], for a record of a queue, which is called done there as soon as it is kept here.
     pub fn begin_moved(&self, letter: &DeadLetter) -> Result<Appending, Error> {
-        self.log.begin(letter, None, true)
+        self.writer.begin(&self.log, letter, None, true)
     }
 }
 

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 
 use super::disk::{self, Disk, Job, Join, Lock, System, Task};
 use super::segment;
-use super::writer::Volume;
+use super::volume::Volume;
 use super::{Damage, DeadLetter, Error, Position, Queue, Record, Spool};
 use crate::message::{Event, Trace};
 

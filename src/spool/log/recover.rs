@@ -12,7 +12,7 @@ use crate::spool::cursor::Cursor;
 use crate::spool::error::is_of_device;
 use crate::spool::ranges::Ranges;
 use crate::spool::segment::{self, Header, Scan, Scanned};
-use crate::spool::writer::Volume;
+use crate::spool::volume::Volume;
 use crate::spool::{Damage, Error};
 
 impl Log {

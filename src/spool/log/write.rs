@@ -1,22 +1,19 @@
-//! Adding records. All but taking a place is done by the writer's thread.
+//! Adding records: the work of the writer's thread.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crc32c::{crc32c, crc32c_append};
-use tokio::sync::oneshot;
 use tracing::debug;
 
-use super::{DESTINATION, Log, Segment, now};
+use super::{DESTINATION, Log, Segment};
 use crate::spool::disk::File;
+use crate::spool::entry::Entry;
 use crate::spool::error::is_missing;
 use crate::spool::ranges::Ranges;
-use crate::spool::record::Stored;
 use crate::spool::segment::{self, Header};
-use crate::spool::writer::{Entry, OnSynced};
-use crate::spool::{Appending, Error, Position};
+use crate::spool::{Error, Position, now};
 
 /// Bytes that are written at once, unless one payload is larger.
 const WRITE_CHUNK: usize = 256 << 10;
@@ -45,36 +42,6 @@ struct Written {
 }
 
 impl Log {
-    /// Take a place for a record; `on_synced` is called once it is synced, and dropped if it never will be. One that is moved
-    /// has a place elsewhere, which it gives up then.
-    pub(in crate::spool) fn begin(
-        self: &Arc<Self>,
-        record: &impl Stored,
-        on_synced: Option<OnSynced>,
-        is_moved: bool,
-    ) -> Result<Appending, Error> {
-        let head = record.head();
-        let payload = record.payload().clone();
-        let checksum = crc32c_append(crc32c(&head), &payload);
-        let length = head.len() + payload.len();
-        if u32::try_from(length).is_err() {
-            return Err(Error::Full);
-        }
-        let (stored, waiting) = oneshot::channel();
-        let entry = Entry {
-            log: self.clone(),
-            head,
-            payload,
-            checksum,
-            size: segment::size(length),
-            time: now(),
-            stored,
-            on_synced,
-        };
-        self.volume.enqueue(entry, is_moved)?;
-        Ok(Appending::new(waiting, self.volume.sync_timeout))
-    }
-
     /// Write entries, sync them together, and say so to those who wait.
     pub(in crate::spool) async fn store(&self, mut entries: Vec<Entry>) {
         entries.retain(|entry| {

@@ -4,8 +4,9 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::spool::directory_name;
+use crate::spool::entry::Entry;
 use crate::spool::log::Log;
-use crate::spool::writer::Entry;
+use crate::spool::writer::Writer;
 
 /// Fill a queue until the spool is full.
 async fn fill_up(queue: &Queue, payload: usize) -> Vec<Position> {
@@ -76,9 +77,8 @@ async fn a_slow_disk_is_found_out_by_trying() {
 }
 
 /// An entry of this size that nobody waits for.
-fn entry(log: &Arc<Log>, size: u64) -> Entry {
+fn entry(size: u64) -> Entry {
     Entry {
-        log: log.clone(),
         head: Vec::new(),
         payload: Bytes::new(),
         checksum: 0,
@@ -94,7 +94,8 @@ fn entry(log: &Arc<Log>, size: u64) -> Entry {
 fn more_than_the_disk_gets_done_is_refused() {
     let volume = Arc::new(volume(1_000 * MIB));
     let log = Arc::new(Log::new("queue".into(), volume.clone()));
-    let enqueue = |size| volume.enqueue(entry(&log, size), false);
+    let writer = Writer::new(volume.clone());
+    let enqueue = |size| writer.enqueue(log.clone(), entry(size), false);
     assert!(enqueue(16 * MIB).is_ok());
     assert!(matches!(enqueue(16 * MIB + 1), Err(Error::Slow)));
     assert!(enqueue(16 * MIB).is_ok());
@@ -108,7 +109,7 @@ async fn what_the_disk_got_done_makes_room() {
     let (spool, _) = open(directory.path());
     let log = spool.queue(NAME).log;
     for size in [40 * MIB, 20 * MIB, 20 * MIB, 40 * MIB] {
-        until(|| spool.volume.enqueue(entry(&log, size), false).is_ok()).await;
+        until(|| spool.writer.enqueue(log.clone(), entry(size), false).is_ok()).await;
     }
     until(|| spool.bytes() == 0).await;
 }
