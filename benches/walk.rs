@@ -165,7 +165,7 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
 }
 
 fn classify(head: &Parts, body: &Bytes) -> Classified {
-    Vapi.classify(Request { head, body }).unwrap()
+    Vapi.classify(Request { head, body, scheme: None }).unwrap()
 }
 
 /// From a call to what its worker gets, and from the answer to the reply.
@@ -177,7 +177,9 @@ fn reply(classified: Classified) -> Reply {
     black_box(questions.dialogue.payloads(&|_| &context, &mut |_| true));
     let answer = Answer {
         outcome: Outcome::Answered,
-        content: Content::Reply(Bytes::from_static(br#"{"temperature": -3.5, "sky": "clear"}"#)),
+        content: Content::Reply(
+            Bytes::from_static(br#"{"temperature": -3.5, "sky": "clear"}"#).into(),
+        ),
     };
     let nobody = |_: &str, _| Answer { outcome: Outcome::Overloaded, content: Content::Nothing };
     questions.dialogue.reply(vec![answer], Arc::new(nobody)).unwrap()

@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
-use crate::message::Outcome;
+use crate::message::{Outcome, Replied};
 
 /// Answers that are kept.
 const MAX_ENTRIES: usize = 65_536;
@@ -34,7 +34,7 @@ const ENTRY_OVERHEAD: usize = 256;
 const EVICTED_AT_ONCE: usize = 8;
 
 /// What came of a call: the worker's reply, or how it failed and what the worker said about it.
-pub type Answered = Result<Bytes, (Outcome, Option<String>)>;
+pub type Answered = Result<Replied, (Outcome, Option<String>)>;
 
 /// What makes a call the same as another one: a hash of its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -210,7 +210,9 @@ impl StoredAnswer {
     fn of(answered: Answered) -> Result<Self, (Outcome, Option<String>)> {
         let answered = match answered {
             // A reply is a part of what was read from the connection, and would hold all of that.
-            Ok(reply) if reply.len() <= MAX_ANSWER_BYTES => Ok(Bytes::copy_from_slice(&reply)),
+            Ok(Replied { body, head }) if body.len() <= MAX_ANSWER_BYTES => {
+                Ok(Replied { body: Bytes::copy_from_slice(&body), head })
+            }
             Err(failed) if failed.0 != Outcome::WorkerError => return Err(failed),
             answered => answered,
         };
@@ -219,7 +221,7 @@ impl StoredAnswer {
 
     fn size(&self) -> usize {
         match &self.answered {
-            Ok(reply) => reply.len(),
+            Ok(reply) => reply.body.len() + reply.head.as_ref().map_or(0, |head| head.size()),
             Err((_, text)) => text.as_ref().map_or(0, String::len),
         }
     }

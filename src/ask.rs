@@ -3,6 +3,7 @@
 //! A question is a NATS core request. It carries its deadline, and is handed to the
 //! connection only while there is one and the deadline lies ahead.
 
+mod head;
 mod media_type;
 mod stream;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 
 pub use self::stream::Streamed;
 use crate::inbox::{Failure, Inbox, Request};
-use crate::message::{Answer, Content, Outcome, Webhook, attribute};
+use crate::message::{Answer, Content, Outcome, Replied, Webhook, attribute};
 use crate::nats::header::{encoded, insert};
 use crate::sink::jetstream;
 
@@ -44,6 +45,8 @@ pub struct Ask<'a> {
     pub deadline: Instant,
     /// How long "nobody is there" is not taken for an answer.
     pub grace: Duration,
+    /// Whether an empty reply is an answer.
+    pub may_be_empty: bool,
     /// Whose late replies these will be.
     pub tag: u32,
 }
@@ -53,10 +56,10 @@ pub type Failed = (Outcome, Option<String>);
 
 impl Ask<'_> {
     /// Ask for one reply.
-    pub async fn once(self, inbox: Option<&Arc<Inbox>>) -> Result<Bytes, Failed> {
+    pub async fn once(self, inbox: Option<&Arc<Inbox>>) -> Result<Replied, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
         let message = self.persist(|| inbox.request(self.request(), self.deadline));
-        reply(message.await?)
+        reply(message.await?, self.may_be_empty)
     }
 
     /// Ask for a reply that may come in parts, with at most `pause` between two of them.
@@ -141,13 +144,14 @@ pub fn read(message: Message) -> Result<Message, Message> {
     if jetstream::is_ack(&message) { Err(message) } else { Ok(message) }
 }
 
-/// The payload of a reply that is an answer.
-pub fn reply(message: Message) -> Result<Bytes, Failed> {
-    let payload = served(message)?.payload;
-    if payload.is_empty() || std::str::from_utf8(&payload).is_err() {
+/// A reply that is an answer.
+pub fn reply(message: Message, may_be_empty: bool) -> Result<Replied, Failed> {
+    let Message { payload, headers, .. } = served(message)?;
+    let is_empty = payload.is_empty() && !may_be_empty;
+    if is_empty || std::str::from_utf8(&payload).is_err() {
         return Err((Outcome::BadReply, None));
     }
-    Ok(payload)
+    Ok(Replied { body: payload, head: headers.and_then(|headers| head::read(&headers)) })
 }
 
 /// A reply that isn't an error of NATS micro (ADR-32).

@@ -3,25 +3,34 @@
 //! In this order: the address, what the head alone can decide, the body is read, the signature over it. Nothing is
 //! looked for in a body before that. The sender isn't told why it was refused; a metric says it.
 
+mod bound_jwt;
+#[cfg(test)]
+mod described;
 mod jwks;
 mod jwt;
 mod network;
 mod seen;
 pub mod secret;
 pub mod signature;
+mod signer;
+mod token;
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use self::bound_jwt::{Bound, BoundJwt};
 pub use self::jwks::Issuers;
 use self::jwt::Jwt;
 use self::network::Networks;
 pub use self::seen::{Delivered, Entry, Found, Mark, Seen, SeenDeliveries};
 pub use self::signature::Signature;
 use self::signature::Signed;
+pub use self::signer::{Change, Signer};
+use self::token::Token;
 use crate::config::{self, Replay};
 use crate::message::Refusal;
 
@@ -34,7 +43,9 @@ pub struct Auth {
 
 enum Kind {
     Secret(secret::Secret),
-    Signature(Signature),
+    Signature(Box<Signature>),
+    Token(Token),
+    BoundJwt(BoundJwt),
     Jwt(Jwt),
     None,
 }
@@ -101,21 +112,34 @@ pub struct Delivery<'a> {
     pub mark: Option<Mark>,
     /// What becomes of a repetition.
     pub replay: Replay,
+    /// The number of the scheme whose signature let it in, if one did.
+    pub scheme: Option<usize>,
 }
 
 /// A request that the head alone has accepted, or that may be accepted by its body.
 pub struct Pending<'a> {
     head: &'a Parts,
     is_accepted: bool,
-    signed: Vec<Signed<'a>>,
+    open: Vec<Open<'a>>,
     cause: Cause,
+}
+
+/// What the body has to decide.
+enum Open<'a> {
+    Signature(Signed<'a>),
+    Token(&'a Token),
+    Jwt(Bound),
 }
 
 impl Auth {
     /// The kinds of an endpoint, as configured. The keys of `issuers` are shared with other endpoints.
     pub fn new(endpoint: &config::Endpoint, proxies: &[String], issuers: &Issuers) -> Self {
-        let signature = |kind: &config::Auth| {
-            Signature::all(endpoint, kind).into_iter().map(Kind::Signature).collect()
+        // As `Endpoint::schemes` lists them, of all kinds together. Without a usable secret nobody could meet one.
+        let mut numbers = 0..;
+        let mut signatures = |kind| -> Vec<Kind> {
+            let all = Signature::all(endpoint, kind).into_iter().zip(numbers.by_ref());
+            let all = all.map(|(signature, number)| signature.numbered(number));
+            all.filter(Signature::has_keys).map(Box::new).map(Kind::Signature).collect()
         };
         let kinds = endpoint.auth.iter().flat_map(|kind| match kind {
             config::Auth::Secret { header, prefix, secrets } => {
@@ -124,7 +148,17 @@ impl Auth {
             config::Auth::Basic { user, passwords } => {
                 vec![Kind::Secret(secret::Secret::basic(user, passwords))]
             }
-            config::Auth::Hmac(_) | config::Auth::Signature(_) => signature(kind),
+            config::Auth::Hmac(_) => signatures(kind),
+            config::Auth::Signature(config::Signature { secrets }) => {
+                let mut all = signatures(kind);
+                if let Some(provider) = &endpoint.facts.description {
+                    let tokens = provider.tokens.iter();
+                    all.extend(tokens.filter_map(|it| Token::new(it, secrets)).map(Kind::Token));
+                    let jwts = provider.jwts.iter().map(|it| BoundJwt::new(it, secrets));
+                    all.extend(jwts.map(Kind::BoundJwt));
+                }
+                all
+            }
             config::Auth::Jwt(settings) => vec![Kind::Jwt(Jwt::new(settings, issuers))],
             config::Auth::None {} => vec![Kind::None],
         });
@@ -152,38 +186,48 @@ impl Auth {
         }
     }
 
+    /// Decide by the address.
+    pub fn address(&self, head: &Parts) -> Result<(), Cause> {
+        if self.from.is_empty() {
+            return Ok(());
+        }
+        let peer = head.extensions.get::<Peer>();
+        let sender = peer.and_then(|peer| network::sender(peer.0, &head.headers, &self.proxies));
+        let is_let_in = sender.is_some_and(|sender| self.from.contains(sender));
+        if is_let_in { Ok(()) } else { Err(Cause::Address) }
+    }
+
     /// Decide by the head, as far as that is possible, before the body is read.
     pub async fn head<'a>(&'a self, head: &'a Parts) -> Result<Pending<'a>, Cause> {
-        if !self.from.is_empty() {
-            let peer = head.extensions.get::<Peer>();
-            let sender =
-                peer.and_then(|peer| network::sender(peer.0, &head.headers, &self.proxies));
-            if !sender.is_some_and(|sender| self.from.contains(sender)) {
-                return Err(Cause::Address);
-            }
-        }
+        self.address(head)?;
         // Every kind is looked at, so that the time doesn't tell which one accepted.
         let mut pending =
-            Pending { head, is_accepted: false, signed: Vec::new(), cause: Cause::Address };
+            Pending { head, is_accepted: false, open: Vec::new(), cause: Cause::Address };
         for kind in &self.kinds {
             let decided = match kind {
-                Kind::None => Ok(()),
-                Kind::Secret(secret) => secret.accepts(&head.headers),
-                Kind::Jwt(jwt) => jwt.accepts(&head.headers).await,
-                Kind::Signature(signature) => match signature.head(head) {
-                    Ok(signed) => {
-                        pending.signed.push(signed);
-                        continue;
-                    }
-                    Err(cause) => Err(cause),
-                },
+                Kind::None => Ok(true),
+                Kind::Secret(secret) => secret.accepts(&head.headers).and(Ok(true)),
+                Kind::Jwt(jwt) => jwt.accepts(&head.headers).await.and(Ok(true)),
+                Kind::Signature(signature) => {
+                    let signed = signature.head(head).map(Open::Signature);
+                    signed.map(|open| pending.open.push(open)).and(Ok(false))
+                }
+                Kind::Token(token) if token.is_in_body() => {
+                    pending.open.push(Open::Token(token));
+                    Ok(false)
+                }
+                Kind::Token(token) => token.head(head).and(Ok(true)),
+                Kind::BoundJwt(jwt) => {
+                    let bound = jwt.head(head, SystemTime::now()).map(Open::Jwt);
+                    bound.map(|open| pending.open.push(open)).and(Ok(false))
+                }
             };
             match decided {
-                Ok(()) => pending.is_accepted = true,
+                Ok(is_accepted) => pending.is_accepted |= is_accepted,
                 Err(cause) => pending.cause = pending.cause.max(cause),
             }
         }
-        if pending.is_accepted || !pending.signed.is_empty() {
+        if pending.is_accepted || !pending.open.is_empty() {
             Ok(pending)
         } else {
             Err(pending.cause)
@@ -200,17 +244,32 @@ impl<'a> Pending<'a> {
     /// A body that comes in several pieces is shown here, all of it and in order: what takes long for a large one is
     /// done while it arrives, and not for all of it at its end, when others would have to wait.
     pub fn part(&mut self, part: &[u8]) {
-        for signed in &mut self.signed {
-            signed.part(self.head, part);
+        for open in &mut self.open {
+            match open {
+                Open::Signature(signed) => signed.part(self.head, part),
+                Open::Jwt(bound) => bound.part(part),
+                Open::Token(_) => {}
+            }
         }
+    }
+
+    /// Whether deciding takes memory like that of the body once more.
+    pub fn copies_body(&self) -> bool {
+        let copies = |open: &Open<'_>| matches!(open, Open::Signature(it) if it.copies_body());
+        self.open.iter().any(copies)
     }
 
     /// Decide by the received bytes.
     pub fn body(self, body: &[u8]) -> Result<Delivery<'a>, Cause> {
         let mut cause = self.cause;
         let mut delivery = self.is_accepted.then(Delivery::default);
-        for signed in self.signed {
-            match signed.verify(self.head, body) {
+        for open in self.open {
+            let decided = match open {
+                Open::Signature(signed) => signed.verify(self.head, body),
+                Open::Token(token) => token.body(body).map(|()| Delivery::default()),
+                Open::Jwt(bound) => bound.verify(body).map(|()| Delivery::default()),
+            };
+            match decided {
                 Ok(known) => delivery = Some(known),
                 Err(other) => cause = cause.max(other),
             }

@@ -129,13 +129,25 @@ impl Bridge {
     {
         let started = Instant::now();
         let mut tap = self.live_tail.record(&endpoint.name, head.extensions.get());
-        let mut done = match self.receive(endpoint, head, body).await {
-            Err(refusal) => Done::refused(None, refusal),
-            Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
+        let mut done = match self.handshake(endpoint, head) {
+            Some(done) => done,
+            None => match self.receive(endpoint, head, body).await {
+                Err(refusal) => Done::refused(None, refusal),
+                Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
+            },
         };
         done.report(&self.metrics, &endpoint.name, started);
         done.keep(tap);
         done
+    }
+
+    /// The end of a request that only tries out the endpoint, and needn't authenticate for that.
+    fn handshake(&self, endpoint: &Endpoint, head: &Parts) -> Option<Done> {
+        let reply = endpoint.source.handshake(head)?;
+        Some(match endpoint.auth.address(head) {
+            Ok(()) => Done::handshake(None, reply),
+            Err(cause) => Done::refused(None, self.unauthorized(endpoint, cause)),
+        })
     }
 
     /// From an authenticated webhook to its end.
@@ -148,7 +160,8 @@ impl Bridge {
         mut tap: Option<&mut TapRecord>,
     ) -> Done {
         let Received { body, hash, held } = received;
-        let classified = endpoint.source.classify(Request { head, body: &body });
+        let request = Request { head, body: &body, scheme: held.delivery.scheme };
+        let classified = endpoint.source.classify(request);
         let sent =
             classified.as_ref().ok().and_then(|classified| classified.delivery_id.as_deref());
         let id = hash.unwrap_or_else(|| id(sent.or(held.delivery.id)));
@@ -172,6 +185,7 @@ impl Bridge {
             body,
         };
         match meaning {
+            Meaning::Handshake(reply) => Done::handshake(Some(webhook.id), Ok(reply)),
             Meaning::Event => event::publish(self, endpoint, webhook, metadata, held, tap).await,
             Meaning::Questions(questions) => {
                 questions::ask(self, endpoint, webhook, metadata, questions, held, tap).await
@@ -204,10 +218,7 @@ impl Bridge {
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
-        let refused = |cause: Cause| {
-            self.metrics.unauthorized(&endpoint.name, cause.as_str());
-            cause.refusal()
-        };
+        let refused = |cause: Cause| self.unauthorized(endpoint, cause);
         let mut pending = endpoint.auth.head(head).await.map_err(refused)?;
         let encoding = Encoding::of(&head.headers)?;
         let mut reading = endpoint.limits.reading(pending.is_known())?;
@@ -215,6 +226,9 @@ impl Bridge {
         let time = endpoint.body_timeout.of(reading.is_known());
         let received =
             body::read(body, limit, time, &mut reading, |part| pending.part(part)).await?;
+        if pending.copies_body() {
+            reading.grow(received.len())?;
+        }
         let delivery = pending.body(&received).map_err(refused)?;
         let (_reading, reservation) = endpoint.limits.verified(reading, received.len())?;
         let to = endpoint.routes.destinations().map(|to| to.text());
@@ -231,6 +245,11 @@ impl Bridge {
             Some(encoding) => encoding.decode(received, limit, reservation).await?,
         };
         Ok(Received { body, hash, held: Held { delivery, entry, reservation, turn } })
+    }
+
+    fn unauthorized(&self, endpoint: &Endpoint, cause: Cause) -> Refusal {
+        self.metrics.unauthorized(&endpoint.name, cause.as_str());
+        cause.refusal()
     }
 }
 
@@ -263,6 +282,21 @@ impl Done {
             kind: None,
             result: "refused",
             tap: None,
+        }
+    }
+
+    fn handshake(id: Option<Arc<str>>, reply: Result<Reply, Refusal>) -> Self {
+        match reply {
+            Err(refusal) => Self::refused(id, refusal),
+            Ok(reply) => Self {
+                id,
+                outcome: None,
+                reply: Ok(reply),
+                label: Self::other(),
+                kind: None,
+                result: "handshake",
+                tap: None,
+            },
         }
     }
 

@@ -21,6 +21,7 @@ mod log;
 mod nats;
 pub mod piece;
 mod problem;
+pub mod provider;
 #[cfg(test)]
 mod reference;
 mod rules;
@@ -31,6 +32,9 @@ mod tls;
 pub mod units;
 pub mod written;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -38,13 +42,14 @@ pub use self::admin::{Admin, Tail};
 pub use self::auth::{
     Auth, Hmac, HmacAlgorithm, Jwt, JwtAlgorithm, Replay, Signature, SignatureEncoding,
 };
-pub use self::endpoint::{Audit, Dedupe, Endpoint, SourceName};
+pub use self::endpoint::{Audit, Dedupe, Endpoint};
 pub use self::http::Http;
 pub use self::kafka::{Kafka, Topic};
 pub use self::load::schema::schema;
 pub use self::log::{Log, LogFormat, LogLevel};
 pub use self::nats::{Discard, Nats, Retention, Storage, Stream};
 pub use self::problem::{Problem, Severity};
+use self::provider::Provider;
 pub use self::rules::{
     ASK_SUBJECT, All, CHUNK_TIMEOUT, Context, EVENT_SUBJECT, EVENT_TOPIC, EventRule, JOB_SUBJECT,
     JOB_TOPIC, QuestionRule, TOOL_SUBJECT, ToolRule,
@@ -70,6 +75,9 @@ pub struct Config {
     pub nats: Option<Nats>,
     /// The Kafka cluster; without this table nothing goes to Kafka.
     pub kafka: Option<Kafka>,
+    /// Providers that are described here; an endpoint speaks one with `source = "NAME"`.
+    #[serde(rename = "provider")]
+    pub providers: BTreeMap<String, Arc<Provider>>,
     /// The paths that webhooks arrive at, one table each.
     #[serde(rename = "endpoint")]
     pub endpoints: Vec<Endpoint>,

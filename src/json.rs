@@ -8,6 +8,7 @@
 
 mod grammar;
 mod nesting;
+mod pointers;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod text;
 use std::fmt;
 use std::ops::Range;
 
+pub use pointers::{Found, Pointers};
 pub use text::{Text, compact, content, quote};
 
 /// Why a document isn't JSON, and at which byte.

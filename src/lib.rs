@@ -43,6 +43,7 @@ pub mod answer_cache;
 pub mod route;
 pub mod settings;
 pub mod source;
+pub mod places;
 pub mod publish;
 pub mod sink;
 pub mod spool;

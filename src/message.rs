@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
 /// One HTTP delivery, authenticated and read.
@@ -62,6 +63,8 @@ pub struct Question {
     pub limit: Option<Duration>,
     /// The sender doesn't wait for the result: a job.
     pub is_async: bool,
+    /// Whether an empty reply is an answer.
+    pub may_be_empty: bool,
 }
 
 /// An event on its way to one destination.
@@ -210,8 +213,8 @@ pub struct Answer {
 /// What an answer holds.
 #[derive(Debug)]
 pub enum Content {
-    /// The worker's bytes.
-    Reply(Bytes),
+    /// The worker's reply.
+    Reply(Replied),
     /// The worker's error text, one line.
     Error(String),
     /// The configured fallback, as JSON.
@@ -220,12 +223,49 @@ pub enum Content {
     Nothing,
 }
 
+/// What a worker replied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replied {
+    /// Its bytes.
+    pub body: Bytes,
+    /// What it says of them, where it says anything.
+    pub head: Option<Arc<ReplyHead>>,
+}
+
+impl From<Bytes> for Replied {
+    fn from(body: Bytes) -> Self {
+        Self { body, head: None }
+    }
+}
+
+/// What a worker wants its reply to be sent with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplyHead {
+    /// The status (`Hookbus-Status`).
+    pub status: Option<u16>,
+    /// The content type (`Hookbus-Content-Type`): visible ASCII and blanks.
+    pub content_type: Option<String>,
+    /// Headers (`Hookbus-Header-NAME`), by their names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl ReplyHead {
+    /// What it takes in memory, in bytes, roughly.
+    pub fn size(&self) -> usize {
+        let headers: usize =
+            self.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        headers + self.content_type.as_ref().map_or(0, String::len) + size_of::<Self>()
+    }
+}
+
 /// What the sender gets.
 pub struct Reply {
-    /// What was asked for is still to be done: an event is on its way to a broker.
-    pub is_accepted: bool,
-    /// Content type of the body: visible ASCII and blanks.
+    /// The status: one that says that all is well.
+    pub status: StatusCode,
+    /// Content type of the body: visible ASCII and blanks; empty: none.
     pub content_type: Cow<'static, str>,
+    /// Further headers.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Body,
 }
@@ -239,11 +279,16 @@ pub enum Body {
 }
 
 impl Reply {
+    /// A reply of this content type.
+    pub fn new(body: Body, content_type: impl Into<Cow<'static, str>>) -> Self {
+        let (status, headers) = (StatusCode::OK, HeaderMap::new());
+        Self { status, content_type: content_type.into(), headers, body }
+    }
+
     /// A reply that is bytes for the sender alone, of this content type or of none in particular.
     pub fn bytes(body: Body, content_type: Option<String>) -> Self {
-        let content_type =
-            content_type.map_or(Cow::Borrowed("application/octet-stream"), Cow::Owned);
-        Self { is_accepted: false, content_type, body }
+        let octets = Cow::Borrowed("application/octet-stream");
+        Self::new(body, content_type.map_or(octets, Cow::Owned))
     }
 
     /// A reply that is JSON.
@@ -253,12 +298,7 @@ impl Reply {
 
     /// A reply that is JSON, perhaps written while it is sent.
     pub fn json_in_parts(body: Body) -> Self {
-        Self { is_accepted: false, content_type: Cow::Borrowed("application/json"), body }
-    }
-
-    /// What the sender of an event gets.
-    pub fn receipt(receipt: Receipt) -> Self {
-        Self { is_accepted: receipt.is_accepted(), ..Self::json(Bytes::from_static(b"{}")) }
+        Self::new(body, "application/json")
     }
 }
 
@@ -272,10 +312,10 @@ pub enum Refusal {
         near: Option<String>,
     },
     /// Another method than those of this path.
-    #[error("{}", if *.is_health { "this path is read with GET or HEAD" } else { "webhooks are posted" })]
+    #[error("this path takes {allowed}")]
     Method {
-        /// It is the path of `http.health`, and not that of an endpoint.
-        is_health: bool,
+        /// Those that it takes, as in the header `Allow`.
+        allowed: Cow<'static, str>,
     },
     /// It isn't told, or told twice, whom the request is for.
     #[error("exactly one Host header is needed")]

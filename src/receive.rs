@@ -16,6 +16,7 @@ use http::{Method, Version, header};
 
 use crate::body;
 use crate::bridge::{Bridge, Endpoint};
+use crate::config::provider::Refuse;
 use crate::message::Refusal;
 use crate::telemetry::health::Health;
 
@@ -86,7 +87,7 @@ async fn webhook(State((bridge, table, health)): State<Handlers>, request: Reque
         Ok(Target::Health) => return response::health(health.readiness().0),
         Err(refusal) => {
             refuse_unread(body);
-            return response::of(bridge.stray(&head, refusal));
+            return response::of(bridge.stray(&head, refusal), &Refuse::default());
         }
     };
     let done = bridge.walk(&endpoint, &head, &mut body).await;
@@ -96,7 +97,7 @@ async fn webhook(State((bridge, table, health)): State<Handlers>, request: Reque
     {
         refuse_unread(body);
     }
-    response::of(done)
+    response::of(done, &endpoint.source.refusals())
 }
 
 /// Where a request gets to.
@@ -115,11 +116,17 @@ fn find(table: &EndpointTable, head: &Parts) -> Result<Target, Refusal> {
     if !names_one_host(head) {
         return Err(Refusal::Host);
     }
-    match (endpoint, &head.method) {
-        (Some(endpoint), &Method::POST) => Ok(Target::Endpoint(endpoint)),
-        (None, &Method::GET | &Method::HEAD) => Ok(Target::Health),
-        _ => Err(Refusal::Method { is_health }),
+    let Some(endpoint) = endpoint else {
+        return match head.method {
+            Method::GET | Method::HEAD => Ok(Target::Health),
+            _ => Err(Refusal::Method { allowed: "GET, HEAD".into() }),
+        };
+    };
+    let methods = endpoint.source.methods();
+    if !methods.split(", ").any(|method| method == head.method.as_str()) {
+        return Err(Refusal::Method { allowed: methods.to_owned().into() });
     }
+    Ok(Target::Endpoint(endpoint))
 }
 
 /// HTTP/1.1 wants exactly one `Host` (RFC 9112, §3.2); the others at most one.

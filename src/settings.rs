@@ -2,17 +2,20 @@
 
 use std::path::Path;
 
-use crate::config::load::{self, Loaded};
+use crate::config::load::{self, Loaded, Sources};
 use crate::source;
+
+/// Those that are code, and those that are built in.
+const SOURCES: Sources = Sources { facts: source::facts, names: source::names };
 
 /// Load a file, with the variables of this process.
 pub fn read(path: &Path) -> Loaded {
-    load::read(path, source::facts)
+    load::read(path, SOURCES)
 }
 
 /// Load the text of a file. `name` stands in the problems; `env` looks up variables.
 pub fn parse(name: &str, text: &str, env: impl Fn(&str) -> Option<String>) -> Loaded {
-    load::parse(name, text, env, source::facts)
+    load::parse(name, text, env, SOURCES)
 }
 
 #[cfg(test)]

@@ -4,19 +4,24 @@
 //! such as the form of its calls or the schema of its replies, stays behind this trait: the walk sees events, questions
 //! and replies.
 
-pub mod github;
+mod builtin;
+mod described;
 mod sample;
 pub mod vapi;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
+use http::{Method, StatusCode};
 
+pub use self::builtin::{BuiltIn, Page};
 pub use self::sample::Sample;
 use crate::config::facts::Facts;
-use crate::config::{Context, SourceName};
-use crate::message::{Answer, Metadata, Question, Refusal, Reply};
+use crate::config::provider::Refuse;
+use crate::config::{Context, Endpoint};
+use crate::message::{Answer, Metadata, Question, Refusal, Replied, Reply};
 
 /// One provider's dialect.
 pub trait Source: Send + Sync {
@@ -25,6 +30,39 @@ pub trait Source: Send + Sync {
 
     /// What the CloudEvents type begins with.
     fn event_prefix(&self) -> &str;
+
+    /// The methods that it takes, as in the header `Allow`.
+    fn methods(&self) -> &str {
+        "POST"
+    }
+
+    /// Whether a webhook comes with this method: any other one is a handshake.
+    fn is_webhook(&self, method: &Method) -> bool {
+        method == Method::POST
+    }
+
+    /// The answer to a handshake that the head alone shows, and whose sender doesn't have to prove what senders of
+    /// webhooks have to.
+    fn handshake(&self, head: &Parts) -> Option<Result<Reply, Refusal>> {
+        let _ = head;
+        None
+    }
+
+    /// What the sender of an event gets that is stored, or that is accepted: on its way to a broker.
+    fn acknowledge(&self, is_accepted: bool) -> Reply {
+        let status = if is_accepted { StatusCode::ACCEPTED } else { StatusCode::OK };
+        Reply { status, ..Reply::json(Bytes::from_static(b"{}")) }
+    }
+
+    /// How long brokers may take before an event goes to the disk, where the sender doesn't wait for their time.
+    fn ack_within(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Statuses of refusals that differ from the usual ones.
+    fn refusals(&self) -> Refuse {
+        Refuse::default()
+    }
 }
 
 /// A request that was authenticated and read.
@@ -34,6 +72,8 @@ pub struct Request<'a> {
     pub head: &'a Parts,
     /// The body, decoded.
     pub body: &'a Bytes,
+    /// The number of the scheme whose signature let it in (`Endpoint::schemes`), if one did: what that covers counts.
+    pub scheme: Option<usize>,
 }
 
 /// What a source read out of a webhook.
@@ -52,6 +92,8 @@ pub enum Meaning {
     Event,
     /// The sender is waiting for one reply to all of this.
     Questions(Questions),
+    /// The sender only tries out the endpoint: this is what it wants.
+    Handshake(Reply),
 }
 
 /// All that is asked in one webhook.
@@ -76,7 +118,7 @@ pub trait Dialogue: Send + Sync {
     fn identity(&self, question: usize) -> Option<Identity<'_>>;
 
     /// Whether a worker's reply can be sent on; where not, why.
-    fn check(&self, reply: &[u8]) -> Result<(), &'static str>;
+    fn check(&self, reply: &Replied) -> Result<(), &'static str>;
 
     /// Whether the one answer is passed on as it comes, in parts.
     fn is_streamed(&self) -> bool {
@@ -110,28 +152,51 @@ pub struct Identity<'a> {
 /// The answer to something that isn't asked, by its function and whether it is one that nobody waits for.
 pub type Unasked = Arc<dyn Fn(&str, bool) -> Answer + Send + Sync>;
 
-/// The source of an endpoint, which trusts these headers although no signature covers them.
-pub fn of(name: SourceName, trusted: &[String]) -> Box<dyn Source> {
-    match name {
-        SourceName::Vapi => Box::new(vapi::Vapi),
-        SourceName::Github => Box::new(github::Github::new(trusted)),
+/// Those that are code.
+const CODED: [&str; 1] = [vapi::NAME];
+
+/// The source of an endpoint.
+pub fn of(endpoint: &Endpoint) -> Box<dyn Source> {
+    match &endpoint.facts.description {
+        Some(provider) => Box::new(described::Described::new(provider, endpoint)),
+        None => Box::new(vapi::Vapi),
     }
 }
 
-/// What a source says of itself.
-pub fn facts(name: SourceName) -> Arc<Facts> {
+/// The source whose webhooks call functions.
+pub fn of_functions() -> Box<dyn Source> {
+    Box::new(vapi::Vapi)
+}
+
+/// What a source of this name says of itself, if there is one.
+pub fn facts(name: &str) -> Option<Arc<Facts>> {
     match name {
-        SourceName::Vapi => vapi::facts(),
-        SourceName::Github => github::facts(),
+        vapi::NAME => Some(vapi::facts()),
+        _ => builtin::find(name).map(|known| Arc::new(Facts::of(name, &known.provider))),
     }
 }
 
-/// Recorded webhooks of all providers.
-pub fn samples() -> impl Iterator<Item = &'static Sample> {
-    [vapi::samples::ALL, github::samples::ALL].into_iter().flatten()
+/// The names of the sources that are code and not described.
+pub fn names_with_code() -> impl Iterator<Item = &'static str> {
+    CODED.into_iter()
 }
 
-/// The recorded webhook of this name.
-pub fn sample(name: &str) -> Option<&'static Sample> {
-    samples().find(|sample| sample.name == name)
+/// The names of all sources, in the order of the alphabet.
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = CODED.into_iter().chain(builtin::names()).collect();
+    names.sort_unstable();
+    names
+}
+
+/// The recorded webhooks of a source.
+pub fn samples(name: &str) -> &'static [Sample] {
+    match name {
+        vapi::NAME => vapi::samples::ALL,
+        _ => builtin::find(name).map_or(&[], |known| &known.samples),
+    }
+}
+
+/// A provider that is built in as a description.
+pub fn built_in(name: &str) -> Option<&'static BuiltIn> {
+    builtin::find(name)
 }

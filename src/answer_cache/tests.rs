@@ -57,7 +57,7 @@ impl Bench {
 }
 
 fn reply(text: &'static str) -> Answered {
-    Ok(Bytes::from_static(text.as_bytes()))
+    Ok(Bytes::from_static(text.as_bytes()).into())
 }
 
 fn failed(outcome: Outcome) -> Answered {
@@ -244,7 +244,7 @@ async fn entries_are_bounded() {
 #[tokio::test(start_paused = true)]
 async fn bytes_are_bounded() {
     let bench = Bench::within(100, 2 * (ENTRY_OVERHEAD + 1_000));
-    let text = || Ok(Bytes::from(vec![b'a'; 1_000]));
+    let text = || Ok(Bytes::from(vec![b'a'; 1_000]).into());
     for call in ["a", "b", "c"] {
         bench.ask(call, 1, text()).await;
     }
@@ -255,7 +255,7 @@ async fn bytes_are_bounded() {
 #[tokio::test(start_paused = true)]
 async fn a_large_answer_is_given_to_who_waits_and_not_kept() {
     let bench = Bench::default();
-    let large = || Ok(Bytes::from(vec![b'a'; MAX_ANSWER_BYTES + 1]));
+    let large = || Ok(Bytes::from(vec![b'a'; MAX_ANSWER_BYTES + 1]).into());
     let (first, second) = tokio::join!(bench.ask("a", 10, large()), bench.ask("a", 10, large()));
     assert_eq!((first, second), (CachedAnswer::asked(large()), reused(large())));
     assert_eq!(bench.size(), (0, 0, 0));
@@ -270,9 +270,9 @@ async fn only_what_is_kept_is_copied() {
         [("a", MAX_ANSWER_BYTES, true), ("b", MAX_ANSWER_BYTES + 1, false)]
     {
         let read = Bytes::from(vec![b'a'; size]);
-        let got = bench.ask(call, 0, Ok(read.clone())).await.answered.unwrap();
-        assert_eq!(got.len(), size);
-        assert_eq!(got.as_ptr() != read.as_ptr(), is_copied, "{size}");
+        let got = bench.ask(call, 0, Ok(read.clone().into())).await.answered.unwrap();
+        assert_eq!(got.body.len(), size);
+        assert_eq!(got.body.as_ptr() != read.as_ptr(), is_copied, "{size}");
     }
 }
 

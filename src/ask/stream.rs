@@ -16,15 +16,13 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::{Failed, media_type, served};
+use super::head::{CONTENT_TYPE, content_type};
+use super::{Failed, served};
 use crate::inbox::{Inbox, Replies, Unread};
 use crate::message::{Body, Outcome};
 
 /// Marks a reply that is followed by another one.
 const MORE: &str = "Hookbus-More";
-
-/// The media type of the answer, in its first part.
-const CONTENT_TYPE: &str = "Hookbus-Content-Type";
 
 /// The number of a part, one more than that of the part before.
 const SEQUENCE: &str = "Hookbus-Seq";
@@ -54,7 +52,8 @@ pub(super) async fn body(
     pause: Duration,
 ) -> Result<Streamed, Failed> {
     let first = served(first)?;
-    let content_type = content_type(&first);
+    let said = header(&first, CONTENT_TYPE);
+    let content_type = said.and_then(|said| content_type(said.trim()));
     if !is_followed(&first) {
         acknowledge(inbox, &first, pause).await;
         return match first.payload {
@@ -67,16 +66,6 @@ pub(super) async fn body(
     let pump = Pump { replies, inbox: inbox.clone(), room, sender, pause, sequence: None };
     tokio::spawn(pump.run(first));
     Ok(Streamed { body: parts(receiver), content_type })
-}
-
-/// What the worker says of its answer; nothing where that isn't a media type.
-fn content_type(first: &Message) -> Option<String> {
-    let said = header(first, CONTENT_TYPE)?.trim();
-    if !media_type::is_one(said) {
-        debug!("a worker's {CONTENT_TYPE} is not a media type, and left out");
-        return None;
-    }
-    Some(said.to_owned())
 }
 
 /// What is read of a stream; its room is free again once it is taken.

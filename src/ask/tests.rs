@@ -22,6 +22,7 @@ async fn ask(limit: u64, grace: u64, reply: Result<u8, Failure>) -> Told {
         trace: Trace::default(),
     };
     let ask = Ask {
+        may_be_empty: false,
         webhook: &webhook,
         kind: &"t".into(),
         key: None,

@@ -7,7 +7,7 @@ pub mod scheme;
 use std::time::SystemTime;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 
 use self::scheme::Scheme;
 use super::{Cause, Delivery, Mark, only, seen};
@@ -19,6 +19,8 @@ use crate::config::{self, Replay};
 #[derive(Debug)]
 pub struct Signature {
     scheme: Scheme,
+    /// Its number among the schemes of its endpoint.
+    number: usize,
     message_id: Option<MessageId>,
     replay: Replay,
 }
@@ -41,7 +43,7 @@ impl Signature {
     /// A provider's own scheme; `url` is the one that it was told.
     pub fn new(settings: &config::scheme::Scheme, secrets: &[Secret], url: Option<&str>) -> Self {
         let scheme = Scheme::new(settings, secrets, url);
-        Self { scheme, message_id: None, replay: Replay::Dedupe }
+        Self { scheme, number: 0, message_id: None, replay: Replay::Dedupe }
     }
 
     /// As its users configure it; `trusted` are the headers that count unsigned.
@@ -52,7 +54,7 @@ impl Signature {
         let is_trusted = trusted.iter().any(|trusted| trusted.eq_ignore_ascii_case(name));
         let header = name.parse().ok().filter(|_| is_signed || is_trusted);
         let message_id = header.map(|header| MessageId { header, is_signed });
-        Self { scheme, message_id, replay: settings.replay }
+        Self { scheme, number: 0, message_id, replay: settings.replay }
     }
 
     /// Those that an endpoint accepts by this kind; none where it is another one.
@@ -63,11 +65,21 @@ impl Signature {
                 vec![Self::of_hmac(settings, url, &endpoint.trust_unsigned)]
             }
             config::Auth::Signature(config::Signature { secrets }) => {
-                let schemes = endpoint.facts.signatures.iter();
-                schemes.map(|scheme| Self::new(scheme, secrets, url)).collect()
+                let schemes = endpoint.schemes(kind);
+                schemes.iter().map(|scheme| Self::new(scheme, secrets, url)).collect()
             }
             _ => Vec::new(),
         }
+    }
+
+    /// The same with the number of its scheme among those of its endpoint.
+    pub(super) fn numbered(self, number: usize) -> Self {
+        Self { number, ..self }
+    }
+
+    /// Whether anybody can meet it: some secret is one of its scheme.
+    pub(super) fn has_keys(&self) -> bool {
+        self.scheme.has_keys()
     }
 
     /// What the head alone can decide.
@@ -84,14 +96,38 @@ impl Signature {
         Ok(Signed { signature: self, signed, message_id })
     }
 
-    /// The headers that a sender of these bytes adds now, by the first of the secrets; nothing without one, or where
-    /// only the provider can sign.
-    pub fn sign(&self, method: &Method, url: &str, body: &[u8]) -> Option<HeaderMap> {
-        self.scheme.sign(method, url, body, SystemTime::now())
+    /// Whether signatures can be made here: with a public key only the provider can.
+    pub(super) fn can_sign(&self) -> bool {
+        self.scheme.can_sign()
+    }
+
+    /// What a sender of these bytes changes before it signs them.
+    pub(super) fn before(&self, body: &[u8], now: SystemTime) -> Vec<(Piece, Secret)> {
+        secret(self.scheme.before(body, now))
+    }
+
+    /// What a sender of these bytes adds, by the first of the secrets; nothing where only the provider can sign.
+    pub(super) fn sign(
+        &self,
+        method: &Method,
+        url: &str,
+        body: &[u8],
+        now: SystemTime,
+    ) -> Option<Vec<(Piece, Secret)>> {
+        self.scheme.sign(method, url, body, now).map(secret)
     }
 }
 
+fn secret(all: Vec<(Piece, String)>) -> Vec<(Piece, Secret)> {
+    all.into_iter().map(|(at, text)| (at, Secret::new(text))).collect()
+}
+
 impl<'a> Signed<'a> {
+    /// Whether checking a body takes memory like that of the body once more.
+    pub(super) fn copies_body(&self) -> bool {
+        self.signature.scheme.copies_body()
+    }
+
     /// The next piece of a body.
     pub(super) fn part(&mut self, head: &Parts, part: &[u8]) {
         self.signed.part(head, part);
@@ -102,7 +138,8 @@ impl<'a> Signed<'a> {
         let Self { signature, signed, message_id } = self;
         let id = Some(message_id).filter(|id| !id.is_empty());
         let proof = signed.verify(head, body)?;
-        Ok(Delivery { id, mark: signature.mark(id, &proof), replay: signature.replay })
+        let mark = signature.mark(id, &proof);
+        Ok(Delivery { id, mark, replay: signature.replay, scheme: Some(signature.number) })
     }
 }
 

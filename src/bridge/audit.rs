@@ -78,7 +78,7 @@ impl Walk {
             return None;
         }
         let content = match &answer.content {
-            Content::Reply(bytes) => Said::Reply(Value::of(bytes)),
+            Content::Reply(reply) => Said::Reply(Value::of(&reply.body)),
             Content::Fallback(bytes) => Said::Fallback(Value::of(bytes)),
             Content::Error(text) => Said::Error(text),
             Content::Nothing => Said::Nothing {},

@@ -10,7 +10,7 @@ use super::{Bridge, Done, Endpoint, Held, Kind, TapRecord};
 use crate::auth::{Delivered, Entry, Found, Mark};
 use crate::config::{Dedupe, Replay};
 use crate::limit::ByteReservation;
-use crate::message::{Event, Metadata, Receipt, Refusal, Reply, Webhook, attribute};
+use crate::message::{Event, Metadata, Receipt, Refusal, Webhook, attribute};
 use crate::publish::{self, Destination};
 use crate::template::Vars;
 
@@ -72,7 +72,7 @@ async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
         Ok(Delivered { is_accepted }) => Done {
             id,
             outcome: None,
-            reply: Ok(Reply { is_accepted, ..Reply::receipt(Receipt::Stored) }),
+            reply: Ok(event.endpoint.source.acknowledge(is_accepted)),
             label: Done::other(),
             kind: None,
             result: "repeated",
@@ -84,7 +84,7 @@ async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
 /// Store an event at all its destinations. The end of `entry` is that of the event, also if nobody waits for it.
 async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
     let (id, label) = (event.webhook.id.clone(), event.metadata.label.clone());
-    let turn = event.turn.take();
+    let (source, turn) = (&*event.endpoint.source, event.turn.take());
     if let Some(turn) = &turn {
         turn.ready().await;
     }
@@ -99,7 +99,7 @@ async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
         id: Some(id),
         outcome: None,
         result: receipt.as_ref().map_or("refused", |receipt| receipt.as_str()),
-        reply: receipt.map(Reply::receipt),
+        reply: receipt.map(|receipt| source.acknowledge(receipt.is_accepted())),
         label,
         kind: Some(Kind::Event),
         tap: None,

@@ -11,7 +11,7 @@ use super::questions::Walk;
 use super::spawn_on_drop::SpawnOnDrop;
 use crate::answer_cache::{self, CachedAnswer};
 use crate::ask::{Ask, Failed, fall_back};
-use crate::message::{Answer, Content, Outcome, Question};
+use crate::message::{Answer, Content, Outcome, Question, Replied};
 use crate::publish;
 use crate::route::AskRule;
 use crate::source::{Dialogue, Identity};
@@ -95,7 +95,7 @@ impl Walk {
         })
     }
 
-    fn checked(&self, dialogue: &dyn Dialogue, reply: Bytes) -> Result<Bytes, Failed> {
+    fn checked(&self, dialogue: &dyn Dialogue, reply: Replied) -> Result<Replied, Failed> {
         match dialogue.check(&reply) {
             Ok(()) => Ok(reply),
             Err(why) => {
@@ -126,12 +126,13 @@ impl Walk {
             payload,
             deadline: self.deadline(question, rule),
             grace: rule.grace,
+            may_be_empty: question.may_be_empty,
             tag: self.endpoint.tag,
         }
     }
 
     /// A tool call that nobody waits for: stored like an event, then accepted.
-    async fn job(&self, place: usize, rule: &AskRule, payload: Bytes) -> Result<Bytes, Failed> {
+    async fn job(&self, place: usize, rule: &AskRule, payload: Bytes) -> Result<Replied, Failed> {
         let question = &self.questions[place];
         let id = format!("{}.{}", self.webhook.id, place + 1).into();
         let json = "application/json".into();
@@ -155,7 +156,7 @@ impl Walk {
         // It keeps its turn until the broker has spoken, even if the sender's limit comes first.
         let storing = SpawnOnDrop::new(publishing.finish());
         match timeout_at(deadline, storing).await {
-            Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted")),
+            Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted").into()),
             _ => Err(refused()),
         }
     }

@@ -72,7 +72,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         let worker = Worker {
             context: target.context(&function),
             endpoint: target.endpoint,
-            source: target.source,
             inbox_prefix: target.inbox_prefix,
             timeout: timeout.get(),
             subject: subject.clone(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CONFIG_FILE, Failure, dev, load};
-use crate::config::{Config, Context, Nats, SourceName, TOOL_SUBJECT};
+use crate::config::{Config, Context, Nats, TOOL_SUBJECT};
 use crate::nats::Settings;
 use crate::template::{Template, Vars, glob};
 
@@ -37,8 +37,6 @@ pub(super) struct NatsTarget {
     pub(super) inbox_prefix: String,
     /// The endpoint's name.
     pub(super) endpoint: String,
-    /// The dialect that its answers are read in.
-    pub(super) source: SourceName,
     rules: Vec<Rule>,
 }
 
@@ -62,9 +60,7 @@ impl Flags {
         if let Some(server) = &self.server {
             nats.servers = vec![server.clone()];
         }
-        let endpoint = config.endpoints.iter().find(|known| known.name == self.endpoint);
         Ok(NatsTarget {
-            source: endpoint.map(|endpoint| endpoint.source).unwrap_or_default(),
             settings: settings(&nats)?,
             inbox_prefix: nats.inbox_prefix,
             endpoint: self.endpoint.clone(),
@@ -139,7 +135,6 @@ mod tests {
             settings: settings(&Nats::default()).unwrap(),
             inbox_prefix: "_INBOX".to_owned(),
             endpoint: "vapi".to_owned(),
-            source: SourceName::default(),
             rules: rules(&config, "vapi").unwrap(),
         }
     }

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use clap::Args;
 use http::StatusCode;
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use reqwest::Url;
 use tokio::task::JoinSet;
 
@@ -26,11 +26,11 @@ use self::edit::Edit;
 use self::post::Post;
 use self::tally::{Tally, milliseconds};
 use super::{Failure, Outcome, block_on, dev, eprint, print, write};
-use crate::config::SourceName;
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source;
 use crate::telemetry::terminal;
+use crate::template::nearest;
 
 // In `{n}` stands an invisible escape sequence, since clap makes a line break of the bare three characters.
 pub(super) const EXAMPLES: &str = "\
@@ -49,21 +49,24 @@ The value is JSON if it reads as JSON, else text; {\x1b[0mn} in it becomes the n
 /// What `hookbus send` takes.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// A built-in sample, a file, or - for standard input
+    /// A built-in sample of the provider, a file, or - for standard input
     #[arg(value_name = "TYPE|FILE", required_unless_present = "list")]
     what: Option<String>,
-    /// List the built-in samples
+    /// List the built-in samples of the provider
     #[arg(long)]
     list: bool,
+    /// Post and sign as this provider does (`hookbus providers list`) [default: that of the endpoint with --config, else vapi]
+    #[arg(long, value_name = "NAME")]
+    provider: Option<String>,
     /// Where to post it
     #[arg(long, value_name = "URL", default_value = dev::WEBHOOK_URL, value_parser = target)]
     to: Url,
     /// The secret that the endpoint expects
     #[arg(long, value_name = "SECRET", value_parser = secret)]
     secret: Option<Secret>,
-    /// The header that carries the secret
-    #[arg(long, value_name = "NAME", default_value = secret_header())]
-    secret_header: HeaderName,
+    /// The header that carries the secret as it is [default: as the provider sends or signs it]
+    #[arg(long, value_name = "NAME")]
+    secret_header: Option<HeaderName>,
     /// Take the secret, the password or the signature that the endpoint with this path demands in a configuration file
     #[arg(long, value_name = "FILE", conflicts_with = "secret")]
     config: Option<PathBuf>,
@@ -99,9 +102,9 @@ fn target(text: &str) -> Result<Url, String> {
     }
 }
 
-/// The header in which the provider of the samples usually sends a secret.
-fn secret_header() -> &'static str {
-    source::facts(SourceName::default()).secret_header.unwrap_or(AUTHORIZATION.as_str())
+/// The header in which a provider usually sends a secret as it is, if it has one.
+fn secret_header(provider: &str) -> Option<HeaderName> {
+    source::facts(provider)?.secret_header?.parse().ok()
 }
 
 /// Whatever it is: an error of clap would repeat the value.
@@ -118,20 +121,42 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    let endpoint = match &arguments.config {
+        Some(file) => Some(sign::endpoint(file, &arguments.to)?),
+        None => None,
+    };
+    let provider = match (&arguments.provider, &endpoint) {
+        (Some(name), _) => known(name)?,
+        (None, Some(endpoint)) => endpoint.source.clone(),
+        (None, None) => source::names_with_code().next().unwrap_or_default().to_owned(),
+    };
     if arguments.list {
-        return list();
+        return list(&provider);
     }
-    let body = body(&arguments)?;
+    let body = body(&arguments, &provider)?;
     let many = arguments.count > 1;
-    let post = Post::new(arguments)?;
+    let post = Post::new(arguments, &provider, endpoint.as_ref())?;
     if many { block_on(post_many(post, body)) } else { block_on(post_one(post, body)) }
 }
 
-fn list() -> Outcome {
-    let width = source::samples().map(|sample| sample.name.len()).max();
-    let width = width.unwrap_or_default() + 2;
+/// The name of a provider that there is.
+fn known(name: &str) -> Result<String, Failure> {
+    let names = source::names();
+    if names.contains(&name) {
+        return Ok(name.to_owned());
+    }
+    let failure = Failure::wrong(format_args!("there is no built-in provider `{name}`"));
+    Err(match nearest(name, names) {
+        Some(near) => failure.hint(format_args!("did you mean `{near}`?")),
+        None => failure.hint("`hookbus providers list` shows all of them"),
+    })
+}
+
+fn list(provider: &str) -> Outcome {
+    let samples = source::samples(provider);
+    let width = samples.iter().map(|sample| sample.name.len()).max().unwrap_or_default() + 2;
     let mut text = String::new();
-    for sample in source::samples() {
+    for sample in samples {
         // Writing to a String can't fail.
         let _ = writeln!(text, "{:width$}{}", sample.name, sample.about);
     }

@@ -11,6 +11,7 @@ mod capture;
 mod endpoint;
 mod kafka;
 mod nats;
+mod provider;
 mod rules;
 mod tls;
 
@@ -28,8 +29,13 @@ const LARGEST_BODY: Size = Size::mib(1_024);
 const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
 
 /// Report what is wrong with settings whose shape is right.
-pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
-    let mut checks = Checks { config, root, report };
+pub(super) fn check(
+    config: &Config,
+    root: Node<'_>,
+    sources: &[&'static str],
+    report: &mut Report<'_>,
+) {
+    let mut checks = Checks { config, root, sources, report };
     checks.http();
     let proxies = root.get("http").get("trusted_proxies");
     auth::networks(&mut checks, proxies, &config.http.trusted_proxies);
@@ -42,6 +48,7 @@ pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
     if let Some(kafka) = &config.kafka {
         kafka::check(&mut checks, kafka, root.get("kafka"));
     }
+    provider::check(&mut checks);
     endpoint::check(&mut checks);
     checks.drain();
     capture::check(&mut checks);
@@ -50,6 +57,8 @@ pub(super) fn check(config: &Config, root: Node<'_>, report: &mut Report<'_>) {
 struct Checks<'a, 'r, 't> {
     config: &'a Config,
     root: Node<'a>,
+    /// The names of the sources that are known without the file.
+    sources: &'a [&'static str],
     report: &'r mut Report<'t>,
 }
 

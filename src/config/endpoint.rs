@@ -5,9 +5,12 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::auth::{Auth, Replay};
-use super::facts::Facts;
+use super::auth::{Auth, Replay, Signature};
+use super::facts::{Facts, Routing};
+use super::piece::Piece;
 use super::rules::{EventRule, QuestionRule, ToolRule};
+use super::scheme::Scheme;
+use super::secret::Secret;
 use super::units::{Rate, Time};
 
 /// `[[endpoint]]`: a path, the provider that posts to it, and what becomes of its webhooks.
@@ -20,8 +23,9 @@ pub struct Endpoint {
     /// Path of the URL, for example `/shop`.
     #[schemars(example = &"/shop")]
     pub path: String,
-    /// Dialect of the provider.
-    pub source: SourceName,
+    /// The provider: `vapi`, one that is built in (`hookbus providers list`), or a `[provider.NAME]` of this file.
+    #[schemars(example = &"vapi")]
+    pub source: String,
     /// What its source says of itself.
     #[serde(skip)]
     pub facts: Arc<Facts>,
@@ -53,8 +57,8 @@ pub struct Endpoint {
     #[serde(default)]
     #[schemars(example = ["167.150.224.0/23"])]
     pub allow_from: Vec<String>,
-    /// Headers that count although the signature doesn't cover them, such as a message id. Anyone who can replay a
-    /// webhook can change them.
+    /// Headers that count although the signature doesn't cover them, such as a message id; a parameter of the query as
+    /// `"query:NAME"`. Anyone who can replay a webhook can change them.
     #[serde(default)]
     #[schemars(example = ["x-webhook-id"])]
     pub trust_unsigned: Vec<String>,
@@ -68,6 +72,11 @@ pub struct Endpoint {
     /// The URL that the provider was told, where signatures cover it.
     #[schemars(example = &"https://hooks.example.com/shop")]
     pub public_url: Option<String>,
+    /// How long brokers may take before an event goes to the disk, where its sender waits for less than their
+    /// `ack_timeout`; unset: what the provider needs.
+    #[serde(default)]
+    #[schemars(example = &"1.5s")]
+    pub ack_within: Option<Time>,
     /// Who may post here; any that accepts is enough.
     #[serde(default)]
     pub auth: Vec<Auth>,
@@ -86,6 +95,53 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    /// One that speaks with a provider as it is, and takes what it signs with these secrets.
+    pub fn of(source: &str, facts: Arc<Facts>, secrets: Vec<Secret>, url: &str) -> Self {
+        Self {
+            name: source.to_owned(),
+            path: "/".to_owned(),
+            source: source.to_owned(),
+            facts,
+            dedupe: Dedupe::default(),
+            answer_window: two_minutes(),
+            max_events: None,
+            max_questions: None,
+            rate_limit: None,
+            rate_burst: None,
+            allow_from: Vec::new(),
+            trust_unsigned: Vec::new(),
+            max_seen_deliveries: None,
+            public_url: Some(url.to_owned()),
+            ack_within: None,
+            auth: vec![Auth::Signature(Signature { secrets })],
+            events: Vec::new(),
+            questions: Vec::new(),
+            tools: Vec::new(),
+            audit: None,
+        }
+    }
+
+    /// The schemes of signatures that one kind of its authentication accepts.
+    pub fn schemes(&self, kind: &Auth) -> Vec<Scheme> {
+        match (kind, &self.facts.description) {
+            (Auth::Hmac(hmac), _) => vec![hmac.scheme()],
+            (Auth::Signature(_), Some(provider)) => provider.signatures.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The places that decide where a webhook goes, and that some signature doesn't cover.
+    pub fn unsigned(&self) -> impl Iterator<Item = &Routing> {
+        let schemes: Vec<_> = self.auth.iter().flat_map(|kind| self.schemes(kind)).collect();
+        let is_covered = move |piece: &Piece| schemes.iter().all(|scheme| scheme.covers(piece));
+        self.facts.routing.iter().filter(move |routing| !is_covered(&routing.piece))
+    }
+
+    /// Whether it takes a place as it is, although no signature covers it.
+    pub fn trusts(&self, place: &str) -> bool {
+        self.trust_unsigned.iter().any(|known| known.eq_ignore_ascii_case(place))
+    }
+
     /// How many deliveries are remembered.
     pub fn max_seen(&self) -> usize {
         const USUAL: usize = 65_536;
@@ -109,17 +165,6 @@ pub struct Audit {
     /// Destinations that store these events, at the promises of any event.
     #[schemars(example = ["nats:{endpoint}.audit.{type}"])]
     pub to: Vec<String>,
-}
-
-/// The dialects that are spoken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceName {
-    /// Vapi server messages.
-    #[default]
-    Vapi,
-    /// GitHub webhooks.
-    Github,
 }
 
 /// What tells a repeated delivery of the same webhook.

@@ -59,7 +59,7 @@ impl<'a> Kinds<'a> {
         let mut kinds = Self::default();
         // The first rule whose types match decides.
         let written = endpoint.events.iter().flat_map(|rule| &rule.types).map(String::as_str);
-        let events = endpoint.facts.events.iter().copied();
+        let events = endpoint.facts.events.iter().map(String::as_str);
         for kind in events.chain(written.filter(|kind| !kind.contains('*'))) {
             let is_meant = |pattern: &String| glob::matches(pattern, kind);
             let rule = endpoint.events.iter().find(|rule| rule.types.iter().any(is_meant));
@@ -82,13 +82,15 @@ impl<'a> Kinds<'a> {
             if rule.copy_to.iter().any(|to| to == text) {
                 let is_meant =
                     |kind: &str| rule.types.iter().any(|pattern| glob::matches(pattern, kind));
-                let asked = endpoint.facts.questions.iter().map(|asked| asked.name);
-                kinds.known.extend(asked.filter(|kind| is_meant(kind)));
+                let asked = endpoint.facts.asked().filter(|kind| is_meant(kind));
+                let (open, whole): (Vec<_>, Vec<_>) = asked.partition(|kind| kind.contains('*'));
+                kinds.is_open |= !open.is_empty();
+                kinds.known.extend(whole);
             }
         }
         if endpoint.tools.iter().any(|rule| rule.copy_to.iter().any(|to| to == text)) {
             // Others are older forms of the first, which hardly anybody sees.
-            kinds.known.extend(endpoint.facts.calls.first());
+            kinds.known.extend(endpoint.facts.calls.first().map(String::as_str));
         }
         // Audits have types of their own.
         let is_audit = |audit: &super::Audit| audit.to.iter().any(|to| to == text);
@@ -119,15 +121,16 @@ mod tests {
         "transcript",
     ];
 
-    const QUESTIONS: [Asked; 1] =
-        [Asked { name: "assistant-request", timeout: Time::seconds(6), patience: None }];
-
     fn names(rules: &str, text: &str) -> Names {
         let mut config: Config = toml::from_str(&format!("{ENDPOINT}{rules}")).unwrap();
         config.endpoints[0].facts = Arc::new(Facts {
-            events: &EVENTS,
-            questions: &QUESTIONS,
-            calls: &["tool-calls", "function-call"],
+            events: EVENTS.map(str::to_owned).to_vec(),
+            questions: vec![Asked {
+                name: "assistant-request".to_owned(),
+                timeout: Time::seconds(6),
+                patience: None,
+            }],
+            calls: ["tool-calls", "function-call"].map(str::to_owned).to_vec(),
             ..Facts::default()
         });
         Names::new(&config, &config.endpoints[0], text)

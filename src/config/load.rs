@@ -19,7 +19,7 @@ use toml::de::{DeTable, DeValue};
 use self::tree::{Node, Tree};
 use super::facts::Facts;
 use super::problem::Report;
-use super::{Config, Problem, Severity, SourceName, check};
+use super::{Config, Problem, Severity, check};
 
 /// What came of a file.
 #[derive(Debug)]
@@ -30,15 +30,21 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
 }
 
-/// What each source says of itself.
-pub type FactsOf = fn(SourceName) -> Arc<Facts>;
+/// The sources that there are beside those that a file describes.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources {
+    /// What the one of this name says of itself.
+    pub facts: fn(&str) -> Option<Arc<Facts>>,
+    /// Their names.
+    pub names: fn() -> Vec<&'static str>,
+}
 
 /// Load a file, with the variables of this process.
-pub fn read(path: &Path, facts: FactsOf) -> Loaded {
+pub fn read(path: &Path, sources: Sources) -> Loaded {
     let name = path.display().to_string();
     match std::fs::read(path) {
         Ok(bytes) => match std::str::from_utf8(&bytes) {
-            Ok(text) => parse(&name, text, |variable| std::env::var(variable).ok(), facts),
+            Ok(text) => parse(&name, text, |variable| std::env::var(variable).ok(), sources),
             Err(error) => not_text(&name, &bytes, &error),
         },
         Err(error) => Loaded {
@@ -60,7 +66,7 @@ pub fn parse(
     name: &str,
     text: &str,
     env: impl Fn(&str) -> Option<String>,
-    facts: FactsOf,
+    sources: Sources,
 ) -> Loaded {
     let mut report = Report::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -77,9 +83,12 @@ pub fn parse(
     let config = match Config::deserialize(tree.to_json().unwrap_or_default()) {
         Ok(mut config) => {
             for endpoint in &mut config.endpoints {
-                endpoint.facts = facts(endpoint.source);
+                let described = config.providers.get(&endpoint.source);
+                let described = described.map(|it| Arc::new(Facts::of(&endpoint.source, it)));
+                let facts = described.or_else(|| (sources.facts)(&endpoint.source));
+                endpoint.facts = facts.unwrap_or_default();
             }
-            check::check(&config, Node::new(&tree), &mut report);
+            check::check(&config, Node::new(&tree), &(sources.names)(), &mut report);
             Some(config)
         }
         Err(error) => {

@@ -1,8 +1,13 @@
 //! Texts with places in them: what is signed, where a type stands, what a handshake answers.
 //!
 //! `{body}`, `{time}`, `{method}`, `{url}`, `{path}` and `{form-sorted}` stand for parts of a request, `{/a/b}` for a
-//! member of a JSON body (RFC 6901), `{header:NAME}`, `{query:NAME}` and `{form:NAME}` for one value by its name, and
-//! `{pair:NAME}` for a field of the signature's own header.
+//! member of a JSON body (RFC 6901; `*` is every element of an array), `{header:NAME}`, `{query:NAME}` and `{form:NAME}`
+//! for one value by its name, `{form:NAME#/a/b}` for a member of the JSON in a field of a form, `{member-other-than:a,b}`
+//! for the name of the first member of a JSON body that isn't one of these, and `{pair:NAME}` for a field of the
+//! signature's own header.
+//!
+//! Answers to handshakes also know `{hmac-sha256-hex:PLACE}` and the like ([`Hash`]), of one place or of several with `+`
+//! between them.
 
 use std::fmt;
 
@@ -25,21 +30,74 @@ pub enum Piece {
     FormSorted,
     /// A member of a JSON body: the keys that lead to it.
     Pointer(Vec<String>),
+    /// The name of the first member of a JSON body that isn't one of these.
+    MemberOtherThan(Vec<String>),
     /// A header, in lower case.
     Header(String),
     /// A parameter of the query.
     Query(String),
     /// A field of a form.
     Form(String),
+    /// A member of the JSON in a field of a form: the keys that lead to it.
+    FormPointer(String, Vec<String>),
     /// A field of the signature's header.
     Pair(String),
+    /// The secret, for a hash.
+    Secret,
+    /// The hash of some places, one after the other.
+    Hashed(Hash, Vec<Piece>),
+}
+
+/// A hash, and how it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hash {
+    /// HMAC-SHA-256 with the secret, in hex.
+    HmacSha256Hex,
+    /// HMAC-SHA-256 with the secret, in base64.
+    HmacSha256Base64,
+    /// HMAC-SHA-1 with the secret, in hex.
+    HmacSha1Hex,
+    /// SHA-256, in hex.
+    Sha256Hex,
+}
+
+impl Hash {
+    const ALL: [Self; 4] =
+        [Self::HmacSha256Hex, Self::HmacSha256Base64, Self::HmacSha1Hex, Self::Sha256Hex];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::HmacSha256Hex => "hmac-sha256-hex",
+            Self::HmacSha256Base64 => "hmac-sha256-base64",
+            Self::HmacSha1Hex => "hmac-sha1-hex",
+            Self::Sha256Hex => "sha256-hex",
+        }
+    }
+
+    /// Whether the secret is its key.
+    pub const fn is_keyed(self) -> bool {
+        !matches!(self, Self::Sha256Hex)
+    }
 }
 
 /// The pieces of a text; an error names the placeholder that there is not.
 pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
+    parse(text, |_| true)
+}
+
+/// The pieces of a text that may be JSON: a brace without a name behind it stands for itself.
+pub fn pieces_in_json(text: &str) -> Result<Vec<Piece>, String> {
+    parse(text, |after| after.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/'))
+}
+
+fn parse(text: &str, is_placeholder: impl Fn(&str) -> bool) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut rest = text;
-    while let Some(start) = rest.find('{') {
+    let next = |rest: &str| {
+        let mut braces = rest.match_indices('{').map(|(at, _)| at);
+        braces.find(|at| is_placeholder(&rest[at + 1..]))
+    };
+    while let Some(start) = next(rest) {
         let end = rest[start..].find('}').map(|end| start + end).ok_or(&rest[start..])?;
         if start > 0 {
             pieces.push(Piece::Text(rest[..start].to_owned()));
@@ -57,11 +115,21 @@ pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
 impl Piece {
     fn named(name: &str) -> Option<Self> {
         if let Some(pointer) = name.strip_prefix('/') {
-            // `~1` is a slash, `~0` a tilde (RFC 6901, §3).
-            let key = |key: &str| key.replace("~1", "/").replace("~0", "~");
-            return Some(Self::Pointer(pointer.split('/').map(key).collect()));
+            return Some(Self::Pointer(keys(pointer)));
         }
+        let hash = |name: &str| Hash::ALL.into_iter().find(|hash| hash.name() == name);
         Some(match name.split_once(':') {
+            Some((name, places)) if hash(name).is_some() => {
+                let places = places.split('+').map(Self::named).collect::<Option<_>>()?;
+                Self::Hashed(hash(name)?, places)
+            }
+            Some(("member-other-than", names)) if !names.is_empty() => {
+                Self::MemberOtherThan(names.split(',').map(str::to_owned).collect())
+            }
+            Some(("form", name)) if name.contains("#/") => match name.split_once("#/")? {
+                ("", _) => return None,
+                (name, pointer) => Self::FormPointer(name.to_owned(), keys(pointer)),
+            },
             Some(("header", name)) if is_header(name) => Self::Header(name.to_ascii_lowercase()),
             Some(("query", name)) if !name.is_empty() => Self::Query(name.to_owned()),
             Some(("form", name)) if !name.is_empty() => Self::Form(name.to_owned()),
@@ -74,10 +142,17 @@ impl Piece {
                 "url" => Self::Url,
                 "path" => Self::Path,
                 "form-sorted" => Self::FormSorted,
+                "secret" => Self::Secret,
                 _ => return None,
             },
         })
     }
+}
+
+/// The keys of a pointer without its first slash.
+fn keys(pointer: &str) -> Vec<String> {
+    // `~1` is a slash, `~0` a tilde (RFC 6901, §3).
+    pointer.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).collect()
 }
 
 fn is_header(name: &str) -> bool {
@@ -89,23 +164,46 @@ impl fmt::Display for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
-            Self::Body => f.write_str("{body}"),
-            Self::Time => f.write_str("{time}"),
-            Self::Method => f.write_str("{method}"),
-            Self::Url => f.write_str("{url}"),
-            Self::Path => f.write_str("{path}"),
-            Self::FormSorted => f.write_str("{form-sorted}"),
-            Self::Pointer(keys) => {
-                f.write_str("{")?;
-                for key in keys {
-                    write!(f, "/{}", key.replace('~', "~0").replace('/', "~1"))?;
-                }
-                f.write_str("}")
+            named => write!(f, "{{{}}}", named.name()),
+        }
+    }
+}
+
+impl Piece {
+    /// Its name as `trust_unsigned` has it: a header as it is, anything else as between the braces.
+    pub fn trusted_name(&self) -> String {
+        match self {
+            Self::Header(name) => name.clone(),
+            other => other.name(),
+        }
+    }
+
+    /// Its name, without braces.
+    fn name(&self) -> String {
+        let pointer = |keys: &[String]| -> String {
+            let key = |key: &String| format!("/{}", key.replace('~', "~0").replace('/', "~1"));
+            keys.iter().map(key).collect()
+        };
+        match self {
+            Self::Text(text) => text.clone(),
+            Self::Body => "body".to_owned(),
+            Self::Time => "time".to_owned(),
+            Self::Method => "method".to_owned(),
+            Self::Url => "url".to_owned(),
+            Self::Path => "path".to_owned(),
+            Self::FormSorted => "form-sorted".to_owned(),
+            Self::Secret => "secret".to_owned(),
+            Self::Pointer(keys) => pointer(keys),
+            Self::MemberOtherThan(names) => format!("member-other-than:{}", names.join(",")),
+            Self::Header(name) => format!("header:{name}"),
+            Self::Query(name) => format!("query:{name}"),
+            Self::Form(name) => format!("form:{name}"),
+            Self::FormPointer(name, keys) => format!("form:{name}#{}", pointer(keys)),
+            Self::Pair(name) => format!("pair:{name}"),
+            Self::Hashed(hash, places) => {
+                let places: Vec<_> = places.iter().map(Self::name).collect();
+                format!("{}:{}", hash.name(), places.join("+"))
             }
-            Self::Header(name) => write!(f, "{{header:{name}}}"),
-            Self::Query(name) => write!(f, "{{query:{name}}}"),
-            Self::Form(name) => write!(f, "{{form:{name}}}"),
-            Self::Pair(name) => write!(f, "{{pair:{name}}}"),
         }
     }
 }
@@ -129,13 +227,37 @@ mod tests {
                 vec![Piece::Header("x-id".to_owned()), Piece::Pair("t".to_owned())],
             ),
             ("{query:a:b}", vec![Piece::Query("a:b".to_owned())]),
+            (
+                "{form:payload#/user/id}",
+                vec![Piece::FormPointer("payload".to_owned(), keys(&["user", "id"]))],
+            ),
+            ("{member-other-than:a,b}", vec![Piece::MemberOtherThan(keys(&["a", "b"]))]),
+            (
+                "{sha256-hex:query:code+secret+url}",
+                vec![Piece::Hashed(
+                    Hash::Sha256Hex,
+                    vec![Piece::Query("code".to_owned()), Piece::Secret, Piece::Url],
+                )],
+            ),
         ] {
             assert_eq!(pieces(written), Ok(expected), "{written}");
         }
-        for wrong in ["{Body}", "{}", "{header:}", "{header:a b}", "{cookie:a}", "{form:}"] {
+        for wrong in
+            ["{Body}", "{}", "{header:}", "{header:a b}", "{cookie:a}", "{form:}", "{form:#/a}"]
+        {
             assert_eq!(pieces(&format!("a{wrong}b")), Err(wrong.to_owned()));
         }
         assert_eq!(pieces("a{body"), Err("{body".to_owned()));
+    }
+
+    #[test]
+    fn braces_of_json_are_text() {
+        let text = r#"{"a":{},"b":"{/b}"}"#;
+        let all = pieces_in_json(text);
+        let b = Piece::Pointer(vec!["b".to_owned()]);
+        let around = |text: &str| Piece::Text(text.to_owned());
+        assert_eq!(all, Ok(vec![around(r#"{"a":{},"b":""#), b, around(r#""}"#)]));
+        assert_eq!(pieces_in_json("{bodyy}"), Err("{bodyy}".to_owned()));
     }
 
     proptest! {

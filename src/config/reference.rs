@@ -13,9 +13,10 @@ use serde::de::{Deserialize, Deserializer, Visitor, value};
 use serde_json::Value as Json;
 
 use super::load::schema::{self, Format, Shape};
+use super::provider;
 
 /// The tables of the file, and the keys of each in the order of the types.
-fn tables() -> [(&'static str, &'static [&'static str]); 20] {
+fn tables() -> [(&'static str, &'static [&'static str]); 29] {
     [
         ("Http", keys::<super::Http>()),
         ("Admin", keys::<super::Admin>()),
@@ -37,6 +38,15 @@ fn tables() -> [(&'static str, &'static [&'static str]); 20] {
         ("EventRule", keys::<super::EventRule>()),
         ("QuestionRule", keys::<super::QuestionRule>()),
         ("ToolRule", keys::<super::ToolRule>()),
+        ("Provider", keys::<super::Provider>()),
+        ("TypeRule", keys::<provider::TypeRule>()),
+        ("Scheme", keys::<super::scheme::Scheme>()),
+        ("Token", keys::<provider::Token>()),
+        ("BoundJwt", keys::<provider::BoundJwt>()),
+        ("Asking", keys::<provider::Asking>()),
+        ("Acknowledge", keys::<provider::Acknowledge>()),
+        ("Refuse", keys::<provider::Refuse>()),
+        ("Handshake", keys::<provider::Handshake>()),
     ]
 }
 
@@ -126,6 +136,7 @@ fn type_of(root: &Json, schema: &Json) -> String {
         },
         Shape::Texts => "table of texts".to_owned(),
         Shape::Table(_) | Shape::Tagged { .. } => "table".to_owned(),
+        Shape::Tables(_) => "tables by name".to_owned(),
         Shape::Either(options) => {
             let options = options.iter().map(|option| type_of(root, option));
             options.collect::<Vec<_>>().join(", or ")

@@ -1,5 +1,8 @@
 //! How a provider signs, as data.
 
+mod covers;
+mod key;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,9 +12,14 @@ use super::units::Time;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scheme {
-    /// Headers with the signature; the first that is there counts.
+    /// Headers with the signature; the first that is there counts. With `*` at its end a name stands for all headers that
+    /// begin so, each with a signature of its own.
+    #[serde(default)]
     #[schemars(example = ["x-signature"])]
     pub headers: Vec<String>,
+    /// Where the signature stands if not in a header: a member of the body, such as `"{/signature/value}"`.
+    #[serde(default)]
+    pub at: Option<String>,
     /// How it is made.
     #[serde(default)]
     pub algorithm: Algorithm,
@@ -38,7 +46,9 @@ pub struct Scheme {
     #[serde(default = "body")]
     #[schemars(example = &"{time}.{body}")]
     pub message: String,
-    /// Where the time of signing stands: `{header:NAME}`, or `{pair:NAME}` of the signature's header.
+    /// Where the time of signing stands: `{header:NAME}`, `{pair:NAME}` of the signature's header, or a member of a
+    /// signed body.
+    #[serde(default)]
     #[schemars(example = &"{header:x-timestamp}")]
     pub time: Option<String>,
     /// The unit of that time.
@@ -47,12 +57,17 @@ pub struct Scheme {
     /// How far that time may be from ours, in either direction.
     #[serde(default = "five_minutes")]
     pub tolerance: Time,
+    /// Where the SHA-256 of the body stands, in hex, where the message holds that instead of the body.
+    #[serde(default)]
+    #[schemars(example = &"{query:bodySHA256}")]
+    pub body_hash: Option<String>,
 }
 
 impl Default for Scheme {
     fn default() -> Self {
         Self {
             headers: Vec::new(),
+            at: None,
             algorithm: Algorithm::default(),
             key: KeyForm::default(),
             key_prefix: String::new(),
@@ -64,6 +79,7 @@ impl Default for Scheme {
             time: None,
             time_unit: TimeUnit::default(),
             tolerance: five_minutes(),
+            body_hash: None,
         }
     }
 }
@@ -95,6 +111,8 @@ pub enum Algorithm {
     Ed25519,
     /// ECDSA over P-256 with SHA-256, in DER, with a public key.
     EcdsaP256Sha256,
+    /// RSA with SHA-256 (PKCS #1, v1.5), with a public key.
+    RsaPkcs1Sha256,
 }
 
 /// How a key is written.
@@ -108,8 +126,10 @@ pub enum KeyForm {
     Base64,
     /// Two characters a byte.
     Hex,
-    /// Base64 of a SubjectPublicKeyInfo (RFC 5280).
+    /// A SubjectPublicKeyInfo (RFC 5280): base64, or PEM.
     Spki,
+    /// The SHA-1 of the text (Braintree).
+    Sha1OfText,
 }
 
 /// How the header of a signature is laid out.

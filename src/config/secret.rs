@@ -21,6 +21,14 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// Whether a text is this secret, in a time that tells nothing but its length.
+    pub fn is(&self, text: &str) -> bool {
+        let (own, other) = (self.0.as_bytes(), text.as_bytes());
+        let differs =
+            own.iter().zip(other).fold(0, |differs, (own, other)| differs | (own ^ other));
+        !own.is_empty() && own.len() == other.len() && differs == 0
+    }
 }
 
 impl fmt::Debug for Secret {

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
 use crate::ask::{self, Ask, fall_back};
-use crate::config::{Context, SourceName};
+use crate::config::Context;
 use crate::message::{Answer, Body, Content, Outcome, Trace, Webhook};
 use crate::nats::header::insert;
 use crate::source::{self, Classified, Dialogue, Meaning, Request, Source};
@@ -21,8 +21,6 @@ use crate::source::{self, Classified, Dialogue, Meaning, Request, Source};
 pub struct Worker {
     /// The endpoint whose questions it answers.
     pub endpoint: String,
-    /// The dialect that its answers are read in.
-    pub source: SourceName,
     /// The function that it answers.
     pub function: String,
     /// The subject that the function is asked on.
@@ -83,7 +81,7 @@ pub(super) struct Reply {
 impl Client {
     /// Ask this worker over this connection.
     pub fn new(nats: async_nats::Client, worker: Worker) -> Self {
-        let source = source::of(worker.source, &[]);
+        let source = source::of_functions();
         Self { nats, source, worker }
     }
 
@@ -198,7 +196,8 @@ impl Client {
     ) -> Result<(Box<dyn Dialogue>, Bytes), String> {
         let error = || "the call can't be put as a question".to_owned();
         let (head, ()) = http::Request::new(()).into_parts();
-        let classified = self.source.classify(Request { head: &head, body: &webhook.body });
+        let classified =
+            self.source.classify(Request { head: &head, body: &webhook.body, scheme: None });
         let Ok(Classified { meaning: Meaning::Questions(questions), .. }) = classified else {
             return Err(error());
         };
@@ -220,6 +219,7 @@ impl Client {
             subject: self.worker.subject.clone(),
             payload: Bytes::new(),
             deadline,
+            may_be_empty: false,
             grace: Duration::ZERO,
             tag: 0,
         };
@@ -236,7 +236,7 @@ impl Client {
 
 /// What the bridge makes of a reply, and the entry that the sender gets.
 fn read(dialogue: Box<dyn Dialogue>, message: Message) -> (Outcome, Value) {
-    let answer = match ask::reply(message) {
+    let answer = match ask::reply(message, false) {
         Ok(reply) if dialogue.check(&reply).is_ok() => {
             Answer { outcome: Outcome::Answered, content: Content::Reply(reply) }
         }

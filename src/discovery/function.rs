@@ -141,7 +141,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
-    use crate::config::SourceName;
     use crate::source;
 
     fn functions() -> Functions {
@@ -159,7 +158,7 @@ mod tests {
             types = ["chat.*", "assistant-request"]
         "#;
         let mut config: Config = toml::from_str(config).unwrap();
-        config.endpoints[0].facts = source::facts(SourceName::Vapi);
+        config.endpoints[0].facts = source::facts("vapi").unwrap();
         Functions::new(&config)
     }
 

@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::bridge::Done;
+use crate::config::provider::Refuse;
 use crate::message::{self, Outcome, Refusal};
 
 const ID: HeaderName = HeaderName::from_static("hookbus-id");
@@ -19,7 +20,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd");
 
 /// The response to a webhook.
-pub(super) fn of(done: Done) -> Response {
+pub(super) fn of(done: Done, refuse: &Refuse) -> Response {
     let mut response = match done.reply {
         Ok(reply) => {
             let body = match reply.body {
@@ -27,18 +28,19 @@ pub(super) fn of(done: Done) -> Response {
                 message::Body::Stream(stream) => Body::from_stream(stream),
             };
             let mut response = Response::new(body);
-            if reply.is_accepted {
-                *response.status_mut() = StatusCode::ACCEPTED;
-            }
+            *response.status_mut() = reply.status;
+            *response.headers_mut() = reply.headers;
             let content_type = match reply.content_type {
                 Cow::Borrowed(known) => HeaderValue::from_static(known),
                 // What a worker says was checked when it came.
                 Cow::Owned(said) => HeaderValue::try_from(said).unwrap_or(BYTES),
             };
-            response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            if !content_type.is_empty() {
+                response.headers_mut().insert(header::CONTENT_TYPE, content_type);
+            }
             response
         }
-        Err(refusal) => refused(&refusal),
+        Err(refusal) => refused(&refusal, refuse),
     };
     let headers = response.headers_mut();
     if let Some(id) = done.id.and_then(|id: Arc<str>| HeaderValue::from_str(&id).ok()) {
@@ -53,8 +55,9 @@ pub(super) fn of(done: Done) -> Response {
     response
 }
 
-fn refused(refusal: &Refusal) -> Response {
-    let (status, retry) = match refusal {
+/// The status of a refusal, and whether it is worth trying again.
+fn status(refusal: &Refusal) -> (StatusCode, bool) {
+    match refusal {
         Refusal::NoSuchPath { .. } => (StatusCode::NOT_FOUND, false),
         Refusal::Method { .. } => (StatusCode::METHOD_NOT_ALLOWED, false),
         Refusal::Host => (StatusCode::BAD_REQUEST, false),
@@ -77,15 +80,36 @@ fn refused(refusal: &Refusal) -> Response {
                 (StatusCode::BAD_GATEWAY, false)
             }
         },
-    };
+    }
+}
+
+/// What a provider wants instead of a usual status, where that does harm.
+fn instead(refuse: &Refuse, refusal: &Refusal, status: StatusCode) -> Option<u16> {
+    match (refusal, status) {
+        (Refusal::Unanswered(_), _) => None,
+        (_, StatusCode::UNAUTHORIZED) => refuse.unauthorized,
+        (_, StatusCode::BAD_REQUEST) => refuse.malformed,
+        (_, StatusCode::PAYLOAD_TOO_LARGE) => refuse.too_large,
+        (_, StatusCode::UNSUPPORTED_MEDIA_TYPE) => refuse.encoding,
+        (_, StatusCode::TOO_MANY_REQUESTS) => refuse.rate_limited,
+        (_, StatusCode::SERVICE_UNAVAILABLE) => refuse.unavailable,
+        _ => None,
+    }
+}
+
+fn refused(refusal: &Refusal, refuse: &Refuse) -> Response {
+    let (status, retry) = status(refusal);
+    let instead = instead(refuse, refusal, status);
+    let status = instead.and_then(|it| StatusCode::from_u16(it).ok()).unwrap_or(status);
     let mut response = problem(status, &refusal.to_string());
     match refusal {
         Refusal::Encoding => {
             response.headers_mut().insert(header::ACCEPT_ENCODING, ENCODINGS);
         }
-        Refusal::Method { is_health } => {
-            let methods = if *is_health { "GET, HEAD" } else { "POST" };
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(methods));
+        Refusal::Method { allowed } => {
+            if let Ok(allowed) = HeaderValue::from_str(allowed) {
+                response.headers_mut().insert(header::ALLOW, allowed);
+            }
         }
         _ => {}
     }

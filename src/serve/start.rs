@@ -125,7 +125,7 @@ impl Components {
             let built = Endpoint {
                 tag: self.tags.of(&name),
                 name,
-                source: source::of(endpoint.source, &endpoint.trust_unsigned),
+                source: source::of(endpoint),
                 auth: auth.unwrap_or_else(|| {
                     let proxies = &config.http.trusted_proxies;
                     Arc::new(Auth::new(endpoint, proxies, &self.issuers))
@@ -231,7 +231,7 @@ fn same_auth(before: &Config, now: &Config, name: &str) -> bool {
         let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == name)?;
         let config::Endpoint { auth, allow_from, public_url, trust_unsigned, facts, .. } = endpoint;
         let proxies = &config.http.trusted_proxies;
-        Some((auth, allow_from, public_url, trust_unsigned, &facts.signatures, proxies))
+        Some((auth, allow_from, public_url, trust_unsigned, &facts.description, proxies))
     }
     of(before, name) == of(now, name)
 }

@@ -25,6 +25,9 @@ use crate::json::{self, Kind, Reader, Text};
 use crate::message::{Metadata, Refusal};
 use crate::source::{Classified, Meaning, Questions, Request, Source};
 
+/// What an endpoint calls this source.
+pub const NAME: &str = "vapi";
+
 /// The dialect of Vapi.
 #[derive(Debug)]
 pub struct Vapi;

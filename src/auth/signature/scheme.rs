@@ -3,6 +3,7 @@
 //! What the head alone shows is judged first: the headers are there once, the signature can be read, its time is near.
 //! The body is signed piece by piece as it comes, where the scheme allows that.
 
+mod key;
 mod layout;
 mod message;
 mod sign;
@@ -12,29 +13,34 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue};
-use ring::hmac;
-use ring::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+use http::{HeaderName, HeaderValue, header};
+use ring::{digest, hmac};
 
+use self::key::{Key, key};
 use self::layout::Read;
 use crate::auth::secret::same;
 use crate::auth::{Cause, only};
 use crate::config::piece::{Piece, pieces};
-use crate::config::scheme::{self, Algorithm, Encoding, KeyForm, Layout, TimeUnit};
+use crate::config::scheme::{self, Encoding, Layout, TimeUnit};
 use crate::config::secret::Secret;
+use crate::places::{Places, Shape, Value, Values};
 
 /// Candidates of one request that are tried; senders that change their secret send two.
 const MAX_SIGNATURES: usize = 8;
 /// A larger number is one of milliseconds: in seconds it would be the year 5138.
 const MIN_MILLISECONDS: u64 = 100_000_000_000;
-/// What stands before the 32 bytes of an Ed25519 key, and before the 65 of a P-256 key, in a SubjectPublicKeyInfo.
-const SPKI_HEADS: [usize; 2] = [12, 26];
 
 /// A scheme with its keys.
 #[derive(Debug)]
 pub struct Scheme {
     keys: Vec<Key>,
     headers: Vec<HeaderName>,
+    /// What the names of headers begin with that hold a signature each.
+    numbered: Vec<String>,
+    /// Where the signature stands in the body.
+    at: Option<Piece>,
+    /// The places in the query and in the body that are needed.
+    places: Places,
     layout: Layout,
     prefix: String,
     separator: String,
@@ -43,12 +49,8 @@ pub struct Scheme {
     time: Option<Timed>,
     /// The URL that the sender was told, where it is known.
     url: Option<String>,
-}
-
-#[derive(Debug)]
-enum Key {
-    Secret(hmac::Key),
-    Public(UnparsedPublicKey<Vec<u8>>),
+    /// Where the hash of the body stands, if the message holds that instead.
+    body_hash: Option<Piece>,
 }
 
 /// The time of signing.
@@ -65,7 +67,7 @@ pub struct Proof<'a> {
     /// It itself.
     pub signature: Vec<u8>,
     /// The time of signing as it was sent, where it is signed.
-    pub time: &'a str,
+    pub time: Cow<'a, str>,
     /// The same in seconds since 1970.
     pub at: Option<u64>,
 }
@@ -74,7 +76,8 @@ pub struct Proof<'a> {
 pub struct Signed<'a> {
     scheme: &'a Scheme,
     read: Read<'a>,
-    time: &'a str,
+    time: Cow<'a, str>,
+    now: SystemTime,
     /// The same, since 1970.
     at: Option<Duration>,
     /// The signatures as far as the body has come, for each URL by each key; none for one that comes in one piece.
@@ -86,47 +89,115 @@ impl Scheme {
     /// configuration, and lets nobody in.
     pub fn new(settings: &scheme::Scheme, secrets: &[Secret], url: Option<&str>) -> Self {
         let keys = secrets.iter().filter_map(|secret| key(settings, secret.expose()));
-        let at = settings.time.as_deref().and_then(|text| pieces(text).ok()?.pop());
+        let place = |text: &Option<String>| pieces(text.as_deref()?).ok()?.pop();
+        let (at, time, body_hash) =
+            (place(&settings.at), place(&settings.time), place(&settings.body_hash));
         let positional = (settings.layout == Layout::Positional).then_some(Piece::Time);
+        let message = pieces(&settings.message).unwrap_or_default();
+        let mut places = Places::default();
+        for piece in message.iter().chain(&at).chain(&time).chain(&body_hash) {
+            // Headers have to be there before a body is read.
+            if !matches!(piece, Piece::Header(_)) {
+                places.add(piece);
+            }
+        }
+        let headers = settings.headers.iter();
         Self {
             keys: keys.collect(),
-            headers: settings.headers.iter().filter_map(|name| name.parse().ok()).collect(),
+            headers: headers.clone().filter_map(|name| name.parse().ok()).collect(),
+            numbered: headers.filter_map(|name| Some(name.strip_suffix('*')?.to_owned())).collect(),
+            at,
+            places,
             layout: settings.layout,
             prefix: settings.prefix.clone(),
             separator: settings.separator.clone(),
             encoding: settings.encoding,
-            message: pieces(&settings.message).unwrap_or_default(),
-            time: at.or(positional).map(|at| Timed {
+            message,
+            time: time.or(positional).map(|at| Timed {
                 at,
                 unit: settings.time_unit,
                 tolerance: settings.tolerance.get(),
             }),
             url: url.map(str::to_owned),
+            body_hash,
         }
+    }
+
+    /// Whether any key could be read.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
+    /// Whether checking a body takes memory like that of the body once more.
+    pub fn copies_body(&self) -> bool {
+        let copies = |piece: &Piece| matches!(piece, Piece::FormSorted);
+        let is_public = |key: &Key| matches!(key, Key::Public(_));
+        self.places.reads_body()
+            || self.keys.iter().any(is_public)
+            || self.message.iter().any(copies)
     }
 
     /// What the head alone can decide.
     pub fn head<'a>(&'a self, head: &'a Parts, now: SystemTime) -> Result<Signed<'a>, Cause> {
-        let present = self.headers.iter().find(|name| head.headers.contains_key(*name));
-        let value = text(only(&head.headers, present.ok_or(Cause::Missing)?)?)?;
-        let read = self.read(value)?;
+        let read = match &self.at {
+            Some(_) => Read::default(),
+            None => self.read_header(head)?,
+        };
         // What is signed must be there before a body is read for it.
         for piece in &self.message {
             if let Piece::Header(name) = piece {
                 text(only(&head.headers, &name.parse().map_err(|_| Cause::Missing)?)?)?;
             }
         }
-        let mut signed = Signed { scheme: self, read, time: "", at: None, begun: Vec::new() };
-        if let Some(timed) = &self.time {
-            signed.time = signed.time_text(head, &timed.at)?;
-            signed.at = Some(timed.check(signed.time, now)?);
+        // What stands in the query as well.
+        if let Some(hash @ Piece::Query(_)) = &self.body_hash
+            && self.value(&self.places.read_head(head), hash).is_none()
+        {
+            return Err(Cause::Missing);
+        }
+        let time = Cow::Borrowed("");
+        let mut signed = Signed { scheme: self, read, time, now, at: None, begun: Vec::new() };
+        if let Some(timed) = self.time.as_ref().filter(|timed| timed.is_in_head()) {
+            let text = signed.time_text(head, &timed.at)?;
+            signed.at = Some(timed.check(text, now)?);
+            signed.time = Cow::Borrowed(text);
         }
         Ok(signed)
+    }
+
+    /// The signatures in headers.
+    fn read_header<'a>(&self, head: &'a Parts) -> Result<Read<'a>, Cause> {
+        let present = self.headers.iter().find(|name| head.headers.contains_key(*name));
+        if let Some(present) = present {
+            return self.read(text(only(&head.headers, present)?)?);
+        }
+        let mut all = Read::default();
+        for name in head.headers.keys() {
+            if self.numbered.iter().any(|prefix| name.as_str().starts_with(prefix)) {
+                all.add(self.read(text(only(&head.headers, name)?)?)?)?;
+            }
+        }
+        if all.signatures.is_empty() { Err(Cause::Missing) } else { Ok(all) }
+    }
+
+    /// The one text that stands in a place.
+    fn value<'v>(&self, values: &'v Values<'_>, piece: &Piece) -> Option<&'v str> {
+        match values.get(self.places.number(piece)?) {
+            Value::One(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Whether this is a part of what is signed.
     pub fn signs(&self, piece: &Piece) -> bool {
         self.message.contains(piece)
+    }
+
+    /// Whether nobody can change the time of signing.
+    fn signs_time(&self) -> bool {
+        let Some(timed) = &self.time else { return false };
+        let is_in_body = !timed.is_in_head();
+        self.signs(&Piece::Time) || self.signs(&timed.at) || is_in_body && self.signs(&Piece::Body)
     }
 
     /// How far the time of signing may be from ours.
@@ -144,9 +215,11 @@ impl Scheme {
 
     /// Whether the body may be signed as it comes: it stands in the message once, and nothing else is read from it.
     fn is_streamed(&self) -> bool {
-        let is_of_body = |piece: &&Piece| {
-            matches!(piece, Piece::Body | Piece::Form(_) | Piece::FormSorted | Piece::Pointer(_))
-        };
+        let is_of_body =
+            |piece: &&Piece| matches!(piece, Piece::Body | Piece::Form(_) | Piece::FormSorted);
+        if self.places.reads_body() || self.body_hash.is_some() {
+            return false;
+        }
         let has_secrets = self.keys.iter().all(|key| matches!(key, Key::Secret(_)));
         let mut of_body = self.message.iter().filter(is_of_body);
         has_secrets && of_body.next() == Some(&Piece::Body) && of_body.next().is_none()
@@ -154,6 +227,11 @@ impl Scheme {
 }
 
 impl Timed {
+    /// Whether the head shows it.
+    fn is_in_head(&self) -> bool {
+        matches!(self.at, Piece::Header(_) | Piece::Pair(_) | Piece::Time)
+    }
+
     /// The time since 1970, if it is near enough.
     fn check(&self, text: &str, now: SystemTime) -> Result<Duration, Cause> {
         let time = match self.unit {
@@ -195,8 +273,9 @@ impl<'a> Signed<'a> {
                 for key in &self.scheme.keys {
                     if let Key::Secret(key) = key {
                         let mut context = hmac::Context::with_key(key);
+                        let values = Values::default();
                         for piece in before.clone() {
-                            context.update(&self.bytes(piece, head, &url, b""));
+                            context.update(&self.bytes(piece, head, &url, b"", &values));
                         }
                         self.begun.push(context);
                     }
@@ -208,6 +287,7 @@ impl<'a> Signed<'a> {
 
     /// Whether one of the signatures is that of these bytes, by any of the keys.
     pub fn verify(mut self, head: &Parts, body: &[u8]) -> Result<Proof<'a>, Cause> {
+        let values = self.read_body(head, body)?;
         let message = &self.scheme.message;
         let mut begun = std::mem::take(&mut self.begun).into_iter();
         let after = match begun.len() {
@@ -229,7 +309,7 @@ impl<'a> Signed<'a> {
                 let begun = begun.next();
                 let mut context = begun.unwrap_or_else(|| hmac::Context::with_key(key));
                 for piece in &message[after..] {
-                    context.update(&self.bytes(piece, head, url, body));
+                    context.update(&self.bytes(piece, head, url, body, &values));
                 }
                 let tag = context.sign();
                 for (at, signature) in signatures.iter().enumerate() {
@@ -237,19 +317,55 @@ impl<'a> Signed<'a> {
                 }
             }
             Key::Public(key) => {
-                let pieces = message.iter().map(|piece| self.bytes(piece, head, url, body));
+                let pieces =
+                    message.iter().map(|piece| self.bytes(piece, head, url, body, &values));
                 let signed = pieces.collect::<Vec<_>>().concat();
                 for (at, signature) in signatures.iter().enumerate() {
                     take(at, key.verify(&signed, signature).is_ok());
                 }
             }
         });
-        let signature = right.and_then(|at| signatures.get(at)).ok_or(Cause::Mismatch)?;
+        let signature = right.and_then(|at| signatures.get(at)).ok_or(Cause::Mismatch)?.clone();
+        self.check_body_hash(&values, body)?;
+        // A time in the body is one only now that nobody can have changed it.
+        if let Some(timed) = self.scheme.time.as_ref().filter(|timed| !timed.is_in_head()) {
+            let text = self.scheme.value(&values, &timed.at).ok_or(Cause::Malformed)?;
+            self.at = Some(timed.check(text, self.now)?);
+            self.time = Cow::Owned(text.to_owned());
+        }
         // What isn't signed says nothing.
-        let is_timed = self.scheme.signs(&Piece::Time);
-        let (time, at) = if is_timed { (self.time, self.at) } else { ("", None) };
+        let is_timed = self.scheme.signs_time();
+        let (time, at) = if is_timed { (self.time, self.at) } else { (Cow::Borrowed(""), None) };
         let at = at.map(|at| at.as_secs());
-        Ok(Proof { signature: signature.clone(), time, at })
+        Ok(Proof { signature, time, at })
+    }
+
+    /// What the scheme needs of the query and of the body; of a body that holds the signature also that.
+    fn read_body<'b>(&mut self, head: &'b Parts, body: &'b [u8]) -> Result<Values<'b>, Cause> {
+        let places = &self.scheme.places;
+        if places.is_empty() {
+            return Ok(Values::default());
+        }
+        let shape = match places.reads_body() {
+            false => Shape::Bytes,
+            true if is_form(head) => Shape::Form,
+            true => Shape::Json,
+        };
+        let values = places.read(head, body, shape).map_err(|_| Cause::Malformed)?;
+        if let Some(at) = &self.scheme.at {
+            let written = self.scheme.value(&values, at).ok_or(Cause::Missing)?;
+            self.read.signatures = self.scheme.read(written)?.signatures;
+        }
+        Ok(values)
+    }
+
+    /// Whether the body is the one whose hash was signed.
+    fn check_body_hash(&self, values: &Values<'_>, body: &[u8]) -> Result<(), Cause> {
+        let Some(place) = &self.scheme.body_hash else { return Ok(()) };
+        let written = self.scheme.value(values, place).ok_or(Cause::Missing)?;
+        let hash = HEXLOWER_PERMISSIVE.decode(written.as_bytes()).map_err(|_| Cause::Malformed)?;
+        let is_it = same(&hash, digest::digest(&digest::SHA256, body).as_ref());
+        if is_it { Ok(()) } else { Err(Cause::Mismatch) }
     }
 
     fn time_text(&self, head: &'a Parts, at: &Piece) -> Result<&'a str, Cause> {
@@ -270,11 +386,17 @@ impl<'a> Signed<'a> {
         head: &'b Parts,
         url: &'b str,
         body: &'b [u8],
+        values: &'b Values<'_>,
     ) -> Cow<'b, [u8]> {
         match piece {
             Piece::Time => Cow::Borrowed(self.time.as_bytes()),
             Piece::Pair(name) => Cow::Borrowed(self.read.pair(name).unwrap_or_default().as_bytes()),
-            other => message::bytes(other, head, url, body),
+            place => match self.scheme.places.number(place) {
+                Some(_) => {
+                    Cow::Borrowed(self.scheme.value(values, place).unwrap_or_default().as_bytes())
+                }
+                None => message::bytes(place, head, url, body),
+            },
         }
     }
 
@@ -295,30 +417,10 @@ fn unpadded(written: &str) -> &[u8] {
     written.trim_end_matches('=').as_bytes()
 }
 
-/// A key, if it is written as it should be.
-fn key(settings: &scheme::Scheme, written: &str) -> Option<Key> {
-    let written = written.strip_prefix(settings.key_prefix.as_str()).unwrap_or(written);
-    let bytes = match settings.key {
-        KeyForm::Text => written.as_bytes().to_vec(),
-        KeyForm::Base64 | KeyForm::Spki => BASE64_NOPAD.decode(unpadded(written)).ok()?,
-        KeyForm::Hex => HEXLOWER_PERMISSIVE.decode(written.as_bytes()).ok()?,
-    };
-    let public = |bytes: Vec<u8>, heads: usize, algorithm| {
-        let bytes = match settings.key {
-            KeyForm::Spki => bytes.get(heads..)?.to_vec(),
-            _ => bytes,
-        };
-        Some(Key::Public(UnparsedPublicKey::new(algorithm, bytes)))
-    };
-    let algorithm = match settings.algorithm {
-        Algorithm::HmacSha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-        Algorithm::HmacSha256 => hmac::HMAC_SHA256,
-        Algorithm::HmacSha512 => hmac::HMAC_SHA512,
-        Algorithm::Ed25519 => return public(bytes, SPKI_HEADS[0], &ED25519),
-        Algorithm::EcdsaP256Sha256 => return public(bytes, SPKI_HEADS[1], &ECDSA_P256_SHA256_ASN1),
-    };
-    // Anybody could sign with nothing.
-    (!bytes.is_empty()).then(|| Key::Secret(hmac::Key::new(algorithm, &bytes)))
+/// Whether a request says that its body is a form.
+fn is_form(head: &Parts) -> bool {
+    let said = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    said.is_some_and(crate::places::is_form)
 }
 
 #[cfg(test)]

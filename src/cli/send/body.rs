@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::Arguments;
 use super::edit::{self, Edit};
 use crate::cli::Failure;
-use crate::source;
+use crate::source::{self, Sample};
 
 /// The body to post: bytes as they are, or what the edits make of them.
 pub(super) struct Body {
@@ -31,8 +31,8 @@ impl Body {
     }
 }
 
-pub(super) fn body(arguments: &Arguments) -> Result<Body, Failure> {
-    let original = read(arguments.what.as_deref().unwrap_or_default())?;
+pub(super) fn body(arguments: &Arguments, provider: &str) -> Result<Body, Failure> {
+    let original = read(arguments.what.as_deref().unwrap_or_default(), provider)?;
     let mut edits = Vec::new();
     if arguments.function.is_some() || arguments.arguments.is_some() {
         edits = call_edits(&original, arguments)?;
@@ -48,8 +48,13 @@ pub(super) fn body(arguments: &Arguments) -> Result<Body, Failure> {
     Ok(body)
 }
 
-fn read(what: &str) -> Result<Bytes, Failure> {
-    if let Some(sample) = source::sample(what) {
+/// The sample of this name.
+pub(super) fn sample(what: &str, provider: &str) -> Option<&'static Sample> {
+    source::samples(provider).iter().find(|sample| sample.name == what)
+}
+
+fn read(what: &str, provider: &str) -> Result<Bytes, Failure> {
+    if let Some(sample) = sample(what, provider) {
         return Ok(Bytes::from_static(sample.body.as_bytes()));
     }
     if what == "-" {
@@ -61,23 +66,27 @@ fn read(what: &str) -> Result<Bytes, Failure> {
     }
     let path = Path::new(what);
     if !path.exists() {
-        return Err(unknown(what));
+        return Err(unknown(what, provider));
     }
     std::fs::read(path)
         .map(Bytes::from)
         .map_err(|error| Failure::failed(format_args!("can't read {what}: {error}")))
 }
 
-fn unknown(what: &str) -> Failure {
+fn unknown(what: &str, provider: &str) -> Failure {
     let failure = Failure::wrong(format_args!("there is no sample and no file `{what}`"));
     let likeness = |name: &str| strsim::jaro_winkler(what, name);
-    let nearest = source::samples()
-        .map(|sample| sample.name)
+    let nearest = source::samples(provider)
+        .iter()
+        .map(|sample| &*sample.name)
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     match nearest {
         Some(name) if likeness(name) > 0.8 => failure
             .hint(format_args!("did you mean `{name}`? `hookbus send --list` shows all samples")),
-        _ => failure.hint("`hookbus send --list` shows all samples"),
+        _ => match source::names().into_iter().find(|other| sample(what, other).is_some()) {
+            Some(other) => failure.hint(format_args!("{other} has one: add `--provider {other}`")),
+            None => failure.hint("`hookbus send --list` shows all samples"),
+        },
     }
 }
 
@@ -110,13 +119,13 @@ mod tests {
     use crate::cli::send::tests::arguments;
 
     fn rendered(words: &[&str], number: u64) -> serde_json::Value {
-        let body = body(&arguments(words).unwrap()).unwrap();
+        let body = body(&arguments(words).unwrap(), "vapi").unwrap();
         serde_json::from_slice(&body.render(number).unwrap()).unwrap()
     }
     #[test]
     fn a_sample_is_sent_byte_for_byte() {
-        for sample in source::samples() {
-            let body = body(&arguments(&[sample.name]).unwrap()).unwrap();
+        for sample in source::samples("vapi") {
+            let body = body(&arguments(&[&sample.name]).unwrap(), "vapi").unwrap();
             assert_eq!(body.render(1).unwrap(), sample.body.as_bytes());
         }
     }
@@ -132,12 +141,12 @@ mod tests {
 
     #[test]
     fn the_function_changes_wherever_a_sample_says_it() {
-        let samples = source::samples().filter(|sample| {
+        let samples = source::samples("vapi").iter().filter(|sample| {
             sample.name.starts_with("tool-calls") || sample.name.starts_with("function-call")
         });
         for sample in samples {
             let words =
-                [sample.name, "--function", "get_weather", "--arguments", r#"{"city": "Oslo"}"#];
+                [&*sample.name, "--function", "get_weather", "--arguments", r#"{"city": "Oslo"}"#];
             let text = rendered(&words, 1)["message"].to_string();
             assert!(text.contains("get_weather") && text.contains("Oslo"), "{}", sample.name);
             if !sample.name.contains("parallel") && !sample.name.contains("mixed") {
@@ -145,14 +154,15 @@ mod tests {
                 assert!(!first.contains("lookup_appointment"), "{}: {first}", sample.name);
             }
         }
-        let refused = body(&arguments(&["hang", "--function", "x"]).unwrap()).err().unwrap();
+        let refused =
+            body(&arguments(&["hang", "--function", "x"]).unwrap(), "vapi").err().unwrap();
         assert!(refused.text.contains("holds a tool call"), "{}", refused.text);
     }
 
     #[test]
     fn a_misspelt_sample_gets_a_suggestion() {
-        let text = unknown("tool-call").text;
+        let text = unknown("tool-call", "vapi").text;
         assert!(text.contains("did you mean `tool-calls`?"), "{text}");
-        assert!(!unknown("zzz").text.contains("did you mean"));
+        assert!(!unknown("zzz", "vapi").text.contains("did you mean"));
     }
 }

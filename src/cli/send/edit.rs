@@ -54,6 +54,11 @@ impl Edit {
         edits.filter(|edit| has(text, &edit.path)).collect()
     }
 
+    /// A change at the end of these steps.
+    pub(super) fn at(path: Vec<String>, value: &str) -> Self {
+        Self { path, value: value.to_owned() }
+    }
+
     /// Whether the value is another one for every request.
     pub(super) fn is_numbered(&self) -> bool {
         self.value.contains(NUMBER)

@@ -3,25 +3,28 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use http::{StatusCode, Version};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
 use reqwest::{Client, Url};
 use uuid::Uuid;
 
 use super::Arguments;
-use super::sign::Credential;
+use super::body::sample;
+use super::sign::{Credential, Signed};
 use crate::cli::Failure;
 use crate::cli::http_client::{self, root_cause};
+use crate::config::Endpoint;
 use crate::config::units::Time;
-use crate::source;
+use crate::source::Sample;
 
 /// Everything about a request but its body.
 pub(super) struct Post {
     client: Client,
     to: Url,
     credential: Credential,
+    method: Method,
     /// What the sample comes with.
-    sample: &'static [(&'static str, &'static str)],
+    sample: Option<&'static Sample>,
     /// Those of every request; they win over the credential's.
     headers: HeaderMap,
     timeout: Time,
@@ -38,6 +41,20 @@ pub(super) struct Answer {
     pub(super) latency: Duration,
 }
 
+/// Why nothing came back.
+pub(super) enum Unanswered {
+    /// It wasn't sent: it can't be signed.
+    Unsigned(String),
+    /// The connection failed.
+    Http(reqwest::Error),
+}
+
+impl From<reqwest::Error> for Unanswered {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error)
+    }
+}
+
 impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?;
@@ -46,11 +63,19 @@ impl Answer {
 }
 
 impl Post {
-    pub(super) fn new(arguments: Arguments) -> Result<Self, Failure> {
-        let credential = Credential::find(&arguments)?;
-        let sample = arguments.what.as_deref().and_then(source::sample);
+    pub(super) fn new(
+        mut arguments: Arguments,
+        provider: &str,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<Self, Failure> {
+        let sample = arguments.what.as_deref().and_then(|what| sample(what, provider));
+        if let Some(sample) = sample.filter(|sample| !sample.query.is_empty()) {
+            arguments.to.set_query(Some(&sample.query));
+        }
+        let credential = Credential::find(&arguments, provider, endpoint)?;
         let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let content_type = sample.map_or("application/json", |sample| &sample.content_type);
+        headers.extend(HeaderValue::from_str(content_type).ok().map(|it| (CONTENT_TYPE, it)));
         for (name, _) in &arguments.headers {
             headers.remove(name);
         }
@@ -63,7 +88,8 @@ impl Post {
             })?,
             to: arguments.to,
             credential,
-            sample: sample.map(|sample| sample.headers).unwrap_or_default(),
+            method: sample.map_or(Method::POST, |sample| sample.method.into()),
+            sample,
             headers,
             timeout: arguments.timeout,
             count: arguments.count,
@@ -71,20 +97,22 @@ impl Post {
         })
     }
 
-    pub(super) async fn send(&self, body: Bytes) -> Result<Answer, reqwest::Error> {
+    pub(super) async fn send(&self, body: Bytes) -> Result<Answer, Unanswered> {
         let started = Instant::now();
-        let mut headers = self.credential.headers(&self.to, &body);
-        for (name, value) in self.sample {
+        let signed = self.credential.apply(&self.method, &self.to, body);
+        let Signed { to, mut headers, body } = signed.map_err(Unanswered::Unsigned)?;
+        for (name, value) in self.sample.iter().flat_map(|sample| &sample.headers) {
             let value = value.replace("{uuid}", &Uuid::new_v4().to_string());
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(*name, value);
+            let name: Option<HeaderName> = name.parse().ok();
+            if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
+                headers.insert(name, value);
             }
         }
         for name in self.headers.keys() {
             headers.remove(name);
         }
         headers.extend(self.headers.clone());
-        let request = self.client.post(self.to.clone()).headers(headers);
+        let request = self.client.request(self.method.clone(), to).headers(headers);
         let response = request.body(body).send().await?;
         let (version, status, headers) =
             (response.version(), response.status(), response.headers().clone());
@@ -93,7 +121,11 @@ impl Post {
     }
 
     /// Why there was no answer, without the parts of the address that may be secret.
-    pub(super) fn reason(&self, error: &reqwest::Error) -> String {
+    pub(super) fn reason(&self, error: &Unanswered) -> String {
+        let error = match error {
+            Unanswered::Unsigned(why) => return format!("can't sign the body: {why}"),
+            Unanswered::Http(error) => error,
+        };
         let place = self.to.host_str().unwrap_or_default();
         let port = self.to.port_or_known_default().unwrap_or_default();
         if error.is_timeout() {

@@ -1,16 +1,21 @@
 //! What lets a request in: a secret of the command line, or what an endpoint of a configuration demands.
 
 use std::path::Path;
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 
-use super::Arguments;
-use crate::auth::Signature;
+use super::edit::{self, Edit};
+use super::{Arguments, secret_header};
+use crate::auth::{Change, Signer};
 use crate::cli::{Failure, load};
-use crate::config::Auth;
+use crate::config::piece::Piece;
 use crate::config::secret::Secret;
+use crate::config::{Auth, Endpoint};
+use crate::source;
 
 /// What is added to each request.
 pub(super) enum Credential {
@@ -18,35 +23,68 @@ pub(super) enum Credential {
     None,
     /// The same header each time.
     Header(HeaderName, HeaderValue),
-    /// Headers that depend on the body and the time.
-    Signature(Box<Signature>),
+    /// What depends on the body and the time.
+    Signer(Box<Signer>),
+}
+
+/// A request that is allowed in.
+pub(super) struct Signed {
+    pub(super) to: Url,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// The endpoint at this path of a configuration.
+pub(super) fn endpoint(file: &Path, to: &Url) -> Result<Endpoint, Failure> {
+    let config = load(file)?;
+    let paths: Vec<_> = config.endpoints.iter().map(|one| one.path.clone()).collect();
+    let endpoint = config.endpoints.into_iter().find(|endpoint| endpoint.path == to.path());
+    endpoint.ok_or_else(|| {
+        let what = format!("{} has no endpoint at {}", file.display(), to.path());
+        Failure::wrong(what)
+            .hint(format_args!("--to names its address; there are {}", paths.join(", ")))
+    })
 }
 
 impl Credential {
-    /// As the arguments say.
-    pub(super) fn find(arguments: &Arguments) -> Result<Self, Failure> {
-        match (&arguments.config, &arguments.secret) {
-            (Some(file), _) => Self::configured(file, &arguments.to),
-            (None, Some(secret)) => {
-                let value = value(secret.expose()).ok_or_else(|| {
-                    Failure::wrong("--secret holds characters that a header can't carry")
-                })?;
-                Ok(Self::Header(arguments.secret_header.clone(), value))
-            }
+    /// As the arguments say; `endpoint` is what they name in a configuration.
+    pub(super) fn find(
+        arguments: &Arguments,
+        provider: &str,
+        endpoint: Option<&Endpoint>,
+    ) -> Result<Self, Failure> {
+        match (endpoint, &arguments.secret) {
+            (Some(endpoint), _) => Self::configured(endpoint),
             (None, None) => Ok(Self::None),
+            (None, Some(secret)) => match (&arguments.secret_header, secret_header(provider)) {
+                (Some(name), _) => Self::header(name.clone(), secret),
+                (None, Some(name)) => Self::header(name, secret),
+                (None, None) => Self::of_provider(provider, secret, &arguments.to),
+            },
         }
     }
 
-    /// What the endpoint at this path takes: the first of its kinds that can be made here.
-    fn configured(file: &Path, to: &Url) -> Result<Self, Failure> {
-        let config = load(file)?;
-        let endpoint = config.endpoints.iter().find(|endpoint| endpoint.path == to.path());
-        let Some(endpoint) = endpoint else {
-            let paths: Vec<_> = config.endpoints.iter().map(|one| one.path.as_str()).collect();
-            let what = format!("{} has no endpoint at {}", file.display(), to.path());
-            return Err(Failure::wrong(what)
-                .hint(format_args!("--to names its address; there are {}", paths.join(", "))));
-        };
+    fn header(name: HeaderName, secret: &Secret) -> Result<Self, Failure> {
+        let value = value(secret.expose())
+            .ok_or_else(|| Failure::wrong("--secret holds characters that a header can't carry"))?;
+        Ok(Self::Header(name, value))
+    }
+
+    /// As a provider signs for everybody who has this secret.
+    fn of_provider(provider: &str, secret: &Secret, to: &Url) -> Result<Self, Failure> {
+        let facts = source::facts(provider).unwrap_or_default();
+        let endpoint = Endpoint::of(provider, facts, vec![secret.clone()], to.as_str());
+        let made = endpoint.auth.iter().find_map(|kind| Signer::new(&endpoint, kind));
+        made.map(|signer| Self::Signer(Box::new(signer))).ok_or_else(|| {
+            let title = &endpoint.facts.provider;
+            Failure::wrong(format_args!("a webhook of {title} can't be signed with this secret")).hint(
+                "only the provider can where its key is a public one; --header sends a header of your own",
+            )
+        })
+    }
+
+    /// What an endpoint takes: the first of its kinds that can be made here.
+    fn configured(endpoint: &Endpoint) -> Result<Self, Failure> {
         let made = endpoint.auth.iter().find_map(|kind| match kind {
             Auth::None {} => Some(Self::None),
             Auth::Secret { header, prefix, secrets } => {
@@ -60,8 +98,7 @@ impl Credential {
                 Some(Self::Header(AUTHORIZATION, value(&format!("Basic {pair}"))?))
             }
             Auth::Hmac(_) | Auth::Signature(_) => {
-                let signature = Signature::all(endpoint, kind).into_iter().next()?;
-                Some(Self::Signature(Box::new(signature)))
+                Signer::new(endpoint, kind).map(|signer| Self::Signer(Box::new(signer)))
             }
             Auth::Jwt(_) => None,
         });
@@ -73,16 +110,53 @@ impl Credential {
         })
     }
 
-    /// The headers for this body.
-    pub(super) fn headers(&self, to: &Url, body: &[u8]) -> HeaderMap {
+    /// A request with what lets it in.
+    pub(super) fn apply(&self, method: &Method, to: &Url, body: Bytes) -> Result<Signed, String> {
+        let mut signed = Signed { to: to.clone(), headers: HeaderMap::new(), body };
         match self {
-            Self::None => HeaderMap::new(),
-            Self::Header(name, value) => HeaderMap::from_iter([(name.clone(), value.clone())]),
-            // Without a usable secret there is nothing to sign with, and the 401 says so.
-            Self::Signature(hmac) => {
-                hmac.sign(&Method::POST, to.as_str(), body).unwrap_or_default()
+            Self::None => {}
+            Self::Header(name, value) => {
+                signed.headers.insert(name.clone(), value.clone());
+            }
+            Self::Signer(signer) => {
+                let now = SystemTime::now();
+                for change in signer.before(&signed.body, now) {
+                    signed.change(change)?;
+                }
+                let made = signer.sign(method, signed.to.as_str(), &signed.body, now);
+                // Without a usable secret there is nothing to sign with, and the 401 says so.
+                for change in made.into_iter().flatten() {
+                    signed.change(change)?;
+                }
             }
         }
+        Ok(signed)
+    }
+}
+
+impl Signed {
+    /// Put a text where it belongs.
+    fn change(&mut self, (at, text): Change) -> Result<(), String> {
+        match at {
+            Piece::Header(name) => {
+                let name: Option<HeaderName> = name.parse().ok();
+                if let (Some(name), Some(value)) = (name, value(text.expose())) {
+                    self.headers.insert(name, value);
+                }
+            }
+            Piece::Query(name) => {
+                self.to.query_pairs_mut().append_pair(&name, text.expose());
+            }
+            // Some handshakes have none.
+            Piece::Pointer(_) if self.body.is_empty() => {}
+            Piece::Pointer(keys) => {
+                let body = std::str::from_utf8(&self.body).map_err(|error| error.to_string())?;
+                let edit = Edit::at(keys, text.expose());
+                self.body = edit::apply(body, &[edit], 1)?.into();
+            }
+            other => return Err(format!("nothing can be put at `{other}` here")),
+        }
+        Ok(())
     }
 }
 

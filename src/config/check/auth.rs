@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Checks, shown};
-use crate::config::facts::Unsigned;
+use crate::config::facts::Routing;
 use crate::config::load::tree::Node;
 use crate::config::piece::{Piece, pieces};
+use crate::config::scheme::Scheme;
 use crate::config::secret::Secret;
-use crate::config::{Auth, Endpoint, Hmac, Jwt, Replay};
+use crate::config::{Auth, Endpoint, Hmac, Jwt, Replay, Signature};
 
 pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     let list = node.get("auth");
@@ -43,13 +44,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
             Auth::Hmac(hmac) => self::hmac(checks, hmac, endpoint, node),
             Auth::Signature(signature) => {
                 self::secrets(checks, node.get("secrets"), "secrets", &signature.secrets);
-                if endpoint.facts.signatures.is_empty() {
-                    checks.error(
-                        node.get("kind"),
-                        format!("how {} signs is up to its users", endpoint.facts.provider),
-                        "use `kind = \"hmac\"`, and say there what its signatures are like",
-                    );
-                }
+                self::signature(checks, endpoint, signature, node);
             }
             Auth::Jwt(jwt) => self::jwt(checks, jwt, node),
         }
@@ -69,20 +64,17 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
     }
 }
 
-/// Report what the source can't do without, and no signature covers.
+/// Report what the source can't do without, and some signature doesn't cover.
 fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint) {
-    let is_signed = |auth: &Auth| matches!(auth, Auth::Hmac(_) | Auth::Signature(_));
-    if !endpoint.auth.iter().any(is_signed) {
-        return;
-    }
-    for Unsigned { header, what, is_needed } in endpoint.facts.unsigned {
-        let is_it = |known: &String| known.eq_ignore_ascii_case(header);
-        if *is_needed && !endpoint.trust_unsigned.iter().any(is_it) {
+    let unsigned = endpoint.unsigned().filter(|routing| routing.is_needed);
+    for Routing { piece, what, .. } in unsigned {
+        let place = piece.trusted_name();
+        if !endpoint.trusts(&place) {
             let at = node.get("trust_unsigned");
             checks.error(
                 if at.is_written() { at } else { node.get("source") },
-                format!("{what} stands in `{header}`, which the signature doesn't cover: anyone who has seen a webhook could send it again as another one"),
-                format!("accept that with `trust_unsigned = [\"{header}\"]` on the endpoint"),
+                format!("{what} stands in `{place}`, which the signature doesn't cover: anyone who has seen a webhook could send it again as another one"),
+                format!("accept that with `trust_unsigned = [\"{place}\"]` on the endpoint"),
             );
         }
     }
@@ -98,11 +90,14 @@ fn trusted(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, endpoint: &Endpoint)
         }
         _ => false,
     };
-    let facts = endpoint.facts.unsigned;
+    let facts = &endpoint.facts.routing;
     for (at, name) in endpoint.trust_unsigned.iter().enumerate() {
         let at = list.at(at);
-        header(checks, at, name);
-        let is_a_fact = facts.iter().any(|known| known.header.eq_ignore_ascii_case(name));
+        let is_a_fact =
+            facts.iter().any(|known| known.piece.trusted_name().eq_ignore_ascii_case(name));
+        if !is_a_fact {
+            header(checks, at, name);
+        }
         if !is_a_fact && !endpoint.auth.iter().any(|auth| is_read(auth, name)) {
             checks.warning(
                 at,
@@ -151,6 +146,46 @@ fn secrets(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, key: &str, secrets: 
     }
     for (at, secret) in secrets.iter().enumerate() {
         self::secret(checks, list.at(at), secret.expose());
+    }
+}
+
+/// `kind = "signature"`: whether the provider has one, and can be met with these secrets.
+fn signature(
+    checks: &mut Checks<'_, '_, '_>,
+    endpoint: &Endpoint,
+    signature: &Signature,
+    node: Node<'_>,
+) {
+    let title = &endpoint.facts.provider;
+    let described = endpoint.facts.description.as_ref();
+    let Some(provider) = described.filter(|provider| provider.has_signatures()) else {
+        let what = match described {
+            Some(_) => format!("{title} doesn't sign its webhooks"),
+            None => format!("how {title} signs is up to its users"),
+        };
+        let hint = "use what it can be told to send: `kind = \"secret\"` or \"basic\"; where it signs after all, `kind = \"hmac\"` says how";
+        checks.error(node.get("kind"), what, hint);
+        return;
+    };
+    let takes_any = !provider.tokens.is_empty() || !provider.jwts.is_empty();
+    for (at, secret) in signature.secrets.iter().enumerate() {
+        let is_a_key = |scheme: &Scheme| scheme.key_bytes(secret.expose()).is_some();
+        if !takes_any && !secret.expose().is_empty() && !provider.signatures.iter().any(is_a_key) {
+            let forms: Vec<_> = provider.signatures.iter().map(Scheme::key_form).collect();
+            checks.error(
+                node.get("secrets").at(at),
+                format!("the secret is none of {title}: it can't be decoded"),
+                format!("it has to be {}", forms.join(", or ")),
+            );
+        }
+    }
+    let signs_url = |scheme: &Scheme| scheme.message.contains("{url}");
+    if provider.signatures.iter().any(signs_url) && endpoint.public_url.is_none() {
+        checks.warning(
+            node.get("kind"),
+            format!("{title} signs the URL, and this endpoint doesn't say which that is: it is guessed from the request"),
+            "set `public_url` on the endpoint to the URL that the provider was told",
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Checks, auth, shown};
 use crate::config::load::tree::Node;
 use crate::config::units::Time;
 use crate::config::{Context, Endpoint};
-use crate::template::{Destination, Template, Variable, glob};
+use crate::template::{Destination, Template, Variable, glob, nearest};
 
 /// Longest window: answers are kept in memory, and the oldest go when it is full.
 const MAX_WINDOW: Time = Time::seconds(86_400);
@@ -26,6 +26,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
         slash(checks, &endpoint.path, node.get("path"));
         once(checks, &mut names, "name", &endpoint.name, node);
         once(checks, &mut paths, "path", &endpoint.path, node);
+        source(checks, endpoint, node.get("source"));
         auth::check(checks, endpoint, node);
         events(checks, endpoint, node);
         questions(checks, endpoint, node);
@@ -62,6 +63,21 @@ fn name(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     } else if endpoint.name.len() > 64 {
         checks.error(node, "the name is longer than 64 characters", "shorten it");
     }
+}
+
+fn source(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let config = checks.config;
+    let described = config.providers.keys().map(String::as_str);
+    let all: Vec<&str> = described.chain(checks.sources.iter().copied()).collect();
+    if all.contains(&endpoint.source.as_str()) {
+        return;
+    }
+    let hint = match nearest(&endpoint.source, all.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`hookbus providers list` shows those that are built in; `[provider.NAME]` describes another one".to_owned(),
+    };
+    let text = shown(node, &endpoint.source);
+    checks.error(node, format!("there is no provider `{text}`"), hint);
 }
 
 /// Whether the path of `http.health` is one, and no endpoint's.
@@ -183,14 +199,14 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
         let node = list.at(at);
         subject(checks, node.get("subject"), &rule.subject, false);
         let asked = endpoint.facts.questions.iter();
-        let asked = asked.filter(|asked| rule.types.iter().any(|p| glob::matches(p, asked.name)));
+        let asked = asked.filter(|asked| rule.types.iter().any(|p| glob::matches(p, &asked.name)));
         let default = asked.map(|asked| asked.timeout).max();
         timeouts(checks, node, rule.timeout.or(default), rule.timeout, rule.no_responders_grace);
         destinations(checks, node.get("copy_to"), &rule.copy_to, false);
         checks.not_zero(node, "chunk_timeout", rule.chunk_timeout);
     }
-    for asked in endpoint.facts.questions {
-        let (kind, Some(patience)) = (asked.name, asked.patience) else { continue };
+    for asked in &endpoint.facts.questions {
+        let (kind, Some(patience)) = (&asked.name, asked.patience) else { continue };
         let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
         let Some(at) = endpoint.questions.iter().position(|rule| decides(&rule.types)) else {
             continue;

@@ -71,11 +71,11 @@ pub(super) fn check(
 
 fn event(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, pattern: &str) {
     let Facts { provider, events, calls, .. } = facts;
-    if matches_any(pattern, events.iter().copied()) {
+    if matches_any(pattern, events.iter().map(String::as_str)) {
         return;
     }
     let text = shown(node, pattern);
-    if matches_any(pattern, calls.iter().copied()) {
+    if matches_any(pattern, calls.iter().map(String::as_str)) {
         checks.warning(
             node,
             format!("`{text}` calls tools; rules for events don't touch it"),
@@ -87,7 +87,7 @@ fn event(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, pattern
             format!("`{text}` is a question; rules for events don't touch it"),
             "use `[[endpoint.question]]`; its `copy_to` stores the webhook as well",
         );
-    } else if let Some(near) = nearest(pattern, events.iter().copied()) {
+    } else if let Some(near) = nearest(pattern, events.iter().map(String::as_str)) {
         // A type that nobody knows may still be sent one day; a misspelt one never is.
         checks.warning(
             node,
@@ -103,13 +103,13 @@ fn question(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, patt
         return;
     }
     let text = shown(node, pattern);
-    if matches_any(pattern, calls.iter().copied()) {
+    if matches_any(pattern, calls.iter().map(String::as_str)) {
         checks.warning(
             node,
             format!("`{text}` is not asked as a whole, but each of its calls by function"),
             "use `[[endpoint.tool]]` with `names`",
         );
-    } else if matches_any(pattern, events.iter().copied()) {
+    } else if matches_any(pattern, events.iter().map(String::as_str)) {
         checks.warning(
             node,
             format!("`{text}` is not a question: {provider} doesn't wait for an answer"),
@@ -131,5 +131,6 @@ fn question(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, patt
 }
 
 fn matches_any<'a>(pattern: &str, mut kinds: impl Iterator<Item = &'a str>) -> bool {
-    kinds.any(|kind| glob::matches(pattern, kind))
+    // Both may hold wildcards.
+    kinds.any(|kind| glob::matches(pattern, kind) || glob::matches(kind, pattern))
 }

@@ -32,6 +32,8 @@ pub(in crate::config) enum Shape<'a> {
     /// Any keys, with values that are text.
     Texts,
     Table(&'a Json),
+    /// Any keys, with values that are such tables.
+    Tables(&'a Json),
     /// One of several tables, told apart by a key.
     Tagged {
         tag: &'a str,
@@ -83,7 +85,12 @@ impl<'a> Shape<'a> {
             Some("boolean") => Self::Boolean,
             Some("array") => schema.get("items").map_or(Self::Any, Self::List),
             Some("object") if schema.get("properties").is_some() => Self::Table(schema),
-            Some("object") => Self::Texts,
+            Some("object") => match schema.get("additionalProperties") {
+                Some(values) if resolve(root, values).get("properties").is_some() => {
+                    Self::Tables(resolve(root, values))
+                }
+                _ => Self::Texts,
+            },
             _ => Self::Any,
         }
     }
@@ -108,7 +115,9 @@ impl<'a> Shape<'a> {
                 Self::Table(_) | Self::Tagged { .. } => "a list of tables".to_owned(),
                 _ => "a list of texts".to_owned(),
             },
-            Self::Texts | Self::Table(_) | Self::Tagged { .. } => "a table".to_owned(),
+            Self::Texts | Self::Table(_) | Self::Tables(_) | Self::Tagged { .. } => {
+                "a table".to_owned()
+            }
             Self::Either(options) => {
                 let options = options.iter().map(|option| Shape::new(root, option).describe(root));
                 options.collect::<Vec<_>>().join(" or ")
@@ -131,7 +140,7 @@ impl<'a> Shape<'a> {
             Self::Integer { min, .. } => min.unwrap_or(1).max(1).into(),
             Self::Boolean => false.into(),
             Self::List(_) => Json::Array(Vec::new()),
-            Self::Texts => Json::Object(serde_json::Map::new()),
+            Self::Texts | Self::Tables(_) => Json::Object(serde_json::Map::new()),
             Self::Table(schema) => {
                 let fill = |key: &str| {
                     let schema = property(schema, key)?;

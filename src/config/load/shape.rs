@@ -86,6 +86,7 @@ impl<'a> Walk<'a, '_, '_> {
         }
         match shape {
             Shape::Texts => self.texts(tree, place),
+            Shape::Tables(schema) => self.tables(schema, tree, place),
             Shape::Table(schema) => self.table(schema, tree, &title(place.path, place.is_item)),
             Shape::Tagged { tag, tables } => self.tagged(tag, &tables, tree, place),
             _ => {}
@@ -168,6 +169,18 @@ impl<'a> Walk<'a, '_, '_> {
         };
         self.report.error(at, message, hint);
         meant
+    }
+
+    /// A table with any keys, of tables with known ones.
+    fn tables(&mut self, schema: &'a Json, tree: &mut Tree, place: Location<'_>) {
+        let Value::Table(table) = &mut tree.value else {
+            return;
+        };
+        for (key, child) in table {
+            let path = format!("{}.{key}", place.path);
+            let place = Location { key, path: &path, is_item: false };
+            self.value(schema, child, place, true);
+        }
     }
 
     /// A table with any keys. `a.b = 1` is a table in a table to TOML, but meant as the key `a.b`.
@@ -289,7 +302,10 @@ fn fits(shape: &Shape<'_>, value: &Value) -> bool {
             | (Shape::Integer { .. }, Value::Integer(_))
             | (Shape::Boolean, Value::Boolean(_))
             | (Shape::List(_), Value::List(_))
-            | (Shape::Texts | Shape::Table(_) | Shape::Tagged { .. }, Value::Table(_))
+            | (
+                Shape::Texts | Shape::Table(_) | Shape::Tables(_) | Shape::Tagged { .. },
+                Value::Table(_)
+            )
     )
 }
 

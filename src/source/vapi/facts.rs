@@ -14,10 +14,10 @@ const TIMEOUT: Time = Time::seconds(18);
 /// What the configuration has to know.
 pub(super) static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| {
     Arc::new(Facts {
-        provider: "Vapi",
-        events: &EVENTS,
-        questions: &ASKED,
-        calls: &["tool-calls", "function-call"],
+        provider: "Vapi".to_owned(),
+        events: EVENTS.map(str::to_owned).to_vec(),
+        questions: asked().into(),
+        calls: ["tool-calls", "function-call"].map(str::to_owned).to_vec(),
         call_timeout: Some(TIMEOUT),
         secret_header: Some("x-vapi-secret"),
         ..Facts::default()
@@ -25,18 +25,17 @@ pub(super) static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| {
 });
 
 /// The types that are one question each.
-const ASKED: [Asked; 7] = [
-    asked("assistant-request", Time::seconds(6), Some(Time::milliseconds(7_500))),
-    asked("transfer-destination-request", TIMEOUT, None),
-    asked("handoff-destination-request", TIMEOUT, None),
-    asked("knowledge-base-request", Time::seconds(8), Some(Time::seconds(10))),
-    asked("voice-request", TIMEOUT, None),
-    asked("call.endpointing.request", Time::seconds(3), None),
-    asked("campaign.predial", TIMEOUT, None),
-];
-
-const fn asked(name: &'static str, timeout: Time, patience: Option<Time>) -> Asked {
-    Asked { name, timeout, patience }
+fn asked() -> [Asked; 7] {
+    let asked = |name: &str, timeout, patience| Asked { name: name.to_owned(), timeout, patience };
+    [
+        asked("assistant-request", Time::seconds(6), Some(Time::milliseconds(7_500))),
+        asked("transfer-destination-request", TIMEOUT, None),
+        asked("handoff-destination-request", TIMEOUT, None),
+        asked("knowledge-base-request", Time::seconds(8), Some(Time::seconds(10))),
+        asked("voice-request", TIMEOUT, None),
+        asked("call.endpointing.request", Time::seconds(3), None),
+        asked("campaign.predial", TIMEOUT, None),
+    ]
 }
 
 /// The types that tell.

@@ -7,14 +7,15 @@
 use serde_json::Value;
 
 use super::facts::Schema;
-use crate::message::{Answer, Content, Refusal, Reply};
+use crate::message::{Answer, Content, Refusal, Replied, Reply};
 
 /// The reply to one question: the worker's, or the fallback.
 pub(super) fn single(answers: Vec<Answer>) -> Result<Reply, Refusal> {
     match answers.into_iter().next() {
-        Some(Answer { content: Content::Reply(bytes) | Content::Fallback(bytes), .. }) => {
-            Ok(Reply::json(bytes))
-        }
+        Some(Answer {
+            content: Content::Reply(Replied { body, .. }) | Content::Fallback(body),
+            ..
+        }) => Ok(Reply::json(body)),
         Some(Answer { outcome, .. }) => Err(Refusal::Unanswered(outcome)),
         None => Err(Refusal::Malformed("nothing is asked".into())),
     }

@@ -69,7 +69,7 @@ enum Entry<'a> {
 
 fn result(answer: &Answer) -> Entry<'_> {
     match &answer.content {
-        Content::Reply(bytes) => match std::str::from_utf8(bytes) {
+        Content::Reply(reply) => match std::str::from_utf8(&reply.body) {
             Ok(text) => given(text).unwrap_or_else(|| Entry::Result(line(text))),
             // `ask` lets only text through.
             Err(_) => Entry::Error(answer.outcome.sentence().to_owned()),

@@ -1,20 +1,27 @@
 //! Webhooks as Vapi posts them, one or more of every type.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use crate::config::provider::Method;
 use crate::source::Sample;
 
 macro_rules! sample {
     ($name:literal, $about:literal) => {
         Sample {
-            name: $name,
-            about: $about,
-            body: include_str!(concat!("samples/", $name, ".json")),
-            headers: &[],
+            name: Cow::Borrowed($name),
+            about: Cow::Borrowed($about),
+            method: Method::Post,
+            query: Cow::Borrowed(""),
+            content_type: Cow::Borrowed("application/json"),
+            headers: BTreeMap::new(),
+            body: Cow::Borrowed(include_str!(concat!("samples/", $name, ".json"))),
         }
     };
 }
 
 /// All samples, questions first.
-pub const ALL: &[Sample] = &[
+pub static ALL: &[Sample] = &[
     sample!("assistant-request", "question: which assistant takes this inbound call"),
     sample!("tool-calls", "question: one tool call, lookup_appointment"),
     sample!("tool-calls--string-arguments", "the same, its arguments as JSON in a string"),
@@ -139,7 +146,7 @@ mod tests {
     ];
 
     fn kind(sample: &Sample) -> String {
-        let body: serde_json::Value = serde_json::from_str(sample.body).unwrap();
+        let body: serde_json::Value = serde_json::from_str(&sample.body).unwrap();
         body["message"]["type"].as_str().or(body["type"].as_str()).unwrap().to_owned()
     }
 
@@ -169,7 +176,7 @@ mod tests {
             .filter_map(|file| file.strip_suffix(".json").map(str::to_owned))
             .filter(|name| name != "index" && !name.ends_with("--large"))
             .collect();
-        let names: BTreeSet<String> = ALL.iter().map(|sample| sample.name.to_owned()).collect();
+        let names: BTreeSet<String> = ALL.iter().map(|sample| sample.name.to_string()).collect();
         assert_eq!(files, names);
     }
 }

@@ -18,7 +18,7 @@ use super::members::{Members, Part};
 use super::{facts, payload, reply, results, server};
 use crate::config::Context;
 use crate::json::{Reader, Text, content};
-use crate::message::{Answer, Question, Refusal, Reply};
+use crate::message::{Answer, Question, Refusal, Replied, Reply};
 use crate::source::{Dialogue, Identity, Questions, Unasked};
 
 /// Calls of one webhook that are asked; for the rest nothing is built.
@@ -78,6 +78,7 @@ pub(super) fn questions(
     for (call, tool) in found.iter().zip(tools_of(&found, tools)) {
         let name = call.name.or(tool.call.name).or(tool.name);
         all.push(Question {
+            may_be_empty: false,
             function: Some(name.and_then(content).unwrap_or_default().into()),
             timeout,
             limit: tool.limit.or_else(|| *by_server),
@@ -100,6 +101,7 @@ pub(super) fn legacy(
 ) -> Questions {
     let call = call.and_then(|call| read::call(&mut Reader::over(call)).ok()).unwrap_or_default();
     let question = Question {
+        may_be_empty: false,
         function: Some(call.name.and_then(content).unwrap_or_default().into()),
         timeout: facts::timeout("function-call"),
         limit: server::limit("function-call", holders),
@@ -133,8 +135,8 @@ impl Dialogue for Calls {
         Some(Identity { id, arguments: call.arguments.bytes(&self.members) })
     }
 
-    fn check(&self, reply: &[u8]) -> Result<(), &'static str> {
-        reply::text(reply)
+    fn check(&self, reply: &Replied) -> Result<(), &'static str> {
+        reply::text(&reply.body)
     }
 
     fn has_unasked(&self) -> bool {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::facts::{self, Schema};
 use super::{reply, server};
 use crate::config::Context;
-use crate::message::{Answer, Question, Refusal, Reply};
+use crate::message::{Answer, Question, Refusal, Replied, Reply};
 use crate::source::{Dialogue, Identity, Questions, Unasked};
 
 /// The question of a message of this type.
@@ -20,6 +20,7 @@ pub(super) fn question(
         timeout: facts::timeout(kind),
         limit: server::limit(kind, holders),
         is_async: false,
+        may_be_empty: false,
     };
     Questions { all: vec![question], dialogue: Box::new(One { body: body.clone(), schema }) }
 }
@@ -44,8 +45,8 @@ impl Dialogue for One {
         None
     }
 
-    fn check(&self, reply: &[u8]) -> Result<(), &'static str> {
-        self.schema.map_or(Ok(()), |schema| reply::check(schema, reply))
+    fn check(&self, reply: &Replied) -> Result<(), &'static str> {
+        self.schema.map_or(Ok(()), |schema| reply::check(schema, &reply.body))
     }
 
     fn is_streamed(&self) -> bool {

@@ -14,6 +14,12 @@ pub(super) struct Read<'a> {
 }
 
 impl<'a> Read<'a> {
+    /// Those of another header as well.
+    pub(super) fn add(&mut self, other: Self) -> Result<(), Cause> {
+        self.signatures.extend(other.signatures);
+        if self.signatures.len() <= MAX_SIGNATURES { Ok(()) } else { Err(Cause::Malformed) }
+    }
+
     /// The field of this name, if it is there once.
     pub(super) fn pair(&self, name: &str) -> Option<&'a str> {
         let mut found = self.pairs.iter().filter(|(known, _)| *known == name);

@@ -7,9 +7,7 @@ use http::request::Parts;
 use http::{Uri, header};
 
 use crate::config::piece::Piece;
-
-/// Fields of a form that are looked at; more are not what anybody sends.
-const MAX_FIELDS: usize = 10_000;
+use crate::places::Fields;
 
 /// What stands for a piece; nothing where it isn't there.
 pub(super) fn bytes<'a>(
@@ -27,25 +25,15 @@ pub(super) fn bytes<'a>(
         Piece::Header(name) => {
             Cow::Borrowed(head.headers.get(name).map(|value| value.as_bytes()).unwrap_or_default())
         }
-        Piece::Query(name) => field(head.uri.query().unwrap_or_default().as_bytes(), name),
-        Piece::Form(name) => field(body, name),
         Piece::FormSorted => Cow::Owned(form_sorted(body)),
-        Piece::Time | Piece::Pair(_) | Piece::Pointer(_) => Cow::Borrowed(b""),
-    }
-}
-
-fn field<'a>(form: &'a [u8], name: &str) -> Cow<'a, [u8]> {
-    let mut fields = form_urlencoded::parse(form).take(MAX_FIELDS);
-    match fields.find(|(known, _)| known == name) {
-        Some((_, Cow::Borrowed(text))) => Cow::Borrowed(text.as_bytes()),
-        Some((_, Cow::Owned(text))) => Cow::Owned(text.into_bytes()),
-        None => Cow::Borrowed(b""),
+        // Read together with all places, or known to the signature.
+        _ => Cow::Borrowed(b""),
     }
 }
 
 /// Names and values one after the other, each pair once: sorted by name, and those of one name by value.
 fn form_sorted(body: &[u8]) -> Vec<u8> {
-    let fields: BTreeSet<_> = form_urlencoded::parse(body).take(MAX_FIELDS).collect();
+    let fields: BTreeSet<_> = Fields::of(body).collect();
     fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()].concat()).collect()
 }
 

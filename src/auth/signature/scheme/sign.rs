@@ -3,49 +3,79 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use ring::hmac;
+use http::{HeaderName, Method, Request};
+use ring::{digest, hmac};
 use uuid::Uuid;
 
-use super::{Encoding, Key, Layout, Piece, Scheme, TimeUnit, message};
+use super::{Encoding, Key, Layout, Piece, Scheme, Shape, TimeUnit, message};
+use crate::json::Reader;
 
 impl Scheme {
-    /// The headers of these bytes, by the first of the keys; nothing where that is a public one. What else is signed of
-    /// the head gets a new id each.
+    /// Whether a sender can be played: its keys are shared ones.
+    pub fn can_sign(&self) -> bool {
+        matches!(self.keys.first(), Some(Key::Secret(_)))
+    }
+
+    /// What is to be changed before it is signed: a time in the body, a hash in the query.
+    pub fn before(&self, body: &[u8], now: SystemTime) -> Vec<(Piece, String)> {
+        let time = self.time.as_ref().filter(|timed| !timed.is_in_head());
+        let time = time.map(|timed| (timed.at.clone(), timed.unit.write(now)));
+        let hash = || HEXLOWER.encode(digest::digest(&digest::SHA256, body).as_ref());
+        let hash = self.body_hash.as_ref().map(|at| (at.clone(), hash()));
+        time.into_iter().chain(hash).collect()
+    }
+
+    /// What stands where when these bytes are signed, by the first of the keys; nothing where that is a public one. What
+    /// else is signed of the head gets a new id each.
     pub fn sign(
         &self,
         method: &Method,
         url: &str,
         body: &[u8],
         now: SystemTime,
-    ) -> Option<HeaderMap> {
+    ) -> Option<Vec<(Piece, String)>> {
         let Key::Secret(key) = self.keys.first()? else { return None };
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = method.clone();
         head.uri = url.parse().ok()?;
-        let mut headers = HeaderMap::new();
-        let mut insert = |name: &str, value: &str| -> Option<()> {
-            headers.insert(name.parse::<HeaderName>().ok()?, HeaderValue::from_str(value).ok()?);
-            Some(())
-        };
+        let mut all: Vec<(Piece, String)> = Vec::new();
         for piece in &self.message {
-            if let Piece::Header(name) = piece {
-                insert(name, &Uuid::new_v4().to_string())?;
+            if let Piece::Header(_) = piece {
+                all.push((piece.clone(), Uuid::new_v4().to_string()));
             }
         }
-        let time = self.time.as_ref().map(|timed| (&timed.at, timed.unit.write(now)));
-        if let Some((Piece::Header(name), text)) = &time {
-            insert(name, text)?;
+        let timed = self.time.as_ref().filter(|timed| timed.is_in_head());
+        let time = timed.map(|timed| (&timed.at, timed.unit.write(now)));
+        if let Some((at @ Piece::Header(_), text)) = &time {
+            all.push(((*at).clone(), text.clone()));
         }
-        head.headers = headers.clone();
-        let url = self.url.as_deref().unwrap_or(url);
+        for (piece, text) in &all {
+            if let Piece::Header(name) = piece {
+                head.headers.insert(name.parse::<HeaderName>().ok()?, text.parse().ok()?);
+            }
+        }
+        let url = match (&self.url, head.uri.query()) {
+            (None, _) => url.to_owned(),
+            (Some(told), Some(query)) if !told.contains('?') => format!("{told}?{query}"),
+            (Some(told), _) => told.clone(),
+        };
+        let is_json = Reader::new(body).is_ok_and(|mut json| json.skip().is_ok());
+        let shape = match (self.places.reads_body(), is_json) {
+            (false, _) => Shape::Bytes,
+            (true, true) => Shape::Json,
+            (true, false) => Shape::Form,
+        };
+        let values = self.places.read(&head, body, shape).ok()?;
         let mut context = hmac::Context::with_key(key);
         for piece in &self.message {
-            match piece {
-                Piece::Time => {
+            match (piece, self.places.number(piece)) {
+                (Piece::Time, _) => {
                     context.update(time.as_ref().map_or("", |(_, text)| text).as_bytes());
                 }
-                other => context.update(&message::bytes(other, &head, url, body)),
+                (place, Some(_)) => {
+                    context.update(self.value(&values, place).unwrap_or_default().as_bytes());
+                }
+                (other, None) => context.update(&message::bytes(other, &head, &url, body)),
             }
         }
         let tag = context.sign();
@@ -65,8 +95,11 @@ impl Scheme {
             }
             _ => format!("{prefix}{signature}"),
         };
-        headers.insert(self.headers.first()?, HeaderValue::from_str(&value).ok()?);
-        Some(headers)
+        let numbered = || Some(format!("{}1", self.numbered.first()?));
+        let header = || self.headers.first().map(|name| name.as_str().to_owned()).or_else(numbered);
+        let at = self.at.clone().or_else(|| header().map(Piece::Header))?;
+        all.push((at, value));
+        Some(all)
     }
 }
 

@@ -10,10 +10,6 @@ use crate::config::load::tree::Value;
 use crate::config::units::{RATE_HINT, Rate, SIZE_HINT, Size, TIME_HINT, Time};
 use crate::template::nearest;
 
-/// Values that later versions will have, so that nobody looks for a mistake.
-const LATER_VALUES: [(&str, &[&str]); 1] =
-    [("source", &["stripe", "slack", "twilio", "standard-webhooks", "generic"])];
-
 /// Where a value stands, in words.
 #[derive(Clone, Copy)]
 pub(super) struct Location<'a> {
@@ -53,7 +49,7 @@ pub(super) fn wrong_type(
         (Shape::Table(_), Value::List(_)) => {
             format!("write `[{}]`, with one bracket; there is one of them", place.path)
         }
-        (Shape::Table(_) | Shape::Texts, _) => {
+        (Shape::Table(_) | Shape::Tables(_) | Shape::Texts, _) => {
             format!("write `[{}]` and its keys below", place.path)
         }
         (Shape::List(items), Value::Text { text, written: None }) if !is_secret(root, items) => {
@@ -133,11 +129,6 @@ pub(super) fn wrong_choice(
     };
     if let Some(written) = written {
         return Some((format!("`{}` can't be the value of `{written}`", place.key), all));
-    }
-    let is_later =
-        LATER_VALUES.iter().any(|(key, later)| *key == place.key && later.contains(&text));
-    if is_later {
-        return Some((format!("`{} = {text:?}` is not supported yet", place.key), all));
     }
     let hint = match nearest(text, words.iter().copied()) {
         Some(near) => format!("did you mean {near:?}?"),

@@ -47,6 +47,7 @@ pub(super) fn collect_tables(
                 found(title(path, is_item), table);
             }
         }
+        Shape::Tables(table) => collect_tables(root, table, &format!("{path}.NAME"), false, found),
         Shape::List(items) => collect_tables(root, items, path, true, found),
         _ => {}
     }

@@ -18,9 +18,9 @@ fn of_type(kind: &str, message: &Value, key: &str) -> Questions {
     message["call"] = json!({"id": key});
     let body = Bytes::from(json!({"message": message}).to_string());
     let (head, ()) = http::Request::new(()).into_parts();
-    match Vapi.classify(Request { head: &head, body: &body }).unwrap().meaning {
+    match Vapi.classify(Request { head: &head, body: &body, scheme: None }).unwrap().meaning {
         Meaning::Questions(questions) => questions,
-        Meaning::Event => panic!("it asks"),
+        Meaning::Event | Meaning::Handshake(_) => panic!("it asks"),
     }
 }
 
@@ -238,7 +238,9 @@ fn merged(content: Content) -> Value {
 #[test]
 fn replies_become_entries() {
     let reply = |text: &str| {
-        let entry = merged(Content::Reply(text.to_owned().into()))["results"][0].clone();
+        let entry = merged(Content::Reply(bytes::Bytes::from(text.to_owned()).into()))["results"]
+            [0]
+        .clone();
         assert_eq!((&entry["name"], &entry["toolCallId"]), (&json!("f"), &json!("c1")));
         entry
     };

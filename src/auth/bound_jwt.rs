@@ -1,0 +1,228 @@
+//! JSON Web Tokens (RFC 7519) that a provider signs with a shared secret, and that hold a hash of the body.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
+use http::HeaderName;
+use http::request::Parts;
+use ring::{digest, hmac};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::secret::same;
+use super::{Cause, only};
+use crate::config::provider;
+use crate::config::scheme::Encoding;
+use crate::config::secret::Secret;
+
+/// Longer tokens are refused unread.
+const MAX_TOKEN_BYTES: usize = 16 << 10;
+
+/// What tokens must be like.
+#[derive(Debug)]
+pub(super) struct BoundJwt {
+    header: Option<HeaderName>,
+    prefix: String,
+    issuer: Option<String>,
+    body_hash: String,
+    encoding: Encoding,
+    tolerance: Duration,
+    keys: Vec<hmac::Key>,
+}
+
+/// A token whose body is to come.
+pub(super) struct Bound {
+    hash: Vec<u8>,
+    /// The hash of the body as far as it has come; none for one that comes in one piece.
+    begun: Option<digest::Context>,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    alg: String,
+}
+
+impl BoundJwt {
+    pub(super) fn new(settings: &provider::BoundJwt, secrets: &[Secret]) -> Self {
+        // Anybody could sign with nothing.
+        let secrets = secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
+        let key = |secret: &str| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        Self {
+            header: settings.header.parse().ok(),
+            prefix: settings.prefix.clone(),
+            issuer: settings.issuer.clone(),
+            body_hash: settings.body_hash.clone(),
+            encoding: settings.encoding,
+            tolerance: settings.tolerance.get(),
+            keys: secrets.map(key).collect(),
+        }
+    }
+
+    /// Exactly one token, signed by one of the secrets, of this time.
+    pub(super) fn head(&self, head: &Parts, now: SystemTime) -> Result<Bound, Cause> {
+        let header = self.header.as_ref().ok_or(Cause::Missing)?;
+        let value = only(&head.headers, header)?.to_str().map_err(|_| Cause::Malformed)?;
+        let token = value.strip_prefix(&self.prefix).ok_or(Cause::Malformed)?;
+        let claims = self.claims(token)?;
+        if self.issuer.as_deref().is_some_and(|issuer| claims.get("iss") != Some(&issuer.into())) {
+            return Err(Cause::Audience);
+        }
+        self.check_time(&claims, now)?;
+        let written = claims.get(&self.body_hash).and_then(Value::as_str);
+        let hash = self.decode(written.ok_or(Cause::Audience)?).ok_or(Cause::Malformed)?;
+        Ok(Bound { hash, begun: None })
+    }
+
+    /// What a token says whose signature is right.
+    fn claims(&self, token: &str) -> Result<Map<String, Value>, Cause> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Cause::Malformed);
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(Cause::Malformed)?;
+        let (head, claims) = signed.split_once('.').ok_or(Cause::Malformed)?;
+        let decode =
+            |text: &str| BASE64URL_NOPAD.decode(text.as_bytes()).map_err(|_| Cause::Malformed);
+        let (head, claims, signature) = (decode(head)?, decode(claims)?, decode(signature)?);
+        let head: Head = serde_json::from_slice(&head).map_err(|_| Cause::Malformed)?;
+        // What the token says about itself chooses nothing.
+        if head.alg != "HS256" {
+            return Err(Cause::Mismatch);
+        }
+        let fits = |fits, key| fits | same(hmac::sign(key, signed.as_bytes()).as_ref(), &signature);
+        // All are looked at, so that the time doesn't tell which fits.
+        if !self.keys.iter().fold(false, fits) {
+            return Err(Cause::Mismatch);
+        }
+        serde_json::from_slice(&claims).map_err(|_| Cause::Malformed)
+    }
+
+    /// Each of the times that the token says.
+    fn check_time(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Cause> {
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let slack = self.tolerance.as_secs_f64();
+        for (name, is_end) in [("exp", true), ("nbf", false), ("iat", false)] {
+            let Some(claim) = claims.get(name) else { continue };
+            let time = claim.as_f64().ok_or(Cause::Malformed)?;
+            let is_fine = if is_end { now <= time + slack } else { time - slack <= now };
+            if !is_fine {
+                return Err(Cause::Stale);
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(&self, written: &str) -> Option<Vec<u8>> {
+        let unpadded = written.trim_end_matches('=').as_bytes();
+        match self.encoding {
+            Encoding::Hex => HEXLOWER_PERMISSIVE.decode(written.as_bytes()).ok(),
+            Encoding::Base64 => BASE64_NOPAD.decode(unpadded).ok(),
+            Encoding::Base64url => BASE64URL_NOPAD.decode(unpadded).ok(),
+        }
+    }
+}
+
+impl BoundJwt {
+    /// A token for these bytes, for a minute; nothing without a secret.
+    pub(super) fn sign(&self, body: &[u8], now: SystemTime) -> Option<String> {
+        let hash = digest::digest(&digest::SHA256, body);
+        let hash = match self.encoding {
+            Encoding::Hex => HEXLOWER.encode(hash.as_ref()),
+            Encoding::Base64 => BASE64.encode(hash.as_ref()),
+            Encoding::Base64url => BASE64URL_NOPAD.encode(hash.as_ref()),
+        };
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut claims = Map::new();
+        claims.insert("iss".into(), self.issuer.as_deref().unwrap_or("hookbus").into());
+        claims.insert("iat".into(), now.into());
+        claims.insert("exp".into(), (now + 60).into());
+        claims.insert(self.body_hash.clone(), hash.into());
+        let claims = Value::Object(claims).to_string();
+        let head = BASE64URL_NOPAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
+        let signed = format!("{head}.{}", BASE64URL_NOPAD.encode(claims.as_bytes()));
+        let signature = hmac::sign(self.keys.first()?, signed.as_bytes());
+        let signature = BASE64URL_NOPAD.encode(signature.as_ref());
+        Some(format!("{}{signed}.{signature}", self.prefix))
+    }
+}
+
+impl Bound {
+    /// The next piece of a body.
+    pub(super) fn part(&mut self, part: &[u8]) {
+        self.begun.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(part);
+    }
+
+    /// Whether the body is the one that the token was made for.
+    pub(super) fn verify(self, body: &[u8]) -> Result<(), Cause> {
+        let hash = match self.begun {
+            Some(begun) => begun.finish(),
+            None => digest::digest(&digest::SHA256, body),
+        };
+        if same(&self.hash, hash.as_ref()) { Ok(()) } else { Err(Cause::Mismatch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn token(alg: &str, claims: &Value, key: &str) -> String {
+        let head = BASE64URL_NOPAD.encode(format!("{{\"alg\":\"{alg}\"}}").as_bytes());
+        let signed = format!("{head}.{}", BASE64URL_NOPAD.encode(claims.to_string().as_bytes()));
+        let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+        let signature = hmac::sign(&key, signed.as_bytes());
+        format!("{signed}.{}", BASE64URL_NOPAD.encode(signature.as_ref()))
+    }
+
+    fn verify(token: &str, body: &[u8]) -> Result<(), Cause> {
+        let text = "issuer = \"them\"\nbody_hash = \"sha256\"\nencoding = \"base64\"";
+        let settings = toml::from_str(text).unwrap();
+        let jwt = BoundJwt::new(&settings, &[Secret::new("other"), Secret::new("secret")]);
+        let request = http::Request::post("/").header("authorization", token);
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let now = UNIX_EPOCH + Duration::from_secs(NOW);
+        let in_parts = jwt.head(&head, now).and_then(|mut bound| {
+            body.chunks(2).for_each(|part| bound.part(part));
+            bound.verify(body)
+        });
+        let whole = jwt.head(&head, now).and_then(|bound| bound.verify(body));
+        assert_eq!(in_parts, whole);
+        whole
+    }
+
+    #[test]
+    fn only_a_token_of_this_body_and_time_counts() {
+        let hash = BASE64.encode(digest::digest(&digest::SHA256, b"{}").as_ref());
+        let claims = |rest: Value| {
+            let mut all = serde_json::json!({"iss": "them", "sha256": hash});
+            all.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            all
+        };
+        let json = |text: &str| claims(serde_json::from_str(text).unwrap());
+        let of = |claims: &Value| verify(&token("HS256", claims, "secret"), b"{}");
+        assert_eq!(of(&json("{}")), Ok(()));
+        assert_eq!(of(&json(&format!("{{\"exp\":{NOW},\"nbf\":{NOW},\"iat\":{NOW}}}"))), Ok(()));
+        for (claims, cause) in [
+            (json(&format!("{{\"exp\":{}}}", NOW - 61)), Cause::Stale),
+            (json(&format!("{{\"nbf\":{}}}", NOW + 61)), Cause::Stale),
+            (json(&format!("{{\"iat\":{}}}", NOW + 61)), Cause::Stale),
+            (json("{\"exp\":\"soon\"}"), Cause::Malformed),
+            (json("{\"iss\":\"others\"}"), Cause::Audience),
+            (json("{\"sha256\":null}"), Cause::Audience),
+            (json("{\"sha256\":\"AAAA\"}"), Cause::Mismatch),
+            (json("{\"sha256\":\"!\"}"), Cause::Malformed),
+        ] {
+            assert_eq!(of(&claims), Err(cause), "{claims}");
+        }
+        let fine = json("{}");
+        assert_eq!(verify(&token("HS256", &fine, "secret"), b"{ }"), Err(Cause::Mismatch));
+        assert_eq!(verify(&token("HS256", &fine, "wrong"), b"{}"), Err(Cause::Mismatch));
+        assert_eq!(verify(&token("none", &fine, "secret"), b"{}"), Err(Cause::Mismatch));
+        for wrong in ["", "a", "a.b", "a.b.c", "Bearer a.b.c"] {
+            assert_eq!(verify(wrong, b"{}"), Err(Cause::Malformed), "{wrong}");
+        }
+    }
+}

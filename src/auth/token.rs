@@ -1,0 +1,155 @@
+//! A provider's secret that comes as it is: in a header, in the query, or in members of the body.
+
+use http::request::Parts;
+
+use super::Cause;
+use crate::config::piece::{Piece, pieces};
+use crate::config::provider;
+use crate::config::secret::Secret;
+use crate::json::{Found, Pointers, Reader};
+use crate::places::{Places, Text, Value};
+
+/// Where the secret stands, and those that are accepted.
+#[derive(Debug)]
+pub(super) struct Token {
+    at: At,
+    prefix: String,
+    secrets: Vec<Secret>,
+}
+
+#[derive(Debug)]
+enum At {
+    Head(Box<(Places, Text)>),
+    /// Members of a JSON body, which must all hold it.
+    Body(Pointers),
+}
+
+impl Token {
+    /// As described; nothing where its place can't be read.
+    pub(super) fn new(settings: &provider::Token, secrets: &[Secret]) -> Option<Self> {
+        let pieces = pieces(&settings.at).ok()?;
+        let at = match &*pieces {
+            [Piece::Pointer(keys)] => {
+                let mut pointers = Pointers::default();
+                pointers.add(keys);
+                At::Body(pointers)
+            }
+            pieces => {
+                let mut places = Places::default();
+                let text = Text::new(pieces, &mut places)?;
+                At::Head(Box::new((places, text)))
+            }
+        };
+        // Everybody knows the empty one.
+        let secrets = secrets.iter().filter(|secret| !secret.expose().is_empty()).cloned();
+        Some(Self { at, prefix: settings.prefix.clone(), secrets: secrets.collect() })
+    }
+
+    /// Whether the body is needed.
+    pub(super) const fn is_in_body(&self) -> bool {
+        matches!(self.at, At::Body(_))
+    }
+
+    /// Whether the head holds it.
+    pub(super) fn head(&self, head: &Parts) -> Result<(), Cause> {
+        let At::Head(head_places) = &self.at else { return Err(Cause::Missing) };
+        let (places, text) = &**head_places;
+        let values = places.read_head(head);
+        match text.fill(&values) {
+            Some(given) => self.check(&given),
+            None if text.is_ambiguous(&values) => Err(Cause::Malformed),
+            None => Err(Cause::Missing),
+        }
+    }
+
+    /// Whether all members of the body hold it that should, and there is one.
+    pub(super) fn body(&self, body: &[u8]) -> Result<(), Cause> {
+        let At::Body(pointers) = &self.at else { return Err(Cause::Missing) };
+        let mut reader = Reader::new(body).map_err(|_| Cause::Malformed)?;
+        let mut result = Err(Cause::Missing);
+        let mut wrong = None;
+        let mut check = |_, found: Found<'_>| match found {
+            // A key that comes twice is looked at twice: whichever of them somebody reads, it is right.
+            Found::Again => {}
+            Found::Missing => wrong = Some(Cause::Missing),
+            Found::Value(json) => match Value::of_json(json) {
+                Value::One(given) => match self.check(&given) {
+                    Ok(()) => result = Ok(()),
+                    Err(cause) => wrong = Some(cause),
+                },
+                _ => wrong = Some(Cause::Missing),
+            },
+        };
+        let read = pointers.read(&mut reader, &mut check).and_then(|()| reader.end());
+        read.map_err(|_| Cause::Malformed)?;
+        wrong.map_or(result, Err)
+    }
+
+    fn check(&self, given: &str) -> Result<(), Cause> {
+        let given = given.strip_prefix(&self.prefix).ok_or(Cause::Malformed)?;
+        // All are looked at, so that the time doesn't tell which fits.
+        let fits = self.secrets.iter().fold(false, |fits, secret| fits | secret.is(given));
+        if fits { Ok(()) } else { Err(Cause::Mismatch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    fn token(at: &str, prefix: &str) -> Token {
+        let settings = provider::Token { at: at.to_owned(), prefix: prefix.to_owned() };
+        let secrets = [Secret::new("old"), Secret::new("new"), Secret::new("")];
+        Token::new(&settings, &secrets).unwrap()
+    }
+
+    #[test]
+    fn a_head_holds_it_once() {
+        let head = |uri: &str, headers: &[&str]| {
+            let mut request = http::Request::post(uri);
+            for value in headers {
+                request = request.header("x-token", *value);
+            }
+            request.body(()).unwrap().into_parts().0
+        };
+        let in_header = token("{header:x-token}", "Bearer ");
+        let accepts = |headers: &[&str]| in_header.head(&head("/", headers));
+        assert_eq!(accepts(&["Bearer new"]), Ok(()));
+        for (headers, cause) in [
+            (&[][..], Cause::Missing),
+            (&["Bearer "], Cause::Mismatch),
+            (&["Bearer newer"], Cause::Mismatch),
+            (&["new"], Cause::Malformed),
+            (&["Bearer new", "Bearer new"], Cause::Malformed),
+        ] {
+            assert_eq!(accepts(headers), Err(cause), "{headers:?}");
+        }
+        let in_query = token("{query:token}", "");
+        assert_eq!(in_query.head(&head("/?token=old", &[])), Ok(()));
+        assert_eq!(in_query.head(&head("/?token=old&token=old", &[])), Err(Cause::Malformed));
+        assert_eq!(in_query.head(&head("/?token=", &[])), Err(Cause::Missing));
+    }
+
+    #[test]
+    fn all_elements_of_a_body_hold_it() {
+        let every = token("{/value/*/clientState}", "");
+        let accepts = |body: &str| every.body(body.as_bytes());
+        assert_eq!(accepts(r#"{"value":[{"clientState":"new"},{"clientState":"old"}]}"#), Ok(()));
+        for (body, cause) in [
+            (r#"{"value":[{"clientState":"new"},{"clientState":"other"}]}"#, Cause::Mismatch),
+            (r#"{"value":[{"clientState":"other"},{"clientState":"new"}]}"#, Cause::Mismatch),
+            (r#"{"value":[{"clientState":"new"},{}]}"#, Cause::Missing),
+            (r#"{"value":[{"clientState":"new"}, 3]}"#, Cause::Missing),
+            (r#"{"value":[{"clientState":"other","clientState":"new"}]}"#, Cause::Mismatch),
+            (r#"{"value":[{"clientState":["new"]}]}"#, Cause::Missing),
+            (r#"{"value":[]}"#, Cause::Missing),
+            (r#"{"value":{"clientState":"new"}}"#, Cause::Missing),
+            ("{}", Cause::Missing),
+            (r#"{"value":[{"clientState":"new"}]"#, Cause::Malformed),
+        ] {
+            assert_eq!(accepts(body), Err(cause), "{body}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Answers to handshakes: whether they can be given, and give nothing away.
+
+use super::super::{Checks, shown};
+use super::{Places, conditions, header, place, text};
+use crate::config::load::tree::Node;
+use crate::config::piece::{Piece, pieces_in_json};
+use crate::config::provider::{After, Handshake, Method, Provider};
+
+pub(super) fn check(
+    checks: &mut Checks<'_, '_, '_>,
+    provider: &Provider,
+    handshake: &Handshake,
+    node: Node<'_>,
+) {
+    let places = match handshake.after {
+        After::Authentication => Places::Values,
+        After::Token | After::Nothing => Places::Head,
+    };
+    let Handshake { when, present, absent, only, .. } = handshake;
+    conditions(checks, provider, node, (when, present, absent), places);
+    let has_conditions = !when.is_empty() || !present.is_empty() || !only.is_empty();
+    let is_webhooks = provider.methods.contains(&handshake.method);
+    if !has_conditions && is_webhooks {
+        checks.error(
+            node,
+            "without conditions every webhook would be a handshake",
+            "say in `when`, `present` or `only` what tells it from a webhook",
+        );
+    }
+    if !only.is_empty() && (places == Places::Head || handshake.method == Method::Get) {
+        checks.error(
+            node.get("only"),
+            "`only` looks at the body, which isn't read here",
+            "set `after = \"authentication\"`, or name places in `present`",
+        );
+    }
+    token(checks, provider, handshake, node);
+    let mut is_signed = false;
+    let mut answer = |checks: &mut Checks<'_, '_, '_>, node: Node<'_>, written: &str| {
+        match pieces_in_json(written) {
+            Ok(pieces) => {
+                for piece in &pieces {
+                    is_signed |= part(checks, provider, node, piece, places);
+                }
+            }
+            Err(unknown) => {
+                let unknown = shown(node, &unknown);
+                checks.error(
+                    node,
+                    format!("`{unknown}` is no place"),
+                    "there are {query:NAME}, {header:NAME}, {/pointer} and hashes such as {hmac-sha256-hex:PLACE}",
+                );
+            }
+        }
+    };
+    answer(checks, node.get("body"), &handshake.body);
+    for (name, written) in &handshake.headers {
+        header(checks, node.get("headers"), name);
+        answer(checks, node.get("headers"), written);
+    }
+    if is_signed && handshake.guard.is_none() {
+        checks.error(
+            node,
+            "it signs whatever is sent, with the key of the webhooks: anybody could have a webhook signed here",
+            "set `guard` to the characters that the challenge has, such as \"A-Za-z0-9_-\", none of which a signed webhook does without",
+        );
+    }
+    if let Some(guard) = &handshake.guard
+        && (guard.is_empty() || !guard.is_ascii())
+    {
+        checks.error(
+            node.get("guard"),
+            "`guard` lists no characters",
+            "write such as \"A-Za-z0-9_-\"",
+        );
+    }
+}
+
+fn token(
+    checks: &mut Checks<'_, '_, '_>,
+    provider: &Provider,
+    handshake: &Handshake,
+    node: Node<'_>,
+) {
+    match (handshake.after, &handshake.token) {
+        (After::Token, Some(token)) => {
+            text(checks, provider, node.get("token"), token, Places::Head);
+        }
+        (After::Token, None) => checks.error(
+            node.get("after"),
+            "it isn't said where the token stands",
+            "write `token = \"{query:NAME}\"`",
+        ),
+        (_, Some(_)) => checks.error(
+            node.get("token"),
+            "`token` is without effect where `after` isn't \"token\"",
+            "set `after = \"token\"`",
+        ),
+        (_, None) => {}
+    }
+}
+
+/// Report a part of an answer that can't be given. Returns whether it is signed.
+fn part(
+    checks: &mut Checks<'_, '_, '_>,
+    provider: &Provider,
+    node: Node<'_>,
+    piece: &Piece,
+    places: Places,
+) -> bool {
+    match piece {
+        Piece::Hashed(hash, pieces) => {
+            let known = |piece: &&Piece| !matches!(piece, Piece::Secret | Piece::Url);
+            pieces
+                .iter()
+                .filter(known)
+                .for_each(|piece| place(checks, provider, node, piece, places));
+            hash.is_keyed()
+        }
+        Piece::Secret => {
+            checks.error(node, "the answer would give the secret away", "put it into a hash");
+            false
+        }
+        other => {
+            place(checks, provider, node, other, places);
+            false
+        }
+    }
+}
