@@ -18,9 +18,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-pub use self::collect::{Collected, Found, REPLY_TIMEOUT, discover};
+pub use self::collect::{Collected, Discovered, REPLY_TIMEOUT, discover};
 pub use self::function::{Function, Functions};
-pub use self::report::{Answering, Report, Worker};
+pub use self::report::{Answering, Overview, Worker};
 use crate::config::{self, Config};
 use crate::live_tail::RecentQuestion;
 use crate::nats::{Error, Settings};
@@ -28,14 +28,14 @@ use crate::nats::{Error, Settings};
 /// How long an answer is used again.
 const CACHE_TIME: Duration = Duration::from_secs(1);
 
-type Outcome = Result<Arc<Found>, Arc<Error>>;
+type SharedResult = Result<Arc<Discovered>, Arc<Error>>;
 
 /// Whoever asks for the workers, one at a time.
 pub struct Workers {
     nats: Option<config::Nats>,
     functions: ArcSwap<Functions>,
     /// What came of it last, good or bad. Held while NATS is asked.
-    last: Mutex<Option<(Instant, Outcome)>>,
+    last: Mutex<Option<(Instant, SharedResult)>>,
 }
 
 /// Why nobody could be asked.
@@ -65,13 +65,13 @@ impl Workers {
     }
 
     /// Who answers what is configured, and what was asked lately.
-    pub async fn report(&self, recent: &[RecentQuestion]) -> Result<Report, Unasked> {
+    pub async fn report(&self, recent: &[RecentQuestion]) -> Result<Overview, Unasked> {
         let found = self.found().await?;
         let functions = self.functions.load().with(recent);
-        Ok(Report::new(functions, &found))
+        Ok(Overview::new(functions, &found))
     }
 
-    async fn found(&self) -> Result<Arc<Found>, Unasked> {
+    async fn found(&self) -> Result<Arc<Discovered>, Unasked> {
         let nats = self.nats.as_ref().ok_or(Unasked::NoNats)?;
         let mut last = self.last.lock().await;
         let outcome = match &*last {
@@ -87,7 +87,7 @@ impl Workers {
 }
 
 /// Over a connection of its own: what strangers answer, and how much of it, is no burden to questions and events.
-async fn ask(nats: &config::Nats) -> Result<Found, Error> {
+async fn ask(nats: &config::Nats) -> Result<Discovered, Error> {
     let client = Settings::new(nats)?.connect(Arc::default()).await?;
     Ok(discover(&client, &nats.inbox_prefix).await)
 }

@@ -154,7 +154,7 @@ impl EndpointLimits {
     }
 
     fn read(&self) -> Result<Permit, Refusal> {
-        Ok(Permit { _all: Held::take(&self.all.reading, 1)?, _own: None })
+        Ok(Permit { _all: PoolShare::take(&self.all.reading, 1)?, _own: None })
     }
 
     /// A place for an event that holds these bytes.
@@ -171,7 +171,7 @@ impl EndpointLimits {
 
     /// An empty reservation, to be grown as bytes arrive.
     pub fn reservation(&self) -> ByteReservation {
-        ByteReservation { bytes: Held::nothing(&self.all.bytes), event: None }
+        ByteReservation { bytes: PoolShare::nothing(&self.all.bytes), event: None }
     }
 }
 
@@ -232,29 +232,29 @@ impl Reading {
 /// A place in the pools of an endpoint and of the process, given back when it is dropped.
 #[derive(Debug)]
 pub struct Permit {
-    _all: Held,
-    _own: Option<Held>,
+    _all: PoolShare,
+    _own: Option<PoolShare>,
 }
 
 impl Permit {
     fn both(own: &Arc<Pool>, all: &Arc<Pool>) -> Result<Self, Refusal> {
-        let own = Held::take(own, 1)?;
-        Ok(Self { _all: Held::take(all, 1)?, _own: Some(own) })
+        let own = PoolShare::take(own, 1)?;
+        Ok(Self { _all: PoolShare::take(all, 1)?, _own: Some(own) })
     }
 }
 
 /// Bytes that are held, given back when this is dropped.
 #[derive(Debug)]
 pub struct ByteReservation {
-    bytes: Held,
+    bytes: PoolShare,
     /// The same bytes once more, if they are an event's.
-    event: Option<Held>,
+    event: Option<PoolShare>,
 }
 
 impl ByteReservation {
     /// An empty one on the same pool.
     pub fn beside(&self) -> Self {
-        Self { bytes: Held::nothing(&self.bytes.pool), event: None }
+        Self { bytes: PoolShare::nothing(&self.bytes.pool), event: None }
     }
 
     /// Hold so many bytes more.
@@ -263,7 +263,7 @@ impl ByteReservation {
     }
 
     fn as_event(&mut self, pool: &Arc<Pool>) -> Result<(), Refusal> {
-        self.event = Some(Held::take(pool, self.bytes.count)?);
+        self.event = Some(PoolShare::take(pool, self.bytes.count)?);
         Ok(())
     }
 }
@@ -292,12 +292,12 @@ impl Pool {
 
 /// A part of a pool, given back when it is dropped.
 #[derive(Debug)]
-struct Held {
+struct PoolShare {
     pool: Arc<Pool>,
     count: usize,
 }
 
-impl Held {
+impl PoolShare {
     fn nothing(pool: &Arc<Pool>) -> Self {
         Self { pool: pool.clone(), count: 0 }
     }
@@ -320,7 +320,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for PoolShare {
     fn drop(&mut self) {
         self.pool.held.fetch_sub(self.count, Ordering::Relaxed);
     }

@@ -9,11 +9,12 @@
 //! For one key and one destination at most one event is unacknowledged at a time, on whichever path, and turns
 //! are taken in the order in which [`begin`] is called. Everything else is pipelined.
 
-mod apart;
+mod apart_queue;
 mod disk_queue;
 mod circuit;
 mod destination;
 mod drain;
+mod key_table;
 mod keyed_lock;
 pub mod dead_letters;
 mod spool_handle;

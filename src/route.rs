@@ -174,12 +174,12 @@ impl Routes {
     }
 }
 
-struct Place {
+struct RuleMatch {
     rule: usize,
     pattern: usize,
 }
 
-impl Place {
+impl RuleMatch {
     const fn route(self, is_function: bool) -> Route {
         Route { is_function, rule: self.rule, pattern: self.pattern }
     }
@@ -187,12 +187,12 @@ impl Place {
 
 impl AskRules {
     /// Where the name is spoken of first.
-    fn find(&self, name: &str) -> Place {
+    fn find(&self, name: &str) -> RuleMatch {
         let fits =
             |rule: &AskRule| rule.patterns.iter().position(|pattern| glob::matches(pattern, name));
         let found = self.0.iter().enumerate().find_map(|(rule, it)| Some((rule, fits(it)?)));
         let (rule, pattern) = found.unwrap_or((self.0.len() - 1, 0));
-        Place { rule, pattern }
+        RuleMatch { rule, pattern }
     }
 }
 

@@ -7,10 +7,10 @@ use http::StatusCode;
 use tokio::sync::{mpsc, oneshot};
 
 /// What came of it: what has changed, or everything that is in the way; a line each.
-pub type Outcome = Result<Vec<String>, Vec<String>>;
+pub type Reloaded = Result<Vec<String>, Vec<String>>;
 
 /// Where requests to reload go; whoever reloads answers each.
-pub type Asking = mpsc::Sender<oneshot::Sender<Outcome>>;
+pub type Asking = mpsc::Sender<oneshot::Sender<Reloaded>>;
 
 pub(super) fn router(asking: Asking) -> Router {
     let handle = async move || {
@@ -24,7 +24,7 @@ pub(super) fn router(asking: Asking) -> Router {
 }
 
 /// `None` if nobody reloads: `hookbus dev` has no file, and a bridge that stops takes over nothing.
-fn said(outcome: Option<Outcome>) -> Response {
+fn said(outcome: Option<Reloaded>) -> Response {
     let text = |lines: Vec<String>| lines.join("\n") + "\n";
     match outcome {
         Some(Ok(changes)) if changes.is_empty() => {

@@ -35,7 +35,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(3);
 const MAX_BYTES: usize = 1 << 20;
 
 /// Where the keys come from.
-enum Place {
+enum KeySource {
     Url(reqwest::Url),
     File(PathBuf),
 }
@@ -62,7 +62,7 @@ impl Issuers {
 pub(super) struct Keys(Arc<Inner>);
 
 struct Inner {
-    place: Place,
+    place: KeySource,
     set: ArcSwapOption<Set>,
     look: Mutex<Look>,
 }
@@ -122,7 +122,7 @@ impl Inner {
     fn new(place: &str) -> Self {
         let is_url = place.starts_with("https://") || place.starts_with("http://");
         let url = place.parse().ok().filter(|_| is_url);
-        let place = url.map_or_else(|| Place::File(place.into()), Place::Url);
+        let place = url.map_or_else(|| KeySource::File(place.into()), KeySource::Url);
         Self { place, set: ArcSwapOption::empty(), look: Mutex::default() }
     }
 
@@ -179,8 +179,8 @@ impl Inner {
         let bytes = match &self.place {
             // A file that hangs, such as a pipe, holds up this look, and with it all later ones: there is never more
             // than one thread in it.
-            Place::File(path) => read(path).await.map_err(|error| error.to_string())?,
-            Place::Url(url) => timeout(FETCH_TIMEOUT, download(url.clone()))
+            KeySource::File(path) => read(path).await.map_err(|error| error.to_string())?,
+            KeySource::Url(url) => timeout(FETCH_TIMEOUT, download(url.clone()))
                 .await
                 .map_err(|_| format!("no answer within {} s", FETCH_TIMEOUT.as_secs()))??,
         };
@@ -251,7 +251,7 @@ async fn download(url: reqwest::Url) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for KeySource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             // Whatever is in its path or its query may be secret.

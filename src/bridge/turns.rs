@@ -22,26 +22,26 @@ const LARGE: usize = 32 << 10;
 pub struct Turns {
     /// How many are open.
     open: AtomicUsize,
-    lines: Mutex<Lines>,
+    queues: Mutex<Queues>,
 }
 
 #[derive(Default)]
-struct Lines {
+struct Queues {
     next: u64,
     /// The open turns of each destination by their numbers, which only grow.
-    by_place: HashMap<Place, VecDeque<u64>>,
-    /// Those that aren't the first everywhere: in how many lines not, and what calls them.
+    by_destination: HashMap<DestinationText, VecDeque<u64>>,
+    /// Those that aren't the first everywhere: in how many queues not, and what calls them.
     waiting: HashMap<u64, (usize, watch::Sender<()>)>,
 }
 
 /// A destination, by its text.
-type Place = Arc<str>;
+type DestinationText = Arc<str>;
 
 /// A turn at some destinations. It is over when this is dropped.
 pub(super) struct Turn {
     turns: Arc<Turns>,
     number: u64,
-    to: Vec<Place>,
+    to: Vec<DestinationText>,
     /// Closed when there is nobody before it.
     called: watch::Receiver<()>,
 }
@@ -52,50 +52,54 @@ impl Turns {
         self: &Arc<Self>,
         size: usize,
         is_compressed: bool,
-        to: impl Iterator<Item = &'a Place>,
+        to: impl Iterator<Item = &'a DestinationText>,
     ) -> Option<Turn> {
-        (is_compressed || size >= LARGE).then(|| self.take(&mut self.lines.lock(), to))
+        (is_compressed || size >= LARGE).then(|| self.take(&mut self.queues.lock(), to))
     }
 
     /// A turn for what has a key and is ready to be stored, if there is anybody to wait for.
     pub(super) fn behind<'a>(
         self: &Arc<Self>,
-        to: impl Iterator<Item = &'a Place> + Clone,
+        to: impl Iterator<Item = &'a DestinationText> + Clone,
     ) -> Option<Turn> {
         // Whoever was before us has told so before our body was complete.
         if self.open.load(Ordering::Acquire) == 0 {
             return None;
         }
-        let mut lines = self.lines.lock();
-        let is_taken = to.clone().any(|to| lines.by_place.contains_key(to));
-        is_taken.then(|| self.take(&mut lines, to))
+        let mut queues = self.queues.lock();
+        let is_taken = to.clone().any(|to| queues.by_destination.contains_key(to));
+        is_taken.then(|| self.take(&mut queues, to))
     }
 
-    fn take<'a>(self: &Arc<Self>, lines: &mut Lines, to: impl Iterator<Item = &'a Place>) -> Turn {
+    fn take<'a>(
+        self: &Arc<Self>,
+        queues: &mut Queues,
+        to: impl Iterator<Item = &'a DestinationText>,
+    ) -> Turn {
         let mut to: Vec<_> = to.cloned().collect();
         to.sort_unstable();
         to.dedup();
-        let number = lines.next;
-        lines.next += 1;
+        let number = queues.next;
+        queues.next += 1;
         let mut ahead = 0;
         for to in &to {
-            let line = lines.by_place.entry(to.clone()).or_default();
+            let line = queues.by_destination.entry(to.clone()).or_default();
             ahead += usize::from(!line.is_empty());
             line.push_back(number);
         }
         let (call, called) = watch::channel(());
         if ahead > 0 {
-            lines.waiting.insert(number, (ahead, call));
+            queues.waiting.insert(number, (ahead, call));
         }
         self.open.fetch_add(1, Ordering::Release);
         Turn { turns: self.clone(), number, to, called }
     }
 }
 
-impl Lines {
+impl Queues {
     /// Take a turn out of a line. Returns whether there was somebody before it.
-    fn leave(&mut self, number: u64, place: &Place) -> bool {
-        let Some(line) = self.by_place.get_mut(place) else { return false };
+    fn leave(&mut self, number: u64, place: &DestinationText) -> bool {
+        let Some(line) = self.by_destination.get_mut(place) else { return false };
         let Ok(at) = line.binary_search(&number) else { return false };
         line.remove(at);
         if at > 0 {
@@ -103,7 +107,7 @@ impl Lines {
         }
         match line.front().copied() {
             Some(next) => self.advance(next),
-            None => _ = self.by_place.remove(place),
+            None => _ = self.by_destination.remove(place),
         }
         false
     }
@@ -122,16 +126,19 @@ impl Lines {
 
 impl Turn {
     /// Give up all destinations but these, which are now known to be the only ones.
-    pub(super) fn keep<'a>(mut self, only: impl Iterator<Item = &'a Place> + Clone) -> Self {
-        let mut lines = self.turns.lines.lock();
+    pub(super) fn keep<'a>(
+        mut self,
+        only: impl Iterator<Item = &'a DestinationText> + Clone,
+    ) -> Self {
+        let mut queues = self.turns.queues.lock();
         self.to.retain(|to| {
             let is_kept = only.clone().any(|kept| kept == to);
-            if !is_kept && lines.leave(self.number, to) {
-                lines.advance(self.number);
+            if !is_kept && queues.leave(self.number, to) {
+                queues.advance(self.number);
             }
             is_kept
         });
-        drop(lines);
+        drop(queues);
         self
     }
 
@@ -149,11 +156,11 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        let mut lines = self.turns.lines.lock();
+        let mut queues = self.turns.queues.lock();
         for to in &self.to {
-            lines.leave(self.number, to);
+            queues.leave(self.number, to);
         }
-        lines.waiting.remove(&self.number);
+        queues.waiting.remove(&self.number);
         self.turns.open.fetch_sub(1, Ordering::Release);
     }
 }

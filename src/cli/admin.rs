@@ -168,13 +168,13 @@ fn at(listen: SocketAddr, has_tls: bool) -> Result<Url, Failure> {
 }
 
 /// An answer that is one JSON object a line.
-pub(super) struct Lines {
+pub(super) struct ResponseLines {
     response: Response,
     buffer: BytesMut,
     place: String,
 }
 
-impl Lines {
+impl ResponseLines {
     /// The lines of an answer from there.
     pub(super) fn new(response: Response, place: String) -> Self {
         Self { response, buffer: BytesMut::new(), place }

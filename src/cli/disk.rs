@@ -2,7 +2,7 @@
 //! reporting on it.
 
 mod access;
-mod report;
+mod printer;
 
 use std::io;
 use std::path::PathBuf;
@@ -12,8 +12,8 @@ use clap::Args;
 use reqwest::Url;
 
 use self::access::Access;
-pub(super) use self::report::Action;
-use self::report::Report;
+pub(super) use self::printer::Action;
+use self::printer::Printer;
 use super::{Failure, Outcome, admin, block_on};
 use crate::publish::dead_letters::{Line, Task};
 use crate::serve::Signals;
@@ -42,26 +42,26 @@ pub(super) fn run(options: Options, action: Action, task: Task, signals: &Signal
             access.connected().await;
         }
         signals.begun();
-        let outcome = work(&access, Report::new(action, json), task, signals).await;
+        let outcome = work(&access, Printer::new(action, json), task, signals).await;
         access.close().await;
         outcome
     })
 }
 
-async fn work(access: &Access, mut report: Report, task: Task, signals: &Signals) -> Outcome {
+async fn work(access: &Access, mut printer: Printer, task: Task, signals: &Signals) -> Outcome {
     let begun = tokio::select! {
         begun = access.begin(task) => Some(begun?),
         () = signals.end() => None,
     };
-    let Some(mut lines) = begun else { return Ok(report.interrupt()) };
+    let Some(mut lines) = begun else { return Ok(printer.interrupt()) };
     loop {
         let line = tokio::select! {
             line = lines.next() => line?,
-            () = signals.end() => return Ok(report.interrupt()),
+            () = signals.end() => return Ok(printer.interrupt()),
         };
-        let Some(line) = line else { return Err(report.cut_off()) };
+        let Some(line) = line else { return Err(printer.cut_off()) };
         let is_end = matches!(line, Line::Summary(_));
-        match report.take(line) {
+        match printer.take(line) {
             // `| head` has seen enough.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return Ok(ExitCode::SUCCESS);
@@ -71,7 +71,7 @@ async fn work(access: &Access, mut report: Report, task: Task, signals: &Signals
                     "can't write to standard output: {error}"
                 )));
             }
-            Ok(()) if is_end => return Ok(report.end(access.is_bridge())),
+            Ok(()) if is_end => return Ok(printer.end(access.is_bridge())),
             Ok(()) => {}
         }
     }

@@ -13,7 +13,7 @@ use reqwest::Url;
 use tokio::time::{Instant, sleep};
 
 use self::screen::Screen;
-use super::admin::{self, Lines, Listener, Unasked};
+use super::admin::{self, Listener, ResponseLines, Unasked};
 use super::{Failure, Outcome, block_on, eprint};
 use crate::live_tail::{Filter, Line};
 use crate::nats::backoff::Backoff;
@@ -116,7 +116,7 @@ async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
 }
 
 /// Wait for a bridge that went away.
-async fn again(bridge: &Listener, query: &str) -> Result<Lines, Failure> {
+async fn again(bridge: &Listener, query: &str) -> Result<ResponseLines, Failure> {
     loop {
         match ask(bridge, query).await {
             Ok(lines) => return Ok(lines),
@@ -126,7 +126,7 @@ async fn again(bridge: &Listener, query: &str) -> Result<Lines, Failure> {
     }
 }
 
-async fn ask(bridge: &Listener, query: &str) -> Result<Lines, Unasked> {
+async fn ask(bridge: &Listener, query: &str) -> Result<ResponseLines, Unasked> {
     let response = bridge.ask(Method::GET, "/tail", query).await?;
-    Ok(Lines::new(response, bridge.place()))
+    Ok(ResponseLines::new(response, bridge.place()))
 }

@@ -18,7 +18,7 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// What NATS micro shows.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct Discovered {
     /// Every instance that answered, by name and id.
     pub services: Vec<Service>,
     /// What may be missing, and why.
@@ -28,15 +28,15 @@ pub struct Found {
 }
 
 /// Ask all services what they answer, and what they have done.
-pub async fn discover(client: &Client, inbox_prefix: &str) -> Found {
+pub async fn discover(client: &Client, inbox_prefix: &str) -> Discovered {
     let (information, statistics) = tokio::join!(
         collect(client, "$SRV.INFO", inbox_prefix),
         collect(client, "$SRV.STATS", inbox_prefix)
     );
-    Found::new(information, statistics, inbox_prefix)
+    Discovered::new(information, statistics, inbox_prefix)
 }
 
-impl Found {
+impl Discovered {
     /// What both questions brought, to an inbox of this prefix.
     pub fn new(information: Collected, statistics: Collected, inbox_prefix: &str) -> Self {
         let mut problems = Vec::new();

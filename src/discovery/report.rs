@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::collect::Found;
+use super::collect::Discovered;
 use super::function::Function;
 use super::service::{Endpoint, Service};
 
@@ -13,7 +13,7 @@ const GROUP: &str = "q";
 
 /// Who answers what.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct Overview {
     /// What is configured, and what was asked lately.
     pub functions: Vec<Answering>,
     /// Workers that answer something else.
@@ -72,9 +72,9 @@ pub struct Worker {
     pub last_error: Option<String>,
 }
 
-impl Report {
+impl Overview {
     /// Of these functions, and of what was found.
-    pub fn new(functions: Vec<Function>, found: &Found) -> Self {
+    pub fn new(functions: Vec<Function>, found: &Discovered) -> Self {
         let all: Vec<Worker> = found
             .services
             .iter()

@@ -34,11 +34,11 @@ pub(super) struct Room {
 struct State {
     next: u64,
     bytes: usize,
-    by_age: BTreeMap<u64, Held>,
+    by_age: BTreeMap<u64, HeldBody>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct HeldBody {
     bytes: usize,
     /// Tells it to go.
     leave: oneshot::Sender<()>,
@@ -82,7 +82,7 @@ impl Room {
                 let (leave, left) = oneshot::channel();
                 let number = state.next;
                 state.next += 1;
-                state.by_age.insert(number, Held { bytes: 0, leave });
+                state.by_age.insert(number, HeldBody { bytes: 0, leave });
                 self.all.unverified.fetch_add(1, Ordering::Relaxed);
                 *place = Some((number, left));
                 number

@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard, mpsc, watch};
 use tracing::info;
 
 pub use self::filter::{Filter, moment};
-pub use self::line::{Entry, Line, Outcome, QueueStatus, Summary};
+pub use self::line::{Entry, Line, QueueStatus, ReplayOutcome, Summary};
 use self::run::Run;
 use super::{Destinations, SpoolHandle};
 use crate::template;

@@ -1,14 +1,16 @@
 //! One configured destination: the direct path to its broker, the one over the disk, and which of them an event takes.
 
+mod admission;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
-use super::apart::{Apart, NameStatus, UNCERTAIN_TIMEOUT};
+pub(super) use self::admission::{Admission, Path};
+use super::apart_queue::{ApartQueue, NameStatus, UNCERTAIN_TIMEOUT};
 use super::circuit::Circuit;
 use super::disk_queue::{DiskQueue, PendingAppend};
 use super::keyed_lock::KeyedLock;
@@ -48,7 +50,7 @@ pub struct Destination {
 pub(super) struct OnDisk {
     pub(super) disk_queue: Arc<DiskQueue>,
     /// Nothing where all events have the same subject or topic: there would be no others.
-    pub(super) apart: Option<Arc<Apart>>,
+    pub(super) apart: Option<Arc<ApartQueue>>,
     pub(super) spool: Arc<SpoolHandle>,
     /// How many of its records are in flight.
     pub(super) in_flight: AtomicUsize,
@@ -71,7 +73,7 @@ impl Destination {
         let disk = spool.filter(|_| !is_live).map(|spool| {
             let disk_queue = Arc::new(DiskQueue::new(spool.queue(&text)));
             let apart = has_names
-                .then(|| Apart::new(text.clone(), spool.apart(&text), health.clone()))
+                .then(|| ApartQueue::new(text.clone(), spool.apart(&text), health.clone()))
                 .map(Arc::new);
             let (in_flight, was_logged) = (AtomicUsize::new(0), AtomicBool::new(false));
             OnDisk { disk_queue, apart, spool, in_flight, was_logged }
@@ -105,21 +107,6 @@ impl Destination {
                 subject.render_subject(vars)
             }
         }
-    }
-
-    /// Admit an event, and give it its turn. What is admitted first is stored first.
-    pub(super) fn admit(self: &Arc<Self>, key: Option<&Arc<str>>) -> Result<Admission, Refusal> {
-        let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let mut admission = Admission { destination: self.clone(), key: None, wait: None };
-        if before >= self.share.load(Ordering::Relaxed) {
-            self.metrics.publish_failed(&self.text, "overloaded");
-            return Err(Refusal::Overloaded("events for one destination"));
-        }
-        if let Some(key) = key {
-            admission.wait = self.keys.acquire(key);
-            admission.key = Some(key.clone());
-        }
-        Ok(admission)
     }
 
     /// Publish an event that has no place in the order any more.
@@ -214,7 +201,7 @@ impl Destination {
         error
     }
 
-    pub(super) fn apart(&self) -> Option<&Arc<Apart>> {
+    pub(super) fn apart(&self) -> Option<&Arc<ApartQueue>> {
         self.disk.as_ref()?.apart.as_ref()
     }
 
@@ -344,110 +331,4 @@ enum DiskPath {
     Queue,
     /// Apart from them, with the reason why its name is known to take nothing from now on.
     Apart(Option<&'static str>),
-}
-
-/// The path that an event was put on when it came.
-pub(super) enum Path {
-    /// Earlier events of its key are under way.
-    Waiting,
-    /// It may be sent.
-    Direct,
-    /// It has its place in the queue, or there is none for it.
-    Disk(Result<PendingAppend, Refusal>),
-}
-
-/// An event that was admitted to a destination, and its turn among those of its key; both end when this is dropped.
-pub(super) struct Admission {
-    destination: Arc<Destination>,
-    key: Option<Arc<str>>,
-    wait: Option<oneshot::Receiver<()>>,
-}
-
-impl Admission {
-    /// What has to queue does so at once, in the order of the calls.
-    pub(super) fn choose_path(&mut self, name: &str, event: &Event) -> Path {
-        if self.wait.is_some() {
-            return Path::Waiting;
-        }
-        match self.destination.disk_path(name, self.key.as_ref()) {
-            None => Path::Direct,
-            Some(path) => Path::Disk(self.queue(path, name, event, "queued")),
-        }
-    }
-
-    /// Store an event by whichever path is open, beginning with the one that was chosen.
-    pub(super) async fn store(
-        mut self,
-        mut path: Path,
-        name: String,
-        event: &Event,
-        began: Instant,
-    ) -> Result<Receipt, Refusal> {
-        let destination = self.destination.clone();
-        if let Path::Waiting = path {
-            // Those before have budgets that end before ours.
-            self.turn().await;
-            path = self.choose_path(&name, event);
-        }
-        let append = match path {
-            Path::Disk(append) => append,
-            Path::Waiting | Path::Direct => match destination.send(&name, event, began).await {
-                Ok(()) => return Ok(Receipt::Stored),
-                Err(error) if destination.is_live => {
-                    debug!(destination = %destination.text, id = %event.id, %error, "a live view misses an event");
-                    return Ok(Receipt::Stored);
-                }
-                Err(error) if error.class == Class::Permanent => {
-                    self.leave();
-                    return destination.dead_letter(&name, event, error).await;
-                }
-                Err(error) => {
-                    let path = destination.disk_path_after(&name, &error);
-                    self.queue(path, &name, event, error.reason)
-                }
-            },
-        };
-        destination.finish_append(append?).await
-    }
-
-    /// Take a place on disk; then the next one of this key may have its turn.
-    fn queue(
-        &mut self,
-        path: DiskPath,
-        name: &str,
-        event: &Event,
-        why: &'static str,
-    ) -> Result<PendingAppend, Refusal> {
-        let append = self.destination.queue(path, name, event, why);
-        self.leave();
-        append
-    }
-
-    async fn turn(&mut self) {
-        if let Some(wait) = &mut self.wait {
-            // Whoever leaves calls the next one, even if it failed.
-            let _ = wait.await;
-            self.wait = None;
-        }
-    }
-
-    /// Let the next one of this key have its turn.
-    fn leave(&mut self) {
-        let Some(key) = self.key.take() else { return };
-        let is_our_turn = self.wait.take().is_none_or(|mut wait| {
-            // The call may come at this very moment; then it must be passed on.
-            wait.close();
-            wait.try_recv().is_ok()
-        });
-        if is_our_turn {
-            self.destination.keys.release(&key);
-        }
-    }
-}
-
-impl Drop for Admission {
-    fn drop(&mut self) {
-        self.destination.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.leave();
-    }
 }

@@ -1,10 +1,7 @@
 //! The queue of a destination on disk, and which keys it holds.
 //!
-//! An event may be sent directly only while no event of its key is queued. The keys themselves would need memory
-//! without a bound, so their hashes are counted in a table of a fixed size: two keys in one place make an event take
-//! the disk path without need, and never the direct one too early.
+//! An event may be sent directly only while no event of its key is queued.
 
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
@@ -12,10 +9,8 @@ use std::time::SystemTime;
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use super::key_table::{KeyHasher, KeyTable};
 use crate::spool::{self, Appending, Position, Queue, Reader, Record};
-
-/// Counters in the table; 256 KiB while something is queued.
-const KEY_BUCKETS: usize = 1 << 16;
 
 pub(super) struct DiskQueue {
     queue: Queue,
@@ -28,7 +23,7 @@ pub(super) struct DiskQueue {
     /// Records below this sequence are of an earlier process, so that nobody knows their keys.
     first_own: u64,
     keys: Mutex<KeyIndex>,
-    hasher: RandomState,
+    hasher: KeyHasher,
     drain_lock: Arc<AsyncMutex<DrainLock>>,
     /// Somebody publishes it, or waits to, for as long as the process lives.
     is_claimed: AtomicBool,
@@ -43,8 +38,8 @@ pub(super) type DrainGuard = OwnedMutexGuard<DrainLock>;
 
 #[derive(Default)]
 struct KeyIndex {
-    /// How many queued records have a key of this bucket.
-    table: Option<Box<[u32]>>,
+    /// The keys of what is queued.
+    table: KeyTable,
     /// Records that took their place, and are not known to be on disk yet.
     appending: usize,
     /// Records of an earlier process may be left.
@@ -60,7 +55,7 @@ impl DiskQueue {
             is_held_up: AtomicBool::new(false),
             first_own: queue.next(),
             keys: Mutex::new(KeyIndex { has_inherited, ..KeyIndex::default() }),
-            hasher: RandomState::new(),
+            hasher: KeyHasher::default(),
             queue,
             drain_lock: Arc::new(AsyncMutex::new(DrainLock(()))),
             is_claimed: AtomicBool::new(false),
@@ -98,10 +93,6 @@ impl DiskQueue {
         self.queue.oldest()
     }
 
-    fn bucket(&self, key: &str) -> usize {
-        self.hasher.hash_one(key) as usize % KEY_BUCKETS
-    }
-
     /// Whether an event of this key has to queue. The caller holds the lock of the key.
     pub(super) fn holds(&self, key: Option<&Arc<str>>) -> bool {
         // What made it active released the lock of this key before we got it.
@@ -109,7 +100,7 @@ impl DiskQueue {
             return false;
         };
         let keys = self.keys.lock();
-        keys.has_inherited || keys.table.as_ref().is_some_and(|table| table[self.bucket(key)] > 0)
+        keys.has_inherited || keys.table.contains(self.hasher.bucket(key))
     }
 
     /// Whether somebody tries the destination with what is queued.
@@ -131,14 +122,13 @@ impl DiskQueue {
 
     /// Take the next place. From now on later events of its key queue behind it.
     pub(super) fn begin(self: &Arc<Self>, record: &Record) -> Result<PendingAppend, spool::Error> {
-        let bucket = record.event.key.as_ref().map(|key| self.bucket(key));
+        let bucket = record.event.key.as_ref().map(|key| self.hasher.bucket(key));
         {
             let mut keys = self.keys.lock();
             self.is_active.store(true, Ordering::Relaxed);
             keys.appending += 1;
             if let Some(bucket) = bucket {
-                let table = keys.table.get_or_insert_with(|| vec![0; KEY_BUCKETS].into());
-                table[bucket] = table[bucket].saturating_add(1);
+                keys.table.add(bucket);
             }
         }
         let ticket = Ticket { disk_queue: self.clone(), bucket };
@@ -149,7 +139,7 @@ impl DiskQueue {
     pub(super) fn done(&self, position: Position, key: Option<&Arc<str>>) {
         self.queue.done(position);
         let is_ours = position.sequence() >= self.first_own;
-        let bucket = key.filter(|_| is_ours).map(|key| self.bucket(key));
+        let bucket = key.filter(|_| is_ours).map(|key| self.hasher.bucket(key));
         self.release(bucket, false);
     }
 
@@ -174,8 +164,8 @@ impl DiskQueue {
     fn release(&self, bucket: Option<usize>, is_appended: bool) {
         let mut keys = self.keys.lock();
         keys.appending -= usize::from(is_appended);
-        if let (Some(table), Some(bucket)) = (&mut keys.table, bucket) {
-            table[bucket] = table[bucket].saturating_sub(1);
+        if let Some(bucket) = bucket {
+            keys.table.remove(bucket);
         }
         self.deactivate_if_empty(&mut keys);
     }
@@ -183,7 +173,7 @@ impl DiskQueue {
     /// With nothing queued and nothing on its way there, nobody has to look at the table.
     fn deactivate_if_empty(&self, keys: &mut KeyIndex) {
         if keys.appending == 0 && !keys.has_inherited && self.queue.is_empty() {
-            keys.table = None;
+            keys.table.clear();
             self.is_active.store(false, Ordering::Relaxed);
         }
     }

@@ -1,15 +1,15 @@
 //! Publishing what is queued on disk, in order, as soon as the broker takes it.
 //!
-//! Two queues, side by side: the one of all events that could not be stored (`main_queue`), and the one of those
-//! whose own subject or topic takes nothing (`apart_queue`). In each, for each key one record at a time is unacknowledged,
+//! Two queues, side by side: the one of all events that could not be stored (`main_drain`), and the one of those
+//! whose own subject or topic takes nothing (`apart_drain`). In each, for each key one record at a time is unacknowledged,
 //! and other keys that were read ahead are sent beside it. A record stays in its queue until it is acknowledged, kept as a
 //! dead letter or in the other queue, so that nothing is lost however this ends. While the destination fails, one record
 //! at a time is tried.
 
-mod apart_queue;
+mod apart_drain;
 mod job;
 mod backoff;
-mod main_queue;
+mod main_drain;
 mod name_retries;
 mod queue_reader;
 
@@ -21,11 +21,11 @@ use std::time::Duration;
 use futures_util::future::join;
 use tokio::sync::watch;
 
-use self::apart_queue::ApartQueue;
+use self::apart_drain::ApartDrain;
 pub(super) use self::backoff::MAX_ATTEMPTS;
 use self::job::{Job, Until};
-use self::main_queue::MainQueue;
-use super::apart::Apart;
+use self::main_drain::MainDrain;
+use super::apart_queue::ApartQueue;
 use super::destination::Destination;
 use super::disk_queue::DrainGuard;
 use crate::sink;
@@ -94,7 +94,7 @@ enum Progress {
 async fn run(job: Job, drain_lock: &DrainGuard) -> Result<(), sink::Error> {
     let destination = job.destination.clone();
     let Some(disk) = &destination.disk else { return Ok(()) };
-    let queued = MainQueue::new(job.clone(), disk, drain_lock);
+    let queued = MainDrain::new(job.clone(), disk, drain_lock);
     let Some(apart) = &disk.apart else { return queued.run().await };
     // Before anything is sent: it is older than what else there is of its names and keys.
     count(&job, apart, drain_lock).await?;
@@ -105,13 +105,13 @@ async fn run(job: Job, drain_lock: &DrainGuard) -> Result<(), sink::Error> {
         progress.send_replace(progressed);
         result
     };
-    let passes = ApartQueue::new(job, disk, apart, drain_lock, main_progress);
+    let passes = ApartDrain::new(job, disk, apart, drain_lock, main_progress);
     let (first, second) = join(queued, passes.run()).await;
     first.and(second)
 }
 
 /// Count what an earlier process left apart.
-async fn count(job: &Job, apart: &Apart, drain_lock: &DrainGuard) -> Result<(), sink::Error> {
+async fn count(job: &Job, apart: &ApartQueue, drain_lock: &DrainGuard) -> Result<(), sink::Error> {
     if !apart.begin_counting() {
         return Ok(());
     }

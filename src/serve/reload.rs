@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use super::Times;
 use super::start::{Components, create_topics};
 use crate::admin::Guard;
-use crate::admin::reload::Outcome;
+use crate::admin::reload::Reloaded;
 use crate::config::{self, Config};
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
@@ -53,7 +53,7 @@ impl Reload {
     pub(super) async fn serve(
         mut self,
         mut hangups: watch::Receiver<u32>,
-        mut end_requested: mpsc::Receiver<oneshot::Sender<Outcome>>,
+        mut end_requested: mpsc::Receiver<oneshot::Sender<Reloaded>>,
     ) {
         loop {
             let answer = tokio::select! {
@@ -71,7 +71,7 @@ impl Reload {
         }
     }
 
-    fn log(&self, outcome: &Outcome) {
+    fn log(&self, outcome: &Reloaded) {
         self.components.bridge.metrics.reloaded(outcome.is_ok());
         match outcome {
             Ok(changes) if changes.is_empty() => info!("reloaded: nothing has changed"),
@@ -93,7 +93,7 @@ impl Reload {
         }
     }
 
-    async fn reload(&mut self) -> Outcome {
+    async fn reload(&mut self) -> Reloaded {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || settings::read(&file)).await;
         let loaded = read.map_err(|error| vec![format!("error: {error}")])?;

@@ -89,7 +89,7 @@ impl Server {
     ) {
         // Only a socket that is already gone refuses this.
         let _ = stream.set_nodelay(true);
-        let connection = Connection {
+        let connection = HttpConnection {
             server: self.clone(),
             stage: self.shutdown.watch(),
             requests: Arc::new(Requests::new(self.shutdown.clone())),
@@ -104,7 +104,7 @@ impl Server {
 }
 
 /// One connection.
-struct Connection {
+struct HttpConnection {
     server: Arc<Server>,
     stage: watch::Receiver<Stage>,
     requests: Arc<Requests>,
@@ -112,7 +112,7 @@ struct Connection {
     has_certificate: bool,
 }
 
-impl Connection {
+impl HttpConnection {
     async fn run(mut self, stream: TcpStream) {
         let Settings { tls, timeouts, .. } = &self.server.settings;
         let stream = WriteTimeout::new(stream, timeouts.write, self.requests.clone());

@@ -3,13 +3,13 @@ use futures_util::FutureExt;
 
 use super::*;
 
-fn places(text: &str) -> Vec<Place> {
-    text.split(' ').map(Place::from).collect()
+fn places(text: &str) -> Vec<DestinationText> {
+    text.split(' ').map(DestinationText::from).collect()
 }
 
 /// A body that takes a while, for these destinations.
 fn slow(turns: &Arc<Turns>, to: &str) -> Turn {
-    turns.take(&mut turns.lines.lock(), places(to).iter())
+    turns.take(&mut turns.queues.lock(), places(to).iter())
 }
 
 fn behind(turns: &Arc<Turns>, to: &str) -> Option<Turn> {
@@ -21,8 +21,10 @@ fn is_ready(turn: &Turn) -> bool {
 }
 
 fn is_idle(turns: &Turns) -> bool {
-    let lines = turns.lines.lock();
-    lines.by_place.is_empty() && lines.waiting.is_empty() && turns.open.load(Ordering::Relaxed) == 0
+    let queues = turns.queues.lock();
+    queues.by_destination.is_empty()
+        && queues.waiting.is_empty()
+        && turns.open.load(Ordering::Relaxed) == 0
 }
 
 #[test]
@@ -94,9 +96,9 @@ fn any_order_ends() {
         let turns = Arc::new(Turns::default());
         let mut open: Vec<Turn> = Vec::new();
         for (what, which, names) in steps {
-            let names: Vec<Place> = names.into_iter().map(Place::from).collect();
+            let names: Vec<DestinationText> = names.into_iter().map(DestinationText::from).collect();
             match what {
-                0 => open.push(turns.take(&mut turns.lines.lock(), names.iter())),
+                0 => open.push(turns.take(&mut turns.queues.lock(), names.iter())),
                 1 => open.extend(turns.behind(names.iter())),
                 2 if which < open.len() => drop(open.remove(which)),
                 3 if which < open.len() => {
@@ -106,7 +108,7 @@ fn any_order_ends() {
                 _ => {}
             }
             for (at, turn) in open.iter().enumerate() {
-                let before = |to: &Place| open[..at].iter().any(|before| before.to.contains(to));
+                let before = |to: &DestinationText| open[..at].iter().any(|before| before.to.contains(to));
                 prop_assert_eq!(is_ready(turn), !turn.to.iter().any(before));
             }
         }

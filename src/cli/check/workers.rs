@@ -7,7 +7,7 @@ use crate::config::{Config, Nats};
 use crate::discovery::{self, Answering, Functions, Worker};
 
 /// What was found out, to be put into the report.
-pub(super) struct Answers(Option<discovery::Report>);
+pub(super) struct Answers(Option<discovery::Overview>);
 
 /// Ask for the workers of all configured functions. Where none is configured nobody is asked.
 pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answers {
@@ -16,7 +16,7 @@ pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answer
         return Answers(None);
     }
     let found = discovery::discover(client, &nats.inbox_prefix).await;
-    Answers(Some(discovery::Report::new(functions.configured().to_vec(), &found)))
+    Answers(Some(discovery::Overview::new(functions.configured().to_vec(), &found)))
 }
 
 impl Answers {

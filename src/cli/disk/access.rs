@@ -64,12 +64,12 @@ impl Access {
         }
     }
 
-    pub(super) async fn begin(&self, task: Task) -> Result<Lines, Failure> {
+    pub(super) async fn begin(&self, task: Task) -> Result<TaskLines, Failure> {
         match self {
             Self::Bridge(bridge) => begin(bridge, &task).await,
             Self::Offline(offline) => {
                 let lines = offline.spool_tasks.begin(task).map_err(Failure::failed)?;
-                Ok(Lines::Here(lines))
+                Ok(TaskLines::Here(lines))
             }
         }
     }
@@ -81,11 +81,11 @@ impl Access {
     }
 }
 
-async fn begin(bridge: &Listener, task: &Task) -> Result<Lines, Failure> {
+async fn begin(bridge: &Listener, task: &Task) -> Result<TaskLines, Failure> {
     let (is_post, path, query) = task.request();
     let method = if is_post { Method::POST } else { Method::GET };
     match bridge.ask(method, path, &query).await {
-        Ok(response) => Ok(Lines::There(admin::Lines::new(response, bridge.place()))),
+        Ok(response) => Ok(TaskLines::There(admin::ResponseLines::new(response, bridge.place()))),
         Err(Unasked::Unreachable(failure)) => {
             Err(failure.hint("--admin names another address; if no bridge runs, --config FILE lets this command open the spool itself"))
         }
@@ -94,12 +94,12 @@ async fn begin(bridge: &Listener, task: &Task) -> Result<Lines, Failure> {
 }
 
 /// The lines of a task.
-pub(super) enum Lines {
+pub(super) enum TaskLines {
     Here(dead_letters::Lines),
-    There(admin::Lines),
+    There(admin::ResponseLines),
 }
 
-impl Lines {
+impl TaskLines {
     /// The next line, or nothing at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Line>, Failure> {
         match self {

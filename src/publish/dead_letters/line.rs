@@ -57,7 +57,7 @@ pub struct Entry {
     pub bytes: usize,
     /// What became of it, if something was done.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<ReplayOutcome>,
     /// Why it is still there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -84,7 +84,7 @@ impl Entry {
         }
     }
 
-    pub(super) fn became(self, outcome: Outcome, error: Option<String>) -> Line {
+    pub(super) fn became(self, outcome: ReplayOutcome, error: Option<String>) -> Line {
         Line::DeadLetter(Self { outcome: Some(outcome), error, ..self })
     }
 }
@@ -92,7 +92,7 @@ impl Entry {
 /// What became of a dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum ReplayOutcome {
     /// A broker acknowledged it.
     Published,
     /// The broker rejected it again.

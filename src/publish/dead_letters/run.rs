@@ -9,7 +9,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::filter::Filter;
-use super::line::{Entry, Line, Outcome, Summary};
+use super::line::{Entry, Line, ReplayOutcome, Summary};
 use crate::publish::drain::MAX_ATTEMPTS;
 use crate::publish::{Destination, Destinations, SpoolHandle};
 use crate::sink::{self, Class, Scope};
@@ -117,7 +117,7 @@ pub(super) async fn remove(mut run: Run) -> Summary {
             let entry = Entry::new(position, &letter);
             run.remove(position);
             run.summary.dropped += 1;
-            run.say(entry.became(Outcome::Dropped, None)).await;
+            run.say(entry.became(ReplayOutcome::Dropped, None)).await;
         }
     }
     run.end()
@@ -255,7 +255,7 @@ impl Publish {
                     given_up =
                         Some(if named { format!("{error} (`{name}`)") } else { error.to_string() });
                 }
-                entry.became(Outcome::Failed, Some(error.to_string()))
+                entry.became(ReplayOutcome::Failed, Some(error.to_string()))
             }
             result => {
                 if let Some(target) = &mut target {
@@ -266,11 +266,11 @@ impl Publish {
                         self.run.remove(position);
                         self.run.summary.published += 1;
                         self.is_working = true;
-                        entry.became(Outcome::Published, None)
+                        entry.became(ReplayOutcome::Published, None)
                     }
                     Err(error) => {
                         self.run.summary.rejected += 1;
-                        entry.became(Outcome::Rejected, Some(error.to_string()))
+                        entry.became(ReplayOutcome::Rejected, Some(error.to_string()))
                     }
                 }
             }

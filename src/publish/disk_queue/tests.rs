@@ -38,7 +38,7 @@ async fn keys_of_an_earlier_process_are_unknown_until_all_of_it_is_done() {
     queue.done(all[1].0, Some(&"new".into()));
     assert!(!holds(&queue, "new") && queue.is_empty());
     let keys = queue.keys.lock();
-    assert!(keys.table.is_none() && !queue.is_active.load(Ordering::Relaxed));
+    assert!(keys.table.is_empty() && !queue.is_active.load(Ordering::Relaxed));
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use super::MAX_IN_FLIGHT;
 use super::job::Job;
 use crate::publish::destination::Destination;
 use crate::sink::{self, Class};
+use crate::spool;
 
 /// Attempts in a row that a destination may fail before a drain that ends gives it up.
 pub(in crate::publish) const MAX_ATTEMPTS: u32 = 3;
@@ -86,6 +87,25 @@ impl Backoff {
     ) -> Result<sink::Error, sink::Error> {
         self.failures += 1;
         if job.ends() && self.failures >= MAX_ATTEMPTS { Err(error) } else { Ok(error) }
+    }
+
+    /// The disk was read, or couldn't be, which is an attempt that failed. Returns what was read.
+    pub(super) fn record_read<T>(
+        &mut self,
+        job: &Job,
+        read: Result<T, spool::Error>,
+    ) -> Result<Option<T>, sink::Error> {
+        match read {
+            Ok(read) => {
+                job.readable();
+                Ok(Some(read))
+            }
+            Err(error) => {
+                job.unreadable(&error);
+                let error = sink::Error::unavailable(error.reason(), error.to_string());
+                self.record_attempt(job, error).map(|_| None)
+            }
+        }
     }
 
     /// The destination failed with this name: try it again after a while.

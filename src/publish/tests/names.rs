@@ -6,7 +6,7 @@ mod lives;
 
 use super::script::{Mode, Paths, in_time, no_stream, no_topic, pass, retry, until};
 use super::*;
-use crate::publish::apart::UNCERTAIN_TIMEOUT;
+use crate::publish::apart_queue::UNCERTAIN_TIMEOUT;
 
 /// A destination of several names.
 const TO: &str = "nats:e.{type}";

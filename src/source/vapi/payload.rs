@@ -22,7 +22,8 @@ pub(super) fn payloads<'c>(
     context: &dyn Fn(usize) -> &'c Context,
     take: &mut dyn FnMut(usize) -> bool,
 ) -> Vec<Option<Bytes>> {
-    let found = Found::new(members, (0..calls.len()).map(|place| -> &Context { context(place) }));
+    let found =
+        NamedMembers::new(members, (0..calls.len()).map(|place| -> &Context { context(place) }));
     // The contexts that have been written, each as a part of a payload.
     let mut written: Vec<(&Context, Bytes)> = Vec::new();
     let build = |(place, call): (usize, &Call)| {
@@ -74,13 +75,13 @@ fn size(own: &Own<'_>) -> usize {
 type Member<'a> = (usize, &'a [u8], &'a [u8]);
 
 /// The members that some rule names; of each the last one.
-struct Found<'a> {
+struct NamedMembers<'a> {
     /// Sorted where they are many.
     names: Vec<&'a str>,
     members: Vec<Option<Member<'a>>>,
 }
 
-impl<'a> Found<'a> {
+impl<'a> NamedMembers<'a> {
     fn new(members: &'a Members, contexts: impl Iterator<Item = &'a Context>) -> Self {
         let (mut names, mut before) = (Vec::new(), None);
         for context in contexts {

@@ -23,7 +23,7 @@ pub(super) struct Holders<'a> {
 }
 
 /// Where a server stands: in one of the members, at this path.
-type Place = (Holder, &'static [&'static str]);
+type ServerPath = (Holder, &'static [&'static str]);
 
 #[derive(Clone, Copy)]
 enum Holder {
@@ -33,7 +33,7 @@ enum Holder {
 }
 
 /// In this order.
-const ORDER: [Place; 4] = [
+const ORDER: [ServerPath; 4] = [
     (Holder::Assistant, &["server"]),
     (Holder::Call, &["assistant", "server"]),
     (Holder::PhoneNumber, &["server"]),
@@ -41,7 +41,7 @@ const ORDER: [Place; 4] = [
 ];
 
 /// Then that of the assistant; the phone number's is not asked.
-const ENDPOINTING: [Place; 4] = [
+const ENDPOINTING: [ServerPath; 4] = [
     (Holder::Assistant, &["startSpeakingPlan", "smartEndpointingPlan", "server"]),
     (Holder::Call, &["assistant", "startSpeakingPlan", "smartEndpointingPlan", "server"]),
     (Holder::Assistant, &["server"]),
@@ -49,13 +49,13 @@ const ENDPOINTING: [Place; 4] = [
 ];
 
 /// No other one can speak.
-const VOICE: [Place; 2] =
+const VOICE: [ServerPath; 2] =
     [(Holder::Assistant, &["voice", "server"]), (Holder::Call, &["assistant", "voice", "server"])];
 
 /// The limit of a question of this type, less the time for the way; nothing where the webhook says none, or the platform
 /// has one of its own: 7.5 s for `assistant-request`, 10 s for `knowledge-base-request`.
 pub(super) fn limit(kind: &str, holders: Holders<'_>) -> Option<Duration> {
-    let places: &[Place] = match kind {
+    let places: &[ServerPath] = match kind {
         "tool-calls"
         | "function-call"
         | "transfer-destination-request"

@@ -36,7 +36,7 @@ fn value<T: FromStr>(resource: &ConfigResource, name: &str) -> Option<T> {
 
 /// What was found, and what could not be looked at.
 #[derive(Default)]
-pub(super) struct Found<T> {
+pub(super) struct Described<T> {
     pub(super) found: T,
     pub(super) unseen: Vec<String>,
 }
@@ -45,8 +45,8 @@ pub(super) struct Found<T> {
 pub(super) async fn topics(
     admin: &AdminClient<DefaultClientContext>,
     names: impl Iterator<Item = &String>,
-) -> Found<BTreeMap<String, ConfigResource>> {
-    let mut result = Found::default();
+) -> Described<BTreeMap<String, ConfigResource>> {
+    let mut result = Described::default();
     let names: Vec<&String> = names.collect();
     if names.is_empty() {
         return result;
@@ -67,13 +67,13 @@ pub(super) async fn topics(
 pub(super) async fn broker(
     admin: &AdminClient<DefaultClientContext>,
     id: Option<i32>,
-) -> Found<Option<ConfigResource>> {
-    let Some(id) = id else { return Found::default() };
+) -> Described<Option<ConfigResource>> {
+    let Some(id) = id else { return Described::default() };
     let resource = ResourceSpecifier::Broker(id);
     let described = admin.describe_configs([&resource], &options()).await.unwrap_or_default();
     let found = described.into_iter().find_map(seen);
     let unseen = if found.is_none() { vec!["the brokers".to_owned()] } else { Vec::new() };
-    Found { found, unseen }
+    Described { found, unseen }
 }
 
 /// Every resource has settings: without any it is one that this user may not look at, which rdkafka doesn't tell.

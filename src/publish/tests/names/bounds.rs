@@ -1,7 +1,7 @@
 //! Many names, many records, and a disk that has no room: what is bounded, and what flows all the same.
 
 use super::*;
-use crate::publish::apart::MAX_NAMES;
+use crate::publish::apart_queue::MAX_NAMES;
 
 /// All of them at once; each is to be kept.
 async fn spool_all(paths: &Paths, events: impl IntoIterator<Item = (String, String, String)>) {

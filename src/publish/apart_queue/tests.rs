@@ -9,7 +9,7 @@ use crate::spool::Spool;
 
 /// What waits apart for a destination, with the queue that it waits in.
 struct Bench {
-    apart: Arc<Apart>,
+    apart: Arc<ApartQueue>,
     spool: Spool,
     queue: Queue,
     _folder: tempfile::TempDir,
@@ -25,7 +25,7 @@ impl Bench {
         let settings = config::Spool { dir: folder.path().to_owned(), ..config::Spool::default() };
         let spool = Spool::open(&settings).unwrap().0;
         let queue = spool.queue("nats:e apart");
-        let apart = Arc::new(Apart::new("nats:e".into(), queue.clone(), Arc::default()));
+        let apart = Arc::new(ApartQueue::new("nats:e".into(), queue.clone(), Arc::default()));
         Self { apart, spool, queue, _folder: folder }
     }
 
@@ -57,7 +57,7 @@ impl Bench {
     /// Nobody has to look, and nothing is left.
     fn rests(&self) -> bool {
         let state = self.apart.state.lock();
-        let is_empty = state.names.is_empty() && state.table.is_none() && state.others == 0;
+        let is_empty = state.names.is_empty() && state.table.is_empty() && state.others == 0;
         assert_eq!(state.appending, 0);
         is_empty && !self.apart.is_active.load(Ordering::Relaxed)
     }
@@ -170,7 +170,7 @@ async fn what_an_earlier_process_left_is_counted_first() {
     for key in ["k", "l"] {
         queue.append(&record("a", key)).await.unwrap();
     }
-    let apart = Arc::new(Apart::new("nats:e".into(), queue.clone(), Arc::default()));
+    let apart = Arc::new(ApartQueue::new("nats:e".into(), queue.clone(), Arc::default()));
     let bench = Bench { apart, spool, queue, _folder };
     assert_eq!(
         (bench.status("a", "k"), bench.status("b", "x")),

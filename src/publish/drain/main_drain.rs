@@ -20,7 +20,7 @@ use super::job::{Attempt, AttemptResult, Examine, InFlight, Job};
 use super::name_retries::NameRetries;
 use super::queue_reader::{QueueReader, ready};
 use super::{MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT};
-use crate::publish::apart::{NameStatus, UNCERTAIN_TIMEOUT};
+use crate::publish::apart_queue::{NameStatus, UNCERTAIN_TIMEOUT};
 use crate::publish::destination::OnDisk;
 use crate::publish::disk_queue::{DrainGuard, PendingAppend};
 use crate::publish::read_ahead::QueuedRecord;
@@ -34,7 +34,7 @@ const MAX_MOVE_BACKOFF: Duration = Duration::from_secs(30);
 /// Names that are passed over while they can't be moved; what comes beyond waits in the read-ahead.
 const MAX_UNMOVABLE_NAMES: usize = 1_024;
 
-pub(super) struct MainQueue<'a> {
+pub(super) struct MainDrain<'a> {
     job: Job,
     disk: &'a OnDisk,
     /// Nobody else reads the queue meanwhile.
@@ -63,7 +63,7 @@ enum Done {
     Moved(QueuedRecord, Result<(), spool::Error>),
 }
 
-impl<'a> MainQueue<'a> {
+impl<'a> MainDrain<'a> {
     pub(super) fn new(job: Job, disk: &'a OnDisk, drain_lock: &'a DrainGuard) -> Self {
         Self {
             backoff: Backoff::new(&job),
@@ -117,15 +117,7 @@ impl<'a> MainQueue<'a> {
         &mut self,
         batch: Result<Vec<QueuedRecord>, spool::Error>,
     ) -> Result<(), sink::Error> {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => {
-                self.job.unreadable(&error);
-                let error = sink::Error::unavailable(error.reason(), error.to_string());
-                return self.backoff.record_attempt(&self.job, error).map(drop);
-            }
-        };
-        self.job.readable();
+        let Some(batch) = self.backoff.record_read(&self.job, batch)? else { return Ok(()) };
         for queued in batch {
             let is_inherited = self.disk.disk_queue.is_inherited(queued.position);
             self.inherited += usize::from(is_inherited);

@@ -18,11 +18,11 @@ use tracing::{info, warn};
 
 use super::backoff::{Backoff, LOG_INTERVAL, age};
 use super::job::{Attempt, AttemptResult, Examine, InFlight, Job};
-use super::main_queue::wait_until;
+use super::main_drain::wait_until;
 use super::name_retries::NameRetries;
 use super::queue_reader::{QueueReader, ready};
 use super::{MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT, Progress};
-use crate::publish::apart::Apart;
+use crate::publish::apart_queue::ApartQueue;
 use crate::publish::destination::OnDisk;
 use crate::publish::disk_queue::DrainGuard;
 use crate::publish::read_ahead::QueuedRecord;
@@ -50,10 +50,10 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Places for names that were tried in vain in this pass, and for which there is no room elsewhere.
 const MARK_BITS: usize = 1 << 20;
 
-pub(super) struct ApartQueue<'a> {
+pub(super) struct ApartDrain<'a> {
     job: Job,
     disk: &'a OnDisk,
-    apart: &'a Arc<Apart>,
+    apart: &'a Arc<ApartQueue>,
     drain_lock: &'a DrainGuard,
     /// How far the other queue is.
     main_progress: watch::Receiver<Progress>,
@@ -77,11 +77,11 @@ pub(super) struct ApartQueue<'a> {
     error: Option<sink::Error>,
 }
 
-impl<'a> ApartQueue<'a> {
+impl<'a> ApartDrain<'a> {
     pub(super) fn new(
         job: Job,
         disk: &'a OnDisk,
-        apart: &'a Arc<Apart>,
+        apart: &'a Arc<ApartQueue>,
         drain_lock: &'a DrainGuard,
         main_progress: watch::Receiver<Progress>,
     ) -> Self {
@@ -228,15 +228,7 @@ impl<'a> ApartQueue<'a> {
         &mut self,
         batch: Result<Vec<QueuedRecord>, spool::Error>,
     ) -> Result<(), sink::Error> {
-        let batch = match batch {
-            Ok(batch) => batch,
-            Err(error) => {
-                self.job.unreadable(&error);
-                let error = sink::Error::unavailable(error.reason(), error.to_string());
-                return self.backoff.record_attempt(&self.job, error).map(drop);
-            }
-        };
-        self.job.readable();
+        let Some(batch) = self.backoff.record_read(&self.job, batch)? else { return Ok(()) };
         for queued in batch {
             if let Some(queued) = self.pass_over(queued) {
                 self.source.read_ahead.add(queued);

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::cli::{Failure, eprint};
-use crate::publish::dead_letters::{Entry, Line, Outcome, QueueStatus, Summary};
+use crate::publish::dead_letters::{Entry, Line, QueueStatus, ReplayOutcome, Summary};
 use crate::telemetry::{stderr, terminal};
 
 /// How many failures are shown one by one.
@@ -38,7 +38,7 @@ impl Action {
     }
 }
 
-pub(super) struct Report {
+pub(super) struct Printer {
     action: Action,
     is_json: bool,
     out: BufWriter<Stdout>,
@@ -53,7 +53,7 @@ pub(super) struct Report {
     queues: Vec<QueueStatus>,
 }
 
-impl Report {
+impl Printer {
     pub(super) fn new(action: Action, is_json: bool) -> Self {
         Self {
             action,
@@ -112,10 +112,10 @@ impl Report {
     fn dead_letter(&mut self, entry: &Entry) -> io::Result<()> {
         let summary = &mut self.summary;
         match entry.outcome {
-            Some(Outcome::Published) => summary.published += 1,
-            Some(Outcome::Dropped) => summary.dropped += 1,
-            Some(Outcome::Rejected) => summary.rejected += 1,
-            Some(Outcome::Failed) => {}
+            Some(ReplayOutcome::Published) => summary.published += 1,
+            Some(ReplayOutcome::Dropped) => summary.dropped += 1,
+            Some(ReplayOutcome::Rejected) => summary.rejected += 1,
+            Some(ReplayOutcome::Failed) => {}
             None => {
                 summary.matched += 1;
                 return if self.is_json {
@@ -128,7 +128,7 @@ impl Report {
         let Some(error) = &entry.error else { return Ok(()) };
         self.failed += 1;
         if self.failed <= MAX_FAILURES {
-            let is_rejected = entry.outcome == Some(Outcome::Rejected);
+            let is_rejected = entry.outcome == Some(ReplayOutcome::Rejected);
             let what = if is_rejected { "rejected again" } else { "not published" };
             let (id, destination) = (terminal::line(&entry.id), terminal::line(&entry.destination));
             self.eprint(format_args!("{what}: {id} ({destination}): {}", terminal::line(error)));

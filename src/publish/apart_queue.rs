@@ -7,14 +7,11 @@
 //!
 //! Of one name and key, what waits here is always older than what waits in the other queue or comes live.
 //!
-//! Names come from outside, so only so many are known one by one. Records are counted by the hash of name and key, in a
-//! table of a fixed size: two of them in one bucket make an event take this path without need, and never the direct one
-//! too early.
+//! Names come from outside, so only so many are known one by one. Records are counted by the hash of name and key.
 
 mod faults;
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -25,14 +22,12 @@ use tracing::info;
 
 use self::faults::Faults;
 use super::disk_queue::{DrainGuard, PendingAppend};
+use super::key_table::{KeyHasher, KeyTable};
 use crate::spool::{self, Position, Queue, Reader, Record};
 use crate::telemetry::health::Health;
 
 /// Limit for the names that are known one by one; the longest names together take some MiB.
 pub(super) const MAX_NAMES: usize = if cfg!(test) { 64 } else { 1 << 14 };
-
-/// Places of the table; 256 KiB while something waits apart.
-const KEY_BUCKETS: usize = 1 << 16;
 
 /// A name that fails for so long takes nothing, even if nobody can be asked whether it exists. No election takes longer.
 pub(super) const UNCERTAIN_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,13 +36,13 @@ pub(super) const UNCERTAIN_TIMEOUT: Duration = Duration::from_secs(15);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What waits apart, and the names that fail.
-pub(super) struct Apart {
+pub(super) struct ApartQueue {
     destination: Arc<str>,
     queue: Queue,
     /// There is something to look at.
     is_active: AtomicBool,
     state: Mutex<State>,
-    hasher: RandomState,
+    hasher: KeyHasher,
     health: Arc<Health>,
 }
 
@@ -56,8 +51,8 @@ struct State {
     names: HashMap<Arc<str>, Name>,
     /// Records of names for which there was no room.
     others: u64,
-    /// How many records have a name and key of this place.
-    table: Option<Box<[u32]>>,
+    /// The names and keys of all records.
+    table: KeyTable,
     /// Records that took their place, and are not known to be on disk yet.
     appending: usize,
     /// There are records of an earlier process that nobody has counted.
@@ -97,14 +92,14 @@ pub(super) enum NameStatus {
     Apart,
 }
 
-impl Apart {
+impl ApartQueue {
     pub(super) fn new(destination: Arc<str>, queue: Queue, health: Arc<Health>) -> Self {
         let is_uncounted = !queue.is_empty();
         Self {
             destination,
             is_active: AtomicBool::new(is_uncounted),
             state: Mutex::new(State { is_uncounted, ..State::default() }),
-            hasher: RandomState::new(),
+            hasher: KeyHasher::default(),
             health,
             queue,
         }
@@ -130,7 +125,7 @@ impl Apart {
     }
 
     fn bucket(&self, name: &str, key: Option<&Arc<str>>) -> Option<usize> {
-        key.map(|key| self.hasher.hash_one((name, key)) as usize % KEY_BUCKETS)
+        key.map(|key| self.hasher.bucket((name, key)))
     }
 
     /// Where an event goes. The caller holds the lock of its key.
@@ -147,10 +142,8 @@ impl Apart {
             return NameStatus::Apart;
         }
         let is_counted = state.others > 0 || known.is_some_and(|known| known.records > 0);
-        let has_older = || {
-            let bucket = self.bucket(name, key);
-            bucket.zip(state.table.as_ref()).is_some_and(|(bucket, table)| table[bucket] > 0)
-        };
+        let has_older =
+            || self.bucket(name, key).is_some_and(|bucket| state.table.contains(bucket));
         if is_counted && has_older() {
             NameStatus::Apart
         } else if known.is_some_and(|known| known.fault.is_some()) {
@@ -311,7 +304,8 @@ impl Apart {
     pub(super) fn begin_counting(&self) -> bool {
         let mut state = self.state.lock();
         if state.is_uncounted {
-            (state.names, state.table, state.others) = (HashMap::new(), None, 0);
+            (state.names, state.others) = (HashMap::new(), 0);
+            state.table.clear();
         }
         state.is_uncounted
     }
@@ -342,8 +336,7 @@ impl Apart {
             None => state.others += 1,
         }
         if let Some(bucket) = self.bucket(&record.name, record.event.key.as_ref()) {
-            let table = state.table.get_or_insert_with(|| vec![0; KEY_BUCKETS].into());
-            table[bucket] = table[bucket].saturating_add(1);
+            state.table.add(bucket);
         }
     }
 
@@ -355,8 +348,8 @@ impl Apart {
     }
 
     fn uncount(&self, state: &mut State, name: &str, bucket: Option<usize>) {
-        if let (Some(table), Some(bucket)) = (&mut state.table, bucket) {
-            table[bucket] = table[bucket].saturating_sub(1);
+        if let Some(bucket) = bucket {
+            state.table.remove(bucket);
         }
         match state.names.get_mut(name).filter(|known| known.records > 0) {
             Some(known) => {
@@ -378,7 +371,7 @@ impl Apart {
     /// With nothing apart and nothing on its way there, nobody has to look.
     fn deactivate_if_empty(&self, state: &mut State) {
         if state.appending == 0 && !state.is_uncounted && self.queue.is_empty() {
-            state.table = None;
+            state.table.clear();
             state.others = 0;
             // What was counted elsewhere for want of room leaves these behind.
             let blocked: Vec<_> = state
@@ -397,7 +390,7 @@ impl Apart {
     }
 }
 
-impl Drop for Apart {
+impl Drop for ApartQueue {
     /// A destination that existed for a replay only leaves nothing behind that would be said of it for ever.
     fn drop(&mut self) {
         self.state.get_mut().faults.clear(&self.destination, &self.health);
@@ -406,7 +399,7 @@ impl Drop for Apart {
 
 /// The place of a record in the counts while it is on its way to the disk; see [`super::disk_queue`].
 struct Ticket {
-    apart: Arc<Apart>,
+    apart: Arc<ApartQueue>,
     name: Arc<str>,
     bucket: Option<usize>,
     is_kept: bool,
