@@ -87,16 +87,18 @@ impl Writer {
         logs: &Mutex<BTreeMap<String, Arc<Log>>>,
         directory_lock: &DirectoryLock,
     ) {
-        let mut tidied = Instant::now();
+        let (mut checked, mut tidied) = (Instant::now(), Instant::now());
         loop {
-            let (entries, tidy, stop) = self.wait(tidied + TIDY_INTERVAL).await;
+            let (entries, tidy, stop) = self.wait(checked.min(tidied) + TIDY_INTERVAL).await;
             let bytes = entries.iter().map(|(_, entry)| entry.size).sum::<u64>();
             for (log, entries) in by_log(entries) {
                 log.store(entries).await;
             }
             self.waiting.lock().bytes -= bytes;
             let is_time = tidy || stop || tidied.elapsed() >= TIDY_INTERVAL;
-            if tidied.elapsed() >= TIDY_INTERVAL {
+            // Tidying up on demand comes as often as segments are done with, and puts this off no further.
+            if checked.elapsed() >= TIDY_INTERVAL {
+                checked = Instant::now();
                 *self.volume.taken.lock() = directory_lock.check();
                 let logs: Vec<_> = logs.lock().values().cloned().collect();
                 for log in logs {
