@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 deploy/tools/cargo.sh cargo-mutants
-modules=(answers ask auth inbox limit publish receive sink spool)
+modules=(answer_cache ask auth inbox limit publish receive server sink spool)
 files=()
 [[ " $*" == *" --file"* ]] || for module in "${modules[@]}"; do
     files+=(--file "src/$module.rs" --file "src/$module/**/*.rs")
