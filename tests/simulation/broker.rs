@@ -29,8 +29,9 @@ pub(crate) struct Copy {
     pub(crate) number: usize,
     pub(crate) life: usize,
     pub(crate) time: Duration,
-    /// Whether the bridge was told.
+    /// Whether the bridge was told, and when.
     pub(crate) is_acknowledged: bool,
+    pub(crate) told: Duration,
 }
 
 /// One broker, as its sink sees it; it lives longer than the process that sends.
@@ -166,7 +167,7 @@ impl Inner {
         let (life, time) = (self.world.life(), self.world.now());
         self.world.note(format_args!("{name} stores {number}"));
         let stored = &mut self.state.lock().stored;
-        stored.push(Copy { name, number, life, time, is_acknowledged: false });
+        stored.push(Copy { name, number, life, time, is_acknowledged: false, told: time });
         stored.len() - 1
     }
 
@@ -216,8 +217,9 @@ impl Inner {
             sleep_until(deadline).await;
             return Err(Error::timeout());
         }
-        let mut state = self.state.lock();
-        state.stored[copy].is_acknowledged = true;
+        let now = self.world.now();
+        let copy = &mut self.state.lock().stored[copy];
+        (copy.is_acknowledged, copy.told) = (true, now);
         Ok(())
     }
 

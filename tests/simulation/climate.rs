@@ -19,10 +19,13 @@ pub(crate) struct Climate {
     pub(crate) max_bytes: Size,
     /// Processes, before the one in which everything is well.
     pub(crate) lives: usize,
+    /// Files other than segments vanish too, and dead letters are dropped. Only of odd seeds: the even ones are as they
+    /// were before this could happen, so that what they once found stays what it is.
+    pub(crate) is_rough: bool,
 }
 
 impl Climate {
-    pub(crate) fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World, seed: u64) -> Self {
         let all = 0..DESTINATIONS.len();
         let mut destinations: Vec<_> = all.filter(|_| world.percent(60)).collect();
         if destinations.is_empty() {
@@ -37,6 +40,7 @@ impl Climate {
             share: if world.percent(25) { 3 } else { 64 },
             max_bytes: if is_small { "256KiB" } else { "1MiB" }.parse().expect("a size"),
             lives: 1 + world.below(3),
+            is_rough: !seed.is_multiple_of(2),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fs::TryLockError;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hookbus::spool::disk::{self, Job};
 use hookbus::spool::disk::{File, Join, Lock, Task};
@@ -18,6 +19,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::file::{Content, Handle};
 pub(crate) use self::weather::Weather;
 use crate::world::{Step, World};
+
+/// The files of a spool that somebody may remove, beside its segments.
+pub(crate) const LOCK: &str = "/lock";
+pub(crate) const CURSOR: &str = "/cursor";
+pub(crate) const DESTINATION: &str = "/destination";
 
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +60,10 @@ struct State {
     writer: Option<JoinHandle<()>>,
     /// The power took what a failed sync had left for clean.
     has_holes: bool,
+    /// Since when nothing is wrong with it; nothing while something is.
+    fair_since: Option<Duration>,
+    /// When somebody removed the lock.
+    unlocked: Option<Duration>,
 }
 
 impl State {
@@ -79,7 +89,8 @@ fn missing() -> io::Error {
 
 impl Disk {
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { world, state: Arc::default() }
+        let state = State { fair_since: Some(Duration::ZERO), ..State::default() };
+        Self { world, state: Arc::new(Mutex::new(state)) }
     }
 
     /// One operation. What a process does when it is dead is not done.
@@ -89,11 +100,26 @@ impl Disk {
 
     /// Change the weather.
     pub(crate) fn weather(&self, change: impl FnOnce(&mut Weather)) {
-        change(&mut self.state.lock().weather);
+        let now = self.world.now();
+        let mut state = self.state.lock();
+        change(&mut state.weather);
+        let is_fair = state.weather == Weather::default();
+        state.fair_since = is_fair.then(|| state.fair_since.unwrap_or(now));
     }
 
     pub(crate) fn is_fair(&self) -> bool {
         self.state.lock().weather == Weather::default()
+    }
+
+    /// How long nothing has been wrong with it.
+    pub(crate) fn fair_for(&self) -> Duration {
+        let now = self.world.now();
+        self.state.lock().fair_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+    }
+
+    /// Since when nobody else is kept out: somebody removed the lock.
+    pub(crate) fn unlocked(&self) -> Option<Duration> {
+        self.state.lock().unlocked
     }
 
     /// Wait until the writer has ended; says whether it did so in order.
@@ -105,15 +131,19 @@ impl Disk {
         }
     }
 
-    /// Somebody removes one of the segments, if there is one: says which, and what stood in it.
-    pub(crate) fn remove_a_segment(&self) -> Option<(PathBuf, Vec<u8>)> {
+    /// Somebody removes one of the files whose names end so, if there is one: says which, and what stood in it.
+    pub(crate) fn remove_a(&self, end: &str) -> Option<(PathBuf, Vec<u8>)> {
+        let now = self.world.now();
         let mut state = self.state.lock();
-        let is_segment = |path: &&PathBuf| path.extension().is_some_and(|it| it == "segment");
-        let segments: Vec<_> = state.names.keys().filter(is_segment).cloned().collect();
-        if segments.is_empty() {
+        let is_meant = |path: &&PathBuf| path.to_string_lossy().ends_with(end);
+        let files: Vec<_> = state.names.keys().filter(is_meant).cloned().collect();
+        if files.is_empty() {
             return None;
         }
-        let path = segments[self.world.below(segments.len())].clone();
+        let path = files[self.world.below(files.len())].clone();
+        if end == LOCK {
+            state.unlocked.get_or_insert(now);
+        }
         let content = match state.names.remove(&path) {
             Some(Node::File(file)) => state.files[file].bytes.clone(),
             _ => Vec::new(),
@@ -313,8 +343,20 @@ impl disk::Disk for Disk {
         Ok(file.identity() == Some((1, there as u64)) && file.length()? == length)
     }
 
-    fn lock(&self, _: &Path) -> Result<Lock, TryLockError> {
-        Ok(Box::new(()))
+    /// Nobody else wants it. It takes no step, and none is needed to see who has it.
+    fn lock(&self, path: &Path) -> Result<Lock, TryLockError> {
+        let mut state = self.state.lock();
+        state.unlocked = None;
+        let file = state.files.len();
+        let node = *state.names.entry(path.to_owned()).or_insert(Node::File(file));
+        if node == Node::File(file) {
+            state.files.push(Content::default());
+        }
+        Ok(Box::new(node))
+    }
+
+    fn holds(&self, path: &Path, lock: &Lock) -> bool {
+        lock.downcast_ref::<Node>().copied() == self.node(path).ok()
     }
 
     fn run(&self, job: Job) -> Task {

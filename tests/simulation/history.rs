@@ -70,6 +70,10 @@ pub(crate) struct Inner {
     pub(crate) sent: Vec<Sent>,
     /// Events that stood in a file which somebody removed: number, and destination, or all of them.
     pub(crate) removed: BTreeSet<(usize, Option<usize>)>,
+    /// When somebody removed what says which records are done: the life, and the destination, or none for dead letters.
+    pub(crate) forgotten: Vec<(usize, Option<usize>)>,
+    /// When somebody began to drop dead letters: the time, and the only destination that was meant, if there is one.
+    pub(crate) dropped: Vec<(Duration, Option<usize>)>,
     /// Names that took nothing once: their events wait apart, and have an order of their own.
     pub(crate) unsteady: BTreeSet<&'static str>,
 }

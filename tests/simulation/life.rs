@@ -26,7 +26,13 @@ pub(crate) const ACK_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const SYNC_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An answer comes within both of these, and some milliseconds for what the clock rounds.
-const ANSWER: Duration = Duration::from_millis(3_050);
+pub(crate) const ANSWER: Duration = Duration::from_millis(3_050);
+
+/// Within this time a spool sees what was done to its files, and writes down what is done: once a second.
+pub(crate) const WATCH: Duration = Duration::from_millis(1_200);
+
+/// After this time in fair weather the disk is busy with no slow sync any more, and all that failed was tried again.
+pub(crate) const CALM: Duration = Duration::from_secs(6);
 
 /// What outlives a process.
 pub(crate) struct Stage {
@@ -213,6 +219,11 @@ impl<'a> Life<'a> {
     /// End in order. Says whether everything that was begun was ended.
     pub(crate) async fn end(mut self) -> bool {
         self.stage.world.note(format_args!("it is told to stop"));
+        let Stage { world, disk, .. } = self.stage;
+        let unlocked = disk.unlocked().map(|since| world.now() - since);
+        if unlocked.is_some_and(|time| time > WATCH && disk.fair_for() > CALM) {
+            world.fail(format_args!("nobody else has been kept out for {unlocked:?}"));
+        }
         self.spool_tasks.stop();
         if !self.answer_all(Duration::from_secs(1)).await {
             self.all.give_up();

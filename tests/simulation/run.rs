@@ -20,6 +20,15 @@ use crate::life::{Life, Stage};
 use crate::script;
 use crate::world::{Trace, World};
 
+/// How a process ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum End {
+    /// In order.
+    Clean,
+    /// At this time; nothing had been wrong with the disk for so long.
+    Crash { crash: Crash, at: Duration, fair_for: Duration },
+}
+
 /// How long what is left may take to be published once everything is well.
 const RECOVERY: Duration = Duration::from_secs(120);
 
@@ -29,15 +38,15 @@ pub(crate) fn run(seed: u64, trace: Trace) -> (Option<String>, u64) {
     let history = Arc::new(History::default());
     let broker = || Broker::new(world.clone(), history.clone());
     let stage = Stage {
-        climate: Climate::new(&world),
+        climate: Climate::new(&world, seed),
         disk: Disk::new(world.clone()),
         brokers: [broker(), broker()],
         history: history.clone(),
         world: world.clone(),
     };
     world.note(format_args!("{:?}", stage.climate));
-    // By process, whether it ended in order; they are counted from 1.
-    let mut ends = vec![true];
+    // Of each process; they are counted from 1.
+    let mut ends = vec![End::Clean];
     for _ in 0..stage.climate.lives {
         ends.push(one_life(&stage));
         if world.has_failed() {
@@ -45,7 +54,7 @@ pub(crate) fn run(seed: u64, trace: Trace) -> (Option<String>, u64) {
         }
     }
     last_life(&stage);
-    ends.push(true);
+    ends.push(End::Clean);
     if !world.has_failed() {
         check::check(&stage, &ends);
     }
@@ -61,16 +70,19 @@ fn process<T>(stage: &Stage, fuse: Option<usize>, work: impl Future<Output = T>)
         sleep(Duration::from_millis(1)).await;
         stage.world.begin_life(fuse);
         let died = stage.world.died();
-        tokio::select! {
+        let done = tokio::select! {
             biased;
             () = died => None,
             done = work => Some(done),
-        }
+        };
+        // Later on nobody can see any more when it ended.
+        stage.world.now();
+        done
     })
 }
 
-/// A process in bad weather. Says whether it ended in order.
-fn one_life(stage: &Stage) -> bool {
+/// A process in bad weather.
+fn one_life(stage: &Stage) -> End {
     let Stage { world, disk, climate, .. } = stage;
     let fuse = world.percent(40).then(|| 1 + world.below(400));
     let crash = if world.percent(50) { Crash::Kill } else { Crash::Power };
@@ -105,12 +117,15 @@ fn one_life(stage: &Stage) -> bool {
         let is_fair = disk.is_fair();
         life.end().await && is_fair
     });
-    let is_clean = ended.unwrap_or(false);
-    if !is_clean {
+    check::nobody_waits(stage);
+    let end = if ended.unwrap_or(false) {
+        End::Clean
+    } else {
         world.die();
         world.note(format_args!("ends by {crash:?}"));
         disk.crash(crash);
-    }
+        End::Crash { crash, at: world.now(), fair_for: disk.fair_for() }
+    };
     if world.percent(70) {
         disk.weather(|weather| *weather = Weather::default());
     }
@@ -119,7 +134,7 @@ fn one_life(stage: &Stage) -> bool {
             broker.heal(false);
         }
     }
-    is_clean
+    end
 }
 
 /// Everything is well: what is left is published, and then nothing is left of it.

@@ -7,7 +7,7 @@ use hookbus::publish::dead_letters::{Filter, Task};
 use tokio::time::sleep;
 
 use crate::broker::{Mode, NameFault};
-use crate::disk::Weather;
+use crate::disk::{CURSOR, DESTINATION, LOCK, Weather};
 use crate::history::{DESTINATIONS, NAMES, numbers_in};
 use crate::life::Life;
 use crate::world::World;
@@ -141,20 +141,43 @@ impl Life<'_> {
 
     /// Somebody removes a file.
     fn remove(&self) {
-        let Some((path, content)) = self.stage.disk.remove_a_segment() else { return };
+        let is_rough = self.stage.climate.is_rough;
+        let end = match if is_rough { self.world().below(10) } else { 9 } {
+            0 => LOCK,
+            1 | 2 => CURSOR,
+            3 => DESTINATION,
+            _ => ".segment",
+        };
+        let Some((path, content)) = self.stage.disk.remove_a(end) else { return };
         self.world().note(format_args!("somebody removes {}", path.display()));
         let folder = path.parent().and_then(|path| path.file_name()).unwrap_or_default();
         let folder = folder.to_string_lossy();
         let known = ["nats_a", "kafka_b", "nats_c"];
         let destination = known.iter().position(|known| folder.contains(known));
-        self.stage.history.with(|history| {
-            history.removed.extend(numbers_in(&content).map(|number| (number, destination)));
+        let life = self.world().life();
+        self.stage.history.with(|history| match end {
+            ".segment" => {
+                let numbers = numbers_in(&content);
+                history.removed.extend(numbers.map(|number| (number, destination)));
+            }
+            CURSOR => history.forgotten.push((life, destination)),
+            _ => {}
         });
     }
 
     fn publish_dead_letters(&mut self) {
         let listens = self.world().milliseconds(10..4_000);
-        self.replay(Task::Replay(all()), listens);
+        if !self.stage.climate.is_rough || self.world().percent(60) {
+            return self.replay(Task::Replay(all()), listens);
+        }
+        let only = self.world().percent(50).then(|| self.any_destination());
+        let filter = only.map_or_else(all, |only| Filter {
+            destinations: vec![DESTINATIONS[only].to_owned()],
+            ..Filter::default()
+        });
+        let began = self.world().now();
+        self.stage.history.with(|history| history.dropped.push((began, only)));
+        self.replay(Task::Drop(filter), listens);
     }
 
     /// A queue that nobody publishes is drained, and then its destination comes back.
