@@ -384,6 +384,7 @@ pub(super) async fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     while !is_true() {
         assert!(began.elapsed() < Duration::from_secs(10), "waited for {what}");
         rest().await;
+        std::thread::yield_now();
     }
 }
 
@@ -408,7 +409,6 @@ async fn rest() {
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    std::thread::yield_now();
 }
 
 pub(super) fn retry() -> Mode {
