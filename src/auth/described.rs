@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
 
+use super::diagnosis::diagnose;
 use super::{Auth, Issuers, Signer};
 use crate::config::piece::Piece;
 use crate::config::scheme::{Algorithm, KeyForm, Scheme};
@@ -157,6 +158,9 @@ async fn every_description_works_as_it_is() {
                         wrong.push(format!("{name} is refused: {accepted:?}"));
                         continue;
                     }
+                    if let Some(cause) = diagnose(&endpoint, &[], &head, &body, SystemTime::now()) {
+                        wrong.push(format!("{name} is let in, but diagnosed: {cause}"));
+                    }
                     let of_body = Piece::Pointer(Vec::new());
                     let covers = |scheme: &Scheme| scheme.covers(&of_body);
                     let schemes = &known.provider.signatures;
@@ -165,6 +169,9 @@ async fn every_description_works_as_it_is() {
                         *bent.last_mut().unwrap() ^= 1;
                         if authenticate(&auth, &head, &bent).await.is_ok() {
                             wrong.push(format!("{name} is let in with a changed body"));
+                        }
+                        if diagnose(&endpoint, &[], &head, &bent, SystemTime::now()).is_none() {
+                            wrong.push(format!("{name} has no diagnosis with a changed body"));
                         }
                     }
                     (head, body)

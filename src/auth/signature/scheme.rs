@@ -262,6 +262,11 @@ impl Timed {
 }
 
 impl<'a> Signed<'a> {
+    /// The time of signing since 1970, where the head shows it.
+    pub const fn at(&self) -> Option<Duration> {
+        self.at
+    }
+
     /// The next piece of a body.
     pub fn part(&mut self, head: &Parts, part: &[u8]) {
         if !self.scheme.is_streamed() {
