@@ -6,6 +6,7 @@
 mod bound_jwt;
 #[cfg(test)]
 mod described;
+pub mod diagnosis;
 mod jwks;
 mod jwt;
 mod network;
@@ -61,8 +62,10 @@ pub enum Cause {
     Malformed,
     /// The wrong secret, or a signature over other bytes.
     Mismatch,
-    /// Its time is too far from ours.
-    Stale,
+    /// It was signed too long ago, or is no longer valid.
+    TooOld,
+    /// It was signed at a time that is still to come, or is not valid yet.
+    FromFuture,
     /// The token is for somebody else, or doesn't say for whom or until when it is.
     Audience,
     /// It came before, and its endpoint refuses repetitions.
@@ -78,11 +81,12 @@ impl Cause {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Address => "address",
-            Self::Missing => "missing",
+            Self::Missing => "no-header",
             Self::Malformed => "malformed",
-            Self::Mismatch => "mismatch",
-            Self::Stale => "stale",
-            Self::Audience => "audience",
+            Self::Mismatch => "wrong-secret",
+            Self::TooOld => "too-old",
+            Self::FromFuture => "from-future",
+            Self::Audience => "claims",
             Self::Repeated => "repeated",
             Self::Full => "full",
             Self::Undecided => "undecided",
@@ -263,14 +267,22 @@ impl<'a> Pending<'a> {
     pub fn body(self, body: &[u8]) -> Result<Delivery<'a>, Cause> {
         let mut cause = self.cause;
         let mut delivery = self.is_accepted.then(Delivery::default);
+        let mut is_signed = false;
         for open in self.open {
+            // Which of several schemes fits is no secret.
+            if is_signed {
+                break;
+            }
             let decided = match open {
                 Open::Signature(signed) => signed.verify(self.head, body),
                 Open::Token(token) => token.body(body).map(|()| Delivery::default()),
                 Open::Jwt(bound) => bound.verify(body).map(|()| Delivery::default()),
             };
             match decided {
-                Ok(known) => delivery = Some(known),
+                Ok(known) => {
+                    is_signed = known.scheme.is_some();
+                    delivery = Some(known);
+                }
                 Err(other) => cause = cause.max(other),
             }
         }

@@ -9,6 +9,7 @@ mod spawn_on_drop;
 mod follow;
 mod one;
 mod questions;
+mod refused;
 mod stray;
 mod stream;
 mod turns;
@@ -23,10 +24,13 @@ use sha2::{Digest, Sha256};
 use tracing::debug;
 use uuid::Uuid;
 
+pub use self::refused::Diagnoses;
+use self::refused::Refused;
 use self::turns::Turn;
 pub use self::turns::Turns;
 use crate::answer_cache::AnswerCache;
-use crate::auth::{Auth, Cause, Delivery, Entry, Seen, SeenDeliveries};
+use crate::auth::diagnosis::Diagnosis;
+use crate::auth::{Auth, Delivery, Entry, Seen, SeenDeliveries};
 use crate::body::{self, Encoding};
 use crate::config::{Dedupe, Replay};
 use crate::inbox::Inbox;
@@ -49,6 +53,8 @@ pub struct Bridge {
     pub deliveries: SeenDeliveries,
     /// Whose turn it is, of bodies that take a while.
     pub turns: Arc<Turns>,
+    /// Why senders are refused.
+    pub diagnoses: Diagnoses,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What others may follow.
@@ -110,7 +116,9 @@ pub struct Done {
     kind: Option<Kind>,
     /// The metric label for what became of it.
     result: &'static str,
-    /// For those who follow; to be told how it was answered.
+    /// For those who follow: why it was refused, and to be told how it was answered.
+    why: Option<Arc<Diagnosis>>,
+    /// The same.
     pub tap: Option<TapRecord>,
 }
 
@@ -129,10 +137,10 @@ impl Bridge {
     {
         let started = Instant::now();
         let mut tap = self.live_tail.record(&endpoint.name, head.extensions.get());
-        let mut done = match self.handshake(endpoint, head) {
+        let mut done = match self.handshake(endpoint, head).await {
             Some(done) => done,
             None => match self.receive(endpoint, head, body).await {
-                Err(refusal) => Done::refused(None, refusal),
+                Err(Refused { refusal, why }) => Done { why, ..Done::refused(None, refusal) },
                 Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
             },
         };
@@ -142,11 +150,14 @@ impl Bridge {
     }
 
     /// The end of a request that only tries out the endpoint, and needn't authenticate for that.
-    fn handshake(&self, endpoint: &Endpoint, head: &Parts) -> Option<Done> {
+    async fn handshake(&self, endpoint: &Endpoint, head: &Parts) -> Option<Done> {
         let reply = endpoint.source.handshake(head)?;
         Some(match endpoint.auth.address(head) {
             Ok(()) => Done::handshake(None, reply),
-            Err(cause) => Done::refused(None, self.unauthorized(endpoint, cause)),
+            Err(cause) => {
+                let refused = self.unauthorized(endpoint, cause, head, &Bytes::new()).await;
+                Done::refused(None, refused.refusal)
+            }
         })
     }
 
@@ -214,12 +225,15 @@ impl Bridge {
         endpoint: &'a Endpoint,
         head: &'a Parts,
         body: &mut B,
-    ) -> Result<Received<'a>, Refusal>
+    ) -> Result<Received<'a>, Refused>
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
-        let refused = |cause: Cause| self.unauthorized(endpoint, cause);
-        let mut pending = endpoint.auth.head(head).await.map_err(refused)?;
+        let refused = async |cause, body| Err(self.unauthorized(endpoint, cause, head, body).await);
+        let mut pending = match endpoint.auth.head(head).await {
+            Ok(pending) => pending,
+            Err(cause) => return refused(cause, &Bytes::new()).await,
+        };
         let encoding = Encoding::of(&head.headers)?;
         let mut reading = endpoint.limits.reading(pending.is_known())?;
         let limit = endpoint.max_body;
@@ -229,13 +243,19 @@ impl Bridge {
         if pending.copies_body() {
             reading.grow(received.len())?;
         }
-        let delivery = pending.body(&received).map_err(refused)?;
+        let delivery = match pending.body(&received) {
+            Ok(delivery) => delivery,
+            Err(cause) => return refused(cause, &received).await,
+        };
         let (_reading, reservation) = endpoint.limits.verified(reading, received.len())?;
         let to = endpoint.routes.destinations().map(|to| to.text());
         let turn = self.turns.of_body(received.len(), encoding.is_some(), to);
         let entry = match (delivery.replay, delivery.mark) {
             // Before anything is made of it, so that of two at the same time only one passes.
-            (Replay::Refuse, Some(mark)) => Some(endpoint.seen.refuse(mark).map_err(refused)?),
+            (Replay::Refuse, Some(mark)) => match endpoint.seen.refuse(mark) {
+                Ok(entry) => Some(entry),
+                Err(cause) => return refused(cause, &received).await,
+            },
             _ => None,
         };
         let hash = (endpoint.dedupe == Dedupe::Body)
@@ -245,11 +265,6 @@ impl Bridge {
             Some(encoding) => encoding.decode(received, limit, reservation).await?,
         };
         Ok(Received { body, hash, held: Held { delivery, entry, reservation, turn } })
-    }
-
-    fn unauthorized(&self, endpoint: &Endpoint, cause: Cause) -> Refusal {
-        self.metrics.unauthorized(&endpoint.name, cause.as_str());
-        cause.refusal()
     }
 }
 
@@ -281,6 +296,7 @@ impl Done {
             label: Self::other(),
             kind: None,
             result: "refused",
+            why: None,
             tap: None,
         }
     }
@@ -295,6 +311,7 @@ impl Done {
                 label: Self::other(),
                 kind: None,
                 result: "handshake",
+                why: None,
                 tap: None,
             },
         }

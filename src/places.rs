@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::request::Parts;
 
-pub use self::fields::{Fields, MAX_FIELDS};
+pub use self::fields::{Field, Fields, MAX_FIELDS, Sorted};
 pub use self::text::Text;
 use crate::config::piece::Piece;
 use crate::json::{self, Found, Kind, Pointers, Reader};
@@ -156,8 +156,8 @@ impl Places {
             }
         }
         if !self.queries.is_empty() {
-            for (name, value) in Fields::of(head.uri.query().unwrap_or_default().as_bytes()) {
-                values.fields(&self.queries, &name, value);
+            for field in Fields::of(head.uri.query().unwrap_or_default().as_bytes()) {
+                values.field(&self.queries, field);
             }
         }
         for number in &self.paths {
@@ -179,13 +179,13 @@ impl Places {
     fn read_form<'a>(&self, body: &'a [u8], values: &mut Values<'a>) -> Result<(), Error> {
         let mut fields = Fields::of(body);
         let mut documents = vec![Value::Absent; self.forms_of_json.len()];
-        for (name, value) in &mut fields {
+        for field in &mut fields {
             for ((known, _), document) in self.forms_of_json.iter().zip(&mut documents) {
-                if *known == name {
-                    document.add(value.clone());
+                if field.is(known) {
+                    document.add(field.value());
                 }
             }
-            values.fields(&self.forms, &name, value);
+            values.field(&self.forms, field);
         }
         if fields.has_more() {
             return Err(Error::TooManyFields);
@@ -234,9 +234,9 @@ impl<'a> Values<'a> {
         self.0.get(number).unwrap_or(&ABSENT)
     }
 
-    fn fields(&mut self, known: &[(String, usize)], name: &str, value: Cow<'a, str>) {
-        for (_, number) in known.iter().filter(|(known, _)| known == name) {
-            self.0[*number].add(value.clone());
+    fn field(&mut self, known: &[(String, usize)], field: Field<'a>) {
+        if let Some((_, number)) = known.iter().find(|(known, _)| field.is(known)) {
+            self.0[*number].add(field.value());
         }
     }
 }

@@ -241,6 +241,26 @@ impl Draft<'_> {
     }
 }
 
+/// How long an event may take on the direct path.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
+    began: Instant,
+    /// Unless its destination's `ack_timeout` is shorter.
+    within: Option<Duration>,
+}
+
+impl Budget {
+    /// Of one that begins now.
+    fn now() -> Self {
+        Self { began: Instant::now(), within: None }
+    }
+
+    /// When it ends at a destination with this `ack_timeout`.
+    fn deadline(self, ack_timeout: Duration) -> Instant {
+        self.began + self.within.map_or(ack_timeout, |within| within.min(ack_timeout))
+    }
+}
+
 /// An event with its turn taken at each of its destinations.
 pub struct Publishing {
     event: Event,
@@ -277,8 +297,15 @@ pub fn begin(
 impl Publishing {
     /// Wait until every destination has stored the event or has it on disk, or one can't.
     pub async fn finish(self) -> Result<Receipt, Refusal> {
+        self.finish_within(None).await
+    }
+
+    /// The same for a sender that doesn't wait as long as brokers may take: what isn't acknowledged within this time
+    /// goes to the disk. A broker that has it all the same, and acknowledges it later, gets it once more from there.
+    pub async fn finish_within(self, within: Option<Duration>) -> Result<Receipt, Refusal> {
         let Self { event, mut parts, began } = self;
-        let store = |part: Part| part.admission.store(part.path, part.name, &event, began);
+        let budget = Budget { began, within };
+        let store = |part: Part| part.admission.store(part.path, part.name, &event, budget);
         match (parts.pop(), parts.is_empty()) {
             (None, _) => Ok(Receipt::Dropped),
             (Some(only), true) => store(only).await,

@@ -103,9 +103,11 @@ impl BoundJwt {
         for (name, is_end) in [("exp", true), ("nbf", false), ("iat", false)] {
             let Some(claim) = claims.get(name) else { continue };
             let time = claim.as_f64().ok_or(Cause::Malformed)?;
-            let is_fine = if is_end { now <= time + slack } else { time - slack <= now };
-            if !is_fine {
-                return Err(Cause::Stale);
+            if is_end && now > time + slack {
+                return Err(Cause::TooOld);
+            }
+            if !is_end && now < time - slack {
+                return Err(Cause::FromFuture);
             }
         }
         Ok(())
@@ -206,9 +208,9 @@ mod tests {
         assert_eq!(of(&json("{}")), Ok(()));
         assert_eq!(of(&json(&format!("{{\"exp\":{NOW},\"nbf\":{NOW},\"iat\":{NOW}}}"))), Ok(()));
         for (claims, cause) in [
-            (json(&format!("{{\"exp\":{}}}", NOW - 61)), Cause::Stale),
-            (json(&format!("{{\"nbf\":{}}}", NOW + 61)), Cause::Stale),
-            (json(&format!("{{\"iat\":{}}}", NOW + 61)), Cause::Stale),
+            (json(&format!("{{\"exp\":{}}}", NOW - 61)), Cause::TooOld),
+            (json(&format!("{{\"nbf\":{}}}", NOW + 61)), Cause::FromFuture),
+            (json(&format!("{{\"iat\":{}}}", NOW + 61)), Cause::FromFuture),
             (json("{\"exp\":\"soon\"}"), Cause::Malformed),
             (json("{\"iss\":\"others\"}"), Cause::Audience),
             (json("{\"sha256\":null}"), Cause::Audience),

@@ -77,7 +77,8 @@ impl Jwt {
         match decode::<Claims>(token, key, &validation) {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.kind() {
-                ErrorKind::ExpiredSignature | ErrorKind::ImmatureSignature => Cause::Stale,
+                ErrorKind::ExpiredSignature => Cause::TooOld,
+                ErrorKind::ImmatureSignature => Cause::FromFuture,
                 ErrorKind::InvalidAudience
                 | ErrorKind::InvalidIssuer
                 | ErrorKind::MissingRequiredClaim(_)

@@ -164,7 +164,7 @@ impl Seen {
             let slot = signed.at / SLOT;
             if slot < state.first {
                 // Its like may have been forgotten: the clock was set back, or the tolerance was raised.
-                return Err(Cause::Stale);
+                return Err(Cause::TooOld);
             }
             if state.timed.get(&slot).is_some_and(|slot| slot.contains(&mark.key)) {
                 return Err(Cause::Repeated);

@@ -76,6 +76,7 @@ async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
             label: Done::other(),
             kind: None,
             result: "repeated",
+            why: None,
             tap: None,
         },
     }
@@ -102,6 +103,7 @@ async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
         reply: receipt.map(|receipt| source.acknowledge(receipt.is_accepted())),
         label,
         kind: Some(Kind::Event),
+        why: None,
         tap: None,
     }
 }
@@ -126,8 +128,9 @@ fn begin(
             return Err(refusal);
         }
     };
+    let within = endpoint.source.ack_within();
     Ok(SpawnOnDrop::new(async move {
-        let receipt = publishing.finish().await;
+        let receipt = publishing.finish_within(within).await;
         drop((permit, reservation));
         end(entry, &receipt);
         receipt

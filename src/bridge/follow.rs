@@ -39,6 +39,9 @@ impl Done {
         let Some(mut tap) = tap else { return };
         let refused = self.reply.as_ref().err().map(Refusal::reason);
         tap.ended(self.result, refused.or(self.outcome.map(Outcome::as_str)), self.kind);
+        if let Some(why) = &self.why {
+            tap.explained(why.to_string());
+        }
         self.tap = Some(tap);
     }
 

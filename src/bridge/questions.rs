@@ -79,6 +79,7 @@ pub(super) async fn ask(
         label,
         kind: Some(Kind::Question),
         result,
+        why: None,
         tap: None,
     }
 }

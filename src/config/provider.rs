@@ -131,6 +131,8 @@ pub enum Method {
     /// Mostly without a body.
     Delete,
     /// For handshakes.
+    Head,
+    /// For handshakes.
     Options,
 }
 
@@ -143,6 +145,7 @@ impl Method {
             Self::Patch => "PATCH",
             Self::Get => "GET",
             Self::Delete => "DELETE",
+            Self::Head => "HEAD",
             Self::Options => "OPTIONS",
         }
     }
@@ -156,6 +159,7 @@ impl From<Method> for http::Method {
             Method::Patch => Self::PATCH,
             Method::Get => Self::GET,
             Method::Delete => Self::DELETE,
+            Method::Head => Self::HEAD,
             Method::Options => Self::OPTIONS,
         }
     }

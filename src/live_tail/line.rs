@@ -51,6 +51,9 @@ pub struct Webhook {
     /// Why it was refused, or fell back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'static, str>>,
+    /// The likely cause of a refusal for missing or wrong authentication, and what to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// The status of the response; nothing if the sender hung up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -86,7 +89,7 @@ impl Kind {
 impl Webhook {
     /// Whether somebody should look at it: it was refused, became a dead letter, or lacks a worker's answer.
     pub fn is_error(&self) -> bool {
-        let is_fine = ["stored", "spooled", "dropped", "repeated", "answered"];
+        let is_fine = ["stored", "spooled", "dropped", "repeated", "answered", "handshake"];
         !is_fine.contains(&&*self.outcome)
     }
 }

@@ -127,6 +127,11 @@ impl TapRecord {
         });
     }
 
+    /// This is why it was refused, in a sentence.
+    pub fn explained(&mut self, why: String) {
+        self.change(|open| open.line.why = Some(why));
+    }
+
     /// This is what its sender gets.
     pub fn answered(self, status: u16) {
         self.change(|open| open.line.status = Some(status));

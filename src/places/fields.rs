@@ -1,37 +1,192 @@
-//! The fields of a form or of a query.
+//! The fields of a form or of a query (WHATWG URL, §5.1), decoded only where somebody wants one.
 
 use std::borrow::Cow;
+
+use memchr::{memchr, memchr2};
 
 /// Fields that are read: more than any provider sends. Each costs time, whoever wrote it.
 pub const MAX_FIELDS: usize = 1_000;
 
-/// Names and values, decoded, in their order; no more than [`MAX_FIELDS`].
+/// The fields of an encoded text, in their order; no more than [`MAX_FIELDS`].
 pub struct Fields<'a> {
-    all: form_urlencoded::Parse<'a>,
+    rest: &'a [u8],
     left: usize,
 }
 
+/// A field as it is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Field<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+}
+
 impl<'a> Fields<'a> {
-    /// Those of an encoded text (WHATWG URL, §5.1).
+    /// Those of an encoded text.
     pub fn of(text: &'a [u8]) -> Self {
-        Self { all: form_urlencoded::parse(text), left: MAX_FIELDS }
+        Self { rest: text, left: MAX_FIELDS }
     }
 
     /// Whether there are more than are read; to be asked at the end.
-    pub fn has_more(mut self) -> bool {
-        self.left == 0 && self.all.next().is_some()
+    pub fn has_more(self) -> bool {
+        self.left == 0 && self.rest.iter().any(|byte| *byte != b'&')
     }
 }
 
 impl<'a> Iterator for Fields<'a> {
-    type Item = (Cow<'a, str>, Cow<'a, str>);
+    type Item = Field<'a>;
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let next = self.all.next();
-        if next.is_none() {
-            self.left = 0;
+    fn next(&mut self) -> Option<Field<'a>> {
+        loop {
+            if self.rest.is_empty() || self.left == 0 {
+                return None;
+            }
+            let end = memchr(b'&', self.rest);
+            let (field, rest) = match end {
+                Some(end) => (&self.rest[..end], &self.rest[end + 1..]),
+                None => (self.rest, &[][..]),
+            };
+            self.rest = rest;
+            if field.is_empty() {
+                continue;
+            }
+            self.left -= 1;
+            return Some(match memchr(b'=', field) {
+                Some(at) => Field { name: &field[..at], value: &field[at + 1..] },
+                None => Field { name: field, value: b"" },
+            });
         }
-        next
+    }
+}
+
+impl<'a> Field<'a> {
+    /// Whether it has this name.
+    pub fn is(&self, name: &str) -> bool {
+        match is_plain(self.name) {
+            true => self.name == name.as_bytes(),
+            // No byte is written in more than three.
+            false => self.name.len() <= 3 * name.len() && self.name() == name,
+        }
+    }
+
+    /// Its name, decoded.
+    pub fn name(&self) -> Cow<'a, str> {
+        text(self.name)
+    }
+
+    /// Its value, decoded.
+    pub fn value(&self) -> Cow<'a, str> {
+        text(self.value)
+    }
+}
+
+/// The fields of a form in the order in which some providers sign them: sorted by name, those of one name by value, each
+/// once.
+pub struct Sorted {
+    /// All names and values, decoded.
+    decoded: Vec<u8>,
+    /// Where each name begins, where its value does, and where that ends.
+    fields: Vec<(usize, usize, usize)>,
+}
+
+impl Sorted {
+    /// Those of a form.
+    pub fn of(form: &[u8]) -> Self {
+        let (mut decoded, mut fields) = (Vec::with_capacity(form.len()), Vec::new());
+        for field in Fields::of(form) {
+            let begin = decoded.len();
+            decode(field.name, &mut decoded);
+            let middle = decoded.len();
+            decode(field.value, &mut decoded);
+            fields.push((begin, middle, decoded.len()));
+        }
+        let pair = |&(begin, middle, end): &(usize, usize, usize)| {
+            (&decoded[begin..middle], &decoded[middle..end])
+        };
+        fields.sort_unstable_by(|one, other| pair(one).cmp(&pair(other)));
+        fields.dedup_by(|one, other| pair(one) == pair(other));
+        Self { decoded, fields }
+    }
+
+    /// Each name with its value behind it.
+    pub fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.fields.iter().map(|(begin, _, end)| &self.decoded[*begin..*end])
+    }
+}
+
+fn is_plain(encoded: &[u8]) -> bool {
+    memchr2(b'%', b'+', encoded).is_none()
+}
+
+fn text(encoded: &[u8]) -> Cow<'_, str> {
+    if is_plain(encoded) {
+        return String::from_utf8_lossy(encoded);
+    }
+    let mut decoded = Vec::with_capacity(encoded.len());
+    decode(encoded, &mut decoded);
+    Cow::Owned(match String::from_utf8(decoded) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    })
+}
+
+/// `+` is a blank, `%` and two hex digits are a byte, and everything else stands for itself.
+fn decode(mut encoded: &[u8], into: &mut Vec<u8>) {
+    while let Some(at) = memchr2(b'%', b'+', encoded) {
+        into.extend_from_slice(&encoded[..at]);
+        let hex = |at: usize| char::from(*encoded.get(at)?).to_digit(16);
+        let (byte, length) = match (encoded[at], hex(at + 1), hex(at + 2)) {
+            (b'+', ..) => (b' ', 1),
+            (_, Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+            _ => (b'%', 1),
+        };
+        into.push(byte);
+        encoded = &encoded[at + length..];
+    }
+    into.extend_from_slice(encoded);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ours(text: &[u8]) -> Vec<(String, String)> {
+        let own = |field: Field<'_>| (field.name().into_owned(), field.value().into_owned());
+        Fields::of(text).map(own).collect()
+    }
+
+    fn theirs(text: &[u8]) -> Vec<(String, String)> {
+        form_urlencoded::parse(text).into_owned().collect()
+    }
+
+    proptest! {
+        /// As a library reads it that is made after the standard.
+        #[test]
+        fn fields_are_those_of_the_standard(text in "([a-c]|&|=|\\+|%4[0-9a-fA-F]|%[0-9a-g]?|é|%C3|%A9){0,24}") {
+            let text = text.as_bytes();
+            prop_assert_eq!(ours(text), theirs(text));
+            for field in Fields::of(text) {
+                prop_assert!(field.is(&field.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn sorted_fields_come_once() {
+        let sorted = Sorted::of(b"b=2&a=3&b=1&c=&a=3&%61=0+x");
+        let parts: Vec<_> = sorted.parts().map(String::from_utf8_lossy).collect();
+        assert_eq!(parts, ["a0 x", "a3", "b1", "b2", "c"]);
+    }
+
+    #[test]
+    fn there_is_an_end_to_them() {
+        let many = |count: usize| vec!["a=1"; count].join("&");
+        for (count, has_more) in [(MAX_FIELDS, false), (MAX_FIELDS + 1, true)] {
+            let text = many(count);
+            let mut fields = Fields::of(text.as_bytes());
+            assert_eq!(fields.by_ref().count(), MAX_FIELDS);
+            assert_eq!(fields.has_more(), has_more);
+        }
     }
 }

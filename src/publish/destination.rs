@@ -14,7 +14,7 @@ use super::apart_queue::{ApartQueue, NameStatus, UNCERTAIN_TIMEOUT};
 use super::circuit::Circuit;
 use super::disk_queue::{DiskQueue, PendingAppend};
 use super::keyed_lock::KeyedLock;
-use super::{SinkWithTimeout, SpoolHandle};
+use super::{Budget, SinkWithTimeout, SpoolHandle};
 use crate::message::{Event, Receipt, Refusal};
 use crate::sink::{self, Class, Scope, Sink};
 use crate::spool::Record;
@@ -111,7 +111,7 @@ impl Destination {
 
     /// Publish an event that has no place in the order any more.
     pub async fn replay(&self, name: &str, event: &Event) -> Result<(), sink::Error> {
-        self.send(name, event, Instant::now()).await
+        self.send(name, event, Budget::now()).await
     }
 
     /// Whether this event has to take the disk path. The caller has the turn of its key.
@@ -140,9 +140,9 @@ impl Destination {
         if is_certain { DiskPath::Apart(Some(error.reason)) } else { DiskPath::Queue }
     }
 
-    /// The direct path, within the budget that began then.
-    async fn send(&self, name: &str, event: &Event, began: Instant) -> Result<(), sink::Error> {
-        let (deadline, start) = (began + self.ack_timeout, Instant::now());
+    /// The direct path, within its budget.
+    async fn send(&self, name: &str, event: &Event, budget: Budget) -> Result<(), sink::Error> {
+        let (deadline, start) = (budget.deadline(self.ack_timeout), Instant::now());
         if start >= deadline {
             self.metrics.publish_failed(&self.text, "queued");
             return Err(sink::Error::unavailable(

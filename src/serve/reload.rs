@@ -142,6 +142,7 @@ impl Reload {
         }
         destinations.adopt(drafted, new.http.max_events);
         destinations.drain_new(&mut self.background);
+        bridge.diagnoses.configure(&new.endpoints);
         self.components.serve(endpoints, &new.http, &mut self.background);
         self.components.required_streams.store(Arc::new(required_streams));
         self.guard.set_token(new.admin.token.as_ref());

@@ -13,7 +13,7 @@ use super::Error;
 use super::brokers::{Brokers, Connect};
 use crate::answer_cache::AnswerCache;
 use crate::auth::{Auth, Issuers, Seen, SeenDeliveries};
-use crate::bridge::{BodyTimeout, Bridge, Endpoint};
+use crate::bridge::{BodyTimeout, Bridge, Diagnoses, Endpoint};
 use crate::config::{self, Config};
 use crate::limit::{EndpointLimits, Limits};
 use crate::live_tail::LiveTail;
@@ -75,6 +75,7 @@ impl Components {
             answers: AnswerCache::default(),
             deliveries: SeenDeliveries::default(),
             turns: Arc::default(),
+            diagnoses: Diagnoses::default(),
             metrics,
             live_tail: LiveTail::default(),
         });
@@ -94,6 +95,7 @@ impl Components {
         let draft = components.destinations.draft();
         let endpoints = components.endpoints(config, None, &draft)?;
         components.destinations.adopt(draft, config.http.max_events);
+        components.bridge.diagnoses.configure(&config.endpoints);
         components.serve(endpoints, &config.http, background);
         components.destinations.drain(background);
         Ok(Arc::new(components))

@@ -1,5 +1,6 @@
 //! Who may post: every kind of `[[endpoint.auth]]`, with signatures and tokens that other people's libraries make.
 
+mod explained;
 mod hmac;
 mod ids;
 mod jwks;
@@ -53,6 +54,9 @@ async fn stored(nats: &Nats, name: &str) -> usize {
     nats.messages(&format!("AUTH-{name}"), 0).await.len()
 }
 
+/// The reason of what doesn't fit, as long as nothing more is known.
+const WRONG: &str = "wrong-secret";
+
 /// All that is refused gets the same answer, which says nothing about why; the metric does.
 async fn assert_refused(bridge: &Bridge, name: &str, answer: &Answer, reason: &str, count: f64) {
     assert_eq!(answer.status, 401, "{reason}: {}", answer.text());
@@ -63,8 +67,15 @@ async fn assert_refused(bridge: &Bridge, name: &str, answer: &Answer, reason: &s
         "detail": "authentication is missing or wrong",
     });
     assert_eq!(answer.json(), body, "{reason}");
-    let metric = format!(r#"hookbus_unauthorized_total{{endpoint="{name}",reason="{reason}"}}"#);
-    assert_eq!(bridge.metric(&metric).await, count, "{reason}");
+    // Why something doesn't fit is looked into now and then, and found out more exactly.
+    let exact = ["secret-form", "body-changed", "url-differs", "other-endpoint"];
+    let reasons = [reason].into_iter().chain(exact.into_iter().filter(|_| reason == WRONG));
+    let mut sum = 0.0;
+    for reason in reasons {
+        let labels = format!(r#"{{endpoint="{name}",reason="{reason}"}}"#);
+        sum += bridge.metric(&format!("hookbus_unauthorized_total{labels}")).await;
+    }
+    assert_eq!(sum, count, "{reason}");
 }
 
 #[tokio::test]
@@ -85,10 +96,11 @@ async fn a_secret_behind_a_prefix_and_a_password() {
     }
     let wrong = ["old", "Bearer older", "Basic dmFwaTp3cm9uZw==", "Bearer ", "Basic"];
     for (count, wrong) in (1..).zip(wrong) {
-        assert_refused(&bridge, "plain", &post(wrong).await, "mismatch", f64::from(count)).await;
+        assert_refused(&bridge, "plain", &post(wrong).await, "wrong-secret", f64::from(count))
+            .await;
     }
     let answer = bridge.post("/plain", event("x"), &[]).await;
-    assert_refused(&bridge, "plain", &answer, "missing", 1.0).await;
+    assert_refused(&bridge, "plain", &answer, "no-header", 1.0).await;
     let twice = [("authorization", "Bearer old"), ("authorization", "Bearer old")];
     let answer = bridge.post("/plain", event("x"), &twice).await;
     assert_refused(&bridge, "plain", &answer, "malformed", 1.0).await;

@@ -1,6 +1,7 @@
 //! Brokers that die, freeze, come back, or were never there.
 
 mod connection;
+mod hurry;
 
 use self::connection::Connection;
 use crate::support::http::{Answer, Client};

@@ -1,5 +1,6 @@
 //! A start without brokers, and what it says.
 
+mod many;
 mod signals;
 
 use crate::support::{Bridge, Nats, eventually};

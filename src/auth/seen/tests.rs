@@ -147,7 +147,7 @@ fn nothing_is_forgotten_for_parts_of_a_second() {
     // Signed at 15.9, good for 1.9 s.
     let last = at(SLOT + 1) + Duration::from_millis(800);
     assert_eq!(seen.refuse_at(mark, last).unwrap_err(), Cause::Repeated);
-    assert_eq!(seen.refuse_at(mark, at(SLOT + 2)).unwrap_err(), Cause::Stale);
+    assert_eq!(seen.refuse_at(mark, at(SLOT + 2)).unwrap_err(), Cause::TooOld);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn what_may_have_been_forgotten_is_refused() {
     seen.refuse_at(timed(1, 10_000), at(10_000)).unwrap().end(DONE);
     let later = 10_000 + TOLERANCE + 2 * SLOT;
     seen.refuse_at(timed(2, later), at(later)).unwrap().end(DONE);
-    assert_eq!(seen.refuse_at(timed(1, 10_000), at(10_000)).unwrap_err(), Cause::Stale);
+    assert_eq!(seen.refuse_at(timed(1, 10_000), at(10_000)).unwrap_err(), Cause::TooOld);
     // What was signed after it is not touched by that.
     seen.refuse_at(timed(3, 10_000 + 2 * SLOT), at(10_100)).unwrap().end(DONE);
 }

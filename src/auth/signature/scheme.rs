@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
+use ring::signature::UnparsedPublicKey;
 use ring::{digest, hmac};
 
 use self::key::{Key, key};
@@ -23,7 +24,7 @@ use crate::auth::{Cause, only};
 use crate::config::piece::{Piece, pieces};
 use crate::config::scheme::{self, Encoding, Layout, TimeUnit};
 use crate::config::secret::Secret;
-use crate::places::{Places, Shape, Value, Values};
+use crate::places::{Places, Shape, Sorted, Value, Values};
 
 /// Candidates of one request that are tried; senders that change their secret send two.
 const MAX_SIGNATURES: usize = 8;
@@ -226,6 +227,34 @@ impl Scheme {
     }
 }
 
+/// What is signed, on its way to one key.
+enum Input<'a> {
+    Mac(hmac::Context),
+    Bytes(&'a UnparsedPublicKey<Vec<u8>>, Vec<u8>),
+}
+
+impl Input<'_> {
+    fn update(&mut self, part: &[u8]) {
+        match self {
+            Self::Mac(context) => context.update(part),
+            Self::Bytes(_, bytes) => bytes.extend_from_slice(part),
+        }
+    }
+
+    /// Which of these signatures is the one; all are looked at.
+    fn fitting(self, signatures: &[Vec<u8>]) -> Option<usize> {
+        let is_it: &dyn Fn(&[u8]) -> bool = match self {
+            Self::Mac(context) => {
+                let tag = context.sign();
+                &move |signature| same(tag.as_ref(), signature)
+            }
+            Self::Bytes(key, bytes) => &move |signature| key.verify(&bytes, signature).is_ok(),
+        };
+        let all = signatures.iter().enumerate();
+        all.fold(None, |right, (at, signature)| if is_it(signature) { Some(at) } else { right })
+    }
+}
+
 impl Timed {
     /// Whether the head shows it.
     fn is_in_head(&self) -> bool {
@@ -237,14 +266,14 @@ impl Timed {
         let time = match self.unit {
             TimeUnit::Rfc3339 => {
                 let time = humantime::parse_rfc3339(text).map_err(|_| Cause::Malformed)?;
-                time.duration_since(UNIX_EPOCH).map_err(|_| Cause::Stale)?
+                time.duration_since(UNIX_EPOCH).map_err(|_| Cause::TooOld)?
             }
             unit => {
                 // Not `+5`, nor anything else that a parser might let through.
                 if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
                     return Err(Cause::Malformed);
                 }
-                let number: u64 = text.parse().map_err(|_| Cause::Stale)?;
+                let number: u64 = text.parse().map_err(|_| Cause::FromFuture)?;
                 let is_milliseconds = match unit {
                     TimeUnit::Milliseconds => true,
                     TimeUnit::Seconds => false,
@@ -257,7 +286,11 @@ impl Timed {
             }
         };
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        if now.abs_diff(time) <= self.tolerance { Ok(time) } else { Err(Cause::Stale) }
+        match now.abs_diff(time) <= self.tolerance {
+            true => Ok(time),
+            false if time < now => Err(Cause::TooOld),
+            false => Err(Cause::FromFuture),
+        }
     }
 }
 
@@ -293,43 +326,40 @@ impl<'a> Signed<'a> {
     /// Whether one of the signatures is that of these bytes, by any of the keys.
     pub fn verify(mut self, head: &Parts, body: &[u8]) -> Result<Proof<'a>, Cause> {
         let values = self.read_body(head, body)?;
+        let begun = std::mem::take(&mut self.begun);
         let message = &self.scheme.message;
-        let mut begun = std::mem::take(&mut self.begun).into_iter();
         let after = match begun.len() {
             0 => 0,
             _ => message.iter().position(|piece| *piece == Piece::Body).map_or(0, |at| at + 1),
         };
-        let urls = self.urls(head);
-        let all = urls.iter().flat_map(|url| self.scheme.keys.iter().map(move |key| (url, key)));
-        let mut right = None;
-        // All are looked at, so that the time doesn't tell which fits.
-        let mut take = |at: usize, is_right: bool| {
-            if is_right {
-                right = Some(at);
-            }
-        };
-        let signatures = &self.read.signatures;
-        all.for_each(|(url, key)| match key {
-            Key::Secret(key) => {
-                let begun = begun.next();
-                let mut context = begun.unwrap_or_else(|| hmac::Context::with_key(key));
+        let mut begun = begun.into_iter();
+        let sorted = message.contains(&Piece::FormSorted).then(|| Sorted::of(body));
+        let (signatures, mut right) = (&self.read.signatures, None);
+        for url in self.urls(head) {
+            // All keys are tried, so that the time doesn't tell which fits. Which form of the URL does is no secret.
+            for key in &self.scheme.keys {
+                let mut signed = match key {
+                    Key::Secret(key) => {
+                        let begun = begun.next();
+                        Input::Mac(begun.unwrap_or_else(|| hmac::Context::with_key(key)))
+                    }
+                    Key::Public(key) => Input::Bytes(key, Vec::new()),
+                };
                 for piece in &message[after..] {
-                    context.update(&self.bytes(piece, head, url, body, &values));
+                    match (piece, &sorted) {
+                        (Piece::FormSorted, Some(sorted)) => {
+                            sorted.parts().for_each(|part| signed.update(part));
+                        }
+                        _ => signed.update(&self.bytes(piece, head, &url, body, &values)),
+                    }
                 }
-                let tag = context.sign();
-                for (at, signature) in signatures.iter().enumerate() {
-                    take(at, same(tag.as_ref(), signature));
-                }
+                let fitting = signed.fitting(signatures);
+                right = right.or(fitting);
             }
-            Key::Public(key) => {
-                let pieces =
-                    message.iter().map(|piece| self.bytes(piece, head, url, body, &values));
-                let signed = pieces.collect::<Vec<_>>().concat();
-                for (at, signature) in signatures.iter().enumerate() {
-                    take(at, key.verify(&signed, signature).is_ok());
-                }
+            if right.is_some() {
+                break;
             }
-        });
+        }
         let signature = right.and_then(|at| signatures.get(at)).ok_or(Cause::Mismatch)?.clone();
         self.check_body_hash(&values, body)?;
         // A time in the body is one only now that nobody can have changed it.

@@ -120,5 +120,5 @@ fn only_what_is_signed_or_trusted_is_told() {
         Ok(("".into(), None))
     );
     let stale = unsigned_time.scheme.head(&head, UNIX_EPOCH);
-    assert_eq!(stale.err(), Some(Cause::Stale));
+    assert_eq!(stale.err(), Some(Cause::FromFuture));
 }

@@ -73,6 +73,9 @@ impl Screen {
         if !to.is_empty() {
             let _ = write!(line, "  {}", terminal::line(&to.join(" ")));
         }
+        if let Some(why) = &webhook.why {
+            let _ = write!(line, "\n    {}", terminal::line(why));
+        }
         if let Some(body) = &webhook.body {
             let _ = write!(line, "\n    {}", terminal::line(body));
             if body.len() < webhook.bytes {

@@ -32,6 +32,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>) {
         questions(checks, endpoint, node);
         tools(checks, endpoint, node);
         answer_window(checks, endpoint, node);
+        ack_within(checks, endpoint, node);
         if let Some(audit) = &endpoint.audit {
             destinations(checks, node.get("audit").get("to"), &audit.to, true);
         }
@@ -268,6 +269,29 @@ fn answer_window(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Nod
                 endpoint.answer_window
             ),
             "senders retry within minutes; set \"2m\"",
+        );
+    }
+}
+
+/// Report a time that changes nothing, or that nothing could keep.
+fn ack_within(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
+    let Some(within) = endpoint.ack_within else { return };
+    checks.not_zero(node, "ack_within", within);
+    let nats = checks.config.nats.as_ref().map(|nats| nats.ack_timeout);
+    let kafka = checks.config.kafka.as_ref().map(|kafka| kafka.ack_timeout);
+    let node = node.get("ack_within");
+    if nats.into_iter().chain(kafka).all(|timeout| within >= timeout) {
+        checks.warning(
+            node,
+            format!("brokers have less than `ack_within` ({within}) anyway: it is without effect"),
+            "set less than `ack_timeout`, or take it out",
+        );
+    }
+    if !checks.config.spool.enabled {
+        checks.warning(
+            node,
+            "there is no disk that events could go to: what brokers don't acknowledge by then is refused",
+            "take `enabled = false` out of `[spool]`, or set more",
         );
     }
 }

@@ -3,18 +3,20 @@
 mod handshake;
 mod signature;
 
+use std::collections::BTreeMap;
+
 use super::{Checks, shown};
 use crate::config::load::tree::Node;
 use crate::config::piece::{Piece, pieces};
 use crate::config::provider::{Asking, BodyKind, Method, Provider, Texts};
 use crate::template::glob;
 
-/// What may stand in a text.
+/// The part of a request that a text may name places in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Places {
-    /// One value each, of the head and of the body.
-    Values,
-    /// One value each, of the head alone.
+enum Scope {
+    /// All of it.
+    Request,
+    /// The head alone.
     Head,
 }
 
@@ -69,11 +71,12 @@ fn methods(checks: &mut Checks<'_, '_, '_>, provider: &Provider, node: Node<'_>)
     if provider.methods.is_empty() && provider.handshakes.is_empty() {
         checks.error(list, "`methods` is empty: nothing would be taken", "write [\"POST\"]");
     }
-    if let Some(at) = provider.methods.iter().position(|method| *method == Method::Options) {
+    let is_handshakes = |method: &Method| matches!(method, Method::Options | Method::Head);
+    if let Some(at) = provider.methods.iter().position(is_handshakes) {
         checks.error(
             list.at(at),
-            "webhooks don't come with OPTIONS",
-            "a `[[provider.NAME.handshake]]` with `method = \"OPTIONS\"` answers one",
+            "webhooks don't come with this method",
+            "a `[[provider.NAME.handshake]]` with it answers such a request",
         );
     }
 }
@@ -83,9 +86,9 @@ fn kinds(checks: &mut Checks<'_, '_, '_>, provider: &Provider, node: Node<'_>) {
     texts(checks, provider, node.get("type"), &provider.r#type);
     for (at, rule) in provider.type_rules.iter().enumerate() {
         let node = node.get("type_rule").at(at);
-        text(checks, provider, node.get("type"), &rule.r#type, Places::Values);
+        text(checks, provider, node.get("type"), &rule.r#type, Scope::Request);
         let conditions = (&rule.when, &*rule.present, &*rule.absent);
-        self::conditions(checks, provider, node, conditions, Places::Values);
+        self::conditions(checks, provider, node, conditions, Scope::Request);
     }
     if provider.r#type.all().is_empty() && provider.type_rules.is_empty() {
         checks.error(
@@ -104,29 +107,29 @@ fn kinds(checks: &mut Checks<'_, '_, '_>, provider: &Provider, node: Node<'_>) {
 
 fn texts(checks: &mut Checks<'_, '_, '_>, provider: &Provider, node: Node<'_>, texts: &Texts) {
     match texts {
-        Texts::One(one) => text(checks, provider, node, one, Places::Values),
+        Texts::One(one) => text(checks, provider, node, one, Scope::Request),
         Texts::FirstOf(all) => {
             for (at, one) in all.iter().enumerate() {
-                text(checks, provider, node.at(at), one, Places::Values);
+                text(checks, provider, node.at(at), one, Scope::Request);
             }
         }
     }
 }
 
-/// Report what is wrong with a text with places. Returns its pieces.
+/// Report what is wrong with a text with places.
 fn text(
     checks: &mut Checks<'_, '_, '_>,
     provider: &Provider,
     node: Node<'_>,
     text: &str,
-    places: Places,
+    scope: Scope,
 ) {
     if text.is_empty() {
         checks.error(node, "an empty text says nothing", "write a place such as \"{/type}\"");
         return;
     }
     match pieces(text) {
-        Ok(pieces) => pieces.iter().for_each(|piece| place(checks, provider, node, piece, places)),
+        Ok(pieces) => pieces.iter().for_each(|piece| place(checks, provider, node, piece, scope)),
         Err(unknown) => no_place(checks, node, &unknown),
     }
 }
@@ -146,7 +149,7 @@ fn place(
     provider: &Provider,
     node: Node<'_>,
     piece: &Piece,
-    places: Places,
+    scope: Scope,
 ) {
     let (is_of_json, is_of_form) = match piece {
         Piece::Pointer(_) | Piece::MemberOtherThan(_) => (true, false),
@@ -168,7 +171,7 @@ fn place(
             "name one element, such as `0`; only a token may stand in all of them",
         );
     }
-    if places == Places::Head {
+    if scope == Scope::Head {
         let what =
             format!("`{piece}` stands in the body, which isn't read for somebody who is unknown");
         checks.error(
@@ -201,21 +204,22 @@ fn place(
     }
 }
 
-type Conditions<'a> = (&'a std::collections::BTreeMap<String, String>, &'a [String], &'a [String]);
+/// `when`, `present` and `absent`.
+type Conditions<'a> = (&'a BTreeMap<String, String>, &'a [String], &'a [String]);
 
 fn conditions(
     checks: &mut Checks<'_, '_, '_>,
     provider: &Provider,
     node: Node<'_>,
     (when, present, absent): Conditions<'_>,
-    places: Places,
+    scope: Scope,
 ) {
     for at in when.keys() {
-        text(checks, provider, node.get("when"), at, places);
+        text(checks, provider, node.get("when"), at, scope);
     }
     for (key, list) in [("present", present), ("absent", absent)] {
         for (at, one) in list.iter().enumerate() {
-            text(checks, provider, node.get(key).at(at), one, places);
+            text(checks, provider, node.get(key).at(at), one, scope);
         }
     }
 }

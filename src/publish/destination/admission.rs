@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use tracing::debug;
 
 use super::{Destination, DiskPath};
 use crate::message::{Event, Receipt, Refusal};
+use crate::publish::Budget;
 use crate::publish::disk_queue::PendingAppend;
 use crate::sink::Class;
 
@@ -67,7 +67,7 @@ impl Admission {
         mut path: Path,
         name: String,
         event: &Event,
-        began: Instant,
+        budget: Budget,
     ) -> Result<Receipt, Refusal> {
         let destination = self.destination.clone();
         if let Path::Waiting = path {
@@ -77,7 +77,7 @@ impl Admission {
         }
         let append = match path {
             Path::Disk(append) => append,
-            Path::Waiting | Path::Direct => match destination.send(&name, event, began).await {
+            Path::Waiting | Path::Direct => match destination.send(&name, event, budget).await {
                 Ok(()) => return Ok(Receipt::Stored),
                 Err(error) if destination.is_live => {
                     debug!(destination = %destination.text, id = %event.id, %error, "a live view misses an event");

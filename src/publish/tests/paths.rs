@@ -40,6 +40,31 @@ async fn the_first_one_waits_and_the_next_ones_do_not() {
     assert!(paths.health.readiness().1.contains("nats:events: timeout"));
 }
 
+/// A sender that waits for less than the broker may take is told in its own time, and so are those behind it.
+#[tokio::test(start_paused = true)]
+async fn a_sender_in_a_hurry_is_not_kept_waiting() {
+    let folder = folder();
+    let paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(Mode::Hangs);
+    let within = Duration::from_millis(300);
+    let hurried = paths.begin_within(within, "k", "1");
+    let behind = paths.begin(&["nats:events"], "k", "2");
+    pass(within - Duration::from_millis(1)).await;
+    assert!(!hurried.is_finished() && !behind.is_finished());
+    pass(Duration::from_millis(1)).await;
+    until("both", || hurried.is_finished() && behind.is_finished()).await;
+    assert_eq!(hurried.await.unwrap(), Ok(Receipt::Spooled));
+    assert_eq!(behind.await.unwrap(), Ok(Receipt::Spooled));
+    // No longer than the broker may take, whoever waits.
+    let folder = tempfile::tempdir().unwrap();
+    let paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(Mode::Hangs);
+    let patient = paths.begin_within(BUDGET * 2, "k", "1");
+    pass(BUDGET).await;
+    until("it", || patient.is_finished()).await;
+    assert_eq!(patient.await.unwrap(), Ok(Receipt::Spooled));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_queued_key_holds_up_no_other() {
     let folder = folder();

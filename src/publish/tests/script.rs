@@ -293,6 +293,18 @@ impl Paths {
         tokio::spawn(async move { begun?.finish().await })
     }
 
+    /// The same for a sender that waits no longer than this.
+    pub(super) fn begin_within(
+        &self,
+        within: Duration,
+        key: &str,
+        id: &str,
+    ) -> JoinHandle<Result<Receipt, Refusal>> {
+        let to = configured(&self.all, "nats:events", self.max);
+        let begun = begin([(to, "name".to_owned())], event("t", key, id));
+        tokio::spawn(async move { begun?.finish_within(Some(within)).await })
+    }
+
     /// Stores an event, without any time passing.
     pub(super) async fn store(&self, key: &str, id: &str) -> Result<Receipt, Refusal> {
         let began = Instant::now();

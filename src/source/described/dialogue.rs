@@ -196,8 +196,8 @@ fn is_one_document(bytes: &[u8]) -> bool {
 /// The fields of a query and of a form as one JSON object; one that comes several times is a list.
 fn fields(query: &str, form: &[u8]) -> String {
     let mut all: BTreeMap<Cow<'_, str>, Vec<Cow<'_, str>>> = BTreeMap::new();
-    for (name, value) in Fields::of(query.as_bytes()).chain(Fields::of(form)) {
-        all.entry(name).or_default().push(value);
+    for field in Fields::of(query.as_bytes()).chain(Fields::of(form)) {
+        all.entry(field.name()).or_default().push(field.value());
     }
     let members = all.iter().map(|(name, values)| {
         let value = match &**values {

@@ -122,7 +122,7 @@ async fn endpoints_share_the_keys_of_a_server() {
         let header = format!("Bearer {}", stranger(0));
         let path = format!("/{name}");
         let answer = bridge.post(&path, event("x"), &[("authorization", &header)]).await;
-        assert_refused(&bridge, name, &answer, "mismatch", 1.0).await;
+        assert_refused(&bridge, name, &answer, "wrong-secret", 1.0).await;
     }
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -51,15 +51,16 @@ print(json.dumps({
     "all": {"keys": [public("RS256", rsa1, "rsa1"), public("ES256", ec1, "ec1"), public("ES384", ec2, "ec2"), public("EdDSA", ed1, "ed1")]},
     "by algorithm": by_algorithm,
     "bad": {
-        "mismatch": [
+        "wrong-secret": [
             token(rsa2, kid="rsa1"), token(ed1, "EdDSA", "ed1"), token(rsa1, "RS512"), token(rsa1, "PS256"),
             raw({"alg": "HS256", "kid": "rsa1"}, pem),
             raw({"alg": "HS256", "kid": "rsa1"}, b""), token(ec1, "ES256", "rsa1"),
             whole.rsplit(".", 1)[0] + ".", whole[:-8] + ("A" * 8),
             token().split(".")[0] + "." + token(sub="other").split(".")[1] + "." + token().split(".")[2],
         ],
-        "stale": [token(exp=now - 60), token(nbf=now + 120)],
-        "audience": [token(aud="other"), token(iss="https://somebody"), token(exp=None), token(aud=None), token(iss=None), token(exp="soon")],
+        "too-old": [token(exp=now - 60)],
+        "from-future": [token(nbf=now + 120)],
+        "claims": [token(aud="other"), token(iss="https://somebody"), token(exp=None), token(aud=None), token(iss=None), token(exp="soon")],
         "malformed": ["", "x", "a.b.c", raw({"alg": "none", "kid": "rsa1"}, None), whole + "." + whole, "a" * 20000],
     },
 }))

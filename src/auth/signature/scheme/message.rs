@@ -1,13 +1,11 @@
 //! What is signed, beside the fields of the signature's own header.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use http::request::Parts;
 use http::{Uri, header};
 
 use crate::config::piece::Piece;
-use crate::places::Fields;
 
 /// What stands for a piece; nothing where it isn't there.
 pub(super) fn bytes<'a>(
@@ -25,16 +23,9 @@ pub(super) fn bytes<'a>(
         Piece::Header(name) => {
             Cow::Borrowed(head.headers.get(name).map(|value| value.as_bytes()).unwrap_or_default())
         }
-        Piece::FormSorted => Cow::Owned(form_sorted(body)),
         // Read together with all places, or known to the signature.
         _ => Cow::Borrowed(b""),
     }
-}
-
-/// Names and values one after the other, each pair once: sorted by name, and those of one name by value.
-fn form_sorted(body: &[u8]) -> Vec<u8> {
-    let fields: BTreeSet<_> = Fields::of(body).collect();
-    fields.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()].concat()).collect()
 }
 
 /// The forms that the URL may have been signed in: what the sender was told, the same with the query that came, and that
@@ -47,8 +38,9 @@ pub(super) fn urls(told: Option<&str>, head: &Parts) -> Vec<String> {
         let path = [head.uri.path(), &query].concat();
         return vec![format!("https://{host}{path}"), format!("http://{host}{path}"), path];
     };
-    let mut urls = vec![told.to_owned()];
     let whole = if told.contains('?') { told.to_owned() } else { format!("{told}{query}") };
+    // The likely ones first.
+    let mut urls = vec![whole.clone()];
     if let Ok(uri) = whole.parse::<Uri>()
         && let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host())
     {
@@ -57,8 +49,12 @@ pub(super) fn urls(told: Option<&str>, head: &Parts) -> Vec<String> {
         urls.push(format!("{scheme}://{host}{rest}"));
         urls.push(format!("{scheme}://{host}:{}{rest}", uri.port_u16().unwrap_or(usual)));
     }
-    urls.push(whole);
-    urls.sort_unstable();
-    urls.dedup();
-    urls
+    urls.push(told.to_owned());
+    let mut distinct: Vec<String> = Vec::with_capacity(urls.len());
+    for url in urls {
+        if !distinct.contains(&url) {
+            distinct.push(url);
+        }
+    }
+    distinct
 }

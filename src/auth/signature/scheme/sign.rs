@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Encoding, Key, Layout, Piece, Scheme, Shape, TimeUnit, message};
 use crate::json::Reader;
+use crate::places::Sorted;
 
 impl Scheme {
     /// Whether a sender can be played: its keys are shared ones.
@@ -74,6 +75,9 @@ impl Scheme {
                 }
                 (place, Some(_)) => {
                     context.update(self.value(&values, place).unwrap_or_default().as_bytes());
+                }
+                (Piece::FormSorted, None) => {
+                    Sorted::of(body).parts().for_each(|part| context.update(part));
                 }
                 (other, None) => context.update(&message::bytes(other, &head, &url, body)),
             }

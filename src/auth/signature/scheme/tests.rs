@@ -312,10 +312,10 @@ fn what_differs_is_refused() {
         if vector.time > 0 {
             let late = |seconds: u64| UNIX_EPOCH + Duration::from_secs(seconds);
             for (now, expected) in [
-                (vector.time - 301, Some(Cause::Stale)),
+                (vector.time - 301, Some(Cause::FromFuture)),
                 (vector.time - 299, None),
                 (vector.time + 299, None),
-                (vector.time + 302, Some(Cause::Stale)),
+                (vector.time + 302, Some(Cause::TooOld)),
             ] {
                 let judged = scheme.head(&head, late(now)).err();
                 assert_eq!(judged, expected, "{name} at {now}");
@@ -369,17 +369,17 @@ fn times_have_their_units() {
     for (unit, text, expected) in [
         (TimeUnit::Auto, "1700000000", Ok(())),
         (TimeUnit::Auto, "1700000000000", Ok(())),
-        (TimeUnit::Auto, "1699999699", Err(Cause::Stale)),
-        (TimeUnit::Auto, "1700000301", Err(Cause::Stale)),
-        (TimeUnit::Auto, "99999999999999999999", Err(Cause::Stale)),
+        (TimeUnit::Auto, "1699999699", Err(Cause::TooOld)),
+        (TimeUnit::Auto, "1700000301", Err(Cause::FromFuture)),
+        (TimeUnit::Auto, "99999999999999999999", Err(Cause::FromFuture)),
         (TimeUnit::Auto, "+1700000000", Err(Cause::Malformed)),
         (TimeUnit::Auto, "1700000000.0", Err(Cause::Malformed)),
         (TimeUnit::Seconds, "1700000000", Ok(())),
-        (TimeUnit::Seconds, "1700000000000", Err(Cause::Stale)),
+        (TimeUnit::Seconds, "1700000000000", Err(Cause::FromFuture)),
         (TimeUnit::Milliseconds, "1700000000000", Ok(())),
-        (TimeUnit::Milliseconds, "1700000000", Err(Cause::Stale)),
+        (TimeUnit::Milliseconds, "1700000000", Err(Cause::TooOld)),
         (TimeUnit::Rfc3339, "2023-11-14T22:13:20Z", Ok(())),
-        (TimeUnit::Rfc3339, "2023-11-14T23:13:20Z", Err(Cause::Stale)),
+        (TimeUnit::Rfc3339, "2023-11-14T23:13:20Z", Err(Cause::FromFuture)),
         (TimeUnit::Rfc3339, "1700000000", Err(Cause::Malformed)),
     ] {
         let timed = Timed { at: Piece::Time, unit, tolerance: Duration::from_secs(300) };

@@ -1,7 +1,7 @@
 //! Answers to handshakes: whether they can be given, and give nothing away.
 
 use super::super::{Checks, shown};
-use super::{Places, conditions, header, place, text};
+use super::{Scope, conditions, header, place, text};
 use crate::config::load::tree::Node;
 use crate::config::piece::{Piece, pieces_in_json};
 use crate::config::provider::{After, Handshake, Method, Provider};
@@ -12,12 +12,12 @@ pub(super) fn check(
     handshake: &Handshake,
     node: Node<'_>,
 ) {
-    let places = match handshake.after {
-        After::Authentication => Places::Values,
-        After::Token | After::Nothing => Places::Head,
+    let scope = match handshake.after {
+        After::Authentication => Scope::Request,
+        After::Token | After::Nothing => Scope::Head,
     };
     let Handshake { when, present, absent, only, .. } = handshake;
-    conditions(checks, provider, node, (when, present, absent), places);
+    conditions(checks, provider, node, (when, present, absent), scope);
     let has_conditions = !when.is_empty() || !present.is_empty() || !only.is_empty();
     let is_webhooks = provider.methods.contains(&handshake.method);
     if !has_conditions && is_webhooks {
@@ -27,7 +27,7 @@ pub(super) fn check(
             "say in `when`, `present` or `only` what tells it from a webhook",
         );
     }
-    if !only.is_empty() && (places == Places::Head || handshake.method == Method::Get) {
+    if !only.is_empty() && (scope == Scope::Head || handshake.method == Method::Get) {
         checks.error(
             node.get("only"),
             "`only` looks at the body, which isn't read here",
@@ -40,7 +40,7 @@ pub(super) fn check(
         match pieces_in_json(written) {
             Ok(pieces) => {
                 for piece in &pieces {
-                    is_signed |= part(checks, provider, node, piece, places);
+                    is_signed |= part(checks, provider, node, piece, scope);
                 }
             }
             Err(unknown) => {
@@ -61,8 +61,8 @@ pub(super) fn check(
     if is_signed && handshake.guard.is_none() {
         checks.error(
             node,
-            "it signs whatever is sent, with the key of the webhooks: anybody could have a webhook signed here",
-            "set `guard` to the characters that the challenge has, such as \"A-Za-z0-9_-\", none of which a signed webhook does without",
+            "it signs whatever is sent, with the key of the webhooks: anyone could have a webhook of their own signed here",
+            "set `guard` to the characters of a real challenge, such as \"A-Za-z0-9_-\", so that nothing that looks like a signed webhook fits",
         );
     }
     if let Some(guard) = &handshake.guard
@@ -84,7 +84,7 @@ fn token(
 ) {
     match (handshake.after, &handshake.token) {
         (After::Token, Some(token)) => {
-            text(checks, provider, node.get("token"), token, Places::Head);
+            text(checks, provider, node.get("token"), token, Scope::Head);
         }
         (After::Token, None) => checks.error(
             node.get("after"),
@@ -106,7 +106,7 @@ fn part(
     provider: &Provider,
     node: Node<'_>,
     piece: &Piece,
-    places: Places,
+    scope: Scope,
 ) -> bool {
     match piece {
         Piece::Hashed(hash, pieces) => {
@@ -114,7 +114,7 @@ fn part(
             pieces
                 .iter()
                 .filter(known)
-                .for_each(|piece| place(checks, provider, node, piece, places));
+                .for_each(|piece| place(checks, provider, node, piece, scope));
             hash.is_keyed()
         }
         Piece::Secret => {
@@ -122,7 +122,7 @@ fn part(
             false
         }
         other => {
-            place(checks, provider, node, other, places);
+            place(checks, provider, node, other, scope);
             false
         }
     }

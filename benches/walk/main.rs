@@ -12,12 +12,12 @@
     reason = "a bench that meets an error should fail"
 )]
 
-#[path = "broker/bodies.rs"]
+#[path = "../broker/bodies.rs"]
 #[expect(dead_code, reason = "one call is enough here")]
 mod bodies;
+mod parts;
 
 use std::hint::black_box;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,19 +27,11 @@ use http::request::Parts;
 use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
-use hookbus::answer_cache::AnswerCache;
-use hookbus::auth::{Auth, Issuers, Seen, SeenDeliveries};
-use hookbus::bridge::{BodyTimeout, Bridge, Endpoint};
-use hookbus::config::{Config, Context, Dedupe};
-use hookbus::limit::{EndpointLimits, Limits};
-use hookbus::live_tail::LiveTail;
-use hookbus::message::{Answer, Content, Event, Outcome, Reply};
-use hookbus::publish::{Destinations, SinkWithTimeout, Sinks};
-use hookbus::route::Routes;
-use hookbus::sink::{self, Sending, Sink};
+use self::parts::parts;
+use hookbus::bridge::{Bridge, Endpoint};
+use hookbus::config::Context;
+use hookbus::message::{Answer, Content, Outcome, Reply};
 use hookbus::source::{Classified, Meaning, Request, Source, vapi::Vapi};
-use hookbus::telemetry::health::Health;
-use hookbus::telemetry::metrics::Metrics;
 use hookbus::template::{Template, Vars};
 
 /// The largest recorded webhook is of this size.
@@ -130,7 +122,7 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     let question = Bytes::from(Body::question(size).bytes);
     let metadata = classify(&head, &event).metadata;
     let subject = Template::subject("{endpoint}.events.{type}.{key}").unwrap();
-    let (bridge, endpoint) = runtime.block_on(async { parts() });
+    let (bridge, endpoint) = runtime.block_on(async { parts(CONFIG) });
 
     let mut steps: Vec<Step<'_>> = Vec::new();
     let stored = walk(runtime, (bridge.clone(), endpoint.clone()), event.clone(), "stored");
@@ -216,7 +208,7 @@ fn polls(runtime: &tokio::runtime::Runtime) {
     let key = fill(r#"{"message":{"call":{"id":""#, "k", &format!(r#""}},{}}}}}"#, calls("f")));
     let large =
         fill(r#"{"message":{"call":{"id":"c","x":""#, "x", &format!(r#""}},{}}}}}"#, calls("f")));
-    let (bridge, endpoint) = runtime.block_on(async { parts() });
+    let (bridge, endpoint) = runtime.block_on(async { parts(CONFIG) });
     println!("{:32} {:>10} {:>10} {:>12}", "", "reply, KB", "ms", "longest, ms");
     for (name, body) in [
         ("an event of a million members", fill(r#"{"message":{"type":"hang""#, r#","":0"#, "}}")),
@@ -273,67 +265,4 @@ fn head(length: usize) -> Parts {
         .header("content-length", length)
         .body(());
     request.unwrap().into_parts().0
-}
-
-/// A bridge without brokers: what stores does so at once, and nobody answers.
-fn parts() -> (Arc<Bridge>, Arc<Endpoint>) {
-    let config: Config = toml::from_str(CONFIG).unwrap();
-    let metrics = Arc::new(Metrics::default());
-    let sinks = Sinks {
-        jetstream: Some(SinkWithTimeout {
-            sink: Arc::new(AtOnce),
-            ack_timeout: Duration::from_secs(5),
-        }),
-        ..Sinks::default()
-    };
-    let destinations = Destinations::new(sinks, None, metrics.clone(), Arc::new(Health::default()));
-    let endpoint = &config.endpoints[0];
-    let draft = destinations.draft();
-    let routes = Routes::new(
-        endpoint,
-        Some(config.event_destination()),
-        Some(config.job_destination()),
-        &draft,
-    );
-    destinations.adopt(draft, config.http.max_events);
-    let limits = Arc::new(Limits::new(&config.http));
-    let built = Endpoint {
-        limits: Arc::new(EndpointLimits::new(limits.clone(), endpoint)),
-        max_body: config.http.max_body.get(),
-        body_timeout: BodyTimeout {
-            known: config.http.body_timeout.get(),
-            unknown: config.http.unverified_timeout.get(),
-        },
-        name: "vapi".into(),
-        tag: 0,
-        seen: Arc::new(Seen::new(1)),
-        source: Box::new(Vapi),
-        auth: Arc::new(Auth::new(endpoint, &[], &Issuers::default())),
-        routes: routes.unwrap(),
-        dedupe: Dedupe::DeliveryId,
-        answer_window: Duration::from_secs(120),
-    };
-    let bridge = Bridge {
-        limits: limits.clone(),
-        questions: None,
-        answers: AnswerCache::default(),
-        deliveries: SeenDeliveries::default(),
-        turns: Arc::default(),
-        metrics,
-        live_tail: LiveTail::default(),
-    };
-    (Arc::new(bridge), Arc::new(built))
-}
-
-/// Stores everything without doing anything.
-struct AtOnce;
-
-impl Sink for AtOnce {
-    fn send<'a>(&'a self, _: &'a str, _: &'a Event, _: tokio::time::Instant) -> Sending<'a> {
-        Box::pin(std::future::ready(Ok::<(), sink::Error>(())))
-    }
-
-    fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(std::future::ready(()))
-    }
 }
