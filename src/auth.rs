@@ -153,7 +153,7 @@ impl Auth {
                 vec![Kind::Secret(secret::Secret::basic(user, passwords))]
             }
             config::Auth::Hmac(_) => signatures(kind),
-            config::Auth::Signature(config::Signature { secrets }) => {
+            config::Auth::Signature(config::Signature { secrets, .. }) => {
                 let mut all = signatures(kind);
                 if let Some(provider) = &endpoint.facts.description {
                     let tokens = provider.tokens.iter();

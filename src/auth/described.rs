@@ -13,6 +13,7 @@ use http::{HeaderName, HeaderValue, Method};
 use super::diagnosis::diagnose;
 use super::{Auth, Issuers, Signer};
 use crate::config::piece::Piece;
+use crate::config::provider::{After, Handshake};
 use crate::config::scheme::{Algorithm, KeyForm, Scheme};
 use crate::config::secret::Secret;
 use crate::config::{Endpoint, facts::Facts};
@@ -50,7 +51,12 @@ fn endpoint(known: &BuiltIn) -> Endpoint {
     let auth = match known.provider.has_signatures() {
         true => {
             let secret = secret(known.provider.signatures.first());
-            format!("kind = \"signature\"\nsecrets = [{secret:?}]")
+            let asks = |handshake: &Handshake| handshake.after == After::Token;
+            let tokens = match known.provider.handshakes.iter().any(asks) {
+                true => "handshake_tokens = [\"a-token\"]",
+                false => "",
+            };
+            format!("kind = \"signature\"\nsecrets = [{secret:?}]\n{tokens}")
         }
         false => "kind = \"secret\"\nheader = \"x-secret\"\nsecrets = [\"a-secret\"]".to_owned(),
     };

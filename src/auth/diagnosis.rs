@@ -183,7 +183,7 @@ impl<'a> Request<'a> {
                 let schemes = schemes.iter();
                 schemes.map(|scheme| signature::attempt(self, scheme, secrets, true)).collect()
             }
-            Auth::Signature(config::Signature { secrets }) => {
+            Auth::Signature(config::Signature { secrets, .. }) => {
                 let schemes = schemes.iter();
                 let mut all: Vec<_> = schemes
                     .map(|scheme| signature::attempt(self, scheme, secrets, false))

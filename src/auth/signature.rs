@@ -64,7 +64,7 @@ impl Signature {
             config::Auth::Hmac(settings) => {
                 vec![Self::of_hmac(settings, url, &endpoint.trust_unsigned)]
             }
-            config::Auth::Signature(config::Signature { secrets }) => {
+            config::Auth::Signature(config::Signature { secrets, .. }) => {
                 let schemes = endpoint.schemes(kind);
                 schemes.iter().map(|scheme| Self::new(scheme, secrets, url)).collect()
             }

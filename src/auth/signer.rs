@@ -35,7 +35,7 @@ impl Signer {
     }
 
     fn plain(endpoint: &config::Endpoint, kind: &Auth) -> Option<Way> {
-        let Auth::Signature(config::Signature { secrets }) = kind else { return None };
+        let Auth::Signature(config::Signature { secrets, .. }) = kind else { return None };
         let provider = endpoint.facts.description.as_ref()?;
         let token = provider.tokens.first().and_then(|token| Self::token(token, secrets.first()?));
         token.or_else(|| {

@@ -168,6 +168,11 @@ pub struct Signature {
     /// Secrets that are accepted; several while one is being replaced.
     #[schemars(example = ["${GITHUB_SECRET}"])]
     pub secrets: Vec<Secret>,
+    /// What the sender of a handshake has to know, of a provider that asks for a token of its own there (Meta's verify
+    /// token); without any, one of `secrets`. It comes in a URL, which others log: it should be nothing that signs.
+    #[serde(default)]
+    #[schemars(example = ["${META_VERIFY_TOKEN}"])]
+    pub handshake_tokens: Vec<Secret>,
 }
 
 /// `kind = "jwt"`: which tokens are accepted.

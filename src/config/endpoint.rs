@@ -113,7 +113,7 @@ impl Endpoint {
             max_seen_deliveries: None,
             public_url: Some(url.to_owned()),
             ack_within: None,
-            auth: vec![Auth::Signature(Signature { secrets })],
+            auth: vec![Auth::Signature(Signature { secrets, handshake_tokens: Vec::new() })],
             events: Vec::new(),
             questions: Vec::new(),
             tools: Vec::new(),

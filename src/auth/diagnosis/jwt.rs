@@ -47,10 +47,8 @@ pub(super) fn attempt(
         return attempt.refused(reason, what, hint);
     }
     attempt.fine("token", "it is signed with one of the secrets");
-    let is_stale = matches!(
-        head(&BoundJwt::new(settings, secrets)),
-        Err(Cause::TooOld | Cause::FromFuture)
-    );
+    let is_stale =
+        matches!(head(&BoundJwt::new(settings, secrets)), Err(Cause::TooOld | Cause::FromFuture));
     match is_stale {
         true => attempt.wrong(
             "time",

@@ -234,7 +234,7 @@ pub(super) const LEAVE_ALONE: &str = "something between the provider and hookbus
 /// The secrets of one way into an endpoint.
 fn of_kind(kind: &Auth) -> &[Secret] {
     match kind {
-        Auth::Signature(config::Signature { secrets })
+        Auth::Signature(config::Signature { secrets, .. })
         | Auth::Hmac(config::Hmac { secrets, .. })
         | Auth::Secret { secrets, .. } => secrets,
         Auth::Basic { passwords, .. } => passwords,

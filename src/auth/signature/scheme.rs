@@ -228,6 +228,7 @@ impl Scheme {
 }
 
 /// What is signed, on its way to one key.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it moves nowhere")]
 enum Input<'a> {
     Mac(hmac::Context),
     Bytes(&'a UnparsedPublicKey<Vec<u8>>, Vec<u8>),

@@ -8,6 +8,7 @@ use super::{Checks, shown};
 use crate::config::facts::Routing;
 use crate::config::load::tree::Node;
 use crate::config::piece::{Piece, pieces};
+use crate::config::provider::After;
 use crate::config::scheme::Scheme;
 use crate::config::secret::Secret;
 use crate::config::{Auth, Endpoint, Hmac, Jwt, Replay, Signature};
@@ -178,6 +179,25 @@ fn signature(
                 format!("it has to be {}", forms.join(", or ")),
             );
         }
+    }
+    let asks_for_token = provider.handshakes.iter().any(|it| it.after == After::Token);
+    let tokens = node.get("handshake_tokens");
+    if asks_for_token && signature.handshake_tokens.is_empty() {
+        checks.warning(
+            node.get("secrets"),
+            format!("{title} sends a token in the URL when it tries the endpoint out: what stands in logs then could sign webhooks"),
+            "tell it another one, and write that into `handshake_tokens`",
+        );
+    }
+    for (at, token) in signature.handshake_tokens.iter().enumerate() {
+        secret(checks, tokens.at(at), token.expose());
+    }
+    if !asks_for_token && !signature.handshake_tokens.is_empty() {
+        checks.warning(
+            tokens,
+            format!("{title} asks for no token: `handshake_tokens` is without effect"),
+            "take it out",
+        );
     }
     let signs_url = |scheme: &Scheme| scheme.message.contains("{url}");
     if provider.signatures.iter().any(signs_url) && endpoint.public_url.is_none() {

@@ -15,7 +15,7 @@ use super::text;
 use crate::config::piece::{Hash, Piece, pieces_in_json};
 use crate::config::provider::{self, After, is_json};
 use crate::config::secret::Secret;
-use crate::config::{Auth, Endpoint};
+use crate::config::{Auth, Endpoint, Signature};
 use crate::json::{Kind, Reader, quote};
 use crate::message::{Body, Refusal, Reply};
 use crate::places::{Places, Text, Value, Values};
@@ -33,6 +33,8 @@ pub(super) struct Handshake {
     /// Where the secret stands, if that is what its sender has to prove.
     token: Option<Text>,
     secrets: Vec<Secret>,
+    /// Those of which a sender has to know one.
+    tokens: Vec<Secret>,
     guard: Option<Guard>,
     status: StatusCode,
     content_type: String,
@@ -77,7 +79,11 @@ impl Handshake {
             condition,
             only: only.clone(),
             token,
-            secrets: secrets(endpoint),
+            secrets: of_signatures(endpoint, |signature| &signature.secrets),
+            tokens: of_signatures(endpoint, |signature| match &*signature.handshake_tokens {
+                [] => &signature.secrets,
+                _ => &signature.handshake_tokens,
+            }),
             guard: settings.guard.as_deref().map(Guard::new),
             status: StatusCode::from_u16(settings.status).ok()?,
             content_type: settings.content_type.clone(),
@@ -98,7 +104,7 @@ impl Handshake {
         if let Some(token) = &self.token {
             let token = token.fill(values).ok_or(Refusal::Unauthorized)?;
             // All are looked at, so that the time doesn't tell which fits.
-            let fits = self.secrets.iter().fold(false, |fits, secret| fits | secret.is(&token));
+            let fits = self.tokens.iter().fold(false, |fits, known| fits | known.is(&token));
             if !fits {
                 return Err(Refusal::Unauthorized);
             }
@@ -188,10 +194,10 @@ fn wrong() -> Refusal {
     Refusal::Malformed("this handshake can't be answered".into())
 }
 
-/// The secrets that an endpoint shares with its provider.
-fn secrets(endpoint: &Endpoint) -> Vec<Secret> {
+/// What an endpoint shares with its provider.
+fn of_signatures(endpoint: &Endpoint, of: impl Fn(&Signature) -> &Vec<Secret>) -> Vec<Secret> {
     let all = endpoint.auth.iter().filter_map(|auth| match auth {
-        Auth::Signature(signature) => Some(&signature.secrets),
+        Auth::Signature(signature) => Some(of(signature)),
         _ => None,
     });
     all.flatten().cloned().collect()
