@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod disk;
+mod in_flight;
 mod late;
 mod names;
 mod paths;

@@ -138,10 +138,10 @@ pub(super) async fn publish(run: Run) -> Summary {
         }
     }
     while publish.settle().await {}
-    for destination in publish.targets.values().filter_map(|target| target.destination.as_ref()) {
-        // A destination that exists for this only leaves nothing behind that would be said of it for ever.
-        if !publish.run.destinations.is_configured(destination.text()) {
-            destination.health.clear(destination.text());
+    for text in publish.targets.keys() {
+        // A destination that exists for this only, given up or not, leaves nothing behind that would be said of it for ever.
+        if !publish.run.destinations.is_configured(text) {
+            publish.run.destinations.health.clear(text);
         }
     }
     publish.run.end()

@@ -72,7 +72,7 @@ pub(super) struct ApartDrain<'a> {
     began: Instant,
     backoff: Backoff,
     /// When the log says that something still waits.
-    next_log: Instant,
+    next_log: Option<Instant>,
     /// Why the last attempt of a name failed.
     error: Option<sink::Error>,
 }
@@ -103,7 +103,7 @@ impl<'a> ApartDrain<'a> {
             has_more: false,
             next_pass: None,
             began: now,
-            next_log: now + LOG_INTERVAL,
+            next_log: None,
             error: None,
         }
     }
@@ -174,7 +174,7 @@ impl<'a> ApartDrain<'a> {
         let due = self.retries.due().filter(|_| self.may_try());
         let is_hurried = self.retries.is_hurried();
         let due = due.map(|due| if is_hurried { due } else { due.max(self.next_try) });
-        let log = (!self.retries.is_empty()).then_some(self.next_log);
+        let log = self.next_log.filter(|_| !self.retries.is_empty());
         [due, log, self.next_pass].into_iter().flatten().min()
     }
 
@@ -208,15 +208,19 @@ impl<'a> ApartDrain<'a> {
             && (!self.source.is_rewinding || self.retries.is_hurried())
     }
 
-    /// Say once a minute that something waits.
+    /// Say once a minute that something waits, since it does.
     fn still_waits(&mut self) {
-        let now = Instant::now();
-        if now < self.next_log {
+        if self.apart.is_empty() {
+            self.next_log = None;
             return;
         }
-        self.next_log = now + LOG_INTERVAL;
+        let now = Instant::now();
+        if now < *self.next_log.get_or_insert(now + LOG_INTERVAL) {
+            return;
+        }
+        self.next_log = Some(now + LOG_INTERVAL);
         let names = self.apart.failing();
-        if names > 0 && !self.apart.is_empty() {
+        if names > 0 {
             let (destination, records) = (self.job.destination.text(), self.apart.len());
             let reason = self.error.as_ref().map_or("", |error| error.reason);
             warn!(%destination, reason, names, records, seconds = age(self.apart.oldest()), "events wait apart on disk, since their own subjects or topics take nothing; see /readyz");

@@ -1,5 +1,7 @@
 //! Dead letters listed, published again and dropped, and the queues beside them.
 
+use futures_util::FutureExt as _;
+
 use super::script::{Mode, Paths, in_time, no_topic, pass, reject, retry, until};
 use super::*;
 use crate::publish::dead_letters::{Filter, Line, Lines, Refused, SpoolTasks, Summary, Task};
@@ -94,6 +96,54 @@ async fn what_is_meant_is_published_or_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nothing_else_is_touched_than_what_is_meant() {
+    let folder = tempfile::tempdir().unwrap();
+    let (paths, tasks) = with_dead_letters(&folder, &["e.a"; 5]).await;
+    let (lines, summary) = run(tasks.begin(Task::Drop(meant("id=1"))).unwrap()).await;
+    assert_eq!((entries(&lines), summary.matched), (vec!["1 Dropped".to_owned()], 1));
+    let (lines, summary) = run(tasks.begin(Task::Replay(meant("id=2&id=3"))).unwrap()).await;
+    let became = |entry: &str| entries(&lines).iter().any(|one| one == entry);
+    assert!(became("2 Published") && became("3 Published"), "{lines:?}");
+    assert_eq!((summary.matched, summary.published, summary.left), (2, 2, 0));
+    assert_eq!(paths.nats.taken().len(), 2);
+    let (lines, _) = run(tasks.begin(Task::List(meant("all=true"))).unwrap()).await;
+    assert_eq!(entries(&lines), ["0", "4"]);
+}
+
+/// Failures count in a row.
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_works_in_between_is_not_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (paths, tasks) = with_dead_letters(&folder, &["e.a"; 30]).await;
+    for id in (0..30).filter(|id| id % ATTEMPTS != ATTEMPTS - 1) {
+        paths.nats.one(&id.to_string(), retry());
+    }
+    let (lines, summary) = run(tasks.begin(Task::Replay(meant("all=true"))).unwrap()).await;
+    assert_eq!(given_up(&lines), [""; 0]);
+    assert_eq!((summary.matched, summary.published, summary.left), (30, 10, 20));
+}
+
+/// Of a destination that left the configuration nobody says anything afterwards.
+#[tokio::test(start_paused = true)]
+async fn what_fails_is_a_problem_only_where_somebody_routes_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (before, _) = with_dead_letters(&folder, &["e.a"; 5]).await;
+    before.spool.close();
+    drop(before);
+    let paths = Paths::new(folder.path(), 1_000).await;
+    let tasks = SpoolTasks::new(paths.all.clone());
+    paths.nats.all(retry());
+    let (lines, summary) = run(tasks.begin(Task::Replay(meant("all=true"))).unwrap()).await;
+    assert_eq!((given_up(&lines).len(), summary.left), (1, 5));
+    let said = || paths.health.readiness().1.contains(&format!("problem: {TO}"));
+    assert!(!said(), "{}", paths.health.readiness().1);
+    configured(&paths.all, TO, 1_000);
+    let (lines, summary) = run(tasks.begin(Task::Replay(meant("all=true"))).unwrap()).await;
+    assert_eq!((given_up(&lines).len(), summary.left), (1, 5));
+    assert!(said(), "{}", paths.health.readiness().1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_destination_that_fails_again_and_again_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (paths, tasks) = with_dead_letters(&folder, &["e.a"; 20]).await;
@@ -143,6 +193,8 @@ async fn little_is_in_flight_before_something_works() {
     // What is in flight is waited for.
     tasks.stop();
     assert!(matches!(tasks.begin(Task::Drop(meant("all=true"))), Err(Refused::Stopping)));
+    pass(Duration::from_millis(100)).await;
+    assert!(tasks.idle().now_or_never().is_none());
     paths.nats.all(Mode::Takes);
     let (_, summary) = run(lines).await;
     assert_eq!(summary.stopped.as_deref(), Some("the bridge is stopping"));

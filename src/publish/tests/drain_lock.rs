@@ -1,5 +1,7 @@
 //! One destination for a text, and one drain for its queue, whoever asks for them.
 
+use futures_util::FutureExt as _;
+
 use super::script::{Mode, Paths, in_time, pass, reject, retry, until};
 use super::*;
 use crate::publish::dead_letters::{Line, Lines, Refused, SpoolTasks, Summary, Task};
@@ -145,4 +147,41 @@ async fn whoever_comes_second_is_told() {
     assert!(paths.all.alive.lock().get(OLD).is_some_and(|known| known.strong_count() == 0));
     configured(&paths.all, OLD, 100);
     assert_eq!(paths.all.alive.lock().len(), 2);
+}
+
+/// It gives up only what fails again and again, and leaves no problem of it behind.
+#[tokio::test(start_paused = true)]
+async fn a_failure_or_two_end_no_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.all(retry());
+    let lines = drain(&spool_tasks).unwrap();
+    in_time("two attempts", || paths.nats.attempts() == 2).await;
+    paths.nats.all(Mode::Takes);
+    assert_eq!(summary(lines).await.left, 0);
+    assert_each_once(&paths, &[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replay_in_vain_is_no_problem_of_the_bridge() {
+    let folder = tempfile::tempdir().unwrap();
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.all(retry());
+    assert_eq!(summary(drain(&spool_tasks).unwrap()).await.left, RECORDS as u64);
+    assert!(!paths.health.readiness().1.contains("problem"), "{}", paths.health.readiness().1);
+}
+
+/// Nothing is in flight then, so nothing has to be waited for.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_pauses_stops_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (paths, spool_tasks) = paths(&folder).await;
+    paths.nats.all(retry());
+    let lines = drain(&spool_tasks).unwrap();
+    in_time("two attempts", || paths.nats.attempts() == 2).await;
+    let began = Instant::now();
+    spool_tasks.stop();
+    until("its end", || spool_tasks.idle().now_or_never().is_some()).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert_eq!(summary(lines).await.stopped.as_deref(), Some("the bridge is stopping"));
 }

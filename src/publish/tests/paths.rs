@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::task::JoinHandle;
 use tracing_subscriber::fmt::MakeWriter;
 
-use super::script::{Mode, Paths, in_time, pass, reject, retry, until};
+use super::script::{Mode, Paths, in_time, no_topic, pass, reject, retry, until};
 use super::*;
 use crate::config::units::Time;
 
@@ -366,11 +366,59 @@ async fn a_queue_that_cannot_be_read_is_said_and_read_later() {
     paths.drain();
     let is_said = |paths: &Paths| paths.health.readiness().1.contains("queue of nats:events");
     in_time("a word of it", || is_said(&paths)).await;
+    let destination = configured(&paths.all, "nats:events", 100);
+    let is_tried = || destination.disk.as_ref().is_some_and(|disk| disk.disk_queue.is_tried());
+    assert!(!is_tried(), "live events find out when the destination works");
     std::fs::remove_dir(&segment).unwrap();
     std::fs::rename(&away, &segment).unwrap();
     paths.drained().await;
     assert_eq!(paths.nats.taken_of("k"), ["1", "2"]);
     assert!(!is_said(&paths));
+}
+
+/// What is queued since has keys that are known.
+#[tokio::test(start_paused = true)]
+async fn once_what_was_left_is_published_other_keys_are_free() {
+    let folder = folder();
+    let before = Paths::new(folder.path(), 100).await;
+    before.nats.all(retry());
+    for id in ["1", "2"] {
+        assert_eq!(before.store("k", id).await, Ok(Receipt::Spooled));
+    }
+    before.spool.close();
+    drop(before);
+
+    let mut paths = Paths::new(folder.path(), 100).await;
+    assert_eq!(paths.store("l", "3").await, Ok(Receipt::Spooled));
+    paths.nats.one("3", Mode::Hangs);
+    paths.drain();
+    in_time("what was left", || paths.nats.taken_of("k") == ["1", "2"]).await;
+    in_time("the other one under way", || paths.nats.under_way() == 1).await;
+    assert_eq!(paths.store("m", "4").await, Ok(Receipt::Stored));
+    assert_eq!(paths.store("l", "5").await, Ok(Receipt::Spooled));
+}
+
+/// Without a connection each attempt waits for it; a broker that refuses is asked again after the pause alone.
+#[tokio::test(start_paused = true)]
+async fn a_pause_is_longer_where_something_is_waited_for() {
+    for (mode, attempts) in [
+        (Mode::Fails(sink::Error::transient(sink::DISCONNECTED, "gone")), 85..93),
+        (retry(), 97..103),
+    ] {
+        let folder = folder();
+        let mut paths = Paths::new(folder.path(), 100).await;
+        paths.nats.all(retry());
+        assert_eq!(paths.store("k", "1").await, Ok(Receipt::Spooled));
+        paths.nats.all(mode);
+        paths.drain();
+        in_time("longest pauses", || paths.nats.attempts() > 10).await;
+        let before = paths.nats.attempts();
+        for _ in 0..2_000 {
+            pass(SECOND / 10).await;
+        }
+        let made = paths.nats.attempts() - before;
+        assert!(attempts.contains(&made), "{made} in 200 s");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -382,15 +430,42 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
     tracing::subscriber::set_global_default(subscriber).unwrap();
     let mut paths = Paths::new(folder.path(), 100).await;
     configured(&paths.all, "nats:said", 100);
+    configured(&paths.all, "kafka:said.{type}", 100);
     paths.drain();
-    paths.nats.all(retry());
-    for number in 0..5 {
-        let storing = paths.begin(&["nats:said"], &format!("k{number}"), &number.to_string());
+    let spooled = async |name: &str, to: &str, number: usize| {
+        let storing = paths.begin_as(name, &[to], &format!("k{number}"), &number.to_string());
         until("a receipt", || storing.is_finished()).await;
         assert_eq!(storing.await.unwrap(), Ok(Receipt::Spooled));
+    };
+    // A short outage, and some time after it.
+    paths.nats.all(retry());
+    spooled("said", "nats:said", 0).await;
+    paths.nats.all(Mode::Takes);
+    paths.drained().await;
+    assert_eq!(log.lines("stores events again").len(), 1);
+    assert_eq!(log.lines("all that was queued on disk is published").len(), 1);
+    for _ in 0..140 {
+        pass(SECOND / 2).await;
+    }
+    assert_eq!(log.lines("still queue").len(), 0);
+
+    paths.nats.all(retry());
+    let before = paths.nats.attempts();
+    for number in 0..5 {
+        spooled("said", "nats:said", number).await;
+    }
+    // Beside it something waits apart.
+    paths.kafka.name("said.none", no_topic());
+    for number in 0..3 {
+        spooled("said.none", "kafka:said.{type}", number).await;
     }
     for _ in 0..620 {
         pass(SECOND / 2).await;
+    }
+    let lines = log.lines("events wait apart on disk");
+    assert_eq!(lines.len(), 5, "in 310 s: {lines:?}");
+    for line in &lines {
+        assert!(line.contains("unknown-topic") && line.contains("names=1 records=3"), "{line}");
     }
     let lines = log.lines("still queue");
     assert_eq!(lines.len(), 5, "in 310 s: {lines:?}");
@@ -398,15 +473,18 @@ async fn a_destination_that_stays_broken_is_said_once_a_minute() {
         assert!(line.contains("store-failed"), "{line}");
         assert!(line.contains("records=5"), "{line}");
     }
-    assert_eq!(log.lines("events are not stored").len(), 1);
+    let of_nats =
+        |text: &str| log.lines(text).into_iter().filter(|line| line.contains("nats:said")).count();
+    assert_eq!(of_nats("events are not stored"), 2);
     // One at a time, and one in two seconds.
-    let attempts = paths.nats.attempts();
+    let attempts = paths.nats.attempts() - before;
     assert!((100..250).contains(&attempts), "{attempts}");
     assert!(paths.health.readiness().1.contains("nats:said: store-failed: full"));
     paths.nats.all(Mode::Takes);
+    paths.kafka.name("said.none", Mode::Takes);
     paths.drained().await;
-    assert_eq!(log.lines("stores events again").len(), 1);
-    assert_eq!(log.lines("all that was queued on disk is published").len(), 1);
+    assert_eq!(of_nats("stores events again"), 2);
+    assert_eq!(of_nats("all that was queued on disk is published"), 2);
     assert!(!paths.health.readiness().1.contains("problem"));
 }
 
@@ -492,7 +570,7 @@ impl Lines {
     /// Those of one destination, for others log too.
     fn lines(&self, with: &str) -> Vec<String> {
         let text = String::from_utf8_lossy(&self.0.lock()).into_owned();
-        let lines = text.lines().filter(|line| line.contains("nats:said") && line.contains(with));
+        let lines = text.lines().filter(|line| line.contains(":said") && line.contains(with));
         lines.map(str::to_owned).collect()
     }
 }

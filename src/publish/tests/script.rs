@@ -287,7 +287,16 @@ impl Paths {
         key: &str,
         id: &str,
     ) -> JoinHandle<Result<Receipt, Refusal>> {
-        let event = event("t", key, id);
+        self.begin_event(name, to, event("t", key, id))
+    }
+
+    /// The same with this event.
+    pub(super) fn begin_event(
+        &self,
+        name: &str,
+        to: &[&str],
+        event: Event,
+    ) -> JoinHandle<Result<Receipt, Refusal>> {
         let to = to.iter().map(|to| (configured(&self.all, to, self.max), name.to_owned()));
         let begun = begin(to, event);
         tokio::spawn(async move { begun?.finish().await })

@@ -148,3 +148,30 @@ async fn a_replay_hands_over_what_it_knows() {
     // Counted once, whoever counted.
     assert_eq!(store(&paths, "e.none", "k0", "6").await, Ok(Receipt::Stored));
 }
+
+/// What waits apart is left, and what is in flight of it is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_replay_of_what_waits_apart_can_be_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = paths(&folder).await;
+    before.drain();
+    before.nats.name("e.none", no_topic());
+    for id in ["1", "2", "3"] {
+        assert_eq!(store(&before, "e.none", "k", id).await, Ok(Receipt::Spooled));
+    }
+    before.all.give_up();
+    before.spool.close();
+    drop(before);
+    let paths = Paths::new(folder.path(), 100).await;
+    let spool_tasks = SpoolTasks::new(paths.all.clone());
+    paths.nats.all(Mode::Hangs);
+    let lines = spool_tasks.begin(Task::Drain(TO.to_owned())).unwrap();
+    in_time("the first one", || paths.nats.under_way() == 1).await;
+    spool_tasks.stop();
+    pass(SECOND).await;
+    assert_eq!(paths.nats.under_way(), 1);
+    paths.nats.all(Mode::Takes);
+    let (summary, _) = summary(lines).await;
+    assert_eq!((summary.published, summary.left), (1, 2));
+    assert_eq!(summary.stopped.as_deref(), Some("the bridge is stopping"));
+}
