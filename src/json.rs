@@ -18,7 +18,7 @@ use std::fmt;
 use std::ops::Range;
 
 pub use pointers::{Found, Pointers};
-pub use text::{Text, compact, content, quote};
+pub use text::{Text, compact, content, quote, quote_into};
 
 /// Why a document isn't JSON, and at which byte.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -105,6 +105,12 @@ pub fn content(raw: &str) -> Option<String> {
 /// A text as a JSON string, quotes included.
 pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
+    quote_into(text, &mut out);
+    out
+}
+
+/// The same, behind what is there already.
+pub fn quote_into(text: &str, out: &mut String) {
     out.push('"');
     let mut rest = text;
     loop {
@@ -125,7 +131,6 @@ pub fn quote(text: &str) -> String {
         rest = characters.as_str();
     }
     out.push('"');
-    out
 }
 
 fn unescape(raw: &str) -> String {

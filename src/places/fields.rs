@@ -131,18 +131,26 @@ fn text(encoded: &[u8]) -> Cow<'_, str> {
 
 /// `+` is a blank, `%` and two hex digits are a byte, and everything else stands for itself.
 fn decode(mut encoded: &[u8], into: &mut Vec<u8>) {
-    while let Some(at) = memchr2(b'%', b'+', encoded) {
-        into.extend_from_slice(&encoded[..at]);
+    while let Some(at) = memchr(b'%', encoded) {
+        blanks(&encoded[..at], into);
         let hex = |at: usize| char::from(*encoded.get(at)?).to_digit(16);
-        let (byte, length) = match (encoded[at], hex(at + 1), hex(at + 2)) {
-            (b'+', ..) => (b' ', 1),
-            (_, Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+        let (byte, length) = match (hex(at + 1), hex(at + 2)) {
+            (Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
             _ => (b'%', 1),
         };
         into.push(byte);
         encoded = &encoded[at + length..];
     }
+    blanks(encoded, into);
+}
+
+/// Text without `%`: many bytes at a time.
+fn blanks(encoded: &[u8], into: &mut Vec<u8>) {
+    let begin = into.len();
     into.extend_from_slice(encoded);
+    for byte in &mut into[begin..] {
+        *byte = if *byte == b'+' { b' ' } else { *byte };
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The questions of described providers: each webhook is one, and the worker's reply is the body of the answer.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::config::Context;
 use crate::config::provider::{self, Payload, is_json};
-use crate::json::{Reader, quote};
+use crate::json::{Reader, quote, quote_into};
 use crate::message::{
     Answer, Body, Content, Outcome, Question, Refusal, Replied, Reply, ReplyHead,
 };
@@ -195,21 +194,35 @@ fn is_one_document(bytes: &[u8]) -> bool {
 
 /// The fields of a query and of a form as one JSON object; one that comes several times is a list.
 fn fields(query: &str, form: &[u8]) -> String {
-    let mut all: BTreeMap<Cow<'_, str>, Vec<Cow<'_, str>>> = BTreeMap::new();
-    for field in Fields::of(query.as_bytes()).chain(Fields::of(form)) {
-        all.entry(field.name()).or_default().push(field.value());
-    }
-    let members = all.iter().map(|(name, values)| {
-        let value = match &**values {
-            [one] => quote(one),
-            several => {
-                let several: Vec<_> = several.iter().map(|value| quote(value)).collect();
-                format!("[{}]", several.join(","))
+    let all = Fields::of(query.as_bytes()).chain(Fields::of(form));
+    let mut all: Vec<_> = all.map(|field| (field.name(), field)).collect();
+    // Those of one name stay in their order.
+    all.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut object = String::with_capacity(2 * (query.len() + form.len()) + 2);
+    object.push('{');
+    for of_one_name in all.chunk_by(|(one, _), (other, _)| one == other) {
+        if object.len() > 1 {
+            object.push(',');
+        }
+        if let Some((name, _)) = of_one_name.first() {
+            quote_into(name, &mut object);
+        }
+        object.push(':');
+        let is_list = of_one_name.len() > 1;
+        for (at, (_, field)) in of_one_name.iter().enumerate() {
+            match (is_list, at) {
+                (true, 0) => object.push('['),
+                (true, _) => object.push(','),
+                (false, _) => {}
             }
-        };
-        format!("{}:{value}", quote(name))
-    });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+            quote_into(&field.value(), &mut object);
+        }
+        if is_list {
+            object.push(']');
+        }
+    }
+    object.push('}');
+    object
 }
 
 #[cfg(test)]

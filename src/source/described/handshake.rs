@@ -143,7 +143,10 @@ impl Answer<'_> {
             }
             let value = self.value(part)?;
             match is_json {
-                true => rendered.push_str(quote(&value).trim_matches('"')),
+                true => {
+                    let quoted = quote(&value);
+                    rendered.push_str(&quoted[1..quoted.len() - 1]);
+                }
                 false => rendered.push_str(&value),
             }
         }

@@ -84,8 +84,26 @@ fn a_proven_challenge_is_no_event() {
         body(reply),
         r#"{"plainToken":"pv-plainToken-abc123","encryptedToken":"924c76d973084bbe133c17ff1c1a9b6639c74aef8bb34daa05c70361039e7beb"}"#
     );
+    let sent = r#"{"type":"endpoint.url_validation","payload":{"plainToken":"a\"b"}}"#;
+    let body = Bytes::from_static(sent.as_bytes());
+    let outside = source.classify(Request { head: &post, body: &body, scheme: Some(0) });
+    assert!(outside.is_err(), "it is outside of the guard");
     let event = classify(&source, &post, r#"{"type":"meeting.started"}"#, Some(0));
     assert!(matches!(event.meaning, Meaning::Event));
+}
+
+/// What is sent back as JSON stays one string, whatever it holds.
+#[test]
+fn a_challenge_is_escaped() {
+    let source = described(
+        "[[handshake]]\nmethod = \"GET\"\npresent = [\"{query:c}\"]\nafter = \"nothing\"\n\
+         content_type = \"application/json\"\nbody = '{\"challenge\":\"{query:c}\"}'",
+        "secret",
+    );
+    for (query, challenge) in [("c=a%22", r#"a\""#), ("c=%22%5C", r#"\"\\"#), ("c=a", "a")] {
+        let answer = format!(r#"{{"challenge":"{challenge}"}}"#);
+        assert_eq!(got(&source, query), Some(Ok((200, answer))), "{query}");
+    }
 }
 
 #[test]
