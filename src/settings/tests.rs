@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod provider;
+
 use std::path::Path;
 
 use super::{parse, read};

@@ -158,6 +158,10 @@ fn signature(
     node: Node<'_>,
 ) {
     let title = &endpoint.facts.provider;
+    // Of a provider that there isn't nothing is known, and that has been said.
+    if title.is_empty() {
+        return;
+    }
     let described = endpoint.facts.description.as_ref();
     let Some(provider) = described.filter(|provider| provider.has_signatures()) else {
         let what = match described {
