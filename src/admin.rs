@@ -26,7 +26,7 @@ use crate::telemetry::health::Health;
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The routes of the admin listener. What is more than looking asks the guard first.
+/// The routes of the admin listener. All but health and metrics ask the guard first.
 pub fn router(
     bridge: Arc<Bridge>,
     destinations: Arc<Destinations>,

@@ -23,7 +23,7 @@ use crate::message::{Answer, Content, Outcome, Replied, Webhook, attribute};
 use crate::nats::header::{encoded, insert};
 use crate::sink::jetstream;
 
-/// How often a question is asked again while nobody is there.
+/// How often a question is asked again while it has no worker.
 const AGAIN: Duration = Duration::from_millis(250);
 
 /// Longest error text of a worker that is passed on, in characters.
@@ -43,7 +43,7 @@ pub struct Ask<'a> {
     pub payload: Bytes,
     /// When the answer must be there.
     pub deadline: Instant,
-    /// How long "nobody is there" is not taken for an answer.
+    /// How long "no responders" is not taken for an answer.
     pub grace: Duration,
     /// Whether an empty reply is an answer.
     pub may_be_empty: bool,
@@ -74,7 +74,7 @@ impl Ask<'_> {
         stream::body(first, replies, inbox, pause).await
     }
 
-    /// Ask, and while nobody is there ask again as long as the rule has patience.
+    /// Ask, and ask again while there is no worker, for as long as the rule allows.
     async fn persist<T, F>(&self, send: impl Fn() -> F) -> Result<T, Failed>
     where
         F: Future<Output = Result<T, Failure>>,

@@ -91,7 +91,7 @@ fn broken(error: &(dyn Error + 'static)) -> Refusal {
     }
 }
 
-/// Read the rest of a body that was refused, and forget it. Whoever is still sending would
+/// Read the rest of a body that was refused, and forget it. A client that is still sending would
 /// otherwise find the connection reset before reading why. All of them together are read at a
 /// steady pace: anybody can be refused, and the processor is for those who aren't.
 pub async fn discard<B>(mut body: B)

@@ -275,12 +275,12 @@ impl From<serve::Error> for Failure {
     }
 }
 
-/// Write one line, or several, to standard error. Whoever's text it holds, it does nothing to a terminal.
+/// Write one line, or several, to standard error. Text from outside can't control the terminal.
 fn eprint(line: impl Display) {
     stderr::line(terminal::lines(&line.to_string()));
 }
 
-/// Write text and a line break to standard output. Whoever's text it is, it does nothing to a terminal.
+/// Write text and a line break to standard output. Text from outside can't control the terminal.
 fn print(text: &str) -> Outcome {
     write(terminal::lines(text).as_bytes())?;
     write(b"\n")?;

@@ -30,7 +30,7 @@ const CACHE_TIME: Duration = Duration::from_secs(1);
 
 type SharedResult = Result<Arc<Discovered>, Arc<Error>>;
 
-/// Whoever asks for the workers, one at a time.
+/// Asks for the workers, once at a time.
 pub struct Workers {
     nats: Option<config::Nats>,
     functions: ArcSwap<Functions>,
@@ -38,11 +38,11 @@ pub struct Workers {
     last: Mutex<Option<(Instant, SharedResult)>>,
 }
 
-/// Why nobody could be asked.
+/// Why workers could not be asked for.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Unasked {
     /// There is no NATS.
-    #[error("without [nats] nobody is asked, so that there are no workers")]
+    #[error("without [nats] no question is asked, so there are no workers")]
     NoNats,
     /// It can't be reached.
     #[error("NATS can't be asked for workers: {0}")]

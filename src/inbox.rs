@@ -1,4 +1,4 @@
-//! Replies and PubAcks, to whoever waits for them.
+//! Replies and PubAcks, to the tasks that wait for them.
 //!
 //! One wildcard subscription per connection, and a slab of those who wait. The last token
 //! of a reply subject names the slot and its generation, so that a reply finds its waiter
@@ -34,7 +34,7 @@ pub enum Failure {
     TooLarge,
     /// The server doesn't permit it: to send this, or to hear the reply.
     NotPermitted,
-    /// Nobody listens on the subject.
+    /// The subject has no subscriber.
     NoResponders,
     /// No reply in time.
     Timeout,
@@ -55,7 +55,7 @@ impl From<Unsent> for Failure {
     }
 }
 
-/// What becomes of those who wait when the connection goes away.
+/// What happens to waiters when the connection goes away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnLoss {
     /// They go on waiting: a worker may still reply through the next connection.
@@ -210,7 +210,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Hand a reply to whoever waits for it. Returns whether somebody did.
+    /// Hand a reply to its waiter. Returns whether there was one.
     fn hand(&self, token: Token, reply: Result<T, Failure>, bytes: usize) -> bool {
         let mut slots = self.slots.lock();
         let Some(slot) = slots.get(token) else { return false };
@@ -226,7 +226,7 @@ impl<T> Inbox<T> {
         drop(slots);
         self.connection.record_success(&slot.subject);
         match slot.waiter {
-            // Whoever waited may just have stopped: then this is a late reply too.
+            // The waiter may just have stopped: then this is a late reply too.
             Waiter::One(sender) => sender.send(reply).is_ok(),
             Waiter::Many { .. } => true,
         }
@@ -247,7 +247,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Nobody of these waits any more.
+    /// End the wait of these slots with a failure.
     fn fail(&self, which: impl Fn(&Slot<T>) -> bool, failure: Failure) {
         let mut slots = self.slots.lock();
         let found: Vec<usize> =
@@ -255,7 +255,7 @@ impl<T> Inbox<T> {
         let found: Vec<_> = found.into_iter().map(|place| slots.slab.remove(place)).collect();
         drop(slots);
         for slot in found {
-            // Whoever stopped waiting doesn't need to be told.
+            // A waiter that has stopped needn't be told.
             match slot.waiter {
                 Waiter::One(sender) => drop(sender.send(Err(failure))),
                 Waiter::Many { sender, .. } => drop(sender.try_send(Err(failure))),

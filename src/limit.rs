@@ -191,7 +191,7 @@ impl Reading {
         matches!(self, Self::Known(..))
     }
 
-    /// Hold so many bytes more.
+    /// Hold this many bytes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         match self {
             Self::Known(_, reservation) => reservation.grow(bytes),
@@ -257,7 +257,7 @@ impl ByteReservation {
         Self { bytes: PoolShare::nothing(&self.bytes.pool), event: None }
     }
 
-    /// Hold so many bytes more.
+    /// Hold this many bytes more.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         self.bytes.grow(bytes)
     }

@@ -1,6 +1,6 @@
 //! The live tail: each webhook and its result, for subscribers; and the questions asked lately.
 //!
-//! It promises to be in nobody's way. Without subscribers, a webhook costs one relaxed load. A line is made only for
+//! It promises to slow nothing down. Without subscribers, a webhook costs one relaxed load. A line is made only for
 //! subscribers, and handed to a ring of bounded size: who reads too slowly loses the oldest lines, and is told how many.
 //! Bodies are in no line, unless the configuration allows it and a subscriber asks for them; then they are cut.
 //!

@@ -98,7 +98,7 @@ impl Error {
     }
 }
 
-/// Each with its hint. Whoever shows an error begins it with `error: `.
+/// Each with its hint. The caller that shows an error begins it with `error: `.
 fn lines(findings: &[Finding]) -> String {
     let lines: Vec<_> = findings
         .iter()

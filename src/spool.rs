@@ -213,7 +213,7 @@ impl Spool {
     /// All queues that this spool has seen, also those of destinations that are not configured any more.
     pub fn queues(&self) -> Vec<Queue> {
         let mut logs = self.logs.lock();
-        // While these are locked nobody gets hold of a queue, so that one of nobody's stays so.
+        // While these are locked no caller gets hold of a queue, so that one without users stays so.
         logs.retain(|_, log| Arc::strong_count(log) > 1 || log.is_used());
         let queues = logs.iter().filter(|(name, _)| *name != DEAD_LETTERS);
         queues.map(|(_, log)| Queue::new(log.clone(), self.writer.clone())).collect()

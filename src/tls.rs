@@ -5,7 +5,7 @@
 //! written one after the other. What can't be used is reported, and the old stays in use.
 //! Connections keep the configuration that they began with.
 //!
-//! Sessions are resumed by tickets, which nobody has to store. Where clients must show a certificate
+//! Sessions are resumed by tickets, which the server needn't store. Where clients must show a certificate
 //! nothing is resumed: a resumed session would be let in by what was verified hours ago.
 //!
 //! Left out: who reads these files in a configuration (see `config`), and what runs inside of TLS.

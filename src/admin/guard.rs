@@ -42,7 +42,7 @@ impl Guard {
         self.token.store(token.map(bearer));
     }
 
-    /// Whether whoever asks may.
+    /// Whether this request is permitted.
     pub(super) fn check(&self, request: &Request) -> Result<(), Refused> {
         if request.headers().contains_key(header::ORIGIN) {
             return Err(Refused::WebPage);

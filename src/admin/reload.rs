@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 /// What came of it: what has changed, or everything that is in the way; a line each.
 pub type Reloaded = Result<Vec<String>, Vec<String>>;
 
-/// Where requests to reload go; whoever reloads answers each.
+/// Where requests to reload go; the task that reloads answers each.
 pub type Asking = mpsc::Sender<oneshot::Sender<Reloaded>>;
 
 pub(super) fn router(asking: Asking) -> Router {
@@ -23,7 +23,7 @@ pub(super) fn router(asking: Asking) -> Router {
     Router::new().route("/reload", post(handle))
 }
 
-/// `None` if nobody reloads: `hookbus dev` has no file, and a bridge that stops takes over nothing.
+/// `None` where nothing can be reloaded: `hookbus dev` has no file, and a bridge that stops takes over nothing.
 fn said(outcome: Option<Reloaded>) -> Response {
     let text = |lines: Vec<String>| lines.join("\n") + "\n";
     match outcome {

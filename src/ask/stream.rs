@@ -1,4 +1,4 @@
-//! Answers that come in parts: passed on as they come, at the pace of whoever reads them.
+//! Answers that come in parts: passed on as they come, at the pace of their reader.
 //!
 //! A part that is followed by another says so in `Hookbus-More`. One that was sent as a request gets a reply as soon as
 //! there is room for more, which holds a worker back; others are kept up to the limit of the inbox, and beyond it the

@@ -89,7 +89,7 @@ impl Jwt {
     }
 }
 
-/// Only algorithms with a public key: with a shared one, whoever can check a token can make one.
+/// Only algorithms with a public key: with a shared one, anyone who can check a token can make one.
 fn algorithm(name: config::JwtAlgorithm) -> Algorithm {
     use config::JwtAlgorithm as Name;
     match name {

@@ -36,7 +36,7 @@ fn parse(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-/// The address of whoever sent a request: the peer, unless that is a trusted proxy. Then the last address that the
+/// The address of the sender of a request: the peer, unless that is a trusted proxy. Then the last address that the
 /// proxies wrote down and that is none of theirs; what stands before it anybody could have written.
 pub(super) fn sender(peer: IpAddr, headers: &HeaderMap, proxies: &Networks) -> Option<IpAddr> {
     if !proxies.contains(peer) {

@@ -62,7 +62,7 @@ impl Turns {
         self: &Arc<Self>,
         to: impl Iterator<Item = &'a DestinationText> + Clone,
     ) -> Option<Turn> {
-        // Whoever was before us has told so before our body was complete.
+        // An earlier body registered before ours was complete.
         if self.open.load(Ordering::Acquire) == 0 {
             return None;
         }

@@ -62,7 +62,7 @@ pub(super) struct Listener {
 
 /// Why there is no answer.
 pub(super) enum Unasked {
-    /// Nobody is there.
+    /// Nothing listens there.
     Unreachable(Failure),
     /// It was refused.
     Refused(Failure),
@@ -195,7 +195,7 @@ impl ResponseLines {
             }
             match self.response.chunk().await {
                 Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
-                // Whoever asks says that the end is missing.
+                // The caller reports that the end is missing.
                 Ok(None) | Err(_) => return Ok(None),
             }
         }

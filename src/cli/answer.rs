@@ -46,13 +46,13 @@ pub(super) struct Arguments {
     /// Give the program the whole payload instead of the arguments
     #[arg(long)]
     payload: bool,
-    /// Start the program once, and talk JSON lines to it
+    /// Start the program once, and exchange JSON lines with it
     #[arg(long)]
     lines: bool,
-    /// So many questions at a time [default: one a processor; 64 with --lines]
+    /// How many questions to answer at the same time [default: one a processor; 64 with --lines]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000))]
     concurrency: Option<u16>,
-    /// So many more may wait; over it the answer is the error "busy"
+    /// How many more may wait; beyond that the answer is the error "busy"
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u16).range(0..=10_000))]
     waiting: u16,
     #[command(flatten)]

@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     /// How long an answer may take
     #[arg(long, value_name = "TIME", default_value = "18s")]
     timeout: Time,
-    /// So many calls at the same time
+    /// How many calls to make at the same time
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     parallel: u16,
     /// Print the report as JSON

@@ -82,10 +82,10 @@ pub(super) struct Arguments {
     /// With these arguments
     #[arg(long, value_name = "JSON")]
     arguments: Option<String>,
-    /// Post it so many times, and sum up instead of showing the answer
+    /// Send N requests, and print a summary instead of the answer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     count: u64,
-    /// So many at the same time
+    /// How many requests to send at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     concurrency: u64,
     /// How long to wait for an answer

@@ -65,7 +65,7 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-/// Ctrl-C ends it at any time, also while it waits for whoever reads its lines: nothing of it has to be ended in order.
+/// Ctrl-C ends it at any time, also while it waits for the reader of its lines: nothing of it has to be ended in order.
 pub(super) fn run(arguments: Arguments, _signals: &Signals) -> Outcome {
     let Arguments { endpoint, kind, key, outcome, errors, json, bodies, admin, config } = arguments;
     let filter =

@@ -18,7 +18,7 @@ pub struct Http {
     /// Largest body, as received and decompressed; a larger one is answered with 413.
     pub max_body: Size,
     /// Open connections; further ones wait in the kernel's queue. There are fewer where the limit of open files leaves
-    /// no room for so many beside the spool and the brokers.
+    /// no room for this many beside the spool and the brokers.
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub max_connections: usize,
     /// Requests whose body is being read at the same time; over it: 503. Bodies of unknown senders are counted apart, by

@@ -120,7 +120,7 @@ pub fn property<'a>(settings: &'a Kafka, name: &str) -> Option<&'a str> {
     get(name).or_else(|| get(other?))
 }
 
-/// So many that the last attempt comes just before `timeout`: an event that runs out of attempts fails with what the
+/// As many that the last attempt comes just before `timeout`: an event that runs out of attempts fails with what the
 /// broker said, one that runs out of time fails with that alone.
 fn retries(timeout: Duration, (first, longest): (u64, u64)) -> u32 {
     /// librdkafka stretches and shrinks each pause by up to a fifth.

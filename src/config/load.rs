@@ -120,7 +120,7 @@ fn sentence(message: &str) -> String {
 
 fn syntax_hint(message: &str) -> &'static str {
     let hints = [
-        ("string values must be quoted", "texts stand in quotes: `key = \"text\"`"),
+        ("string values must be quoted", "strings are written in quotes: `key = \"text\"`"),
         (
             "duplicate key",
             "a key or a table stands once; take one out, or write `[[...]]` for a list of tables",

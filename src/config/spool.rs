@@ -13,8 +13,8 @@ use super::units::{Size, Time};
 pub struct Spool {
     /// Whether there is one. Without it, an event that isn't acknowledged in time is refused with a 503.
     pub enabled: bool,
-    /// Directory of the queues, seen from the working directory; made when it is missing, and used by one process at a
-    /// time.
+    /// Directory of the queues, relative to the working directory; created when it is missing, and used by one process
+    /// at a time.
     pub dir: PathBuf,
     /// Bytes that all queues may take together; when they are full, senders get a 503.
     pub max_bytes: Size,

@@ -26,12 +26,12 @@ pub const RATE_HINT: &str =
 pub struct Time(Duration);
 
 impl Time {
-    /// So many seconds.
+    /// A time in seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }
 
-    /// So many milliseconds.
+    /// A time in milliseconds.
     pub const fn milliseconds(milliseconds: u64) -> Self {
         Self(Duration::from_millis(milliseconds))
     }
@@ -72,12 +72,12 @@ impl fmt::Display for Time {
 pub struct Size(usize);
 
 impl Size {
-    /// So many mebibytes.
+    /// A size in mebibytes.
     pub const fn mib(mebibytes: usize) -> Self {
         Self(mebibytes << 20)
     }
 
-    /// So many bytes.
+    /// A size in bytes.
     pub const fn bytes(bytes: usize) -> Self {
         Self(bytes)
     }
@@ -110,7 +110,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// So many in a time, written with its unit: `"100/s"`, `"6000/m"`, `"10/h"`.
+/// A rate, written with the unit of its time: `"100/s"`, `"6000/m"`, `"10/h"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     count: u32,

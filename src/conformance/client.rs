@@ -57,7 +57,7 @@ pub(super) struct Call {
 
 /// What came back.
 pub(super) enum Heard {
-    /// Nobody listens on the subject.
+    /// The subject has no subscriber.
     NoResponders,
     /// Nothing in time.
     Silence,

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::service::{Answer, Service, Services};
 
-/// How long answers are waited for. Nobody knows how many there will be.
+/// How long to wait for answers, whose number is unknown.
 pub const REPLY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Answers to one question that are read, and their bytes; the rest is left.

@@ -14,10 +14,10 @@ const INTERVAL: Duration = Duration::from_millis(1);
 pub struct Pacer(Mutex<Option<Instant>>);
 
 impl Pacer {
-    /// So many bytes are a share.
+    /// The bytes of one share.
     pub const SHARE: usize = 64 << 10;
 
-    /// A pace that nobody keeps to yet.
+    /// A pace without users yet.
     pub const fn new() -> Self {
         Self(Mutex::new(None))
     }

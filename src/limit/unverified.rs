@@ -1,6 +1,6 @@
 //! Bodies of senders that nobody knows until the body is complete, since only a signature over it tells.
 //!
-//! Whoever knows a URL can send such a body, and never finish it, or sign it wrongly. So it draws on nothing that
+//! Anyone who knows a URL can send such a body, and never finish it, or sign it wrongly. So it draws on nothing that
 //! others need: each endpoint has room of its own for them, and when that is full, the oldest has to go. An honest body
 //! is there within moments and isn't the oldest; what is held back to fill the room makes room. A body that comes in
 //! one piece, as small ones do, needs none at all.
@@ -49,7 +49,7 @@ struct HeldBody {
 pub(super) struct Stranger {
     room: Arc<Room>,
     arrived: usize,
-    /// So many of the bytes that arrived are known to the room.
+    /// How many of the bytes that arrived are known to the room.
     settled: usize,
     /// Bytes of this share.
     read: usize,
@@ -67,7 +67,7 @@ impl Room {
         Stranger { room: self.clone(), arrived: 0, settled: 0, read: 0, pause: None, place: None }
     }
 
-    /// Take up so many bytes more at a place, or at a new one. Returns whether there is little room left.
+    /// Take up this many bytes more at a place, or at a new one. Returns whether there is little room left.
     fn settle(
         &self,
         place: &mut Option<(u64, oneshot::Receiver<()>)>,
@@ -116,7 +116,7 @@ impl Room {
 }
 
 impl Stranger {
-    /// So many bytes have arrived.
+    /// This many bytes have arrived.
     pub(super) const fn grow(&mut self, bytes: usize) {
         self.arrived += bytes;
         self.read += bytes;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// Tells whoever notes a webhook that its sender will send nothing more; an extension of its request. The sender has
+/// Tells the record of a webhook that its sender will send nothing more; an extension of its request. The sender has
 /// gone, or has only shut down its writing half and still reads: nothing but time tells these apart.
 #[derive(Debug, Default)]
 pub struct HangUp {

@@ -1,4 +1,4 @@
-//! What was asked lately, so that it can be said who would answer it.
+//! Recent questions, so that the workers for them can be shown.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -19,6 +19,6 @@ pub fn insert(headers: &mut HeaderMap, name: &'static str, value: HeaderValue) {
 pub fn encoded(text: &str) -> HeaderValue {
     const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
     let encoded: Cow<'_, str> = utf8_percent_encode(text, ENCODED).into();
-    // What is left is visible ASCII, which every header takes.
+    // The rest is visible ASCII, which every header takes.
     encoded.parse().unwrap_or_default()
 }

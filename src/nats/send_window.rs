@@ -44,7 +44,7 @@ pub(super) struct SendWindow {
     /// Marks are echoes, which come to this subject.
     echo: String,
     echoes: AtomicBool,
-    /// The number of the last echo that came back, and whoever waits for the next.
+    /// The number of the last echo that came back, and the tasks that wait for the next.
     echoed: AtomicU64,
     returned: Notify,
 }
@@ -92,7 +92,7 @@ impl SendWindow {
         Ok(Reservation { window: self, bytes })
     }
 
-    /// From now on nobody gets in.
+    /// From now on nothing gets in.
     pub(super) fn close(&self) {
         self.room.close();
     }

@@ -23,7 +23,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// Time for one attempt to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An address that nobody listens on: a client that lost its connection tries once more, and is sent here, since
+/// An address without a listener: a client that lost its connection tries once more, and is sent here, since
 /// whatever it still has in its queue must not reach any server.
 const NOWHERE: &str = "nats://127.0.0.1:0";
 

@@ -13,10 +13,10 @@ use serde::de::IgnoredAny;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-/// So many subjects are asked for at the same time: the server goes through all streams for each.
+/// How many subjects are asked for at the same time: the server goes through all streams for each.
 const MAX_LOOKUPS: usize = 8;
 
-/// How long nobody is asked after the server said nothing: this user may not be permitted to ask.
+/// How long the server isn't asked after it said nothing: this user may not be permitted to ask.
 const SILENCE_PAUSE: Duration = Duration::from_secs(60);
 
 /// The error code of an account that has no JetStream.
@@ -40,7 +40,7 @@ pub struct StreamLookup {
     /// The subject that is asked on.
     api: String,
     permits: Semaphore,
-    /// Nobody is asked before then.
+    /// The server isn't asked before then.
     silent_until: Mutex<Option<Instant>>,
 }
 

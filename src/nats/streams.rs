@@ -114,7 +114,7 @@ impl RequiredStreams {
         !self.declared.is_empty() || !self.stored.is_empty()
     }
 
-    /// The same on one machine, where nobody expects copies.
+    /// The same on one machine, where copies make no sense.
     pub fn for_one_machine(self) -> Self {
         Self { is_alone: true, ..self }
     }

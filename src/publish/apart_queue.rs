@@ -55,7 +55,7 @@ struct State {
     table: KeyTable,
     /// Records that took their place, and are not known to be on disk yet.
     appending: usize,
-    /// There are records of an earlier process that nobody has counted.
+    /// There are records of an earlier process that were not counted yet.
     is_uncounted: bool,
     faults: Faults,
     /// When it was last logged that a name fails, and whether to log when none does any more.
@@ -164,7 +164,7 @@ impl ApartQueue {
         let mut state = self.state.lock();
         let state = &mut *state;
         if !state.names.contains_key(name) && state.names.len() >= MAX_NAMES {
-            // Nobody could tell for how long it fails: so many at once are no election.
+            // There is no room to remember since when it fails. So many at once are no election.
             return since.checked_sub(UNCERTAIN_TIMEOUT).unwrap_or(since);
         }
         self.is_active.store(true, Ordering::Relaxed);
@@ -258,7 +258,7 @@ impl ApartQueue {
         should_log
     }
 
-    /// So many names are known to fail.
+    /// How many names are known to fail.
     pub(super) fn failing(&self) -> usize {
         self.state.lock().faults.len()
     }
@@ -300,7 +300,7 @@ impl ApartQueue {
         }
     }
 
-    /// Begin to count the records of an earlier process, if nobody has done so.
+    /// Begin to count the records of an earlier process, unless that was done.
     pub(super) fn begin_counting(&self) -> bool {
         let mut state = self.state.lock();
         if state.is_uncounted {
@@ -368,7 +368,7 @@ impl ApartQueue {
         self.deactivate_if_empty(state);
     }
 
-    /// With nothing apart and nothing on its way there, nobody has to look.
+    /// With nothing apart and nothing on its way there, events needn't look.
     fn deactivate_if_empty(&self, state: &mut State) {
         if state.appending == 0 && !state.is_uncounted && self.queue.is_empty() {
             state.table.clear();
@@ -391,7 +391,7 @@ impl ApartQueue {
 }
 
 impl Drop for ApartQueue {
-    /// A destination that existed for a replay only leaves nothing behind that would be said of it for ever.
+    /// A destination that existed only for a replay leaves nothing behind in `/readyz`.
     fn drop(&mut self) {
         self.state.get_mut().faults.clear(&self.destination, &self.health);
     }

@@ -74,7 +74,7 @@ impl Circuit {
         self.is_paused.load(Ordering::Relaxed)
     }
 
-    /// Whether this one may try an open circuit; nobody else may for a while.
+    /// Whether this event may try an open circuit; no other may for a while.
     pub(super) fn probe(&self) -> bool {
         let (now, next) = (self.now(), self.next.load(Ordering::Relaxed));
         let after = now + PROBE_INTERVAL.as_millis() as u64;

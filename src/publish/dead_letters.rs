@@ -27,7 +27,7 @@ use crate::template;
 /// Lines that may wait to be read.
 const MAX_LINES: usize = 256;
 
-/// What comes of a task, line by line; the last one is a [`Line::Summary`]. Dropping it ends the task.
+/// The output of a task, line by line; the last one is a [`Line::Summary`]. Dropping it ends the task.
 pub type Lines = mpsc::Receiver<Line>;
 
 /// What can be done.

@@ -20,7 +20,7 @@ pub(super) struct DiskQueue {
     is_stuck: AtomicBool,
     /// The drain has nothing that it may send: all that is queued should wait apart, and the disk doesn't take it there.
     is_held_up: AtomicBool,
-    /// Records below this sequence are of an earlier process, so that nobody knows their keys.
+    /// Records below this sequence are of an earlier process, and their keys are unknown.
     first_own: u64,
     keys: Mutex<KeyIndex>,
     hasher: KeyHasher,
@@ -68,7 +68,7 @@ impl DiskQueue {
         (!is_claimed).then(|| self.drain_lock.clone().lock_owned())
     }
 
-    /// Lock it for a while, if it is free and nobody has claimed it.
+    /// Lock it for a while, if it is free and not claimed.
     pub(super) fn try_lock(&self) -> Option<DrainGuard> {
         let is_claimed = self.is_claimed.load(Ordering::Relaxed);
         self.drain_lock.clone().try_lock_owned().ok().filter(|_| !is_claimed)
@@ -170,7 +170,7 @@ impl DiskQueue {
         self.deactivate_if_empty(&mut keys);
     }
 
-    /// With nothing queued and nothing on its way there, nobody has to look at the table.
+    /// With nothing queued and nothing on its way there, events needn't look at the table.
     fn deactivate_if_empty(&self, keys: &mut KeyIndex) {
         if keys.appending == 0 && !keys.has_inherited && self.queue.is_empty() {
             keys.table.clear();
@@ -195,7 +195,7 @@ impl PendingAppend {
 }
 
 /// The place of a record in the counts while it is on its way to the disk. The spool has it, and ends it when the record
-/// is there, or when it is certain that it won't be: whoever waits may give up long before.
+/// is there, or when it is certain that it won't be: the caller may give up long before.
 struct Ticket {
     disk_queue: Arc<DiskQueue>,
     bucket: Option<usize>,

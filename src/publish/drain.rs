@@ -30,7 +30,7 @@ use super::destination::Destination;
 use super::disk_queue::DrainGuard;
 use crate::sink;
 
-/// What is in flight at the same time: enough to keep a broker busy, few enough for live traffic to get through.
+/// Records in flight at the same time: enough to keep a broker busy, few enough for live traffic to get through.
 const MAX_IN_FLIGHT: usize = 256;
 const MAX_BYTES_IN_FLIGHT: usize = 4 << 20;
 
@@ -119,7 +119,7 @@ async fn count(job: &Job, apart: &ApartQueue, drain_lock: &DrainGuard) -> Result
     let (records, bytes) = COUNT_BATCH;
     loop {
         if job.is_stopping() {
-            // Whoever comes next begins anew.
+            // The next drain begins anew.
             return Ok(());
         }
         match reader.read(records, bytes).await {

@@ -1,4 +1,4 @@
-//! One lock for each key that has an event in flight; whoever waits for it gets it in order.
+//! One lock for each key that has an event in flight; waiters get it in order.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};

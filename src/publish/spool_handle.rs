@@ -130,7 +130,7 @@ impl SpoolHandle {
         Ok(())
     }
 
-    /// The first trouble is said, and its end; between them, `/readyz` says it.
+    /// The first trouble and its end are logged; between them, `/readyz` shows it.
     pub(super) fn report_trouble(&self, error: &spool::Error) {
         if !self.has_trouble.swap(true, Ordering::Relaxed) {
             warn!(%error, "events can't be kept on disk");
@@ -146,7 +146,7 @@ impl SpoolHandle {
         self.health.set_can_keep(true);
     }
 
-    /// Try a disk in trouble from time to time: without traffic nobody else would see that it is well again.
+    /// Try a disk in trouble from time to time: without traffic nothing else would notice that it is well again.
     pub(super) async fn watch(self: Arc<Self>) {
         let mut time = interval(POLL_INTERVAL);
         time.set_missed_tick_behavior(MissedTickBehavior::Delay);

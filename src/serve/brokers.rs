@@ -25,7 +25,7 @@ use crate::telemetry::metrics::Metrics;
 const EVENTS_ROLE: &str = "events";
 const QUESTIONS_ROLE: &str = "questions";
 
-/// Bytes of questions that may be under way at a time: so many can be late when the network stalls.
+/// Bytes of questions that may be under way at a time: at most these are late when the network stalls.
 const MAX_QUESTION_BYTES: usize = 512 << 10;
 
 /// Bytes of events that may wait for the socket.

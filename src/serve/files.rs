@@ -32,13 +32,13 @@ pub(super) fn raise_file_limit(config: &Config) -> u64 {
     let was = getrlimit(Resource::Nofile);
     let needed = needed(config.http.max_connections, destinations(config));
     let limit = needed.max(was.current.unwrap_or(u64::MAX)).min(was.maximum.unwrap_or(u64::MAX));
-    // Where it can't be raised, it is said like a hard limit.
+    // A limit that can't be raised is reported like a hard one.
     let is_set = setrlimit(Resource::Nofile, Rlimit { current: Some(limit), ..was }).is_ok();
     if is_set { limit } else { was.current.unwrap_or(u64::MAX) }
 }
 
 impl Files {
-    /// Share `limit` files out, and say what came of it. So many `destinations` have something open on disk.
+    /// Share `limit` files out, and log the result. Each of the `destinations` has files open on disk.
     pub(super) fn share(limit: u64, http: &Http, destinations: usize) -> Self {
         let connections = http.max_connections;
         let files = share(limit, connections, destinations);

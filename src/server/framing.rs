@@ -35,7 +35,7 @@ enum State {
     /// Between two requests: line breaks don't count.
     Between,
     Head,
-    /// So many bytes of a body, and a line break if it is a chunk's.
+    /// The rest of a body in bytes, and a line break if it is a chunk's.
     Body {
         left: u64,
         chunked: bool,

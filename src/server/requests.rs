@@ -28,7 +28,7 @@ pub(super) struct Requests {
     open: AtomicUsize,
     /// How many there were in all.
     count: AtomicUsize,
-    /// So many of the open ones wait for nothing but the client (HTTP/2).
+    /// How many of the open ones wait for nothing but the client (HTTP/2).
     offered: AtomicUsize,
     /// Counts on whenever the client takes something of an answer (HTTP/2).
     taken: AtomicUsize,
@@ -225,7 +225,7 @@ impl http_body::Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Chunk>, axum::Error>>> {
         let this = self.project();
-        // Whoever asks for the next part has got rid of the one before.
+        // A connection that asks for the next part has written the one before.
         if this.offered.take().is_some() {
             streams::offered(false);
         }

@@ -2,7 +2,7 @@
 //!
 //! A client keeps connections for later requests. One that is closed while a request is on its way to it costs that
 //! request. So clients are told first, with every response that they get from then on, and what they keep in silence is
-//! closed last, once nobody asks for anything any more.
+//! closed last, once no requests come any more.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -286,7 +286,7 @@ fn shapes() {
         ),
         ("[nats]\n[spool]\nsync_timeout = \"0s\"", "`sync_timeout` can't be zero"),
         ("[nats]\n[spool]\ndir = \"\"", "`dir` can't be empty"),
-        ("servers = []\n[nats]", "it belongs into `[nats]`"),
+        ("servers = []\n[nats]", "it belongs in `[nats]`"),
         ("zzz = 1\n[nats]", "the tables are"),
         (
             "[nats]\n[log]\nlevel = \"loud\"",
@@ -335,7 +335,10 @@ fn syntax() {
     let starts: Vec<_> = found.iter().map(|problem| problem.split(": ").next().unwrap()).collect();
     // What is missing isn't said: it may stand where the file can't be read.
     assert_eq!(starts, ["2:22", "3:12", "4:1", "6:8", "7:1", "8:11", "8:12"], "{found:#?}");
-    assert!(found[3].ends_with("hint: texts stand in quotes: `key = \"text\"`"), "{found:#?}");
+    assert!(
+        found[3].ends_with("hint: strings are written in quotes: `key = \"text\"`"),
+        "{found:#?}"
+    );
 }
 
 #[test]

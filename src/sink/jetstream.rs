@@ -164,7 +164,7 @@ fn parse(message: &Message) -> Option<Result<(), Error>> {
     }
 }
 
-/// Reads the replies to published events. Whoever else listens on their subjects may reply too.
+/// Reads the replies to published events. Other subscribers of their subjects may reply too.
 #[expect(clippy::result_large_err, reason = "the message itself is handed back")]
 pub fn read(message: Message) -> Result<Result<(), Error>, Message> {
     parse(&message).ok_or(message)

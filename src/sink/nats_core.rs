@@ -1,4 +1,4 @@
-//! NATS core: sent to whoever listens now, stored nowhere. For live views.
+//! NATS core: sent to current subscribers, stored nowhere. For live views.
 
 use std::pin::Pin;
 use std::sync::Arc;

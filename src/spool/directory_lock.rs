@@ -74,7 +74,7 @@ impl DirectoryLock {
                 }
                 Some(error)
             }
-            // Whoever writes will be told.
+            // The next write reports it.
             Err(TryLockError::Error(_)) => None,
         }
     }

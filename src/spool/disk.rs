@@ -64,13 +64,13 @@ pub trait Disk: Send + Sync + 'static {
     /// Keep other processes out.
     fn lock(&self, path: &Path) -> Result<Lock, TryLockError>;
 
-    /// Whether this lock keeps out whoever asks for this name: one whose file was removed keeps out nobody.
+    /// Whether this lock keeps other processes out: one whose file was removed does not.
     fn holds(&self, path: &Path, lock: &Lock) -> bool {
         let _ = (path, lock);
         true
     }
 
-    /// Do something that waits for the disk where that holds up nobody.
+    /// Do something that waits for the disk, on a thread that may block.
     fn run(&self, job: Job) -> Task;
 
     /// Wait for what the calls before only seemed to be done with: a simulated disk takes its time here, where the
@@ -85,7 +85,7 @@ pub trait Disk: Send + Sync + 'static {
 
 /// An open file.
 pub trait File: Send + Sync {
-    /// Write all of it behind the end; after an error nobody knows how much of it is there.
+    /// Write all of it behind the end; after an error it is unknown how much of it is there.
     fn write(&self, bytes: &[u8]) -> io::Result<()>;
 
     /// Read some bytes from there; none at the end.

@@ -164,7 +164,7 @@ impl Log {
         }
     }
 
-    /// The text of the destination; the name of its directory if nobody knows it.
+    /// The text of the destination; the name of its directory if that is unknown.
     pub(super) fn text(&self) -> Arc<str> {
         let known = self.text.get().cloned();
         known.unwrap_or_else(|| {
@@ -288,7 +288,7 @@ impl Log {
         active.take_if(|active| finished.iter().any(|(first, _)| *first == active.first));
         drop(active);
         for (first, is_gone) in finished {
-            // What was taken away is left to whoever did that: it may come back, and is read at the next start then.
+            // A file that was taken away is left alone: it may come back, and is read at the next start then.
             let removed =
                 if is_gone { Ok(()) } else { self.volume.disk.discard(&self.segment_path(first)) };
             // One that can't be removed is tried again; until then it takes its room.

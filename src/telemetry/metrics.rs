@@ -328,7 +328,7 @@ impl Metrics {
         self.in_flight_bytes.set(bytes as u64);
     }
 
-    /// So many bytes are held of bodies whose sender isn't known yet.
+    /// The bytes held of bodies whose sender isn't known yet.
     pub fn set_unverified_bytes(&self, bytes: usize) {
         self.unverified_bytes.set(bytes as u64);
     }

@@ -1,6 +1,6 @@
-//! Standard error, without waiting for whoever reads it.
+//! Standard error, without waiting for its reader.
 //!
-//! A pipe that nobody reads, or a terminal that was stopped, holds up whoever writes to it, and with that everything
+//! A pipe that is not read, or a terminal that was stopped, blocks the thread that writes to it, and with that everything
 //! that has something to say: webhooks, health, the end of the process. So there is one thread that writes, and what is
 //! to be written waits for it in a buffer of `MAX_BUFFERED_BYTES` bytes. What has no room in there, and what can't be written since
 //! the disk behind it is full, is dropped and counted; the log says how much as soon as it can.
@@ -220,7 +220,7 @@ fn write_some(out: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
         match out.write(bytes) {
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // Whoever it is shared with has made it so.
+            // A process that shares it has made it so.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => pause(),
             result => return result,
         }

@@ -12,7 +12,7 @@ const CUT: &str = "%-";
 /// What stands for a value that is absent or empty. No escape is this short.
 const EMPTY: &str = "%";
 
-/// Write a value so that it can't be more than one token, or, with `dots`, so many as it has parts.
+/// Write a value so that it can't be more than one token, or, with `dots`, as many as it has parts.
 pub(super) fn escape(value: &str, dots: bool, out: &mut String) {
     if value.is_empty() {
         out.push_str(EMPTY);

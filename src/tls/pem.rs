@@ -29,7 +29,7 @@ pub enum Fault {
     /// There are other things in it, or nothing.
     #[error("the file holds no private key")]
     NoKey,
-    /// There is a key, but nobody to open it.
+    /// The key is encrypted, and there is no password for it.
     #[error("the key is encrypted with a passphrase")]
     Encrypted,
     /// It isn't the key of the certificate.

@@ -70,7 +70,7 @@ impl Dispatcher {
     /// Take a question, unless it is too late or too much.
     pub(super) async fn take(self: &Arc<Self>, question: Question) {
         if question.request.message.reply.is_none() {
-            return report(&question, "dropped, since nobody waits for a reply");
+            return report(&question, "dropped, since no reply is expected");
         }
         if question.is_expired() {
             return report(&question, "dropped, since it is past its deadline");
@@ -99,7 +99,7 @@ impl Dispatcher {
         };
         let answer = match self.answer(&question).await {
             Err(failed) if failed.code == 504 && question.is_limited => {
-                // The bridge has stopped waiting: a reply would reach nobody.
+                // The bridge has stopped waiting for a reply.
                 return report(&question, "too slow: its deadline passed");
             }
             answer => answer,

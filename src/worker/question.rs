@@ -76,7 +76,7 @@ impl Question {
         Self { request, connection, name, arrived, deadline, is_limited: left.is_some(), input }
     }
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the deadline for the answer has passed.
     pub(super) fn is_expired(&self) -> bool {
         Instant::now() >= self.deadline
     }

@@ -92,7 +92,7 @@ async fn send(
     answer: Result<Bytes, AnswerError>,
 ) -> Result<(), String> {
     let Some(to) = question.request.message.reply.clone() else {
-        return Err("nobody waits for a reply".to_owned());
+        return Err("no reply is expected".to_owned());
     };
     let sent = match answer {
         Ok(answer) => client.publish(to, answer).await,

@@ -1,4 +1,4 @@
-//! What is learnt from one broker.
+//! The findings at one broker.
 
 use crate::nats::streams::Finding;
 

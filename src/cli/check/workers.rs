@@ -9,7 +9,7 @@ use crate::discovery::{self, Answering, Functions, Worker};
 /// What was found out, to be put into the report.
 pub(super) struct Answers(Option<discovery::Overview>);
 
-/// Ask for the workers of all configured functions. Where none is configured nobody is asked.
+/// Ask for the workers of all configured functions. Where none is configured, nothing is asked.
 pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answers {
     let functions = Functions::new(config);
     if functions.configured().is_empty() {

@@ -62,7 +62,7 @@ impl Worker {
             let mut requests = service.endpoint_builder().name(name).add(subject).await?;
             tasks.spawn(async move {
                 while let Some(request) = requests.next().await {
-                    // Each on its own, so that a slow one holds up nobody.
+                    // Each on its own, so that a slow one delays no other.
                     tokio::spawn(respond(name, request));
                 }
             });
@@ -82,7 +82,7 @@ impl Worker {
     }
 }
 
-/// Answer one question, unless nobody waits any more.
+/// Answer one question, unless its deadline has passed.
 async fn respond(name: &'static str, request: Request) {
     if is_past(&request) {
         eprint(format_args!("demo worker: {name}: dropped, it is past its deadline"));

@@ -45,7 +45,7 @@ const OWN: [(&str, &str, &str); 10] = [
     ("transactional.id", "the bridge uses no transactions", "take it out"),
     (
         "delivery.report.only.error",
-        "without a report nobody knows that an event is stored",
+        "without a report it is unknown whether an event is stored",
         "take it out",
     ),
     (

@@ -129,7 +129,7 @@ impl<'a> Walk<'a, '_, '_> {
         if self.is_partial {
             stand_ins.extend(schema::properties(schema).map(|(key, _)| key));
         }
-        // Whoever wrote `pth` meant `path`: nothing is missing then, and what it says is unknown.
+        // `pth` was meant to be `path`: it isn't missing then, and its value is unknown.
         for key in stand_ins {
             let is_needed = schema::required(schema).any(|needed| needed == key);
             let shape = schema::property(schema, key).map(|schema| Shape::new(self.root, schema));
@@ -155,7 +155,7 @@ impl<'a> Walk<'a, '_, '_> {
         let hint = match meant {
             Some(meant) => format!("did you mean `{meant}`?"),
             None if !elsewhere.is_empty() => {
-                format!("it belongs into {}", schema::listed(&elsewhere, '`', "or"))
+                format!("it belongs in {}", schema::listed(&elsewhere, '`', "or"))
             }
             None if title.is_empty() => {
                 format!("the tables are {}", schema::listed(&known, '`', "and"))

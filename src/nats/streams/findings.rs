@@ -14,7 +14,7 @@ pub struct Findings {
     pub refused: Vec<Finding>,
     /// Events that would be stored nowhere.
     pub uncovered: Vec<Finding>,
-    /// Events that would be acknowledged, and kept by nobody.
+    /// Events that would be acknowledged, and not kept.
     pub unkept: Vec<Finding>,
     /// What may be meant, but loses messages.
     pub warnings: Vec<Finding>,

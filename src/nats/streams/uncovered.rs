@@ -3,7 +3,7 @@
 use super::{COVER, Finding};
 use crate::config::homes::Names;
 
-/// So many subjects are named.
+/// How many subjects are named.
 const MAX_NAMED: usize = 3;
 
 /// What a destination lacks.

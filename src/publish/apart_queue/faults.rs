@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::telemetry::health::Health;
 
-/// So many are shown for each reason.
+/// How many names are shown for each reason.
 const MAX_SHOWN: usize = 3;
 
 /// By reason.
@@ -75,7 +75,7 @@ impl Faults {
     }
 }
 
-/// Their subject in `/readyz`: behind the destination, so that whoever looks for that finds them.
+/// Their subject in `/readyz`: behind the destination, so that a search for the destination finds them.
 fn subject(destination: &str, reason: &str) -> String {
     format!("{destination}: {reason}")
 }

@@ -1,4 +1,4 @@
-//! What is said of a task, and how it is written: one JSON object a line.
+//! The output of a task: one JSON object a line.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -11,7 +11,7 @@ use super::line::{Line, Summary};
 use crate::publish::drain::{self, DrainCounts, Draining};
 use crate::publish::{Destination, DestinationQueue, Destinations, SpoolHandle};
 
-/// How often it is said how far it is.
+/// How often the progress is reported.
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
 
 pub(super) struct QueueDrain {
@@ -55,7 +55,7 @@ impl QueueDrain {
             Summary { matched, published, dead_lettered, left, stopped, ..Summary::default() }
         };
         let stopping = async {
-            // Whoever stops it lives on.
+            // The task that stops it lives on.
             let _ = stop.wait_for(|stop| *stop).await;
         };
         tokio::pin!(stopping);
@@ -66,9 +66,9 @@ impl QueueDrain {
                 biased;
                 drained = &mut self.drain => break (drained.err(), None),
                 () = &mut stopping => break (None, Some("the bridge is stopping")),
-                () = lines.closed() => break (None, Some("nobody listens any more")),
+                () = lines.closed() => break (None, Some("the client has gone")),
                 _ = time.tick() => {
-                    // What can't be said now is said a moment later.
+                    // Progress that can't be reported now is reported a moment later.
                     let _ = lines.try_send(Line::Progress(summary(None)));
                 }
             }
@@ -83,7 +83,7 @@ impl QueueDrain {
         let summary = summary(stopped);
         let destination = self.destination.text().clone();
         if !self.destinations.is_configured(&destination) {
-            // Nobody else says anything of it.
+            // No other part reports it.
             self.destination.health.clear(&destination);
         }
         let given_up = failed.map(|error| Line::GivenUp { destination, error: error.to_string() });

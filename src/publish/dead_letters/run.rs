@@ -23,7 +23,7 @@ pub(super) const MAX_READ_BYTES: usize = 4 << 20;
 const MAX_IN_FLIGHT: usize = 64;
 const MAX_BYTES_IN_FLIGHT: usize = 16 << 20;
 
-/// So many subjects and topics of a destination are left alone one by one.
+/// How many subjects and topics of a destination are left alone one by one.
 const MAX_NAMES: usize = 1_024;
 
 /// One walk through the dead letters.
@@ -79,7 +79,7 @@ impl Run {
         let why = if *self.stop.borrow() {
             "the bridge is stopping"
         } else if self.lines.is_closed() {
-            "nobody listens any more"
+            "the client has gone"
         } else {
             return self.summary.stopped.is_some();
         };
@@ -139,7 +139,7 @@ pub(super) async fn publish(run: Run) -> Summary {
     }
     while publish.settle().await {}
     for text in publish.targets.keys() {
-        // A destination that exists for this only, given up or not, leaves nothing behind that would be said of it for ever.
+        // A destination that exists only for this, given up or not, leaves nothing behind in `/readyz`.
         if !publish.run.destinations.is_configured(text) {
             publish.run.destinations.health.clear(text);
         }
@@ -152,7 +152,7 @@ struct Publish {
     targets: BTreeMap<Arc<str>, Target>,
     in_flight: FuturesUnordered<Sending>,
     bytes: usize,
-    /// Something was acknowledged. Until then only so many are tried as it takes to give up.
+    /// Something was acknowledged. Until then only as many are tried as it takes to give up.
     is_working: bool,
 }
 

@@ -322,7 +322,7 @@ impl<'a> ApartDrain<'a> {
                     // What was passed over is older than what comes next.
                     drop(self.retries.end(name));
                     self.source.rewind();
-                    // Whoever mended this name may have mended others.
+                    // The same repair may have mended other names.
                     if !self.retries.is_hurried() {
                         self.retries.hurry();
                     }

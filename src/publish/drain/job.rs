@@ -19,7 +19,7 @@ pub(super) struct Job {
     pub(super) destination: Arc<Destination>,
     pub(super) until: Until,
     pub(super) counts: Arc<DrainCounts>,
-    /// What is on disk can't be read, and that was said.
+    /// The queue can't be read, which was logged.
     is_stuck: Arc<AtomicBool>,
 }
 
@@ -116,7 +116,7 @@ impl Job {
         Attempt { queued, began, result }
     }
 
-    /// What became of it, and what is to be said of that.
+    /// The result of an attempt, and what to log of it.
     pub(super) async fn settle(&self, disk: &OnDisk, attempt: Attempt) -> AttemptResult {
         let Attempt { queued, began, result } = attempt;
         let destination = &self.destination;
@@ -143,7 +143,7 @@ impl Job {
         AttemptResult::Fails(queued, error)
     }
 
-    /// The disk can't be read: the first time it is said, and `/readyz` says it all the time.
+    /// The disk can't be read: logged the first time, and in `/readyz` all the time.
     pub(super) fn unreadable(&self, error: &spool::Error) {
         let destination = &self.destination;
         if let Some(disk) = &destination.disk

@@ -37,13 +37,13 @@ const MAX_UNMOVABLE_NAMES: usize = 1_024;
 pub(super) struct MainDrain<'a> {
     job: Job,
     disk: &'a OnDisk,
-    /// Nobody else reads the queue meanwhile.
+    /// No other drain reads the queue meanwhile.
     drain_lock: &'a DrainGuard,
     source: QueueReader,
     in_flight: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send>>>,
     /// Bytes in flight.
     bytes: usize,
-    /// Names of which nobody knows yet whether they take nothing.
+    /// Names that fail, and are not known yet to take nothing.
     retries: NameRetries,
     /// Names that take nothing, and whose records the disk doesn't let go elsewhere: they are passed over, and read again.
     unmovable: HashSet<Arc<str>>,
@@ -106,7 +106,7 @@ impl<'a> MainDrain<'a> {
 
     fn goes_on(&self) -> bool {
         if self.job.is_stopping() {
-            // What is in flight is waited for: whoever drains next would send it again.
+            // Wait for what is in flight: the next drain would send it again.
             return !self.in_flight.is_empty();
         }
         !self.job.ends() || !self.disk.disk_queue.is_empty()

@@ -16,7 +16,7 @@ pub(super) struct NameRetries {
     by_name: HashMap<Arc<str>, NameRetry>,
     due: BTreeSet<(Instant, Arc<str>)>,
     bytes: usize,
-    /// So many are tried at once, whenever they are due: something was mended.
+    /// How many are tried at once, whenever they are due: something was mended.
     hurried: usize,
 }
 

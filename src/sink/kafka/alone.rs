@@ -25,7 +25,7 @@ use super::producer::Producer;
 /// How long a topic's events go one by one after a batch was refused: its limit may be raised meanwhile.
 const REMEMBER_TIME: Duration = Duration::from_secs(600);
 
-/// So many topics are remembered. What is refused at others is sent twice, no more.
+/// How many topics are remembered. An event that another one refuses is sent twice, no more.
 const MAX_TOPICS: usize = 1_024;
 
 /// The second producer, and the topics that need it.

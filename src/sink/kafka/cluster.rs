@@ -22,10 +22,10 @@ use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::peer;
 
-/// Whoever waits for the report of an event.
+/// The caller that waits for the report of an event.
 pub(super) type Delivery = oneshot::Sender<Result<(), KafkaError>>;
 
-/// So many brokers are remembered with what went wrong; more than any cluster has.
+/// How many brokers are remembered with their last error; more than any cluster has.
 const MAX_BROKERS: usize = 1_024;
 
 /// librdkafka's name of the state in which a broker takes requests.
@@ -85,7 +85,7 @@ impl Cluster {
         why.cloned()
     }
 
-    /// Whether nobody has said yet that this topic exists, while somebody could.
+    /// Whether this topic isn't known to exist, although a broker could be asked.
     pub(super) fn may_be_missing(&self, topic: &str) -> bool {
         self.is_up() && !self.known.lock().existing.contains(topic)
     }
@@ -94,7 +94,7 @@ impl Cluster {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Something went wrong. While there is no connection it is said, once for each reason.
+    /// Something went wrong. While there is no connection, each reason is logged once.
     fn failed(self: &Arc<Self>, code: Option<RDKafkaErrorCode>, reason: &str) {
         // That all are down follows from what was reported of each.
         if code == Some(RDKafkaErrorCode::AllBrokersDown) {

@@ -17,7 +17,7 @@ pub async fn ensure(settings: &config::Kafka, limit: Duration) -> Result<Vec<Str
         return Ok(Vec::new());
     }
     let admin: AdminClient<DefaultClientContext> = librdkafka::client(settings).create()?;
-    // Whoever may write to a topic sees it, but may not be allowed to create any: what is there needs no permission.
+    // A user that may write to a topic sees it, but may not be allowed to create any: a topic that exists needs no permission.
     let look = move || {
         let metadata = admin.inner().fetch_metadata(None, limit)?;
         let topics = metadata.topics().iter().filter(|topic| !topic.partitions().is_empty());

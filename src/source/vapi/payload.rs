@@ -12,7 +12,7 @@ use crate::config::Context;
 /// The members of the payload that no context overwrites.
 const OWN: [&str; 3] = ["id", "name", "arguments"];
 
-/// So many names are held against each key one by one; more are looked up.
+/// Up to this many names are compared with each key one by one; more are looked up.
 const FEW: usize = 8;
 
 /// The payloads of these calls, each with the context of its rule. `take` is told the size of each before it is built.

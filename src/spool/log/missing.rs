@@ -25,7 +25,7 @@ impl Log {
         let names: BTreeSet<PathBuf> = match self.volume.disk.list(&self.directory) {
             Ok(names) => names.into_iter().collect(),
             Err(error) if is_missing(&error) => BTreeSet::new(),
-            // Nobody knows.
+            // That is unknown.
             Err(_) => return,
         };
         let mut active = self.active.lock();

@@ -77,7 +77,7 @@ impl Log {
         }
     }
 
-    /// Write and sync entries; nobody reads them before that is told.
+    /// Write and sync entries; readers see them only once that is announced.
     fn write(&self, entries: &[Entry]) -> io::Result<Written> {
         let mut active = self.active.lock();
         if let Some(full) = active.take_if(|active| active.end >= self.volume.segment) {
@@ -104,7 +104,7 @@ impl Log {
                     return Err(error);
                 }
             };
-            // What is synced into a file that nobody will find again is not kept.
+            // A record that was synced into a file that is gone is not kept.
             if !self.is_intact(current, end) {
                 if let Some(lost) = active.take() {
                     self.mark_lost(&lost, end - lost.end);

@@ -13,7 +13,7 @@ use crate::source::Unasked;
 use crate::source::vapi::members::Members;
 use crate::source::vapi::results;
 
-/// So many bytes are written at a time, and an entry more.
+/// How many bytes are written at a time, and an entry more.
 const PART: usize = 32 << 10;
 
 /// The calls that are too many.
