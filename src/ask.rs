@@ -47,8 +47,6 @@ pub struct Ask<'a> {
     pub grace: Duration,
     /// Whether an empty reply is an answer.
     pub may_be_empty: bool,
-    /// Whose late replies these will be.
-    pub tag: u32,
 }
 
 /// How a question failed, and what the worker said about it.
@@ -106,7 +104,7 @@ impl Ask<'_> {
             subject: self.subject.clone(),
             headers: || self.headers(self.deadline.saturating_duration_since(Instant::now())),
             payload: self.payload.clone(),
-            tag: self.tag,
+            endpoint: Some(self.webhook.endpoint.clone()),
         }
     }
 

@@ -7,6 +7,7 @@ mod beside;
 mod event;
 mod spawn_on_drop;
 mod follow;
+mod once;
 mod one;
 mod questions;
 mod refused;
@@ -24,15 +25,16 @@ use sha2::{Digest, Sha256};
 use tracing::debug;
 use uuid::Uuid;
 
+use self::once::Once;
 pub use self::refused::Diagnoses;
 use self::refused::Refused;
 use self::turns::Turn;
 pub use self::turns::Turns;
 use crate::answer_cache::AnswerCache;
 use crate::auth::diagnosis::Diagnosis;
-use crate::auth::{Auth, Delivery, Entry, Seen, SeenDeliveries};
+use crate::auth::{Auth, Seen, SeenDeliveries};
 use crate::body::{self, Encoding};
-use crate::config::{Dedupe, Replay};
+use crate::config::Dedupe;
 use crate::inbox::Inbox;
 use crate::limit::{ByteReservation, EndpointLimits, Limits};
 use crate::live_tail::{Kind, LiveTail, TapRecord};
@@ -65,8 +67,6 @@ pub struct Bridge {
 pub struct Endpoint {
     /// Its name.
     pub name: Arc<str>,
-    /// Its place in the configuration, which marks its questions.
-    pub tag: u32,
     /// The dialect that is spoken.
     pub source: Box<dyn Source>,
     /// Who may post.
@@ -171,11 +171,11 @@ impl Bridge {
         mut tap: Option<&mut TapRecord>,
     ) -> Done {
         let Received { body, hash, held } = received;
-        let request = Request { head, body: &body, scheme: held.delivery.scheme };
+        let request = Request { head, body: &body, scheme: held.scheme };
         let classified = endpoint.source.classify(request);
         let sent =
             classified.as_ref().ok().and_then(|classified| classified.delivery_id.as_deref());
-        let id = hash.unwrap_or_else(|| id(sent.or(held.delivery.id)));
+        let id = hash.unwrap_or_else(|| id(sent.or(held.id)));
         if let Some(tap) = &mut tap {
             tap.received(id.clone(), &body);
         }
@@ -250,13 +250,9 @@ impl Bridge {
         let (_reading, reservation) = endpoint.limits.verified(reading, received.len())?;
         let to = endpoint.routes.destinations().map(|to| to.text());
         let turn = self.turns.of_body(received.len(), encoding.is_some(), to);
-        let entry = match (delivery.replay, delivery.mark) {
-            // Before anything is made of it, so that of two at the same time only one passes.
-            (Replay::Refuse, Some(mark)) => match endpoint.seen.refuse(mark) {
-                Ok(entry) => Some(entry),
-                Err(cause) => return refused(cause, &received).await,
-            },
-            _ => None,
+        let once = match Once::new(endpoint, &delivery) {
+            Ok(once) => once,
+            Err(cause) => return refused(cause, &received).await,
         };
         let hash = (endpoint.dedupe == Dedupe::Body)
             .then(|| format!("{:x}", Sha256::digest(&received)).into());
@@ -264,7 +260,11 @@ impl Bridge {
             None => (received, reservation),
             Some(encoding) => encoding.decode(received, limit, reservation).await?,
         };
-        Ok(Received { body, hash, held: Held { delivery, entry, reservation, turn } })
+        Ok(Received {
+            body,
+            hash,
+            held: Held { id: delivery.id, scheme: delivery.scheme, once, reservation, turn },
+        })
     }
 }
 
@@ -279,9 +279,11 @@ struct Received<'a> {
 
 /// What a webhook holds on its way.
 struct Held<'a> {
-    delivery: Delivery<'a>,
-    /// Where a repetition is to be refused.
-    entry: Option<Entry>,
+    /// The provider's id of this delivery, where it counts.
+    id: Option<&'a str>,
+    /// The number of the scheme whose signature let it in, if one did.
+    scheme: Option<usize>,
+    once: Once,
     reservation: ByteReservation,
     /// Where something took a while.
     turn: Option<Turn>,

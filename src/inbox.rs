@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -73,8 +73,8 @@ pub struct Request<H> {
     pub headers: H,
     /// Its payload.
     pub payload: Bytes,
-    /// Whose request it is; `late` is called with it when the reply is late.
-    pub tag: u32,
+    /// The endpoint whose request it is, if late replies to it are to be told.
+    pub endpoint: Option<Arc<str>>,
 }
 
 /// Makes of a message the reply that is waited for; nothing if it is no such reply.
@@ -83,10 +83,13 @@ pub type Read<T> = fn(Message) -> Result<T, Message>;
 /// Told of a reply that isn't one, and of the subject that it replies to.
 pub type Strange = Box<dyn Fn(&str, &Message) + Send + Sync>;
 
+/// Told of a late reply, and of the endpoint whose request it was.
+pub type Late = Box<dyn Fn(&Arc<str>) + Send + Sync>;
+
 /// What others want to know of replies.
 pub struct Told {
-    /// A reply of a request with this tag came too late.
-    pub late: Box<dyn Fn(u32) + Send + Sync>,
+    /// A reply to a request of this endpoint came too late.
+    pub late: Late,
     /// A reply to what was sent on this subject isn't one.
     pub strange: Strange,
 }
@@ -99,6 +102,8 @@ pub struct Inbox<T = Message> {
     on_loss: OnLoss,
     read: Read<T>,
     told: Told,
+    /// Endpoints that asked something; reply subjects name them by their index.
+    endpoints: RwLock<Vec<Arc<str>>>,
     slots: Mutex<Slots<T>>,
 }
 
@@ -136,6 +141,7 @@ impl<T> Inbox<T> {
             on_loss,
             read,
             told,
+            endpoints: RwLock::default(),
             slots: Mutex::new(Slots { slab: Slab::new(), generation: 0 }),
         }
     }
@@ -172,9 +178,10 @@ impl<T> Inbox<T> {
         waiter: Waiter<T>,
         deadline: Instant,
     ) -> Result<Registration<T>, Failure> {
-        let Request { subject, headers, payload, tag } = request;
+        let Request { subject, headers, payload, endpoint } = request;
         let subject = Subject::from(subject);
-        let (registration, reply) = self.register(waiter, subject.clone(), tag);
+        let endpoint = endpoint.map(|endpoint| self.endpoint_index(endpoint));
+        let (registration, reply) = self.register(waiter, subject.clone(), endpoint);
         self.connection.send(subject, Some(reply), headers, payload, deadline).await?;
         Ok(registration)
     }
@@ -191,7 +198,7 @@ impl<T> Inbox<T> {
         self: &Arc<Self>,
         waiter: Waiter<T>,
         subject: Subject,
-        tag: u32,
+        endpoint: Option<u32>,
     ) -> (Registration<T>, String) {
         let mut slots = self.slots.lock();
         slots.generation = slots.generation.wrapping_add(1);
@@ -199,7 +206,7 @@ impl<T> Inbox<T> {
         let slot = Slot { generation, subject, is_strange: false, waiter };
         let slot = slots.slab.insert(slot);
         drop(slots);
-        let token = Token { slot, generation, tag };
+        let token = Token { slot, generation, endpoint };
         (Registration { inbox: self.clone(), token }, token.subject(&self.prefix))
     }
 
@@ -243,7 +250,30 @@ impl<T> Inbox<T> {
         };
         match subject {
             Some(subject) => (self.told.strange)(&subject, message),
-            None => (self.told.late)(token.tag),
+            None => self.late(token),
+        }
+    }
+
+    /// The index of an endpoint in reply subjects. An endpoint keeps it as long as the process runs.
+    fn endpoint_index(&self, endpoint: Arc<str>) -> u32 {
+        let find = |all: &[Arc<str>]| all.iter().position(|known| *known == endpoint);
+        let known = find(&self.endpoints.read());
+        let index = known.unwrap_or_else(|| {
+            let mut all = self.endpoints.write();
+            find(&all).unwrap_or_else(|| {
+                all.push(endpoint.clone());
+                all.len() - 1
+            })
+        });
+        // No configuration has so many endpoints.
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    /// A reply came when its waiter was gone.
+    fn late(&self, token: Token) {
+        let endpoints = self.endpoints.read();
+        if let Some(name) = token.endpoint.and_then(|index| endpoints.get(index as usize)) {
+            (self.told.late)(name);
         }
     }
 
@@ -304,7 +334,7 @@ impl<T: Send> Receive for Inbox<T> {
             }
         };
         if !self.hand(token, reply, bytes) {
-            (self.told.late)(token.tag);
+            self.late(token);
         }
     }
 
@@ -335,7 +365,8 @@ impl<T> Slots<T> {
 struct Token {
     slot: usize,
     generation: u32,
-    tag: u32,
+    /// Whose request it is: a late reply finds no slot that could tell.
+    endpoint: Option<u32>,
 }
 
 impl Token {
@@ -343,18 +374,18 @@ impl Token {
         let mut subject = String::with_capacity(prefix.len() + 24);
         subject.push_str(prefix);
         // Writing to a String can't fail.
-        let _ = write!(subject, "{:x}-{:x}-{:x}", self.slot, self.generation, self.tag);
+        let _ = write!(subject, "{:x}-{:x}", self.slot, self.generation);
+        if let Some(endpoint) = self.endpoint {
+            let _ = write!(subject, "-{endpoint:x}");
+        }
         subject
     }
 
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
-        let mut next = || u64::from_str_radix(parts.next()?, 16).ok();
-        Some(Self {
-            slot: usize::try_from(next()?).ok()?,
-            generation: u32::try_from(next()?).ok()?,
-            tag: u32::try_from(next()?).ok()?,
-        })
+        let slot = usize::from_str_radix(parts.next()?, 16).ok()?;
+        let mut next = || parts.next().map(|part| u32::from_str_radix(part, 16)).transpose().ok();
+        Some(Self { slot, generation: next()??, endpoint: next()? })
     }
 }
 

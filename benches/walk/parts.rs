@@ -48,7 +48,6 @@ pub(crate) fn parts(config: &str) -> (Arc<Bridge>, Arc<Endpoint>) {
             unknown: config.http.unverified_timeout.get(),
         },
         name: endpoint.name.as_str().into(),
-        tag: 0,
         seen: Arc::new(Seen::new(1)),
         source: source::of(endpoint),
         auth: Arc::new(Auth::new(endpoint, &[], &Issuers::default())),

@@ -30,7 +30,6 @@ async fn ask(limit: u64, grace: u64, reply: Result<u8, Failure>) -> Told {
         payload: Bytes::new(),
         deadline: began + Duration::from_millis(limit),
         grace: Duration::from_millis(grace),
-        tag: 0,
     };
     let sent = RefCell::new(Vec::new());
     let send = || {

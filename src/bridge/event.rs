@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::once::Once;
 use super::spawn_on_drop::SpawnOnDrop;
 use super::turns::Turn;
 use super::{Bridge, Done, Endpoint, Held, Kind, TapRecord};
-use crate::auth::{Delivered, Entry, Found, Mark};
-use crate::config::{Dedupe, Replay};
+use crate::auth::Delivered;
+use crate::config::Dedupe;
 use crate::limit::ByteReservation;
 use crate::message::{Event, Metadata, Receipt, Refusal, Webhook, attribute};
 use crate::publish::{self, Destination};
@@ -27,15 +28,12 @@ pub(super) async fn publish(
     if let Some(tap) = tap {
         to.iter().for_each(|destination| tap.goes_to(destination.text()));
     }
-    let Held { delivery, entry, reservation, turn } = held;
-    let turn = bridge.turn(turn, &metadata, to.iter().map(|to| to.text()));
-    let event = Arriving { endpoint, webhook, metadata, to, reservation, turn };
-    // The answers to questions are not kept here: a repeated question is asked, or its answer reused, call by call.
-    let is_told = delivery.replay == Replay::Dedupe && endpoint.dedupe != Dedupe::Off;
-    match delivery.mark.filter(|_| is_told) {
-        Some(mark) => once(event, mark).await,
-        None => store(event, entry).await,
+    let Held { mut once, reservation, turn, .. } = held;
+    let mut turn = bridge.turn(turn, &metadata, to.iter().map(|to| to.text()));
+    if let Some(ended) = once.earlier(endpoint, &mut turn).await {
+        return repeated(endpoint, webhook.id, ended);
     }
+    store(Arriving { endpoint, webhook, metadata, to, reservation, turn }, once).await
 }
 
 /// An event on its way to its destinations.
@@ -48,31 +46,14 @@ struct Arriving<'a> {
     turn: Option<Turn>,
 }
 
-/// Store an event unless it was stored before: then it gets the same answer again. While it is being stored, a copy
-/// waits, and shares its end.
-async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
-    let ended = loop {
-        match event.endpoint.seen.find(mark) {
-            Found::New(entry) => return store(event, Some(entry)).await,
-            Found::Done(delivered) => break Ok(delivered),
-            Found::Open(end) => {
-                // The first has the turn.
-                event.turn = None;
-                match end.await {
-                    Ok(ended) => break ended,
-                    // It was given up before it came to that: this one may be the first now.
-                    Err(_) => continue,
-                }
-            }
-        }
-    };
-    let id = Some(event.webhook.id);
+/// The answer to a copy of an event: that of the first.
+fn repeated(endpoint: &Endpoint, id: Arc<str>, ended: Result<Delivered, Refusal>) -> Done {
     match ended {
-        Err(refusal) => Done::refused(id, refusal),
+        Err(refusal) => Done::refused(Some(id), refusal),
         Ok(Delivered { is_accepted }) => Done {
-            id,
+            id: Some(id),
             outcome: None,
-            reply: Ok(event.endpoint.source.acknowledge(is_accepted)),
+            reply: Ok(endpoint.source.acknowledge(is_accepted)),
             label: Done::other(),
             kind: None,
             result: "repeated",
@@ -82,14 +63,14 @@ async fn once(mut event: Arriving<'_>, mark: Mark) -> Done {
     }
 }
 
-/// Store an event at all its destinations. The end of `entry` is that of the event, also if nobody waits for it.
-async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
+/// Store an event at all its destinations. Its copies learn of its end, also if nobody waits for it.
+async fn store(mut event: Arriving<'_>, once: Once) -> Done {
     let (id, label) = (event.webhook.id.clone(), event.metadata.label.clone());
     let (source, turn) = (&*event.endpoint.source, event.turn.take());
     if let Some(turn) = &turn {
         turn.ready().await;
     }
-    let receipt = match begin(event, entry) {
+    let receipt = match begin(event, once) {
         Ok(storing) => {
             drop(turn);
             storing.await
@@ -111,7 +92,7 @@ async fn store(mut event: Arriving<'_>, entry: Option<Entry>) -> Done {
 /// Everything that must happen in the order of arrival.
 fn begin(
     event: Arriving<'_>,
-    entry: Option<Entry>,
+    once: Once,
 ) -> Result<SpawnOnDrop<impl Future<Output = Result<Receipt, Refusal>> + use<>>, Refusal> {
     let Arriving { endpoint, webhook, metadata, to, mut reservation, .. } = event;
     let mut take_turns = || {
@@ -124,7 +105,7 @@ fn begin(
     let (permit, publishing) = match take_turns() {
         Ok(begun) => begun,
         Err(refusal) => {
-            end(entry, &Err(refusal.clone()));
+            once.end(Err(&refusal));
             return Err(refusal);
         }
     };
@@ -132,17 +113,10 @@ fn begin(
     Ok(SpawnOnDrop::new(async move {
         let receipt = publishing.finish_within(within).await;
         drop((permit, reservation));
-        end(entry, &receipt);
+        let delivered = |receipt: &Receipt| Delivered { is_accepted: receipt.is_accepted() };
+        once.end(receipt.as_ref().map(delivered));
         receipt
     }))
-}
-
-/// Tell the copies of a delivery what came of it.
-fn end(entry: Option<Entry>, result: &Result<Receipt, Refusal>) {
-    if let Some(entry) = entry {
-        let delivered = |receipt: &Receipt| Delivered { is_accepted: receipt.is_accepted() };
-        entry.end(result.as_ref().map(delivered).map_err(Refusal::clone));
-    }
 }
 
 /// A webhook as the event that it is.

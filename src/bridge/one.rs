@@ -127,7 +127,6 @@ impl Walk {
             deadline: self.deadline(question, rule),
             grace: rule.grace,
             may_be_empty: question.may_be_empty,
-            tag: self.endpoint.tag,
         }
     }
 

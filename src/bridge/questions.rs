@@ -36,7 +36,8 @@ pub(super) async fn ask(
     held: Held<'_>,
     tap: Option<&mut TapRecord>,
 ) -> Done {
-    let Held { reservation, entry, turn, .. } = held;
+    // A repeated question is asked, or its answer reused, call by call: no copy waits for another.
+    let Held { reservation, once, turn, .. } = held;
     let id = webhook.id.clone();
     let label = metadata.label.clone();
     let Questions { all, dialogue } = questions;
@@ -61,10 +62,7 @@ pub(super) async fn ask(
     // As an expression: a local of its own would take its place once more, for as long as this is awaited.
     let answering = SpawnOnDrop::new(async move {
         let answered = walk.answer(dialogue, permit, reservation).await;
-        if let Some(entry) = entry {
-            let delivered = |_: &Reply| Delivered { is_accepted: false };
-            entry.end(answered.reply.as_ref().map(delivered).map_err(Refusal::clone));
-        }
+        once.end(answered.reply.as_ref().map(|_| Delivered { is_accepted: false }));
         answered
     });
     let Answered { outcome, fell_back, reply } = answering.await;

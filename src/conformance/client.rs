@@ -221,7 +221,6 @@ impl Client {
             deadline,
             may_be_empty: false,
             grace: Duration::ZERO,
-            tag: 0,
         };
         let mut headers = ask.headers(deadline.saturating_duration_since(Instant::now()));
         if call.is_expired {

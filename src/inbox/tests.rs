@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// An inbox without a connection, and what it tells.
 struct Bench {
     inbox: Arc<Inbox>,
-    late: Arc<Mutex<Vec<u32>>>,
+    late: Arc<Mutex<Vec<Arc<str>>>>,
     strange: Arc<Mutex<Vec<String>>>,
 }
 
@@ -29,10 +29,10 @@ impl Bench {
         let connection =
             Connection::new("test", (1 << 20, Release::Written), Arc::<Health>::default());
         let (late, strange) =
-            (Arc::<Mutex<Vec<u32>>>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (late_tags, strange_subjects) = (late.clone(), strange.clone());
+            (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (late_endpoints, strange_subjects) = (late.clone(), strange.clone());
         let told = Told {
-            late: Box::new(move |tag| late_tags.lock().push(tag)),
+            late: Box::new(move |endpoint| late_endpoints.lock().push(endpoint.clone())),
             strange: Box::new(move |subject, _| strange_subjects.lock().push(subject.to_owned())),
         };
         Self {
@@ -42,9 +42,11 @@ impl Bench {
         }
     }
 
-    fn waits(&self, subject: &'static str, tag: u32) -> Waits {
+    fn waits(&self, subject: &'static str, endpoint: &str) -> Waits {
         let (sender, receiver) = oneshot::channel();
-        let (registration, reply) = self.inbox.register(Waiter::One(sender), subject.into(), tag);
+        let endpoint = Some(self.inbox.endpoint_index(endpoint.into()));
+        let (registration, reply) =
+            self.inbox.register(Waiter::One(sender), subject.into(), endpoint);
         Waits { registration, reply, receiver }
     }
 
@@ -56,8 +58,8 @@ impl Bench {
         self.inbox.slots.lock().slab.len()
     }
 
-    fn late(&self) -> Vec<u32> {
-        std::mem::take(&mut self.late.lock())
+    fn late(&self) -> String {
+        std::mem::take(&mut *self.late.lock()).join(" ")
     }
 }
 
@@ -94,7 +96,7 @@ fn message(to: &str, text: &str) -> Message {
 #[test]
 fn a_reply_finds_whoever_waits_for_it() {
     let bench = Bench::new(OnLoss::Wait);
-    let (mut first, mut second) = (bench.waits("a", 1), bench.waits("b", 2));
+    let (mut first, mut second) = (bench.waits("a", "e1"), bench.waits("b", "e2"));
     for waits in [&first, &second] {
         assert!(waits.reply.starts_with(bench.inbox.prefix()));
     }
@@ -103,33 +105,33 @@ fn a_reply_finds_whoever_waits_for_it() {
     assert_eq!((first.came(), second.came()), (None, Some(Ok("two".into()))));
     bench.deliver(&first.reply, "one");
     assert_eq!(first.came(), Some(Ok("one".into())));
-    assert_eq!((bench.waiting(), bench.late()), (0, vec![]));
+    assert_eq!((bench.waiting(), bench.late()), (0, String::new()));
 }
 
 #[test]
 fn a_late_reply_is_counted_and_goes_to_nobody_else() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut first = bench.waits("a", 1);
+    let mut first = bench.waits("a", "e1");
     bench.deliver(&first.reply, "one");
     bench.deliver(&first.reply, "again");
-    assert_eq!((first.came(), bench.late()), (Some(Ok("one".into())), vec![1]));
+    assert_eq!((first.came(), bench.late()), (Some(Ok("one".into())), "e1".to_owned()));
     drop(first.registration);
-    let given_up = bench.waits("a", 2);
+    let given_up = bench.waits("a", "e2");
     drop(given_up.registration);
     assert_eq!(bench.waiting(), 0);
     // The same slot.
-    let mut next = bench.waits("a", 3);
+    let mut next = bench.waits("a", "e3");
     bench.deliver(&given_up.reply, "two");
-    assert_eq!((next.came(), bench.late()), (None, vec![2]));
+    assert_eq!((next.came(), bench.late()), (None, "e2".to_owned()));
     bench.deliver(&given_up.reply, "?");
-    assert_eq!((next.came(), bench.late()), (None, vec![2]));
+    assert_eq!((next.came(), bench.late()), (None, "e2".to_owned()));
     // What an earlier one leaves behind doesn't take the slot away.
     bench.inbox.unregister(token(&given_up.reply));
     assert_eq!(bench.waiting(), 1);
     let Waits { reply, receiver, .. } = next;
     drop(receiver);
     bench.deliver(&reply, "three");
-    assert_eq!(bench.late(), [3]);
+    assert_eq!(bench.late(), "e3");
     assert!(bench.strange.lock().is_empty());
 }
 
@@ -141,20 +143,20 @@ fn token(reply: &str) -> Token {
 #[test]
 fn what_is_no_reply_of_ours_is_nobodys() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut waits = bench.waits("a", 1);
+    let mut waits = bench.waits("a", "e1");
     let prefix = bench.inbox.prefix();
     for subject in
-        ["_INBOX.other.0-1-1", "a", prefix, &format!("{prefix}0-1"), &format!("{prefix}0-1-x")]
+        ["_INBOX.other.0-1-1", "a", prefix, &format!("{prefix}0"), &format!("{prefix}0-1-x")]
     {
         bench.deliver(subject, "none");
     }
-    assert_eq!((waits.came(), bench.late(), bench.waiting()), (None, vec![], 1));
+    assert_eq!((waits.came(), bench.late(), bench.waiting()), (None, String::new(), 1));
 }
 
 #[test]
 fn nobody_there_is_a_failure() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut waits = bench.waits("a", 1);
+    let mut waits = bench.waits("a", "e1");
     let status = Some(StatusCode::NO_RESPONDERS);
     bench.inbox.deliver(Message { status, ..message(&waits.reply, "") });
     assert_eq!(waits.came(), Some(Err(Failure::NoResponders)));
@@ -164,20 +166,20 @@ fn nobody_there_is_a_failure() {
 #[test]
 fn a_strange_reply_is_passed_over() {
     let bench = Bench::new(OnLoss::Wait);
-    let (mut waits, other) = (bench.waits("a", 1), bench.waits("b", 2));
+    let (mut waits, other) = (bench.waits("a", "e1"), bench.waits("b", "e2"));
     bench.deliver(&waits.reply, "?");
     assert_eq!((waits.came(), bench.strange.lock().as_slice()), (None, &["a".to_owned()][..]));
     assert_eq!(bench.inbox.silence(waits.registration.token), Failure::Strange);
     assert_eq!(bench.inbox.silence(other.registration.token), Failure::Timeout);
     bench.deliver(&waits.reply, "right");
-    assert_eq!((waits.came(), bench.late()), (Some(Ok("right".into())), vec![]));
+    assert_eq!((waits.came(), bench.late()), (Some(Ok("right".into())), String::new()));
 }
 
 #[test]
 fn a_lost_connection_is_told_to_those_who_would_send_again() {
     for (on_loss, came) in [(OnLoss::Fail, Some(Err(Failure::Lost))), (OnLoss::Wait, None)] {
         let bench = Bench::new(on_loss);
-        let mut waits = [bench.waits("a", 1), bench.waits("b", 2)];
+        let mut waits = [bench.waits("a", "e1"), bench.waits("b", "e2")];
         bench.inbox.lost();
         assert_eq!(waits.each_mut().map(Waits::came), [came.clone(), came.clone()]);
         assert_eq!(bench.waiting(), if came.is_some() { 0 } else { 2 });
@@ -187,7 +189,7 @@ fn a_lost_connection_is_told_to_those_who_would_send_again() {
 #[test]
 fn what_is_not_permitted_ends_at_once() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut waits = [bench.waits("a", 1), bench.waits("b", 2)];
+    let mut waits = [bench.waits("a", "e1"), bench.waits("b", "e2")];
     let refused = Some(Err(Failure::NotPermitted));
     bench.inbox.refused("a");
     assert_eq!(waits.each_mut().map(Waits::came), [refused.clone(), None]);
@@ -204,7 +206,7 @@ async fn what_is_not_sent_waits_for_nothing() {
         subject: "a".to_owned(),
         headers: HeaderMap::new,
         payload: Bytes::new(),
-        tag: 0,
+        endpoint: None,
     };
     let deadline = Instant::now() + LIMIT;
     let once = bench.inbox.request(request(), deadline).await.err();
@@ -218,7 +220,8 @@ fn replies(bench: &Bench) -> (Replies, String) {
     let (sender, receiver) = mpsc::channel(MAX_STREAM_PARTS);
     let unread = Arc::new(AtomicUsize::new(0));
     let waiter = Waiter::Many { sender, unread: unread.clone() };
-    let (registration, reply) = bench.inbox.register(waiter, "a".into(), 7);
+    let endpoint = Some(bench.inbox.endpoint_index("e7".into()));
+    let (registration, reply) = bench.inbox.register(waiter, "a".into(), endpoint);
     (Replies { receiver, unread, registration }, reply)
 }
 
@@ -239,7 +242,7 @@ async fn several_replies_come_in_their_order() {
     advance(LIMIT).await;
     assert_eq!(replies.next(Instant::now() + LIMIT).await.err(), Some(Failure::Lost));
     bench.deliver(&reply, "4");
-    assert_eq!((bench.late(), bench.waiting()), (vec![7], 0));
+    assert_eq!((bench.late(), bench.waiting()), ("e7".to_owned(), 0));
 }
 
 /// A hole would be worse: what can't be kept breaks the answer, after what was kept.

@@ -142,13 +142,13 @@ impl Connect<'_> {
         self.inbox(EVENTS_ROLE, room, OnLoss::Fail, (jetstream::read, told), background)
     }
 
-    /// The connection that questions are asked over; `late` is told the tag of those whose answers come too late.
-    pub(super) fn questions(
-        &self,
-        late: impl Fn(u32) + Send + Sync + 'static,
-        background: &mut JoinSet<()>,
-    ) -> Result<Arc<Inbox>, Error> {
+    /// The connection that questions are asked over.
+    pub(super) fn questions(&self, background: &mut JoinSet<()>) -> Result<Arc<Inbox>, Error> {
         let (metrics, seldom) = (self.metrics.clone(), LogLimit::default());
+        let late = {
+            let metrics = metrics.clone();
+            move |endpoint: &Arc<str>| metrics.late_reply(endpoint)
+        };
         let strange = move |subject: &str, _: &Message| {
             metrics.ignored_reply("question");
             if let Some(more) = seldom.now() {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use parking_lot::RwLock;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::warn;
@@ -40,7 +39,6 @@ pub(super) struct Components {
     /// The connection that events are stored over.
     pub(super) events: Option<Arc<Connection>>,
     kafka: Option<Arc<Kafka>>,
-    tags: Arc<Tags>,
     issuers: Issuers,
 }
 
@@ -49,19 +47,10 @@ impl Components {
     pub(super) fn build(config: &Config, background: &mut JoinSet<()>) -> Result<Arc<Self>, Error> {
         let health = Arc::new(Health::default());
         let metrics = Arc::new(Metrics::default());
-        let tags = Arc::new(Tags::default());
         let mut questions = None;
         if let Some(settings) = &config.nats {
-            let late = {
-                let (tags, metrics) = (tags.clone(), metrics.clone());
-                move |tag: u32| {
-                    if let Some(name) = tags.name(tag) {
-                        metrics.late_reply(&name);
-                    }
-                }
-            };
             let connect = Connect { settings, health: &health, metrics: &metrics };
-            questions = Some(connect.questions(late, background)?);
+            questions = Some(connect.questions(background)?);
         }
         if let Some(settings) = &config.kafka {
             background.spawn(create_topics(settings.clone(), health.clone()));
@@ -89,7 +78,6 @@ impl Components {
             required_streams: ArcSwap::from_pointee(RequiredStreams::new(config)),
             events,
             kafka,
-            tags,
             issuers: Issuers::default(),
         };
         let draft = components.destinations.draft();
@@ -125,7 +113,6 @@ impl Components {
             let max_seen = endpoint.max_seen();
             let seen = self.bridge.deliveries.of(&name);
             let built = Endpoint {
-                tag: self.tags.of(&name),
                 name,
                 source: source::of(endpoint),
                 auth: auth.unwrap_or_else(|| {
@@ -236,26 +223,6 @@ fn same_auth(before: &Config, now: &Config, name: &str) -> bool {
         Some((auth, allow_from, public_url, trust_unsigned, &facts.description, proxies))
     }
     of(before, name) == of(now, name)
-}
-
-/// The numbers that mark the questions of endpoints. A name keeps its number as long as the process runs.
-#[derive(Default)]
-struct Tags(RwLock<Vec<Arc<str>>>);
-
-impl Tags {
-    fn of(&self, name: &Arc<str>) -> u32 {
-        let mut names = self.0.write();
-        let at = names.iter().position(|known| known == name).unwrap_or_else(|| {
-            names.push(name.clone());
-            names.len() - 1
-        });
-        // No configuration has so many endpoints.
-        u32::try_from(at).unwrap_or(u32::MAX)
-    }
-
-    fn name(&self, tag: u32) -> Option<Arc<str>> {
-        self.0.read().get(tag as usize).cloned()
-    }
 }
 
 /// Create the declared topics, and try until the cluster could be asked.

@@ -22,9 +22,6 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Longer than any PubAck.
 const MAX_ACK_BYTES: usize = 4_096;
 
-/// The tag of requests whose late replies are nobody's: a late PubAck.
-pub const NOBODY: u32 = u32::MAX;
-
 /// The reason where a permission is missing.
 const NOT_PERMITTED: &str = "not-permitted";
 
@@ -57,7 +54,7 @@ impl Sink for JetStream {
                 headers
             };
             let payload = event.payload.clone();
-            let request = Request { subject: name.to_owned(), headers, payload, tag: NOBODY };
+            let request = Request { subject: name.to_owned(), headers, payload, endpoint: None };
             let acked = self.acks.request(request, deadline).await;
             acked.unwrap_or_else(|failure| {
                 Err(match failure {
