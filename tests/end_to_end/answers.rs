@@ -1,7 +1,7 @@
 //! Tool calls that come again: what a worker sees of them, and what their senders get.
 
 use crate::support::http::{Answer, raw_within};
-use crate::support::{Bridge, Nats, Question, Reply, Worker, eventually, nats};
+use crate::support::{Bridge, Nats, Question, Reply, Worker, endpoint, eventually, nats};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,13 +13,8 @@ const SLOW: Duration = Duration::from_millis(500);
 /// A bridge with an endpoint `name` that has these settings, and below it these tables.
 async fn start(nats: &Nats, name: &str, settings: &str, tables: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.jobs.>")]).await;
-    Bridge::config(&format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n{settings}\n\
-         [[endpoint.auth]]\nkind = \"none\"\n{tables}\n"
-    ))
-    .nats(nats)
-    .start_ready()
-    .await
+    let endpoint = endpoint(name).keys(settings).tables(tables);
+    Bridge::config(endpoint).nats(nats).start_ready().await
 }
 
 /// A worker whose replies tell how often it was asked.
@@ -154,10 +149,9 @@ async fn whatever_differs_is_executed_for_itself() {
         return;
     };
     let name = "differs";
-    let other = "[[endpoint]]\nname = \"differs-2\"\npath = \"/differs-2\"\nsource = \"vapi\"\n\
-                 [[endpoint.tool]]\nnames = [\"*\"]\nsubject = \"differs.tool.x\"\n\
-                 [[endpoint.auth]]\nkind = \"none\"";
-    let bridge = start(nats, name, "", other).await;
+    let tool = "[[endpoint.tool]]\nnames = [\"*\"]\nsubject = \"differs.tool.x\"";
+    let other = endpoint("differs-2").tables(tool).to_string();
+    let bridge = start(nats, name, "", &other).await;
     let worker = counting(nats, name, number).await;
     let calls = [
         CALL,
@@ -397,10 +391,7 @@ async fn a_job_that_was_not_stored_is_stored_when_it_comes_again() {
         return;
     };
     let name = "jobs-later";
-    let config = format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
-    );
-    let bridge = Bridge::config(&config).nats(nats).without_spool().start_ready().await;
+    let bridge = Bridge::config(endpoint(name)).nats(nats).without_spool().start_ready().await;
     let job = Call { is_async: true, ..CALL };
     let refused = job.post(&bridge, name).await;
     assert!(entry(&refused)["error"].is_string(), "{}", refused.text());

@@ -25,9 +25,7 @@ pub(crate) mod wire;
 
 /// An endpoint at `/{name}` that lets everybody in.
 pub(crate) fn open(name: &str) -> String {
-    format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
-    )
+    crate::support::endpoint(name).to_string()
 }
 
 /// An event of this call.

@@ -6,6 +6,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod certificates;
+pub(crate) mod endpoint;
 pub(crate) mod haproxy;
 pub(crate) mod http;
 pub(crate) mod kafka;
@@ -18,6 +19,7 @@ pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use certificates::{Authority, Identity};
+pub(crate) use endpoint::{Endpoint, endpoint};
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
 pub(crate) use samples::{Sample, sample, samples};

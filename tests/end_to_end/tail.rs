@@ -7,7 +7,7 @@ mod readers;
 mod stray;
 
 use crate::support::bridge::Setup;
-use crate::support::{Bridge, ports};
+use crate::support::{Bridge, endpoint, ports};
 
 /// A bridge whose broker isn't there, since nothing goes to it.
 fn bridge_of(config: &str) -> Setup {
@@ -16,8 +16,5 @@ fn bridge_of(config: &str) -> Setup {
 
 /// An endpoint that takes everything, and keeps nothing.
 fn dropping(more: &str) -> String {
-    format!(
-        "{more}\n[[endpoint]]\nname = \"hook\"\npath = \"/hook\"\nsource = \"vapi\"\n\
-         [[endpoint.auth]]\nkind = \"none\"\n[[endpoint.event]]\ntypes = [\"*\"]\nto = []\n"
-    )
+    format!("{more}\n{}", endpoint("hook").events_to(&[]))
 }

@@ -2,7 +2,7 @@
 
 use super::{Answer, PATIENCE, ask, error, text};
 use crate::support::nats::shared;
-use crate::support::{Bridge, Nats};
+use crate::support::{Bridge, Nats, endpoint};
 use serde_json::json;
 
 #[tokio::test]
@@ -25,12 +25,7 @@ async fn the_arguments_go_in_and_the_answer_comes_out() {
 async fn a_call_gets_its_answer_through_the_bridge() {
     let Some(nats) = Nats::start().await else { return };
     let _answer = Answer::ready(&nats, &["get.weather", "--", "sh", "-c", "cat; exit 0"]).await;
-    let bridge = Bridge::config(
-        "[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"",
-    )
-    .nats(&nats)
-    .start_ready()
-    .await;
+    let bridge = Bridge::config(endpoint("vapi")).nats(&nats).start_ready().await;
     let function = json!({ "name": "get.weather", "arguments": "{\"city\": \"Oslo\"}" });
     let calls = json!([{ "id": "call_1", "function": function }]);
     let body = json!({ "message": { "type": "tool-calls", "toolCallList": calls } }).to_string();

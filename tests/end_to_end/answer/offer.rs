@@ -2,7 +2,7 @@
 
 use super::{Answer, PATIENCE, ask, text};
 use crate::support::bridge::run;
-use crate::support::{Bridge, Nats, eventually, ports};
+use crate::support::{Bridge, Nats, endpoint, eventually, ports};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 
@@ -32,12 +32,7 @@ async fn other_questions_come_whole() {
     let script = r#"[ "$HOOKBUS_FUNCTION" = assistant-request ] && grep -q message && echo '{"assistantId": "a-1"}'"#;
     let options = ["--subject", "vapi.ask.assistant-request", "--", "sh", "-c", script];
     let _answer = Answer::ready(&nats, &options).await;
-    let bridge = Bridge::config(
-        "[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"",
-    )
-    .nats(&nats)
-    .start_ready()
-    .await;
+    let bridge = Bridge::config(endpoint("vapi")).nats(&nats).start_ready().await;
     let body = json!({ "message": { "type": "assistant-request" } }).to_string();
     let reply = bridge.post("/vapi", body, &[]).await;
     assert_eq!((reply.status, reply.text()), (200, r#"{"assistantId": "a-1"}"#));

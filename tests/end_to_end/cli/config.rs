@@ -1,7 +1,7 @@
 //! `check` and `schema`: what is said about a configuration.
 
 use crate::support::bridge::{program, run};
-use crate::support::{process, project};
+use crate::support::{endpoint, process, project};
 use std::path::PathBuf;
 
 /// Six mistakes of six kinds, each in a line that says so.
@@ -79,8 +79,8 @@ async fn every_mistake_is_told_in_one_run() {
 
 #[tokio::test]
 async fn a_good_file_is_ok() {
-    let good = "[nats]\n[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n";
-    let output = check(good).await;
+    let good = format!("[nats]\n{}", endpoint("vapi"));
+    let output = check(&good).await;
     assert_eq!(output.code, Some(0), "{}", output.stderr);
     assert!(output.stdout.starts_with("ok: "), "{}", output.stdout);
     for word in ["/vapi", "nats:vapi.events.{type}"] {

@@ -2,14 +2,11 @@
 
 use crate::support::bridge::{program, run};
 use crate::support::process::{Output, output};
-use crate::support::{Bridge, Nats, Reply, Worker, nats, samples};
+use crate::support::{Bridge, Nats, Reply, Worker, endpoint, nats, samples};
 
 async fn start(nats: &Nats, name: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>"), &format!("{name}.jobs.>")]).await;
-    let endpoint = format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"secret\"\nheader = \"x-vapi-secret\"\nsecrets = [\"s3cret\"]\n"
-    );
-    Bridge::config(&endpoint).nats(nats).start_ready().await
+    Bridge::config(endpoint(name).secrets(&["s3cret"])).nats(nats).start_ready().await
 }
 
 /// `hookbus send ARGUMENTS`, to this endpoint with its secret.
@@ -177,9 +174,8 @@ async fn it_authenticates_as_a_configuration_demands() {
     nats.create_stream("send-config", &["send-config.>"]).await;
     let mut text = String::new();
     for (name, auth) in DEMANDS {
-        text += &format!(
-            "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\n{auth}\n[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"nats:send-config.{name}\"]\n"
-        );
+        let to = format!("nats:send-config.{name}");
+        text += &endpoint(name).auth(auth).events_to(&[&to]).to_string();
     }
     let setup = Bridge::config(&text).nats(nats).environment("HMAC_SECRET", "from elsewhere");
     let bridge = setup.start_ready().await;

@@ -19,9 +19,8 @@ async fn compressed(texts: &[(&str, String)]) -> Option<Vec<Bytes>> {
 }
 
 fn endpoint(name: &str, to: &str, more: &str, auth: &str) -> String {
-    format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n{more}\n[[endpoint.event]]\ntypes = [\"*\"]\nto = [{to}]\n[[endpoint.auth]]\n{auth}\n"
-    )
+    let event = format!("[[endpoint.event]]\ntypes = [\"*\"]\nto = [{to}]");
+    crate::support::endpoint(name).keys(more).auth(auth).tables(&event).to_string()
 }
 
 fn encoding(how: &str) -> (&'static str, &str) {

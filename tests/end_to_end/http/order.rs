@@ -57,9 +57,7 @@ sys.stdout.write((gzip.compress(body) if sys.argv[1] == "gzip" else zstandard.co
 }
 
 fn endpoint(name: &str, more: &str) -> String {
-    format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n{more}"
-    )
+    crate::support::endpoint(name).tables(more).to_string()
 }
 
 fn to(destinations: &str) -> String {

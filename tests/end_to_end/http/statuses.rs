@@ -3,15 +3,13 @@
 use super::wire::{Wire, post};
 use super::{event, open, question, tool_calls};
 use crate::support::http::{Answer, raw};
-use crate::support::{Bridge, Nats, Reply, Worker, nats};
+use crate::support::{Bridge, Nats, Reply, Worker, endpoint, nats};
 use http::Method;
 
 const SECRET: &str = "x-vapi-secret";
 
 fn guarded(name: &str) -> String {
-    format!(
-        "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"secret\"\nheader = \"{SECRET}\"\nsecrets = [\"old\", \"correct horse\"]\n"
-    )
+    endpoint(name).secrets(&["old", "correct horse"]).to_string()
 }
 
 /// A bridge whose only endpoint is `name`, with a stream for its events, and with small bodies.

@@ -2,7 +2,7 @@
 
 use crate::support::bridge::run;
 use crate::support::process::Output;
-use crate::support::{Bridge, Nats, Reply, Worker};
+use crate::support::{Bridge, Nats, Reply, Worker, endpoint};
 use serde_json::{Value, json};
 
 /// Clears the screen where a terminal takes control characters of 8 bits, rings a bell, turns the writing around.
@@ -21,8 +21,7 @@ fn assert_harmless(output: &Output) {
 async fn keys_of_dead_letters() {
     let Some(nats) = Nats::start_with("max_payload: 64KB\n").await else { return };
     nats.create_stream("EVENTS", &["a.events.>"]).await;
-    let config = "[[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n";
-    let bridge = Bridge::config(config).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("a")).nats(&nats).start_ready().await;
     let body = json!({"message": {"type": ODD, "call": {"id": ODD}, "text": "x".repeat(100_000)}});
     assert_eq!(bridge.post("/a", body.to_string(), &[]).await.status, 202);
     let admin = bridge.admin_url("");

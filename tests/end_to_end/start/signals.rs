@@ -3,7 +3,7 @@
 use crate::support::bridge::program;
 use crate::support::http::Client;
 use crate::support::process::{Process, full_pipe};
-use crate::support::{Bridge, eventually, ports};
+use crate::support::{Bridge, endpoint, eventually, ports};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -137,8 +137,8 @@ async fn nobody_waits_for_a_broker_that_says_nothing() {
     let (http, admin) = (ports::free(), ports::free());
     let text = format!(
         "[http]\nlisten = \"127.0.0.1:{http}\"\n[admin]\nlisten = \"127.0.0.1:{admin}\"\n\
-         [nats]\nservers = [\"nats://{address}\"]\n\
-         [[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n"
+         [nats]\nservers = [\"nats://{address}\"]\n{}",
+        endpoint("a")
     );
     std::fs::write(folder.path().join("hookbus.toml"), text).unwrap();
     let mut command = program();
@@ -159,9 +159,7 @@ async fn nobody_waits_for_a_broker_that_says_nothing() {
 
 #[tokio::test]
 async fn a_tail_ends_though_nobody_reads_it() {
-    let config = "[[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n\
-                  [[endpoint.event]]\ntypes = [\"*\"]\nto = []\n";
-    let bridge = Bridge::config(config).start_ready().await;
+    let bridge = Bridge::config(endpoint("a").events_to(&[])).start_ready().await;
     let (_unread, pipe) = full_pipe();
     let mut command = program();
     command.args(["tail", "--admin", &format!("http://{}", bridge.admin_address())]);

@@ -4,6 +4,7 @@ use super::http::{Answer, Client};
 use super::process::{self, Output, Process};
 use super::{Kafka, Nats, eventually, ports};
 use bytes::Bytes;
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{PipeReader, Read};
 use std::path::{Path, PathBuf};
@@ -229,9 +230,9 @@ impl Setup {
 }
 
 impl Bridge {
-    pub(crate) fn config(text: &str) -> Setup {
+    pub(crate) fn config(text: impl Display) -> Setup {
         Setup {
-            config: text.to_owned(),
+            config: text.to_string(),
             nats: None,
             kafka: None,
             environment: Vec::new(),
