@@ -87,7 +87,7 @@ impl Server {
 
     /// The same with an endpoint without authentication and one with signatures.
     pub(crate) async fn bridge_with_endpoints(nats: &Nats, kafka: &Kafka) -> Self {
-        let setup = Bridge::config(&format!("{CONFIG}{ENDPOINTS}")).nats(nats).kafka(kafka);
+        let setup = Bridge::config(format!("{CONFIG}{ENDPOINTS}")).nats(nats).kafka(kafka);
         Self::Bridge(Box::new(setup.start_ready().await))
     }
 

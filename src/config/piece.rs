@@ -6,7 +6,7 @@
 //! for the name of the first member of a JSON body that isn't one of these, and `{pair:NAME}` for a field of the
 //! signature's own header.
 //!
-//! Answers to handshakes also know `{hmac-sha256-hex:PLACE}` and the like ([`Hash`]), of one place or of several with `+`
+//! Answers to handshakes also know `{hmac-sha256-hex:PLACE}` and the like ([`enum@Hash`]), of one place or of several with `+`
 //! between them.
 
 use std::fmt;

@@ -21,6 +21,7 @@ use futures_util::stream::FuturesUnordered;
 use hyper::rt::Executor;
 use parking_lot::Mutex;
 use pin_project_lite::pin_project;
+use tokio::task::unconstrained;
 use tokio::time::{Sleep, sleep};
 use tracing::debug;
 
@@ -68,8 +69,10 @@ where
 {
     fn execute(&self, stream: F) {
         let stream = StreamWithTimeout { stream: Some(stream), limit: self.limit, waiting: None };
-        let stream = Box::pin(STREAM.scope(Cell::new((State::Ours, 0)), stream));
-        self.streams.lock().push(stream);
+        let stream = STREAM.scope(Cell::new((State::Ours, 0)), stream);
+        // The budget that the runtime gives a task would run out in the middle of the streams: one of them would be put
+        // behind those that happen to need nothing of it.
+        self.streams.lock().push(Box::pin(unconstrained(stream)));
     }
 }
 

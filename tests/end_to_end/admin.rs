@@ -40,7 +40,7 @@ async fn a_token_is_asked_for_and_can_be_changed() {
     let Some(nats) = nats::shared().await else { return };
     let config =
         |token: &str| format!("{ENDPOINT}[admin]\nlisten = \"{{admin}}\"\ntoken = \"{token}\"\n");
-    let mut bridge = Bridge::config(&config("first-token")).nats(nats).start_ready().await;
+    let mut bridge = Bridge::config(config("first-token")).nats(nats).start_ready().await;
     let client = Client::new();
     for path in OPEN {
         assert_eq!(status(&client, &bridge, ("GET", path), &[]).await, 200, "{path}");

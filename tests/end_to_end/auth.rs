@@ -86,7 +86,7 @@ async fn a_secret_behind_a_prefix_and_a_password() {
         "kind = \"secret\"\nheader = \"authorization\"\nprefix = \"Bearer \"\nsecrets = [\"old\", \"new\"]\n",
         "[[endpoint.auth]]\nkind = \"basic\"\nuser = \"vapi\"\npasswords = [\"open sesame\"]",
     );
-    let bridge = Bridge::config(&endpoint("plain", "", auth)).nats(nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("plain", "", auth)).nats(nats).start_ready().await;
     let post =
         async |header: &str| bridge.post("/plain", event("x"), &[("authorization", header)]).await;
     // printf 'vapi:open sesame' | base64

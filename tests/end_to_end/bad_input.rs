@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 /// A bridge with the endpoint `name` and a stream for its events.
 async fn start(nats: &Nats, name: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>")]).await;
-    Bridge::config(&open(name)).nats(nats).start_ready().await
+    Bridge::config(open(name)).nats(nats).start_ready().await
 }
 
 /// Fails where something went wrong inside.

@@ -171,7 +171,7 @@ async fn the_same_goes_for_kafka() {
     };
     kafka.create_topic_with("replay", 1, &[("max.message.bytes", "2000")]).await;
     let text = "[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:replay\"]\n";
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(format!("{ENDPOINT}{text}")).kafka(kafka).start_ready().await;
     let body = large("hang", "call-7");
     let id = rejected(&bridge, "/hook", body.clone()).await;
     expect(bridge.folder(), &["dlq", "replay", "--all"], 1, &["1 rejected again", "too-large"])
@@ -203,7 +203,7 @@ async fn a_broker_that_fails_ends_it_early() {
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"1s\"\n";
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
     for number in 0..30 {
         rejected(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
     }

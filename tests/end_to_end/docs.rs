@@ -120,7 +120,7 @@ async fn every_whole_configuration_passes_the_check() {
 /// The bridge of the README, at a server of its own.
 async fn bridge_of_the_readme(nats: &Nats) -> Bridge {
     let text = block("README.md", "toml", "[[endpoint]]");
-    Bridge::config(&text.replace("nats://127.0.0.1:4222", "{nats}"))
+    Bridge::config(text.replace("nats://127.0.0.1:4222", "{nats}"))
         .nats(nats)
         .environment("VAPI_SECRET", SECRET.1)
         .start_ready()
@@ -227,7 +227,7 @@ async fn the_kinds_of_metrics_are_as_explained() {
         return;
     };
     let config = "[[nats.stream]]\nname = \"METRICS\"\nsubjects = [\"metrics.events.>\"]\n[[endpoint]]\nname = \"metrics\"\npath = \"/metrics\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n";
-    let bridge = Bridge::config(&format!("[nats]\nservers = [\"{{nats}}\"]\n{config}"))
+    let bridge = Bridge::config(format!("[nats]\nservers = [\"{{nats}}\"]\n{config}"))
         .nats(nats)
         .start_ready()
         .await;

@@ -77,7 +77,7 @@ async fn the_first_rule_that_matches_decides() {
         return;
     };
     nats.create_stream("ALL", &["to.>", "hook.events.>"]).await;
-    let bridge = Bridge::config(&config(
+    let bridge = Bridge::config(config(
         r#"
         [[endpoint.event]]
         types = ["speech-*"]
@@ -131,7 +131,7 @@ async fn a_destination_that_fails_fails_the_event_and_not_the_other_destination(
         return;
     };
     nats.create_stream("GOOD", &["good.>"]).await;
-    let bridge = Bridge::config(&config(
+    let bridge = Bridge::config(config(
         r#"
         [[endpoint.event]]
         types = ["*"]
@@ -242,7 +242,7 @@ async fn events_that_no_stream_takes_are_refused_until_one_does() {
     let Some(nats) = Nats::start().await else {
         return;
     };
-    let bridge = Bridge::config(&config(
+    let bridge = Bridge::config(config(
         r#"
         [nats]
         servers = ["{nats}"]
@@ -282,7 +282,7 @@ async fn what_goes_to_nats_core_is_heard_and_not_stored() {
     let Some(nats) = Nats::start().await else {
         return;
     };
-    let bridge = Bridge::config(&config(
+    let bridge = Bridge::config(config(
         r#"
         [[endpoint.event]]
         types = ["*"]
@@ -378,7 +378,7 @@ async fn what_a_server_or_a_stream_does_not_take_is_refused_at_once() {
     })
     .await;
     let bridge =
-        Bridge::config(&config("[[endpoint.event]]\ntypes = [\"hang\"]\nto = [\"nats:full\"]"))
+        Bridge::config(config("[[endpoint.event]]\ntypes = [\"hang\"]\nto = [\"nats:full\"]"))
             .nats(&nats)
             .without_spool()
             .start_ready()
@@ -412,7 +412,7 @@ async fn the_order_of_a_key_outlives_a_restart_of_the_server() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let bridge = Bridge::config(&config(
+    let bridge = Bridge::config(config(
         r#"
         [nats]
         servers = ["{nats}"]
@@ -476,7 +476,7 @@ async fn events_that_wait_together_are_stored_as_they_came() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let bridge = Bridge::config(&config(
+    let bridge = Bridge::config(config(
         r#"
         [nats]
         servers = ["{nats}"]

@@ -75,7 +75,7 @@ async fn a_delivery_is_verified_and_stored_as_it_came() {
 async fn its_samples_are_sent_as_it_sends_them() {
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("GITHUB-SENT", &["git-sent.events.>"]).await;
-    let bridge = Bridge::config(&endpoint("git-sent", BOTH)).nats(nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("git-sent", BOTH)).nats(nats).start_ready().await;
     let config = bridge.folder().join("hookbus.toml");
     let (url, config) = (bridge.url("/git-sent"), config.to_str().unwrap());
     for sample in ["ping", "push", "push", "pull_request.opened"] {

@@ -48,7 +48,7 @@ async fn a_record_is_the_body_with_its_attributes() {
         return;
     };
     kafka.create_topic("kafka-record", 1).await;
-    let bridge = Bridge::config(&to("kafka-record")).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to("kafka-record")).kafka(kafka).start_ready().await;
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let headers = [
         ("content-type", "application/json; charset=utf-8"),
@@ -99,7 +99,7 @@ async fn templates_make_legal_topics() {
         return;
     };
     kafka.create_topic("kafka-hook.transcript-final", 1).await;
-    let bridge = Bridge::config(&to("kafka-{endpoint}.{type}")).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to("kafka-{endpoint}.{type}")).kafka(kafka).start_ready().await;
     let body = json!({"message": {"type": "transcript/final"}}).to_string();
     let answer = bridge.post("/hook", body, &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -180,8 +180,7 @@ async fn a_record_that_a_topic_does_not_take_is_refused_at_once() {
         return;
     };
     kafka.create_topic_with("kafka-small", 1, &[("max.message.bytes", "2000")]).await;
-    let bridge =
-        Bridge::config(&to("kafka-small")).kafka(kafka).without_spool().start_ready().await;
+    let bridge = Bridge::config(to("kafka-small")).kafka(kafka).without_spool().start_ready().await;
     let large = json!({"message": {"type": "hang", "text": "x".repeat(3_000)}}).to_string();
     let answer = bridge.post("/hook", large, &[]).await;
     assert_not_stored(&answer, Duration::from_secs(2));
@@ -219,7 +218,7 @@ assert producer.flush(20) == 0
         return;
     };
     assert_eq!(output.code, Some(0), "{}", output.stderr);
-    let bridge = Bridge::config(&to("kafka-ours")).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to("kafka-ours")).kafka(kafka).start_ready().await;
     for key in &keys {
         let answer = bridge.post("/hook", event(Some(key)), &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -245,7 +244,7 @@ async fn the_producer_is_idempotent() {
         return;
     };
     kafka.create_topic("kafka-idempotent", 1).await;
-    let bridge = Bridge::config(&to("kafka-idempotent")).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to("kafka-idempotent")).kafka(kafka).start_ready().await;
     let answer = bridge.post("/hook", event(Some("k")), &[]).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let batch = kafka.segment("kafka-idempotent", 0);

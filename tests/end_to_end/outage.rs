@@ -145,11 +145,8 @@ async fn a_frozen_server_stores_and_answers_nothing_in_time() {
         servers = ["{nats}"]
         ack_timeout = "1s"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
-        .nats(&nats)
-        .without_spool()
-        .start_ready()
-        .await;
+    let bridge =
+        Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start_ready().await;
     stored(&bridge, "/hook", &event("k", 0)).await;
     answered(&bridge, &question(0)).await;
     assert_eq!(worker.questions().len(), 1);
@@ -220,7 +217,7 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
         brokers = ["{kafka}"]
         ack_timeout = "2s"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
+    let bridge = Bridge::config(format!("{ENDPOINT}{text}"))
         .nats(&nats)
         .kafka(&kafka)
         .without_spool()
@@ -332,7 +329,7 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     nats.kill();
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"500ms\"\n";
     let bridge =
-        Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start().await;
+        Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start().await;
     let ready = readiness(&bridge, "not ready: nothing can be served").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats: down (events, questions)"), "{}", ready.text());
@@ -366,11 +363,8 @@ async fn what_is_never_answered_leaves_nothing_behind() {
         servers = ["{nats}"]
         ack_timeout = "50ms"
     "#;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{text}"))
-        .nats(&nats)
-        .without_spool()
-        .start_ready()
-        .await;
+    let bridge =
+        Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start_ready().await;
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..128)
         .map(|key| tokio::spawn(send_in_vain(bridge.address(), key, stop.clone())))

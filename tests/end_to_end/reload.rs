@@ -269,7 +269,7 @@ async fn what_was_answered_is_not_forgotten() {
         endpoint("keeps", "/keeps", r#""s""#, &format!("answer_window = \"{window}\""))
     };
     let worker = Worker::start(nats, "keeps.tool.f", |_| Reply::text("once")).await;
-    let mut bridge = Bridge::config(&text("2m")).nats(nats).start_ready().await;
+    let mut bridge = Bridge::config(text("2m")).nats(nats).start_ready().await;
     let ask = async |bridge: &Bridge| -> Value {
         bridge.post("/keeps", tool_call("c-1"), &[("x-vapi-secret", "s")]).await.json()
     };

@@ -93,11 +93,11 @@ impl Broker {
     fn setup(&self, spool: &Path) -> Setup {
         let config = config(spool, &[self.destination()]);
         match self {
-            Self::Nats(nats) => Bridge::config(&format!(
+            Self::Nats(nats) => Bridge::config(format!(
                 "{config}\n[nats]\nservers = [\"{{nats}}\"]\nack_timeout = \"{ACK:?}\"\n"
             ))
             .nats(nats),
-            Self::Kafka(kafka) => Bridge::config(&format!(
+            Self::Kafka(kafka) => Bridge::config(format!(
                 "{config}\n[kafka]\nbrokers = [\"{{kafka}}\"]\nack_timeout = \"{ACK:?}\"\n"
             ))
             .kafka(kafka),

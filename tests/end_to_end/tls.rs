@@ -33,7 +33,7 @@ const EVENT: &str = r#"{"message":{"type":"hang","call":{"id":"call-1"}}}"#;
 /// A bridge with this certificate, asked by a client that trusts its authority. `http` are further lines of `[http]`.
 async fn bridge(authority: &Authority, identity: &Identity, http: &str) -> Option<Setup> {
     let tls = identity.section("http.tls", ["cert", "key"]);
-    let setup = Bridge::config(&format!("[http]\nlisten = \"{{http}}\"\n{http}\n{tls}{ENDPOINT}"))
+    let setup = Bridge::config(format!("[http]\nlisten = \"{{http}}\"\n{http}\n{tls}{ENDPOINT}"))
         .client(Client::trusting(&authority.cert(), None));
     Some(setup.nats(nats::shared().await?))
 }
@@ -42,10 +42,9 @@ async fn bridge(authority: &Authority, identity: &Identity, http: &str) -> Optio
 async fn bridge_for(clients: &Authority, server: &Authority, identity: &Identity) -> Option<Setup> {
     let tls = identity.section("http.tls", ["cert", "key"]);
     let ca = quoted(&clients.cert());
-    let setup = Bridge::config(&format!(
-        "[http]\nlisten = \"{{http}}\"\n{tls}client_ca = {ca}\n{ENDPOINT}"
-    ))
-    .client(Client::trusting(&server.cert(), None));
+    let setup =
+        Bridge::config(format!("[http]\nlisten = \"{{http}}\"\n{tls}client_ca = {ca}\n{ENDPOINT}"))
+            .client(Client::trusting(&server.cert(), None));
     Some(setup.nats(nats::shared().await?))
 }
 

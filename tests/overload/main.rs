@@ -179,7 +179,7 @@ async fn flood() -> Option<Result<(), String>> {
         Reply::text("fine")
     })
     .await;
-    let bridge = Bridge::config(&CONFIG.replace("{places}", &PLACES.to_string()))
+    let bridge = Bridge::config(CONFIG.replace("{places}", &PLACES.to_string()))
         .nats(&nats)
         .start_ready()
         .await;

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use crate::json::{self, Reader};
 
+/// Writes a document in another way.
+type Rewrite = fn(&str) -> String;
+
 /// Larger bodies are not written anew.
 const MAX_JSON_BYTES: usize = 1 << 20;
 
@@ -41,7 +44,7 @@ fn written_anew(body: &[u8]) -> Option<impl Iterator<Item = Form<'_>>> {
     let value = reader.skip().ok()?;
     reader.end().ok()?;
     let compact = json::compact(value);
-    let all: [(fn(&str) -> String, &str); 7] = [
+    let all: [(Rewrite, &str); 7] = [
         (str::to_owned, "written without blanks (compact JSON)"),
         (|json| spaced(json, 0), "written with a blank behind `:` and `,`"),
         (|json| spaced(json, 2), "written with two blanks of indentation (pretty JSON)"),

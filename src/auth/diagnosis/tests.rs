@@ -1,4 +1,9 @@
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};

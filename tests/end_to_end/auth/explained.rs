@@ -50,7 +50,7 @@ fn sign(secret: &str, message: &str) -> String {
 #[tokio::test]
 async fn the_likely_cause_is_told() {
     let Some(nats) = nats::shared().await else { return };
-    let bridge = Bridge::config(&config()).nats(nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(nats).start_ready().await;
     let body = r#"{"type":"t"}"#;
     let url = "http://hooks.example.com/moved";
     for (name, reason, signature, sent, hint) in [

@@ -116,7 +116,7 @@ async fn every_knob() {
         payload_format = "{method} {url} {svix-id} {timestamp}:{body}"
     "#;
     let url = "public_url = \"https://hooks.example.com/knobs?a=b\"";
-    let bridge = Bridge::config(&endpoint("knobs", url, auth)).nats(nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("knobs", url, auth)).nats(nats).start_ready().await;
     let (body, time) = (event("knobs"), now().to_string());
     let signed = format!("POST https://hooks.example.com/knobs?a=b msg-1 {time}:{body}");
     let secret = b"secret bytes\xff";

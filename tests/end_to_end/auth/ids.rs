@@ -22,7 +22,7 @@ async fn an_id_that_nobody_signed_decides_nothing() {
     let Some(nats) = nats::shared().await else { return };
     stream(nats, "unsigned").await;
     let auth = "kind = \"hmac\"\nsecrets = [\"s\"]";
-    let bridge = Bridge::config(&endpoint("unsigned", "", auth)).nats(nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("unsigned", "", auth)).nats(nats).start_ready().await;
     let mut ids = std::collections::BTreeSet::new();
     let headers = ["svix-id", "webhook-id", "x-webhook-id", "message-id"];
     for header in headers {

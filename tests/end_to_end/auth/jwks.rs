@@ -73,7 +73,7 @@ async fn hang_up(address: &str, name: &str, number: usize) {
 /// Strangers hang up all the time, from the first look on until the second one is over, and the third isn't due.
 async fn is_asked_twice(name: &str, answers_after: Duration) {
     let (url, asked) = server(answers_after).await;
-    let bridge = Bridge::config(&endpoint(name, "", &auth(&url)))
+    let bridge = Bridge::config(endpoint(name, "", &auth(&url)))
         .text("[nats]\nservers = [\"nats://127.0.0.1:1\"]")
         .start()
         .await;

@@ -102,7 +102,7 @@ async fn tokens_for_us_by_the_right_issuer_and_no_others() {
     stream(nats, "jwt").await;
     let said: Said = Arc::new(Mutex::new(Some(tokens["first"].to_string())));
     let (url, asked) = server(said.clone()).await;
-    let bridge = Bridge::config(&endpoint("jwt", "", &auth(&url))).nats(nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("jwt", "", &auth(&url))).nats(nats).start_ready().await;
     let post = async |token: &str| {
         let header = format!("Bearer {token}");
         bridge.post("/jwt", event("x"), &[("authorization", &header)]).await
@@ -137,7 +137,7 @@ async fn tokens_by_every_algorithm() {
     let tokens = tokens["by algorithm"].as_object().unwrap();
     let names: Vec<_> = tokens.keys().collect();
     let auth = format!("{}\nalgorithms = {names:?}", auth(&url));
-    let setup = Bridge::config(&endpoint("algorithms", "", &auth)).nats(nats);
+    let setup = Bridge::config(endpoint("algorithms", "", &auth)).nats(nats);
     let bridge = setup.start_ready().await;
     let post = async |token: &str| {
         let header = format!("Bearer {token}");

@@ -23,7 +23,7 @@ async fn only_what_is_named_is_published_or_dropped() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>", "a.>", "b.>"]).await;
-    let bridge = Bridge::config(&format!("{ENDPOINT}{OTHER}")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(format!("{ENDPOINT}{OTHER}")).nats(&nats).start_ready().await;
     let folder = bridge.folder();
     let first = rejected(&bridge, "/hook", large("transcript", "k")).await;
     let second = rejected(&bridge, "/hook", large("status-update", "k")).await;

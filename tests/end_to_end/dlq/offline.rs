@@ -12,7 +12,7 @@ async fn the_spool_is_opened_where_no_bridge_runs() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let mut bridge = Bridge::config(&format!("{ENDPOINT}{TIMES}")).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(format!("{ENDPOINT}{TIMES}")).nats(&nats).start_ready().await;
     for number in 0..10 {
         let kind = if number % 2 == 0 { "hang" } else { "transcript" };
         rejected(&bridge, "/hook", large(kind, &format!("call-{number}"))).await;

@@ -111,7 +111,7 @@ async fn one_at_a_time_and_none_for_nobody() {
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"30s\"\n";
-    let mut bridge = Bridge::config(&format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
     for number in 0..20 {
         rejected(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
     }

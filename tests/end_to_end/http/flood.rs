@@ -95,7 +95,7 @@ async fn floods_of_http2_frames() {
 async fn a_pipeline_that_nobody_reads_from() {
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("unread-pipeline", &["unread-pipeline.events.>"]).await;
-    let bridge = Bridge::config(&open("unread-pipeline")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("unread-pipeline")).nats(nats).start_ready().await;
     let before = bridge.rss_bytes();
     let mut stream = tokio::net::TcpStream::connect(bridge.address()).await.unwrap();
     let requests = post("/nowhere", "{}").repeat(500);

@@ -16,7 +16,7 @@ const SOON: Duration = Duration::from_secs(10);
 async fn they_get_their_answer() {
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("half", &["half.events.>"]).await;
-    let bridge = Bridge::config(&open("half")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("half")).nats(nats).start_ready().await;
     let _worker = Worker::start(nats, "half.tool.*", |_| {
         Reply::text("done").after(Duration::from_millis(700))
     })
@@ -53,7 +53,7 @@ async fn they_get_their_answer() {
 #[tokio::test]
 async fn one_that_is_late_gets_it_too() {
     let Some(nats) = nats::shared().await else { return };
-    let bridge = Bridge::config(&open("half-late")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("half-late")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "half-late.ask.>").await;
     let mut wire = Wire::open(&bridge.address()).await;
     wire.send(post("/half-late", &question("assistant-request"))).await;
@@ -101,7 +101,7 @@ async fn over_tls() {
 async fn half_a_request_is_not_answered_like_a_whole_one() {
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("half-body", &["half-body.events.>"]).await;
-    let bridge = Bridge::config(&open("half-body")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("half-body")).nats(nats).start_ready().await;
     let request = post("/half-body", &event("c"));
     for cut in [10, request.len() - 1] {
         let mut wire = Wire::open(&bridge.address()).await;

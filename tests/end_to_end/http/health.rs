@@ -69,7 +69,7 @@ async fn over_tls_and_after_a_reload() {
     };
     let client = Client::trusting(&authority.cert(), None);
     let mut bridge =
-        Bridge::config(&config("health = \"/up\"")).nats(nats).client(client).start_ready().await;
+        Bridge::config(config("health = \"/up\"")).nats(nats).client(client).start_ready().await;
     assert_eq!(bridge.client().get(&bridge.url("/up")).await.status, 200);
     bridge.configure(&config("health = \"/well\""));
     let reloaded = Client::new().post(&bridge.admin_url("/reload"), "", &[]).await;

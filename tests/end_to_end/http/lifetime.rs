@@ -14,7 +14,7 @@ async fn a_stop_lets_everything_finish() {
         return;
     };
     nats.create_stream("stop", &["stop.events.>"]).await;
-    let mut bridge = Bridge::config(&format!(
+    let mut bridge = Bridge::config(format!(
         "[http]\nlisten = \"{{http}}\"\nshutdown_delay = \"1500ms\"\n{}",
         open("stop")
     ))
@@ -61,7 +61,7 @@ async fn a_stop_has_an_end() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let mut bridge = Bridge::config(&format!(
+    let mut bridge = Bridge::config(format!(
         "[http]\nlisten = \"{{http}}\"\ndrain = \"300ms\"\n{}",
         open("drain")
     ))

@@ -10,7 +10,7 @@ use std::time::Duration;
 const SOON: Duration = Duration::from_secs(10);
 
 async fn start(nats: &Nats, name: &str, http: &str) -> Bridge {
-    Bridge::config(&format!("[http]\nlisten = \"{{http}}\"\n{http}\n{}", open(name)))
+    Bridge::config(format!("[http]\nlisten = \"{{http}}\"\n{http}\n{}", open(name)))
         .nats(nats)
         .start_ready()
         .await

@@ -254,7 +254,7 @@ async fn copies_and_jobs_keep_their_turn() {
     nats.create_stream("turns-copy", &["turns-copy.jobs.>", "turns-copied.>"]).await;
     let rules = to("\"nats:turns-copied.all\"")
         + "[[endpoint.question]]\ntypes = [\"assistant-request\"]\nfallback = { assistantId = \"a\" }\ncopy_to = [\"nats:turns-copied.all\"]\n";
-    let bridge = Bridge::config(&endpoint("turns-copy", &rules)).nats(nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("turns-copy", &rules)).nats(nats).start_ready().await;
     let copied = |number: usize| {
         json!({"message": {"type": "assistant-request", "call": {"id": "k"}, "number": number}})
             .to_string()

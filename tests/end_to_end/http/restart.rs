@@ -19,7 +19,7 @@ const RESTARTS: usize = 20;
 
 async fn start(nats: &Nats, name: &str, http: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>")]).await;
-    Bridge::config(&config(name, http)).nats(nats).start_ready().await
+    Bridge::config(config(name, http)).nats(nats).start_ready().await
 }
 
 fn config(name: &str, http: &str) -> String {

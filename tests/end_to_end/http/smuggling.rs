@@ -9,7 +9,7 @@ use std::time::Duration;
 async fn start(nats: &Nats, name: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>")]).await;
     let http = "[http]\nlisten = \"{http}\"\nbody_timeout = \"1s\"\n";
-    Bridge::config(&format!("{http}{}", open(name))).nats(nats).start_ready().await
+    Bridge::config(format!("{http}{}", open(name))).nats(nats).start_ready().await
 }
 
 /// All that comes back until the other side closes.

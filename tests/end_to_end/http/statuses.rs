@@ -15,7 +15,7 @@ fn guarded(name: &str) -> String {
 /// A bridge whose only endpoint is `name`, with a stream for its events, and with small bodies.
 async fn start(nats: &Nats, name: &str, endpoint: String) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>")]).await;
-    Bridge::config(&format!("[http]\nlisten = \"{{http}}\"\nmax_body = \"64KiB\"\n{endpoint}"))
+    Bridge::config(format!("[http]\nlisten = \"{{http}}\"\nmax_body = \"64KiB\"\n{endpoint}"))
         .nats(nats)
         .start_ready()
         .await

@@ -21,7 +21,7 @@ const _: () = assert!(HEADER.as_millis() + SLACK.as_millis() < KEEP_ALIVE.as_mil
 
 async fn start(nats: &Nats, name: &str) -> Bridge {
     nats.create_stream(name, &[&format!("{name}.events.>")]).await;
-    Bridge::config(&format!(
+    Bridge::config(format!(
         "[http]\nlisten = \"{{http}}\"\nheader_timeout = \"{}ms\"\nbody_timeout = \"{}ms\"\nkeep_alive = \"{}ms\"\n{}",
         HEADER.as_millis(),
         BODY.as_millis(),

@@ -48,7 +48,7 @@ async fn events_that_fit_are_stored_whatever_batch_they_were_in() {
     };
     let topic = "kafka-batches";
     kafka.create_topic_with(topic, 1, &[("max.message.bytes", "200000")]).await;
-    let bridge = Bridge::config(&to(topic)).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to(topic)).kafka(kafka).start_ready().await;
     let counts = storm(&bridge, 64, 6, 40_000).await;
     assert_eq!(counts, BTreeMap::from([(200, 384)]), "{}", bridge.log());
     let calls = stored(kafka, topic, 384).await;
@@ -67,7 +67,7 @@ async fn one_that_does_not_fit_takes_no_other_along() {
     };
     let topic = "kafka-batches-large";
     kafka.create_topic_with(topic, 1, &[("max.message.bytes", "100000")]).await;
-    let bridge = Bridge::config(&to(topic)).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to(topic)).kafka(kafka).start_ready().await;
     let large = async |number: usize| {
         let body = sized(&format!("large-{number}"), 0, 150_000);
         bridge.post("/hook", body, &[]).await
@@ -93,7 +93,7 @@ async fn one_without_a_key_for_a_compacted_topic_takes_no_other_along() {
     };
     let topic = "kafka-batches-compacted";
     kafka.create_topic_with(topic, 1, &[("cleanup.policy", "compact")]).await;
-    let bridge = Bridge::config(&to(topic)).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(to(topic)).kafka(kafka).start_ready().await;
     let keyless = async |_: usize| bridge.post("/hook", event(None), &[]).await;
     let (counts, keyless) =
         tokio::join!(storm(&bridge, 32, 8, 100), join_all((0..16).map(keyless)));

@@ -54,7 +54,7 @@ async fn streams_are_found_in_another_domain() {
     );
 
     let nats = "servers = [\"{nats}\"]\ndomain = \"hub\"";
-    let bridge = Bridge::config(&config(nats)).nats(&leaf).start_ready().await;
+    let bridge = Bridge::config(config(nats)).nats(&leaf).start_ready().await;
     connected(&bridge).await;
     let body = r#"{"message":{"type":"hang"}}"#;
     let answer = bridge.post("/leaf", body, &[]).await;

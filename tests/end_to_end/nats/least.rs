@@ -66,7 +66,7 @@ async fn questions_over_nats_and_events_to_kafka() {
     let (code, said) = check(&tables("kafka:least")).await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("warning: nats: asynchronous tool calls can't be stored"), "{said}");
-    let bridge = Bridge::config(&tables("kafka:least")).start_ready().await;
+    let bridge = Bridge::config(tables("kafka:least")).start_ready().await;
     let answer = bridge.post("/least", EVENT, &[]).await;
     assert_eq!(answer.status, 200, "{}\n{}", answer.text(), bridge.log());
     // Where events go to JetStream, there must be one.

@@ -57,7 +57,7 @@ async fn tls_may_come_first() {
     let Some(nats) = Nats::start_silent(&tls).await else { return };
     let setup = |more: &str| {
         let ca = quoted(&authority.cert());
-        Bridge::config(&format!(
+        Bridge::config(format!(
             "[nats]\nservers = [\"{{nats}}\"]\ntls_ca = {ca}\n{more}\n{ENDPOINT}"
         ))
         .nats(&nats)

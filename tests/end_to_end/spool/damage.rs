@@ -25,7 +25,7 @@ async fn after(damage: impl FnOnce(&mut Vec<u8>)) -> Option<(Vec<usize>, usize)>
     let mut nats = Nats::start().await?;
     nats.create_stream("EVENTS", &["events.>"]).await;
     let spool = folder();
-    let setup = Bridge::config(&config(spool.path(), &["nats:events.{type}"])).nats(&nats);
+    let setup = Bridge::config(config(spool.path(), &["nats:events.{type}"])).nats(&nats);
     let mut bridge = setup.clone().start_ready().await;
     nats.kill();
     readiness(&bridge, "nats: down").await;

@@ -38,7 +38,7 @@ async fn larger_than_nats_takes() {
     let Some(mut nats) = Nats::start_with("max_payload: 64KB").await else { return };
     nats.create_stream("EVENTS", &["events.>"]).await;
     let spool = folder();
-    let setup = Bridge::config(&config(spool.path(), &["nats:events.{type}"])).nats(&nats);
+    let setup = Bridge::config(config(spool.path(), &["nats:events.{type}"])).nats(&nats);
     let mut bridge = setup.clone().start_ready().await;
     let mut sent = rejects_one(&bridge).await;
 

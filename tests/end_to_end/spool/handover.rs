@@ -11,7 +11,7 @@ const RECORDS: usize = 20_000;
 /// twice.
 async fn with_a_former_destination(nats: &Nats, spool: &Path) -> Bridge {
     fill_with(spool, OLD, "events.hang", RECORDS, false).await;
-    Bridge::config(&config(spool, &["nats:new"])).nats(nats).start_ready().await
+    Bridge::config(config(spool, &["nats:new"])).nats(nats).start_ready().await
 }
 
 /// Gives the bridge a configuration, and has it taken over.
@@ -99,7 +99,7 @@ async fn a_destination_leaves_and_comes_back_while_it_is_drained() {
     nats.create_stream("EVENTS", &["events.>", "new"]).await;
     let spool = folder();
     fill_with(spool.path(), OLD, "events.hang", RECORDS, false).await;
-    let mut bridge = Bridge::config(&config(spool.path(), &[OLD])).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(config(spool.path(), &[OLD])).nats(&nats).start_ready().await;
     under_way(&bridge).await;
     reload(&mut bridge, spool.path(), "nats:new").await;
     let answer = drain(&bridge).await.unwrap();

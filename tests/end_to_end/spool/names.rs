@@ -62,7 +62,7 @@ async fn a_type_without_a_stream_holds_up_no_other() {
     let Some(nats) = Nats::start().await else { return };
     nats.create_stream("SOME", &["events.hang", "events.transcript"]).await;
     let spool = folder();
-    let mut bridge = Bridge::config(&config(spool.path(), &[TO])).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(config(spool.path(), &[TO])).nats(&nats).start_ready().await;
     let mut homeless = vec![told(&bridge, "status-update", "k", 0, 202).await];
     // Of the same call and of others, at once and all the time.
     let (mut hang, mut transcript) = (Vec::new(), Vec::new());
@@ -115,7 +115,7 @@ async fn an_outage_keeps_the_order_of_all_that_flows() {
     let Some(mut nats) = Nats::start().await else { return };
     nats.create_stream("SOME", &["events.hang", "events.transcript"]).await;
     let spool = folder();
-    let bridge = Bridge::config(&config(spool.path(), &[TO])).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config(spool.path(), &[TO])).nats(&nats).start_ready().await;
     let mut flows = vec![told(&bridge, "hang", "k", 0, 200).await];
     let mut homeless = vec![told(&bridge, "status-update", "k", 0, 202).await];
     for round in 0..2 {
@@ -146,7 +146,7 @@ async fn a_moment_without_a_stream_keeps_the_order() {
     nats.create_stream("HANG", &["events.hang"]).await;
     nats.create_stream("REST", &["events.transcript"]).await;
     let spool = folder();
-    let bridge = Bridge::config(&config(spool.path(), &[TO])).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config(spool.path(), &[TO])).nats(&nats).start_ready().await;
     told(&bridge, "hang", "k", 0, 200).await;
     let jetstream = nats.jetstream().await;
     jetstream.delete_stream("HANG").await.unwrap();

@@ -83,7 +83,7 @@ async fn a_backlog_for_kafka_is_taken_over() {
 #[tokio::test]
 async fn two_processes_share_no_spool() {
     let spool = folder();
-    let _bridge = Bridge::config(&config(spool.path(), &["nats:events"]))
+    let _bridge = Bridge::config(config(spool.path(), &["nats:events"]))
         .nats_at(&format!("nats://127.0.0.1:{}", ports::free()))
         .start()
         .await;
@@ -139,7 +139,7 @@ async fn a_destination_leaves_the_configuration() {
     let Some(mut nats) = Nats::start().await else { return };
     nats.create_stream("EVENTS", &["events.>", "new"]).await;
     let spool = folder();
-    let setup = |to: &str| Bridge::config(&config(spool.path(), &[to])).nats(&nats);
+    let setup = |to: &str| Bridge::config(config(spool.path(), &[to])).nats(&nats);
     let (old, new) = (setup("nats:events.{type}"), setup("nats:new"));
     let mut bridge = old.clone().start_ready().await;
     nats.kill();

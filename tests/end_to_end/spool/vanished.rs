@@ -30,7 +30,7 @@ async fn after(mischief: impl Fn(&Path)) {
     let folder = folder();
     let spool = folder.path().join("spool");
     let mut bridge =
-        Bridge::config(&config(&spool, &["nats:events.{type}"])).nats(&nats).start_ready().await;
+        Bridge::config(config(&spool, &["nats:events.{type}"])).nats(&nats).start_ready().await;
     nats.kill();
     readiness(&bridge, "nats: down").await;
     assert_all(&send(&bridge, "first", 0..5).await, 202);
@@ -114,7 +114,7 @@ async fn dead_letters_vanish() {
     let folder = folder();
     let spool = folder.path().join("spool");
     let bridge =
-        Bridge::config(&config(&spool, &["nats:events.{type}"])).nats(&nats).start_ready().await;
+        Bridge::config(config(&spool, &["nats:events.{type}"])).nats(&nats).start_ready().await;
     let large = json!({"message": {"type": "hang", "text": "x".repeat(2_000_000)}}).to_string();
     assert_eq!(bridge.post("/hook", large.clone(), &[]).await.status, 202);
     assert_eq!(bridge.metric("hookbus_dead_letters").await, 1.0);

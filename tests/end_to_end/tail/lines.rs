@@ -102,7 +102,7 @@ async fn each_webhook_is_a_line_with_its_fate() {
 async fn a_sender_that_hangs_up_is_shown() {
     let Some(nats) = Nats::start().await else { return };
     let worker = Worker::start(&nats, "hook.tool.slow", |_| Reply::none()).await;
-    let bridge = Bridge::config(&open("hook")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(open("hook")).nats(&nats).start_ready().await;
     let follower = Follower::start(&bridge, &["--json"]).await;
     let body = tool_calls(&["slow"]);
     let request = format!(

@@ -132,7 +132,7 @@ async fn one_slow_worker_delays_only_its_own() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("own")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("own")).nats(nats).start_ready().await;
     let mut slow = Held::on(nats, "own.tool.slow").await;
     let _fast = Worker::start(nats, "own.tool.fast", |_| Reply::text("done")).await;
     // Each of a call of its own: otherwise they would be one question.

@@ -83,7 +83,7 @@ async fn every_form_of_a_reply_becomes_an_entry() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("entries")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("entries")).nats(nats).start_ready().await;
     let forms = forms();
     let replies: Vec<_> = forms.iter().map(|(reply, _)| reply.clone()).collect();
     let _worker = Worker::start(nats, "entries.tool.*", move |asked| {
@@ -180,7 +180,7 @@ async fn arguments_are_unwrapped_where_they_hold_an_object() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("arguments")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("arguments")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "arguments.tool.*").await;
     worker.says(Reply::text("done"));
     let cases = [

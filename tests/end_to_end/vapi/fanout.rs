@@ -19,7 +19,7 @@ fn config(name: &str, more: &str) -> String {
 
 async fn start(nats: &Nats, name: &str, more: &str) -> Bridge {
     // With one thread whatever holds it up holds up everybody.
-    let bridge = Bridge::config(&config(name, more)).nats(nats);
+    let bridge = Bridge::config(config(name, more)).nats(nats);
     bridge.environment("TOKIO_WORKER_THREADS", "1").start_ready().await
 }
 

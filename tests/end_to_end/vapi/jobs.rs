@@ -16,7 +16,7 @@ async fn an_async_call_is_stored_and_accepted() {
         return;
     };
     nats.create_stream("jobs", &["jobs.jobs.*"]).await;
-    let bridge = Bridge::config(&open("jobs")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("jobs")).nats(nats).start_ready().await;
     let worker = Worker::start(nats, "jobs.tool.*", |_| Reply::text("on Monday")).await;
     let mut checks = Checks::default();
 
@@ -72,11 +72,10 @@ async fn jobs_of_one_webhook_are_told_apart() {
         return;
     };
     nats.create_stream("twins", &["twins.jobs.*"]).await;
-    let bridge =
-        Bridge::config(&(open("twins").replace("source =", "dedupe = \"body\"\nsource =")))
-            .nats(nats)
-            .start_ready()
-            .await;
+    let bridge = Bridge::config(open("twins").replace("source =", "dedupe = \"body\"\nsource ="))
+        .nats(nats)
+        .start_ready()
+        .await;
     let tool = |id: &str| json!({"async": true, "toolCall": {"id": id, "function": {"name": "f", "arguments": {}}}});
     let body = json!({"message": {"type": "tool-calls", "toolWithToolCallList": [tool("1"), tool("2"), tool("2")]}}).to_string();
     for _ in 0..2 {
@@ -167,7 +166,7 @@ async fn a_job_is_answered_before_the_senders_limit() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("hasty")).nats(nats).without_spool().start_ready().await;
+    let bridge = Bridge::config(open("hasty")).nats(nats).without_spool().start_ready().await;
     let message = json!({"message": {
         "type": "tool-calls",
         "toolCallList": [{"id": "c", "function": {"name": "f", "arguments": {}}}],

@@ -344,7 +344,7 @@ async fn a_question_carries_its_context() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("told")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("told")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "told.>").await;
     worker.says(Reply::text("?"));
     let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;

@@ -68,7 +68,7 @@ async fn calls_are_asked_together_and_merged_in_order() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("order")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("order")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "order.tool.*").await;
     let names: Vec<_> = (0..20).map(|number| format!("f{number}")).collect();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
@@ -139,7 +139,7 @@ async fn one_that_is_too_large_fails_alone() {
     let Some(nats) = crate::support::Nats::start_with("max_payload: 64KB").await else {
         return;
     };
-    let bridge = Bridge::config(&open("size")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(open("size")).nats(&nats).start_ready().await;
     let _worker = Worker::start(&nats, "size.tool.*", |_| Reply::text("fine")).await;
     let call = |id: &str, size: usize| json!({"id": id, "function": {"name": "f", "arguments": {"x": "y".repeat(size)}}});
     let body = json!({"message": {"type": "tool-calls", "toolCallList": [call("1", 10), call("2", 100_000), call("3", 20)]}});

@@ -8,7 +8,7 @@ use crate::support::{Bridge, nats, sample};
 async fn a_simulation_is_an_event() {
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("simulated", &["simulated.events.>"]).await;
-    let bridge = Bridge::config(&open("simulated")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("simulated")).nats(nats).start_ready().await;
     let url = bridge.url("/simulated");
     let (call, item) =
         ("9be2bf9f-2a4a-4690-872b-598b7666aa6d", "e41b7a90-3c1d-4d5e-9f60-8b2a7c6d5e33");

@@ -87,7 +87,7 @@ fn assert_prefix(body: &[u8]) {
 async fn half_of_the_first_parts_are_passed_on_within_20_ms() {
     let Some(nats) = nats::shared().await else { return };
     let _calm = LOAD.read().await;
-    let bridge = Bridge::config(&open("quick")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("quick")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "quick.ask.voice-request").await;
     let (client, mut took) = (client(), Vec::new());
     for _ in 0..15 {
@@ -113,7 +113,7 @@ async fn half_of_the_first_parts_are_passed_on_within_20_ms() {
 #[tokio::test]
 async fn numbers_expose_a_missing_part() {
     let Some(nats) = nats::shared().await else { return };
-    let bridge = Bridge::config(&open("numbers")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("numbers")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "numbers.ask.voice-request").await;
     let worker = nats.client().await;
     for (numbers, is_whole) in [
@@ -155,7 +155,7 @@ async fn pump(client: async_nats::Client, question: Message, acknowledged: Arc<A
 #[tokio::test]
 async fn a_worker_that_asks_for_room_is_held_back_and_nothing_is_lost() {
     let Some(nats) = nats::shared().await else { return };
-    let bridge = Bridge::config(&open("room")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("room")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "room.ask.voice-request").await;
     let before = bridge.rss_bytes();
     let stream = ask(&bridge, "room").await;
@@ -182,7 +182,7 @@ async fn a_worker_that_asks_for_room_is_held_back_and_nothing_is_lost() {
 #[tokio::test]
 async fn parts_that_nobody_reads_break_the_response_and_leave_no_hole() {
     let Some(nats) = nats::shared().await else { return };
-    let bridge = Bridge::config(&open("flood")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("flood")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "flood.ask.voice-request").await;
     let before = bridge.rss_bytes();
     let stream = ask(&bridge, "flood").await;

@@ -16,7 +16,7 @@ async fn a_plain_reply_is_the_whole_answer() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("voice")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("voice")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "voice.ask.voice-request").await;
     let sound: Vec<u8> = (0..=255).cycle().take(96_000).collect();
     worker.says(Reply::text(sound.clone()));
@@ -45,7 +45,7 @@ async fn parts_are_passed_on_as_they_come() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("parts")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("parts")).nats(nats).start_ready().await;
     let mut held = Held::on(nats, "parts.ask.voice-request").await;
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let send = client.post(bridge.url("/parts")).body(request()).send();
@@ -74,7 +74,7 @@ async fn the_last_part_may_be_empty() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("empty-part")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("empty-part")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "empty-part.ask.*").await;
     let part = |text: String| Reply::text(text).header("Hookbus-More", "true");
     let mut reply = part("0 ".to_owned());
@@ -93,7 +93,7 @@ async fn an_answer_that_breaks_off_breaks_the_response() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("breaks")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("breaks")).nats(nats).start_ready().await;
     let worker = Scripted::start(nats, "breaks.ask.*").await;
     let client = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap();
     let part = || Reply::text("half ").header("Hookbus-More", "true");

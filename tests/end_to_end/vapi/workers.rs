@@ -37,7 +37,7 @@ async fn a_plain_python_worker_answers() {
     let Some(mut command) = python::command() else {
         return;
     };
-    let bridge = Bridge::config(&open("python")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("python")).nats(nats).start_ready().await;
     let mut worker = command
         .args(["-c", WORKER, &nats.url()])
         .stdin(Stdio::null())
@@ -63,7 +63,7 @@ async fn a_service_of_nats_micro_answers_and_fails() {
     let Some(nats) = nats::shared().await else {
         return;
     };
-    let bridge = Bridge::config(&open("micro")).nats(nats).start_ready().await;
+    let bridge = Bridge::config(open("micro")).nats(nats).start_ready().await;
     let client = nats.client().await;
     let service = client.service_builder().start("weather", "1.0.0").await.unwrap();
     let mut endpoint = service.endpoint("micro.tool.*").await.unwrap();

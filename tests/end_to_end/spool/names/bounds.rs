@@ -23,7 +23,7 @@ async fn a_thousand_types_without_a_stream_hold_up_nothing() {
     let Some(nats) = Nats::start().await else { return };
     nats.create_stream("SOME", &["events.hang"]).await;
     let spool = folder();
-    let bridge = Bridge::config(&config(spool.path(), &[TO])).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config(spool.path(), &[TO])).nats(&nats).start_ready().await;
     for number in 0..3 {
         stuck(&bridge, TYPES, number).await;
         // While they are many, and of calls that have some of them too.
@@ -67,7 +67,7 @@ async fn a_long_queue_of_one_type_holds_up_no_other() {
     fill(spool.path(), TO, "events.hang", RECORDS / 10).await;
     let Some(nats) = Nats::start().await else { return };
     nats.create_stream("SOME", &["events.hang"]).await;
-    let bridge = Bridge::config(&config(spool.path(), &[TO])).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config(spool.path(), &[TO])).nats(&nats).start_ready().await;
     waiting_apart(&bridge, RECORDS).await;
     assert_eq!(stored_of(&nats, "SOME", "hang").await.len(), RECORDS / 10);
     assert_all(&send_all(&bridge, 20, 1_000..1_005).await, 200);

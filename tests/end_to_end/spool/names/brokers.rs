@@ -61,7 +61,7 @@ async fn without_the_right_to_ask_it_takes_its_time() {
     nats.create_stream("SOME", &["events.hang"]).await;
     let spool = folder();
     let url = nats.url().replace("nats://", "nats://bridge:b@");
-    let bridge = Bridge::config(&config(spool.path(), &[TO])).nats_at(&url).start_ready().await;
+    let bridge = Bridge::config(config(spool.path(), &[TO])).nats_at(&url).start_ready().await;
     let mut homeless = vec![told(&bridge, "status-update", "k", 0, 202).await];
     // It may be over in a moment: those of its call wait for it, and no others.
     let mut hang = vec![told(&bridge, "hang", "k", 0, 202).await];
@@ -84,7 +84,7 @@ async fn a_former_destination_is_drained_as_far_as_it_goes() {
     let Some(mut nats) = Nats::start().await else { return };
     nats.create_stream("SOME", &["events.hang", "new"]).await;
     let spool = folder();
-    let setup = |to: &str| Bridge::config(&config(spool.path(), &[to])).nats(&nats);
+    let setup = |to: &str| Bridge::config(config(spool.path(), &[to])).nats(&nats);
     let (old, new) = (setup(TO), setup("nats:new"));
     let mut bridge = old.start_ready().await;
     let mut homeless = vec![told(&bridge, "status-update", "k", 0, 202).await];
