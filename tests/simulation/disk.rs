@@ -62,6 +62,8 @@ struct State {
     has_holes: bool,
     /// Since when nothing is wrong with it; nothing while something is.
     fair_since: Option<Duration>,
+    /// When the last of the slow syncs is over, on the clock of the run.
+    slow_until: Duration,
     /// When somebody removed the lock.
     unlocked: Option<Duration>,
 }
@@ -111,10 +113,12 @@ impl Disk {
         self.state.lock().weather == Weather::default()
     }
 
-    /// How long nothing has been wrong with it.
+    /// How long nothing has been wrong with it, and no slow sync has been waited for.
     pub(crate) fn fair_for(&self) -> Duration {
         let now = self.world.now();
-        self.state.lock().fair_since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
+        let state = self.state.lock();
+        let since = state.fair_since.map(|since| since.max(state.slow_until));
+        since.map_or(Duration::ZERO, |since| now.saturating_sub(since))
     }
 
     /// Since when nobody else is kept out: somebody removed the lock.
@@ -200,6 +204,7 @@ impl Disk {
             let now = Instant::now();
             let until = state.busy.unwrap_or(now).max(now) + self.world.milliseconds(range);
             state.busy = Some(until);
+            state.slow_until = self.world.now() + (until - now);
             if let Some(file) = file {
                 let length = state.files[file].bytes.len();
                 state.syncing.push((file, length));

@@ -33,8 +33,8 @@ pub(crate) const ANSWER: Duration = Duration::from_millis(3_050);
 /// Within this time a spool sees what was done to its files, and writes down what is done: once a second.
 pub(crate) const WATCH: Duration = Duration::from_millis(1_200);
 
-/// After this time in fair weather the disk is busy with no slow sync any more, and all that failed was tried again.
-pub(crate) const CALM: Duration = Duration::from_secs(6);
+/// After this time in fair weather all that failed was tried again.
+pub(crate) const CALM: Duration = Duration::from_secs(3);
 
 /// What outlives a process.
 pub(crate) struct Stage {
