@@ -78,3 +78,21 @@ fn is_client_fault(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pause after each of them would let strangers hold up all others.
+    #[test]
+    fn a_client_that_left_is_no_reason_to_pause() {
+        use io::ErrorKind;
+        for kind in
+            [ErrorKind::ConnectionAborted, ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset]
+        {
+            assert!(is_client_fault(&kind.into()), "{kind}");
+        }
+        // Too many open files.
+        assert!(!is_client_fault(&io::Error::from_raw_os_error(24)));
+    }
+}

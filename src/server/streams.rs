@@ -138,3 +138,16 @@ impl<F: Future<Output = ()>> Future for StreamWithTimeout<F> {
         Poll::Ready(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_knows_whether_it_was_given_up() {
+        let is_given_up_as = |state| STREAM.sync_scope(Cell::new((state, 0)), is_given_up);
+        assert!(is_given_up_as(State::GivenUp));
+        assert!(!is_given_up_as(State::Ours) && !is_given_up_as(State::Offered(1)));
+        assert!(!is_given_up());
+    }
+}

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::advance;
 
 use super::*;
@@ -142,4 +143,26 @@ async fn keys_that_sign_nothing_are_none() {
     assert_eq!(fetch(None).await, Ok(1));
     assert_eq!(fetch(Some("sig")).await, Ok(1));
     assert_eq!(fetch(Some("enc")).await.unwrap_err(), "there is no key for signatures in it");
+}
+
+/// A server that never ends would fill the memory.
+#[tokio::test]
+async fn no_more_is_read_than_a_set_may_have() {
+    // As the process does at its start.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    for (length, is_read) in [(MAX_BYTES, true), (MAX_BYTES + 1, false), (2 * MAX_BYTES, false)] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = [0; 1_024];
+            assert!(stream.read(&mut head).await.unwrap() > 0);
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+            // The other side may hang up halfway.
+            let _ = stream.write_all(&[head.as_bytes(), &vec![b' '; length]].concat()).await;
+        });
+        let read = download(url.parse().unwrap()).await;
+        assert_eq!(read.map(|bytes| bytes.len()).ok(), is_read.then_some(length), "{length}");
+        server.await.unwrap();
+    }
 }

@@ -61,7 +61,7 @@ print(json.dumps({
         "too-old": [token(exp=now - 60)],
         "from-future": [token(nbf=now + 120)],
         "claims": [token(aud="other"), token(iss="https://somebody"), token(exp=None), token(aud=None), token(iss=None), token(exp="soon")],
-        "malformed": ["", "x", "a.b.c", raw({"alg": "none", "kid": "rsa1"}, None), whole + "." + whole, "a" * 20000],
+        "malformed": ["", "x", "a.b.c", raw({"alg": "none", "kid": "rsa1"}, None), whole + "." + whole, "a" * 20000, token(sub="a" * 16000)],
     },
 }))
 "#;
@@ -117,6 +117,11 @@ async fn tokens_for_us_by_the_right_issuer_and_no_others() {
             assert_refused(&bridge, "jwt", &answer, reason, f64::from(count)).await;
         }
     }
+    // One that is good by itself counts only as what RFC 6750 calls it.
+    let malformed = tokens["bad"]["malformed"].as_array().unwrap().len() as f64;
+    let header = format!("Token {}", tokens["good"]["rsa"].as_str().unwrap());
+    let answer = bridge.post("/jwt", event("x"), &[("authorization", &header)]).await;
+    assert_refused(&bridge, "jwt", &answer, "malformed", malformed + 1.0).await;
     assert_eq!(stored(nats, "jwt").await, 4);
     // Unknown keys make nobody ask the server at will.
     let before = *asked.lock().unwrap();
