@@ -99,6 +99,16 @@ const CASES: &[Case] = &[
         mac: Mac::Sha256,
     },
     Case {
+        name: "form event",
+        endpoint: "source = \"form\"",
+        described: "[provider.form]\nevent_prefix = \"com.example\"\nbody = \"form\"\ntype = \"{form:command}\"\nid = \"{form:trigger_id}\"\nkey = \"{form:team_id}\"\n[[provider.form.signature]]\nheaders = [\"x-signature\"]\n",
+        secret: "a-secret",
+        headers: &[],
+        is_form: true,
+        asks: false,
+        mac: Mac::Sha256,
+    },
+    Case {
         name: "twilio",
         endpoint: "source = \"twilio\"\npublic_url = \"https://hooks.example.com/x\"",
         described: "",

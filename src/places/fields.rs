@@ -17,6 +17,8 @@ pub struct Fields<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct Field<'a> {
     name: &'a [u8],
+    /// The name stands for itself: it is asked for again and again.
+    is_plain: bool,
     value: &'a [u8],
 }
 
@@ -50,10 +52,11 @@ impl<'a> Iterator for Fields<'a> {
                 continue;
             }
             self.left -= 1;
-            return Some(match memchr(b'=', field) {
-                Some(at) => Field { name: &field[..at], value: &field[at + 1..] },
-                None => Field { name: field, value: b"" },
-            });
+            let (name, value) = match memchr(b'=', field) {
+                Some(at) => (&field[..at], &field[at + 1..]),
+                None => (field, &b""[..]),
+            };
+            return Some(Field { name, is_plain: is_plain(name), value });
         }
     }
 }
@@ -61,7 +64,7 @@ impl<'a> Iterator for Fields<'a> {
 impl<'a> Field<'a> {
     /// Whether it has this name.
     pub fn is(&self, name: &str) -> bool {
-        match is_plain(self.name) {
+        match self.is_plain {
             true => self.name == name.as_bytes(),
             // No byte is written in more than three.
             false => self.name.len() <= 3 * name.len() && self.name() == name,
@@ -76,6 +79,13 @@ impl<'a> Field<'a> {
     /// Its value, decoded.
     pub fn value(&self) -> Cow<'a, str> {
         text(self.value)
+    }
+
+    /// The same, decoded in a buffer that is used again.
+    pub fn value_in<'b>(&self, buffer: &'b mut Vec<u8>) -> Cow<'b, str> {
+        buffer.clear();
+        decode(self.value, buffer);
+        String::from_utf8_lossy(buffer)
     }
 }
 

@@ -196,9 +196,10 @@ fn is_one_document(bytes: &[u8]) -> bool {
 fn fields(query: &str, form: &[u8]) -> String {
     let all = Fields::of(query.as_bytes()).chain(Fields::of(form));
     let mut all: Vec<_> = all.map(|field| (field.name(), field)).collect();
-    // Those of one name stay in their order.
+    // Those of one name stay in their order; mostly all of them do.
     all.sort_by(|(one, _), (other, _)| one.cmp(other));
     let mut object = String::with_capacity(2 * (query.len() + form.len()) + 2);
+    let mut buffer = Vec::new();
     object.push('{');
     for of_one_name in all.chunk_by(|(one, _), (other, _)| one == other) {
         if object.len() > 1 {
@@ -215,7 +216,7 @@ fn fields(query: &str, form: &[u8]) -> String {
                 (true, _) => object.push(','),
                 (false, _) => {}
             }
-            quote_into(&field.value(), &mut object);
+            quote_into(&field.value_in(&mut buffer), &mut object);
         }
         if is_list {
             object.push(']');
