@@ -14,9 +14,11 @@ mod disk;
 mod dlq;
 mod http_client;
 mod nats_target;
+mod providers;
 mod send;
 mod spool;
 mod tail;
+mod verify;
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
@@ -87,6 +89,12 @@ enum Command {
     /// Show what queues on disk, or drain the queue of a destination that left the configuration
     #[command(subcommand, after_help = spool::EXAMPLES)]
     Spool(spool::Command),
+    /// List the providers that are built in, or print the description of one
+    #[command(after_help = providers::EXAMPLES)]
+    Providers(providers::Arguments),
+    /// Say why a captured request is or isn't accepted, step by step, offline
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Arguments),
     /// Print the JSON Schema of the configuration file
     #[command(after_help = SCHEMA_EXAMPLE)]
     Schema,
@@ -152,6 +160,8 @@ fn run(command: Command, signals: Option<io::Result<Signals>>) -> Outcome {
         Command::Tail(arguments) => tail::run(arguments, &signals()?),
         Command::Dlq(command) => dlq::run(command, &signals()?),
         Command::Spool(command) => spool::run(command, &signals()?),
+        Command::Providers(arguments) => providers::run(arguments),
+        Command::Verify(arguments) => verify::run(arguments),
         Command::Schema => print(config::schema().trim_end()),
     }
 }

@@ -6,6 +6,9 @@
 
 mod builtin;
 mod described;
+mod example;
+#[cfg(test)]
+mod pages;
 mod sample;
 pub mod vapi;
 
@@ -16,7 +19,8 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
 
-pub use self::builtin::{BuiltIn, Page};
+pub use self::builtin::{BuiltIn, Evidence, Page};
+pub use self::example::example;
 pub use self::sample::Sample;
 use crate::config::facts::Facts;
 use crate::config::provider::Refuse;
@@ -193,6 +197,14 @@ pub fn samples(name: &str) -> &'static [Sample] {
     match name {
         vapi::NAME => vapi::samples::ALL,
         _ => builtin::find(name).map_or(&[], |known| &known.samples),
+    }
+}
+
+/// What the page of a source in the docs says.
+pub fn page(name: &str) -> Option<&'static Page> {
+    match name {
+        vapi::NAME => vapi::page(),
+        _ => builtin::find(name).map(|known| &known.page),
     }
 }
 

@@ -121,11 +121,14 @@ pub fn diagnose(
     now: SystemTime,
 ) -> Option<Diagnosis> {
     let attempts = attempts(endpoint, others, head, body, now);
-    if attempts.iter().any(|attempt| attempt.refused.is_none()) {
-        return None;
-    }
+    let is_let_in = attempts.iter().any(|attempt| attempt.refused.is_none());
+    nearest(&attempts).filter(|_| !is_let_in).cloned()
+}
+
+/// The cause on the way on which a request came nearest.
+pub fn nearest(attempts: &[Attempt]) -> Option<&Diagnosis> {
     // Of equals the first: it is the first in the configuration.
-    let causes = attempts.into_iter().rev().filter_map(|attempt| attempt.refused);
+    let causes = attempts.iter().rev().filter_map(|attempt| attempt.refused.as_ref());
     causes.max_by_key(|cause| cause.reason)
 }
 

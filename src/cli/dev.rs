@@ -5,6 +5,7 @@
 //! worker, then the server, whose data is deleted.
 
 mod nats_server;
+mod provider;
 mod worker;
 
 use std::fmt::Write as _;
@@ -17,7 +18,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use self::nats_server::NatsServer;
 use self::worker::Worker;
-use super::{Failure, Outcome, block_on, eprint, print, settle};
+use super::{Failure, Outcome, block_on, eprint, print, providers, settle};
 use crate::serve::{self, Signals};
 use crate::settings;
 use crate::telemetry;
@@ -25,6 +26,7 @@ use crate::telemetry;
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hookbus dev                                 then, in another terminal: hookbus send tool-calls
+  hookbus dev --provider stripe               an endpoint for Stripe too; then: hookbus send --provider stripe charge.succeeded
   hookbus dev --kafka                         events go to a mock Kafka cluster too
   hookbus dev --print-config > hookbus.toml   its configuration, as a start for your own
 
@@ -36,6 +38,9 @@ pub(super) struct Arguments {
     /// Also start a mock Kafka cluster, and store events there too
     #[arg(long)]
     kafka: bool,
+    /// Also open an endpoint for this provider (`hookbus providers list`); may be repeated
+    #[arg(long = "provider", value_name = "NAME")]
+    providers: Vec<String>,
     /// Address for the webhooks; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -46,8 +51,11 @@ pub(super) struct Arguments {
 
 /// Its endpoint, which is also the one that other commands mean unless they are told otherwise.
 pub(super) const ENDPOINT: &str = "vapi";
-/// Where that endpoint is by default.
-pub(super) const WEBHOOK_URL: &str = "http://127.0.0.1:8080/vapi";
+
+/// Where the endpoint of a provider is by default.
+pub(super) fn webhook_url(provider: &str) -> String {
+    format!("http://127.0.0.1:8080/{provider}")
+}
 
 /// Where `/metrics` is, if that port is free.
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
@@ -59,22 +67,33 @@ const TOPIC: &str = "vapi.events";
 const PARTITIONS: i32 = 4;
 
 pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
+    let names = arguments.providers.iter().map(|name| providers::known(name));
+    let mut names = names.collect::<Result<Vec<_>, _>>()?;
+    // That one is there anyway.
+    names.retain(|name| *name != ENDPOINT);
+    names.sort_unstable();
+    names.dedup();
     if arguments.print_config {
         let kafka = arguments.kafka.then_some("127.0.0.1:9092");
-        let text = settings(arguments.listen, ADMIN, "nats://127.0.0.1:4222", kafka);
+        let text = settings(arguments.listen, ADMIN, "nats://127.0.0.1:4222", kafka, &names);
         return print(text.trim_end());
     }
     if let Err(error) = TcpListener::bind(arguments.listen) {
         return Err(Failure::failed(format_args!("can't listen on {}: {error}", arguments.listen))
             .hint(format_args!("`{} dev --listen 127.0.0.1:0` takes a free port", program())));
     }
-    block_on(all(arguments.listen, arguments.kafka, signals))?;
+    block_on(all(arguments.listen, arguments.kafka, &names, signals))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Start all parts, wait for the end, and stop them in order.
-async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<(), Failure> {
-    let kafka = with_kafka.then(mock_kafka).transpose()?;
+async fn all(
+    listen: SocketAddr,
+    with_kafka: bool,
+    names: &[&str],
+    signals: &Signals,
+) -> Result<(), Failure> {
+    let kafka = with_kafka.then(|| mock_kafka(names)).transpose()?;
     let brokers = kafka.as_ref().map(MockCluster::bootstrap_servers);
     let mut nats = NatsServer::start().await?;
     let worker = Worker::start(nats.url())
@@ -84,7 +103,7 @@ async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<
     // As late as possible, so that it is still free when it is listened on.
     let admin =
         if TcpListener::bind(ADMIN).is_ok() { ADMIN } else { SocketAddr::new(ADMIN.ip(), 0) };
-    let text = settings(listen, admin, nats.url(), brokers.as_deref());
+    let text = settings(listen, admin, nats.url(), brokers.as_deref(), names);
     let mut config = settle(settings::parse("hookbus dev", &text, |_| None))?;
     config.spool.dir = nats.folder().join("spool");
     telemetry::init(&config.log);
@@ -92,7 +111,7 @@ async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();
     let bridge = serve::run(config, None, signals, |addresses| {
-        eprint(welcome(&addresses, &address, &monitor, brokers.as_deref()));
+        eprint(welcome(&addresses, &address, &monitor, brokers.as_deref(), names));
     });
     let ended = tokio::select! {
         ended = bridge => ended.map_err(Failure::from),
@@ -103,16 +122,25 @@ async fn all(listen: SocketAddr, with_kafka: bool, signals: &Signals) -> Result<
     ended
 }
 
-fn mock_kafka() -> Result<MockCluster<'static, DefaultProducerContext>, Failure> {
+fn mock_kafka(names: &[&str]) -> Result<MockCluster<'static, DefaultProducerContext>, Failure> {
     let failed =
         |error| Failure::failed(format_args!("can't start the mock Kafka cluster: {error}"));
     let cluster = MockCluster::new(1).map_err(failed)?;
     cluster.create_topic(TOPIC, PARTITIONS, 1).map_err(failed)?;
+    for name in names {
+        cluster.create_topic(&provider::topic(name), PARTITIONS, 1).map_err(failed)?;
+    }
     Ok(cluster)
 }
 
 /// The configuration, as a text that people can copy.
-fn settings(listen: SocketAddr, admin: SocketAddr, nats: &str, kafka: Option<&str>) -> String {
+fn settings(
+    listen: SocketAddr,
+    admin: SocketAddr,
+    nats: &str,
+    kafka: Option<&str>,
+    names: &[&str],
+) -> String {
     let mut text = format!(
         r#"# What `hookbus dev` runs with. It is for one machine: nobody has to authenticate.
 
@@ -188,29 +216,41 @@ types = ["transfer-destination-request"]
 fallback = { destination = { type = "number", number = "+15555550100" } }
 "#,
     );
+    text.extend(names.iter().map(|name| provider::settings(name, kafka.is_some())));
     text
 }
 
 /// What runs where, and what to try.
-fn welcome(addresses: &serve::Addresses, nats: &str, monitor: &str, kafka: Option<&str>) -> String {
+fn welcome(
+    addresses: &serve::Addresses,
+    nats: &str,
+    monitor: &str,
+    kafka: Option<&str>,
+    names: &[&str],
+) -> String {
     let http = reachable(addresses.http);
     let admin = reachable(addresses.admin);
     let url = format!("http://{http}/vapi");
     let kafka_line = kafka.map_or(String::new(), |brokers| {
         format!("\n  kafka      {brokers}, topic {TOPIC} (a mock: gone at the end)")
     });
+    let more = names.iter().map(|name| format!("\n             http://{http}/{name}"));
+    let more: String = more.collect();
     let mut text = format!(
         r#"
 hookbus dev is ready; Ctrl-C stops all of it.
 
-  webhooks   {url} (nobody has to authenticate)
+  webhooks   {url} (nobody has to authenticate){more}
   nats       {nats}
   metrics    http://{admin}/metrics{kafka_line}
 
 Try this in another terminal:
 "#
     );
-    let to = if url == WEBHOOK_URL { String::new() } else { format!(" --to {url}") };
+    for name in names {
+        text.push_str(&provider::commands(name, &http.to_string(), nats));
+    }
+    let to = if url == webhook_url(ENDPOINT) { String::new() } else { format!(" --to {url}") };
     for (what, comment) in [
         ("tool-calls", "a tool call, answered by the demo worker"),
         (r#"tool-calls --function get_weather --arguments '{"city": "Oslo"}'"#, "another function"),
@@ -268,14 +308,16 @@ pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
 
 /// This program the way it was started, for commands that work as printed.
 fn program() -> String {
-    let name = std::env::args().next().unwrap_or_default();
-    let plain = |char: char| char.is_ascii_alphanumeric() || "/._-+".contains(char);
-    if name.is_empty() {
-        "hookbus".to_owned()
-    } else if name.chars().all(plain) {
-        name
-    } else {
-        format!("'{}'", name.replace('\'', r"'\''"))
+    let name = std::env::args().next().filter(|name| !name.is_empty());
+    quoted(&name.unwrap_or_else(|| "hookbus".to_owned()))
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+".contains(char);
+    match word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
     }
 }
 
@@ -287,7 +329,8 @@ mod tests {
 
     fn config(kafka: Option<&str>) -> Config {
         let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        toml::from_str(&settings(listen, ADMIN, "nats://127.0.0.1:4222", kafka)).unwrap()
+        toml::from_str(&settings(listen, ADMIN, "nats://127.0.0.1:4222", kafka, &["stripe"]))
+            .unwrap()
     }
 
     #[test]
@@ -296,6 +339,10 @@ mod tests {
         assert!(config.kafka.is_none());
         assert_eq!(config.endpoints[0].path, "/vapi");
         assert!(config.endpoints[0].events.is_empty());
+        assert_eq!(
+            (&*config.endpoints[1].path, &*config.endpoints[1].source),
+            ("/stripe", "stripe")
+        );
         assert!(config.http.max_body.get() < MAX_PAYLOAD as usize);
     }
 
@@ -314,9 +361,11 @@ mod tests {
         let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let text = |port| {
             let addresses = serve::Addresses { http: address(port), admin: ADMIN };
-            welcome(&addresses, "nats://127.0.0.1:4222", "http://127.0.0.1:8222", None)
+            welcome(&addresses, "nats://127.0.0.1:4222", "http://127.0.0.1:8222", None, &["twilio"])
         };
         assert!(!text(8080).contains("--to"));
+        assert!(text(8080).contains("send --provider twilio voice\n"), "{}", text(8080));
         assert!(text(8081).contains("send tool-calls --to http://127.0.0.1:8081/vapi\n"));
+        assert!(text(8081).contains("twilio voice --to http://127.0.0.1:8081/twilio\n"));
     }
 }

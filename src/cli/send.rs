@@ -25,12 +25,11 @@ use self::body::{Body, body};
 use self::edit::Edit;
 use self::post::Post;
 use self::tally::{Tally, milliseconds};
-use super::{Failure, Outcome, block_on, dev, eprint, print, write};
+use super::{Failure, Outcome, block_on, dev, eprint, print, providers, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source;
 use crate::telemetry::terminal;
-use crate::template::nearest;
 
 // In `{n}` stands an invisible escape sequence, since clap makes a line break of the bare three characters.
 pub(super) const EXAMPLES: &str = "\
@@ -38,6 +37,7 @@ Examples:
   hookbus send tool-calls
   hookbus send tool-calls --function get_weather --arguments '{\"city\": \"Oslo\"}'
   hookbus send status-update --set message.call.id=call-7 --set message.status=ended
+  hookbus send --provider stripe charge.succeeded --secret \"$STRIPE_SECRET\"
   hookbus send report.json --to https://hooks.example.com/shop --secret \"$SHOP_SECRET\"
   hookbus send status-update --to https://hooks.example.com/shop --config hookbus.toml
   hookbus send transcript --count 10000 --concurrency 50 --set message.call.id=call-{\x1b[0mn}";
@@ -58,9 +58,9 @@ pub(super) struct Arguments {
     /// Post and sign as this provider does (`hookbus providers list`) [default: that of the endpoint with --config, else vapi]
     #[arg(long, value_name = "NAME")]
     provider: Option<String>,
-    /// Where to post it
-    #[arg(long, value_name = "URL", default_value = dev::WEBHOOK_URL, value_parser = target)]
-    to: Url,
+    /// Where to post it [default: where `hookbus dev` has the endpoint of the provider, http://127.0.0.1:8080/NAME]
+    #[arg(long, value_name = "URL", value_parser = target)]
+    to: Option<Url>,
     /// The secret that the endpoint expects
     #[arg(long, value_name = "SECRET", value_parser = secret)]
     secret: Option<Secret>,
@@ -93,12 +93,23 @@ pub(super) struct Arguments {
     timeout: Time,
 }
 
+impl Arguments {
+    /// Where to post it.
+    fn target(&self) -> Result<Url, Failure> {
+        let name = self.provider.as_deref().unwrap_or(dev::ENDPOINT);
+        match &self.to {
+            Some(to) => Ok(to.clone()),
+            None => target(&dev::webhook_url(name)).map_err(Failure::wrong),
+        }
+    }
+}
+
 fn target(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
         Ok(url)
     } else {
-        Err(format!("write the whole address, such as {}", dev::WEBHOOK_URL))
+        Err(format!("write the whole address, such as {}", dev::webhook_url(dev::ENDPOINT)))
     }
 }
 
@@ -121,12 +132,13 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    let to = arguments.target()?;
     let endpoint = match &arguments.config {
-        Some(file) => Some(sign::endpoint(file, &arguments.to)?),
+        Some(file) => Some(sign::endpoint(file, &to)?),
         None => None,
     };
     let provider = match (&arguments.provider, &endpoint) {
-        (Some(name), _) => known(name)?,
+        (Some(name), _) => providers::known(name)?.to_owned(),
         (None, Some(endpoint)) => endpoint.source.clone(),
         (None, None) => source::names_with_code().next().unwrap_or_default().to_owned(),
     };
@@ -135,21 +147,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let body = body(&arguments, &provider)?;
     let many = arguments.count > 1;
-    let post = Post::new(arguments, &provider, endpoint.as_ref())?;
+    let post = Post::new(arguments, to, &provider, endpoint.as_ref())?;
     if many { block_on(post_many(post, body)) } else { block_on(post_one(post, body)) }
-}
-
-/// The name of a provider that there is.
-fn known(name: &str) -> Result<String, Failure> {
-    let names = source::names();
-    if names.contains(&name) {
-        return Ok(name.to_owned());
-    }
-    let failure = Failure::wrong(format_args!("there is no built-in provider `{name}`"));
-    Err(match nearest(name, names) {
-        Some(near) => failure.hint(format_args!("did you mean `{near}`?")),
-        None => failure.hint("`hookbus providers list` shows all of them"),
-    })
 }
 
 fn list(provider: &str) -> Outcome {

@@ -72,6 +72,17 @@ pub enum Evidence {
     Unverified,
 }
 
+impl Evidence {
+    /// In one word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sdk => "sdk",
+            Self::Docs => "docs",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
 /// A file of the folder.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

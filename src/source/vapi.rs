@@ -14,7 +14,7 @@ mod server;
 mod tool_calls;
 mod whole;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use self::facts::Form;
 use self::members::{Members, Places};
@@ -23,7 +23,7 @@ use self::tool_calls::Lists;
 use crate::config::facts::Facts;
 use crate::json::{self, Kind, Reader, Text};
 use crate::message::{Metadata, Refusal};
-use crate::source::{Classified, Meaning, Questions, Request, Source};
+use crate::source::{Classified, Meaning, Page, Questions, Request, Source};
 
 /// What an endpoint calls this source.
 pub const NAME: &str = "vapi";
@@ -35,6 +35,14 @@ pub struct Vapi;
 /// What the configuration has to know of Vapi.
 pub fn facts() -> Arc<Facts> {
     facts::FACTS.clone()
+}
+
+/// What its page in the docs says.
+pub fn page() -> Option<&'static Page> {
+    // A test reads it: an error is for that.
+    static PAGE: LazyLock<Option<Page>> =
+        LazyLock::new(|| toml::from_str(include_str!("vapi/page.toml")).ok());
+    PAGE.as_ref()
 }
 
 impl Source for Vapi {

@@ -3,7 +3,9 @@
 mod agree;
 mod config;
 pub(crate) mod dev;
+mod providers;
 mod send;
+mod verify;
 
 use crate::support::bridge::run;
 
@@ -11,17 +13,34 @@ use crate::support::bridge::run;
 async fn every_command_helps_with_an_example() {
     let all = run(&["--help"]).await;
     assert_eq!((all.code, all.stderr.as_str()), (Some(0), ""));
-    for command in ["serve", "dev", "check", "send", "answer", "conform", "dlq", "spool", "schema"]
-    {
+    for command in [
+        "serve",
+        "dev",
+        "check",
+        "send",
+        "answer",
+        "conform",
+        "dlq",
+        "spool",
+        "providers",
+        "verify",
+        "schema",
+    ] {
         assert!(all.stdout.contains(&format!("  {command} ")), "{}", all.stdout);
         let help = run(&[command, "--help"]).await;
         assert_eq!((help.code, help.stderr.as_str()), (Some(0), ""));
         assert!(help.stdout.contains("Example"), "{}", help.stdout);
         assert!(help.stdout.matches(&format!("hookbus {command}")).count() >= 2, "{}", help.stdout);
     }
-    for (group, command) in
-        [("dlq", "list"), ("dlq", "replay"), ("dlq", "drop"), ("spool", "list"), ("spool", "drain")]
-    {
+    for (group, command) in [
+        ("dlq", "list"),
+        ("dlq", "replay"),
+        ("dlq", "drop"),
+        ("spool", "list"),
+        ("spool", "drain"),
+        ("providers", "list"),
+        ("providers", "show"),
+    ] {
         let help = run(&[group, command, "--help"]).await.stdout;
         assert!(help.contains(&format!("\n  hookbus {group} {command}")), "{help}");
     }
@@ -43,6 +62,14 @@ async fn a_wrong_command_line_is_a_2() {
         &["schema", "x"],
         &["dlq"],
         &["spool"],
+        &["providers", "show"],
+        &["providers", "show", "nobody"],
+        &["dev", "--provider", "nobody"],
+        &["verify"],
+        &["verify", "--provider", "stripe"],
+        &["verify", "--provider", "stripe", "/no/such/file", "--secret", "s"],
+        &["verify", "--provider", "generic", "/no/such/file", "--secret", "s"],
+        &["verify", "shop", "x", "--at", "yesterday"],
     ] {
         let output = run(arguments).await;
         assert_eq!(output.code, Some(2), "{arguments:?}: {}", output.stderr);

@@ -64,15 +64,16 @@ impl Answer {
 
 impl Post {
     pub(super) fn new(
-        mut arguments: Arguments,
+        arguments: Arguments,
+        mut to: Url,
         provider: &str,
         endpoint: Option<&Endpoint>,
     ) -> Result<Self, Failure> {
         let sample = arguments.what.as_deref().and_then(|what| sample(what, provider));
         if let Some(sample) = sample.filter(|sample| !sample.query.is_empty()) {
-            arguments.to.set_query(Some(&sample.query));
+            to.set_query(Some(&sample.query));
         }
-        let credential = Credential::find(&arguments, provider, endpoint)?;
+        let credential = Credential::find(&arguments, &to, provider, endpoint)?;
         let mut headers = HeaderMap::new();
         let content_type = sample.map_or("application/json", |sample| &sample.content_type);
         headers.extend(HeaderValue::from_str(content_type).ok().map(|it| (CONTENT_TYPE, it)));
@@ -83,10 +84,10 @@ impl Post {
             headers.append(name, value);
         }
         Ok(Self {
-            client: client(&arguments.to, arguments.timeout).map_err(|error| {
+            client: client(&to, arguments.timeout).map_err(|error| {
                 Failure::failed(format_args!("can't set up HTTP: {}", root_cause(&error)))
             })?,
-            to: arguments.to,
+            to,
             credential,
             method: sample.map_or(Method::POST, |sample| sample.method.into()),
             sample,

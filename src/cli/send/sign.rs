@@ -50,6 +50,7 @@ impl Credential {
     /// As the arguments say; `endpoint` is what they name in a configuration.
     pub(super) fn find(
         arguments: &Arguments,
+        to: &Url,
         provider: &str,
         endpoint: Option<&Endpoint>,
     ) -> Result<Self, Failure> {
@@ -59,7 +60,7 @@ impl Credential {
             (None, Some(secret)) => match (&arguments.secret_header, secret_header(provider)) {
                 (Some(name), _) => Self::header(name.clone(), secret),
                 (None, Some(name)) => Self::header(name, secret),
-                (None, None) => Self::of_provider(provider, secret, &arguments.to),
+                (None, None) => Self::of_provider(provider, secret, to),
             },
         }
     }

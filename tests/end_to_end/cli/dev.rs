@@ -67,7 +67,7 @@ impl Dev {
     }
 
     /// The commands that it wants to be tried.
-    fn commands(&self) -> Vec<String> {
+    pub(crate) fn commands(&self) -> Vec<String> {
         let lines = self.welcome.iter().skip_while(|line| !line.starts_with("Try this"));
         let lines = lines.skip(1).map(|line| line.trim_start());
         let commands = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -98,7 +98,7 @@ impl Dev {
     }
 }
 
-async fn shell(command: &str) -> Output {
+pub(crate) async fn shell(command: &str) -> Output {
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-c", command]);
     output(shell, b"").await

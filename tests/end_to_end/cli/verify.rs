@@ -1,0 +1,372 @@
+//! `verify`: published vectors are accepted at their time, and what is wrong with others is said.
+
+use crate::support::bridge::run;
+use crate::support::process::Output;
+use std::path::{Path, PathBuf};
+
+/// A published vector: whose, the secret, what came, and when.
+struct Vector {
+    provider: &'static str,
+    secret: &'static str,
+    url: &'static str,
+    headers: &'static [&'static str],
+    body: &'static str,
+    at: &'static str,
+}
+
+const NOW: &str = "2026-11-30T12:00:00Z";
+const FORM: &str = "content-type: application/x-www-form-urlencoded";
+const TWILIO: &str = "https://mycompany.com/myapp.php?foo=1&bar=2";
+const CALL: &str = "CallSid=CA1234567890ABCDE&Caller=%2B14158675309&Digits=1234&From=%2B14158675309&To=%2B18005551212";
+const SPKI: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==";
+const SLACK: &str = "token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text=&response_url=https%3A%2F%2Fhooks.slack.com%2Fcommands%2FT1DC2JH3J%2F397700885554%2F96rGlfmibIGlgcZRskXaIFfN&trigger_id=398738663015.47445629121.803a0bc887a14d10d2c447fce8b6703c";
+
+/// Where each is from stands behind it; the keys are public ones of tests and documentation.
+const VECTORS: [Vector; 18] = [
+    // github/docs, validating-webhook-deliveries
+    Vector {
+        provider: "github",
+        secret: "It's a Secret to Everybody",
+        url: "",
+        headers: &[
+            "x-github-event: push",
+            "x-hub-signature-256: sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17",
+        ],
+        body: "Hello, World!",
+        at: NOW,
+    },
+    // octokit/webhooks-methods.js, test/sign
+    Vector {
+        provider: "github",
+        secret: "mysecret",
+        url: "",
+        headers: &[
+            "x-github-event: push",
+            "x-hub-signature-256: sha256=4864d2759938a15468b5df9ade20bf161da9b4f737ea61794142f3484236bda3",
+        ],
+        body: r#"{"foo":"bar"}"#,
+        at: NOW,
+    },
+    // slackapi/python-slack-sdk, tests/signature
+    Vector {
+        provider: "slack",
+        secret: "8f742231b10e8888abcd99yyyzzz85a5",
+        url: "",
+        headers: &[
+            FORM,
+            "x-slack-request-timestamp: 1531420618",
+            "x-slack-signature: v0=a2114d57b48eac39b9ad189dd8316235a7b4a8d21a10bd27519666489c69b503",
+        ],
+        body: SLACK,
+        at: "1531420618",
+    },
+    // twilio/twilio-python, tests/unit/test_request_validator: four forms
+    Vector {
+        provider: "twilio",
+        secret: "12345",
+        url: TWILIO,
+        headers: &[FORM, "x-twilio-signature: RSOYDt4T1cUTdK1PDd93/VVr8B8="],
+        body: CALL,
+        at: NOW,
+    },
+    Vector {
+        provider: "twilio",
+        secret: "12345",
+        url: TWILIO,
+        headers: &[FORM, "x-twilio-signature: kvajT1Ptam85bY51eRf/AJRuM3w="],
+        body: CALL,
+        at: NOW,
+    },
+    Vector {
+        provider: "twilio",
+        secret: "12345",
+        url: "http://mycompany.com/myapp.php?foo=1&bar=2",
+        headers: &[FORM, "x-twilio-signature: 0ZXoZLH/DfblKGATFgpif+LLRf4="],
+        body: CALL,
+        at: NOW,
+    },
+    Vector {
+        provider: "twilio",
+        secret: "12345",
+        url: TWILIO,
+        headers: &[FORM, "x-twilio-signature: IK+Dwps556ElfBT0I3Rgjkr1wJU="],
+        body: "Sid=CA123&SidAccount=AC123&Digits=5678&Digits=1234&Digits=1234",
+        at: NOW,
+    },
+    // Our own, by the rule of twilio-python for HMAC_SHA256.
+    Vector {
+        provider: "twilio",
+        secret: "12345",
+        url: TWILIO,
+        headers: &[FORM, "x-twilio-signature: 033hgUJA9M/hXIZsYjwkerEP/DBm35nEri5FhCYjA5s="],
+        body: CALL,
+        at: NOW,
+    },
+    // standard-webhooks, libraries/javascript
+    Vector {
+        provider: "standard-webhooks",
+        secret: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        url: "",
+        headers: &[
+            "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek",
+            "webhook-timestamp: 1614265330",
+            "webhook-signature: v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ],
+        body: r#"{"test": 2432232314}"#,
+        at: "1614265330",
+    },
+    // openai/openai-python, tests/lib/test_webhooks
+    Vector {
+        provider: "openai",
+        secret: "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c=",
+        url: "",
+        headers: &[
+            "webhook-id: wh_685c059ae39c8190af8c71ed1022a24d",
+            "webhook-timestamp: 1750861210",
+            "webhook-signature: v1,gUAg4R2hWouRZqRQG4uJypNS8YK885G838+EHb4nKBY=",
+        ],
+        body: r#"{"id": "evt_685c059ae3a481909bdc86819b066fb6", "object": "event", "created_at": 1750861210, "type": "response.completed", "data": {"id": "resp_123"}}"#,
+        at: "1750861210",
+    },
+    // RetellAI/retell-python-sdk, tests/test_webhook_auth
+    Vector {
+        provider: "retell",
+        secret: "test-api-key",
+        url: "",
+        headers: &[
+            "x-retell-signature: v=1700000000000,d=07024cabe7dd8f6d1c6e4a8324ca92c812e6ad4a7ee506c04f7e462e3321823e",
+        ],
+        body: r#"{"event":"call_ended"}"#,
+        at: "1700000000",
+    },
+    // PaddleHQ/paddle-node-sdk, webhooks-validator tests
+    Vector {
+        provider: "paddle",
+        secret: "VALID_SECRET",
+        url: "",
+        headers: &[
+            "paddle-signature: ts=1698796800;h1=a300428748dce5c70e4da19bffd60769591ea969c99dea3105d0ec9612cf43f9",
+        ],
+        body: r#"{"data": ["1", "2"]}"#,
+        at: "1698796800",
+    },
+    // plivo/plivo-python, tests/resources/test_signature
+    Vector {
+        provider: "plivo",
+        secret: "my_auth_token",
+        url: "https://answer.url",
+        headers: &[
+            FORM,
+            "x-plivo-signature-v2-nonce: 12345",
+            "x-plivo-signature-v2: ehV3IKhLysWBxC1sy8INm0qGoQYdYsHwuoKjsX7FsXc=",
+        ],
+        body: "",
+        at: NOW,
+    },
+    // Shopify/shopify-app-js, webhooks validate.test
+    Vector {
+        provider: "shopify",
+        secret: "test_secret_key",
+        url: "",
+        headers: &[
+            "x-shopify-topic: orders/create",
+            "x-shopify-hmac-sha256: B23tXN681gZ0qIWNRrgtzBE9XSDo5yaUu6wfmhu3a7g=",
+        ],
+        body: r#"{"foo": "bar"}"#,
+        at: NOW,
+    },
+    // sanity-io/webhook-toolkit, test/signature
+    Vector {
+        provider: "sanity",
+        secret: "test",
+        url: "",
+        headers: &[
+            "sanity-webhook-signature: t=1633519811129,v1=tLa470fx7qkLLEcMOcEUFuBbRSkGujyskxrNXcoh0N0",
+        ],
+        body: r#"{"_id":"resume"}"#,
+        at: "1633519811",
+    },
+    // webhook-co/webhook, handshake.test: Discord
+    Vector {
+        provider: "discord",
+        secret: "f5a70d9eee8fdbaa739e1f92cd8a37bb6df8665efafc0c612d7e91969ca415ce",
+        url: "",
+        headers: &[
+            "x-signature-timestamp: 1700000000",
+            "x-signature-ed25519: b3508acd42ecb1041c922c6aaec576d36c8dd4168388fcb0aa2d0d5e251658150aaba1f7c082684a03defdee92a7ff1ec6fa26f59dcd0214a9aa554c16aca201",
+        ],
+        body: r#"{"type":1}"#,
+        at: "1700000000",
+    },
+    // sendgrid-python, test_eventwebhook
+    Vector {
+        provider: "sendgrid",
+        secret: SPKI,
+        url: "",
+        headers: &[
+            "x-twilio-email-event-webhook-timestamp: 1600112502",
+            "x-twilio-email-event-webhook-signature: MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtEZtM=",
+        ],
+        body: "[{\"email\":\"hello@world.com\",\"event\":\"dropped\",\"reason\":\"Bounced Address\",\"sg_event_id\":\"ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA\",\"sg_message_id\":\"LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0\",\"smtp-id\":\"<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>\",\"timestamp\":1600112492}]\r\n",
+        at: "1600112502",
+    },
+    // Our own; body and key from stripe-python, tests/test_webhook.
+    Vector {
+        provider: "stripe",
+        secret: "whsec_test_secret",
+        url: "",
+        headers: &[
+            "stripe-signature: t=1700000000,v1=3bfab77baf5f7b6991a46c9b53b6547d7afc56148b10468fcad9f35c1992ffbd",
+        ],
+        body: "{\n  \"id\": \"evt_test_webhook\",\n  \"object\": \"event\",\n  \"data\": { \"object\": { \"id\": \"rdr_123\", \"object\": \"terminal.reader\" } }\n}",
+        at: "1700000000",
+    },
+];
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// `hookbus verify`, of headers and a body.
+async fn verify(vector: &Vector, body: &str, at: &str) -> Output {
+    let folder = tempfile::tempdir().unwrap();
+    let headers = write(folder.path(), "headers", &vector.headers.join("\n"));
+    let body = write(folder.path(), "body", body);
+    let mut arguments = vec!["verify", "--provider", vector.provider, "--secret", vector.secret];
+    arguments.extend(["--headers", headers.to_str().unwrap(), "--body", body.to_str().unwrap()]);
+    arguments.extend(["--at", at]);
+    if !vector.url.is_empty() {
+        arguments.extend(["--url", vector.url]);
+    }
+    let output = run(&arguments).await;
+    let said = [&*output.stdout, &*output.stderr].concat();
+    // Public keys are none, and `test` is a word.
+    let is_secret = !["discord", "sendgrid", "sanity"].contains(&vector.provider);
+    assert!(!is_secret || !said.contains(vector.secret), "{said}");
+    output
+}
+
+#[tokio::test]
+async fn published_vectors_are_accepted_at_their_time() {
+    let mut wrong = Vec::new();
+    for vector in &VECTORS {
+        let found = verify(vector, vector.body, vector.at).await;
+        if found.code != Some(0) || !found.stdout.contains("\naccepted: signature in") {
+            wrong.push(format!("{}: {found:?}", vector.provider));
+        }
+        // What Plivo signs is the URL alone.
+        let changed = format!("{}x=1", vector.body);
+        let found = verify(vector, &changed, vector.at).await;
+        if found.code != Some(1) && vector.provider != "plivo" {
+            wrong.push(format!("{} with another body: {found:?}", vector.provider));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[tokio::test]
+async fn a_twilio_url_covers_the_body_by_its_hash() {
+    let url = "https://mycompany.com/myapp.php?foo=1&bar=2&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80c7cf19632632f96e6620";
+    let folder = tempfile::tempdir().unwrap();
+    for (body, code) in [
+        (r#"{"property": "value", "boolean": true}"#, Some(0)),
+        (r#"{"property": "value", "boolean": false}"#, Some(1)),
+    ] {
+        let path = url.strip_prefix("https://mycompany.com").unwrap();
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: mycompany.com\r\ncontent-type: application/json\r\nx-twilio-signature: a9nBmqA0ju/hNViExpshrM61xv4=\r\n\r\n{body}"
+        );
+        let file = write(folder.path(), "request", &request);
+        let file = file.to_str().unwrap();
+        let found = run(&[
+            "verify",
+            "--provider",
+            "twilio-events",
+            file,
+            "--secret",
+            "12345",
+            "--url",
+            url,
+        ])
+        .await;
+        assert_eq!(found.code, code, "{found:?}");
+        assert_eq!(found.stdout.contains("(body-changed)"), code == Some(1), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_step_by_step() {
+    let stripe = VECTORS.iter().find(|vector| vector.provider == "stripe").unwrap();
+    let late = verify(stripe, stripe.body, "1700001200").await;
+    assert_eq!(late.code, Some(1));
+    for line in [
+        "  ok  header     `stripe-signature` can be read",
+        "  no  time       signed 20m before now, 5m are allowed",
+        "  ok  signature  it is that of this body",
+        "refused (too-old): it was signed 20m ago",
+        "hint: ",
+    ] {
+        assert!(late.stdout.contains(line), "{line} is not in {}", late.stdout);
+    }
+    let changed = verify(stripe, &format!("{}\n", stripe.body), stripe.at).await;
+    assert_eq!(changed.code, Some(1));
+    let said =
+        "refused (body-changed): the signature fits the body without the line break at its end";
+    assert!(changed.stdout.contains(said), "{}", changed.stdout);
+}
+
+#[tokio::test]
+async fn another_url_that_fits_is_what_public_url_should_be() {
+    let twilio = VECTORS.iter().find(|vector| vector.provider == "twilio").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let headers = twilio.headers.join("\r\n");
+    let request = format!(
+        "POST /myapp.php?foo=1&bar=2 HTTP/1.1\r\nhost: mycompany.com\r\n{headers}\r\n\r\n{}",
+        twilio.body
+    );
+    let file = write(folder.path(), "request", &request);
+    let base = ["verify", "--provider", "twilio", file.to_str().unwrap(), "--secret", "12345"];
+    for url in ["http://mycompany.com/myapp.php", "https://10.0.0.7:8080/hooks"] {
+        let found = run(&[&base[..], &["--url", url]].concat()).await;
+        assert_eq!(found.code, Some(1), "{found:?}");
+        let hint = "hint: set `public_url = \"https://mycompany.com/myapp.php\"`";
+        assert!(found.stdout.contains(hint), "{}", found.stdout);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_of_a_configuration_is_known_with_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = |name: &str, secret: &str| {
+        format!(
+            "[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"stripe\"\n[[endpoint.auth]]\nkind = \"signature\"\nsecrets = [\"{secret}\"]\n"
+        )
+    };
+    let text =
+        format!("[nats]\n{}{}", endpoint("test", "another"), endpoint("live", "whsec_test_secret"));
+    let config = write(folder.path(), "hookbus.toml", &text);
+    let config = config.to_str().unwrap();
+    let stripe = VECTORS.iter().find(|vector| vector.provider == "stripe").unwrap();
+    let curl = format!(
+        "* Connected\n> POST /test HTTP/1.1\n> Host: h\n> {}\n>\n< HTTP/1.1 401\n",
+        stripe.headers[0]
+    );
+    let request = write(folder.path(), "curl", &curl);
+    let body = write(folder.path(), "body", stripe.body);
+    let verify = async |endpoint: &str| {
+        let files = [request.to_str().unwrap(), "--body", body.to_str().unwrap()];
+        run(&[&["verify", endpoint][..], &files, &["--config", config, "--at", stripe.at]].concat())
+            .await
+    };
+    let live = verify("live").await;
+    assert_eq!(live.code, Some(0), "{live:?}");
+    let test = verify("test").await;
+    assert_eq!(test.code, Some(1), "{test:?}");
+    assert!(test.stdout.contains("(other-endpoint)"), "{}", test.stdout);
+    assert!(test.stdout.contains("`live`"), "{}", test.stdout);
+    let misspelt = verify("lives").await;
+    assert_eq!(misspelt.code, Some(2));
+    assert!(misspelt.stderr.contains("did you mean `live`?"), "{}", misspelt.stderr);
+}
