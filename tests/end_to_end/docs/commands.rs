@@ -14,7 +14,9 @@ pub(super) fn all_pages() -> Vec<String> {
         let folder = std::fs::read_dir(project().join("examples").join(kind)).unwrap();
         folder.map(|example| example.unwrap().path().join("README.md"))
     });
-    pages().into_iter().chain(examples).map(|page| name(&page)).collect()
+    let providers = std::fs::read_dir(project().join("docs/providers")).unwrap();
+    let providers = providers.map(|page| page.unwrap().path());
+    pages().into_iter().chain(examples).chain(providers).map(|page| name(&page)).collect()
 }
 
 /// The commands of a block: all of its lines, or those behind a `$`.
