@@ -92,7 +92,7 @@ const KINDS: [(&str, &str, &str, &str); 9] = [
     ("standard-webhooks", "", "whsec_c2VjcmV0c2VjcmV0", ""),
     ("gitlab", "", "s3cret", ""),
     ("livekit", "participant_joined", "s3cret", ""),
-    ("mailgun", "", "s3cret", ""),
+    ("mailgun", "", "s3cret", "trust_unsigned = [\"/event-data/event\", \"/event-data/severity\"]"),
     ("twilio", "call.completed", "s3cret", "public_url = \"{url}\""),
     ("slack", "", "s3cret", ""),
     ("linear", "", "s3cret", ""),
