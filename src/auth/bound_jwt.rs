@@ -136,6 +136,7 @@ impl BoundJwt {
         let mut claims = Map::new();
         claims.insert("iss".into(), self.issuer.as_deref().unwrap_or("hookbus").into());
         claims.insert("iat".into(), now.into());
+        claims.insert("nbf".into(), now.into());
         claims.insert("exp".into(), (now + 60).into());
         claims.insert(self.body_hash.clone(), hash.into());
         let claims = Value::Object(claims).to_string();

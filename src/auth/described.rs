@@ -3,18 +3,20 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod bad_input;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use super::diagnosis::diagnose;
 use super::{Auth, Issuers, Signer};
 use crate::config::piece::Piece;
 use crate::config::provider::{After, Handshake};
-use crate::config::scheme::{Algorithm, KeyForm, Scheme};
+use crate::config::scheme::{Algorithm, KeyForm, Layout, Scheme};
 use crate::config::secret::Secret;
 use crate::config::{Endpoint, facts::Facts};
 use crate::message::Refusal;
@@ -43,14 +45,24 @@ fn secret(scheme: Option<&Scheme>) -> String {
 
 /// The endpoint of a file that holds the description as it is.
 fn endpoint(known: &BuiltIn) -> Endpoint {
+    let (endpoint, problems) = configured(known, &secret(known.provider.signatures.first()));
+    let expected: Vec<String> = Vec::new();
+    assert_eq!(problems, expected, "{}", known.name);
+    endpoint.unwrap()
+}
+
+/// The same with this secret, and what is wrong with that.
+fn configured(known: &BuiltIn, secret: &str) -> (Option<Endpoint>, Vec<String>) {
     let facts = Arc::new(Facts::of(known.name, &known.provider));
-    let secrets = vec![Secret::new(secret(known.provider.signatures.first()))];
+    let secrets = vec![Secret::new(secret)];
     let blank = Endpoint::of(known.name, facts, secrets, "https://hooks.example.com/x");
-    let trusted = blank.unsigned().map(|one| format!("{:?}", one.piece.trusted_name()));
-    let trusted: Vec<_> = trusted.collect();
+    // An id that some schemes sign is taken from those.
+    let schemes = &known.provider.signatures;
+    let is_signed = |piece: &Piece| schemes.iter().any(|scheme| scheme.covers(piece));
+    let trusted = blank.unsigned().filter(|one| one.is_needed || !is_signed(&one.piece));
+    let trusted: Vec<_> = trusted.map(|one| format!("{:?}", one.piece.trusted_name())).collect();
     let auth = match known.provider.has_signatures() {
         true => {
-            let secret = secret(known.provider.signatures.first());
             let asks = |handshake: &Handshake| handshake.after == After::Token;
             let tokens = match known.provider.handshakes.iter().any(asks) {
                 true => "handshake_tokens = [\"a-token\"]",
@@ -73,69 +85,91 @@ fn endpoint(known: &BuiltIn) -> Endpoint {
     let problems = loaded.problems.iter().map(ToString::to_string);
     // That is how it is with some of them.
     let problems = problems.filter(|problem| !problem.contains("the body is not signed"));
-    let problems: Vec<_> = problems.collect();
-    let expected: Vec<String> = Vec::new();
-    assert_eq!(problems, expected, "{}", known.name);
-    loaded.config.unwrap().endpoints.remove(0)
+    let problems = problems.collect();
+    (loaded.config.map(|mut config| config.endpoints.remove(0)), problems)
+}
+
+/// A request that can still be changed.
+#[derive(Debug, Clone)]
+struct Draft {
+    method: Method,
+    uri: String,
+    headers: Vec<(String, String)>,
+    body: String,
+}
+
+impl Draft {
+    /// A sample without a signature.
+    fn of(endpoint: &Endpoint, sample: &Sample) -> Self {
+        let uri = format!("https://hooks.example.com/x?{}", sample.query);
+        let mut headers: Vec<(String, String)> = sample.headers.clone().into_iter().collect();
+        headers.push(("content-type".to_owned(), sample.content_type.to_string()));
+        if !endpoint.facts.description.as_ref().unwrap().has_signatures() {
+            headers.push(("x-secret".to_owned(), "a-secret".to_owned()));
+        }
+        Self { method: sample.method.into(), uri, headers, body: sample.body.to_string() }
+    }
+
+    /// Signed as the provider would at this time, with the places that the signature took; nothing where only the
+    /// provider can, or it lacks what is signed.
+    fn signed(mut self, endpoint: &Endpoint, now: SystemTime) -> Option<(Self, Vec<Piece>)> {
+        let Some(signer) = Signer::new(endpoint, &endpoint.auth[0]) else {
+            let is_signed = endpoint.facts.description.as_ref()?.has_signatures();
+            return (!is_signed).then(|| (self, vec![Piece::Header("x-secret".to_owned())]));
+        };
+        for (at, text) in signer.before(self.body.as_bytes(), now) {
+            self.put(&at, text.expose());
+        }
+        let uri = self.uri.trim_end_matches('?');
+        let made = signer.sign(&self.method, uri, self.body.as_bytes(), now)?;
+        let places = made.iter().map(|(at, _)| at.clone()).collect();
+        for (at, text) in made {
+            self.put(&at, text.expose());
+        }
+        Some((self, places))
+    }
+
+    /// Lets a place hold this text alone.
+    fn put(&mut self, at: &Piece, text: &str) {
+        match at {
+            Piece::Header(name) => {
+                self.headers.retain(|(known, _)| known != name);
+                self.headers.push((name.clone(), text.to_owned()));
+            }
+            Piece::Query(name) => {
+                let (path, query) = self.uri.split_once('?').unwrap_or((&self.uri, ""));
+                let mut all: Vec<_> = query.split('&').filter(|pair| !pair.is_empty()).collect();
+                all.retain(|pair| pair.split_once('=').is_none_or(|(known, _)| known != name));
+                let pair = format!("{name}={text}");
+                all.push(&pair);
+                self.uri = format!("{path}?{}", all.join("&"));
+            }
+            // Some handshakes have none.
+            Piece::Pointer(_) if self.body.is_empty() => {}
+            Piece::Pointer(keys) => {
+                let mut json: serde_json::Value = serde_json::from_str(&self.body).unwrap();
+                let pointer = format!("/{}", keys.join("/"));
+                *json.pointer_mut(&pointer).expect(&pointer) = text.into();
+                self.body = json.to_string();
+            }
+            other => unreachable!("{other}"),
+        }
+    }
+
+    fn build(&self) -> (Parts, Bytes) {
+        let request = http::Request::builder().method(self.method.clone());
+        let mut request = request.uri(self.uri.trim_end_matches('?'));
+        for (name, value) in &self.headers {
+            request = request.header(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        (request.body(()).unwrap().into_parts().0, self.body.clone().into())
+    }
 }
 
 /// A sample as a request, signed where that can be done here.
 fn request(endpoint: &Endpoint, sample: &Sample) -> Option<(Parts, Bytes)> {
-    let signer = Signer::new(endpoint, &endpoint.auth[0]);
-    let has_signatures = endpoint.facts.description.as_ref()?.has_signatures();
-    if signer.is_none() && has_signatures {
-        return None;
-    }
-    let mut uri = format!("https://hooks.example.com/x?{}", sample.query);
-    let method: Method = sample.method.into();
-    let mut body = sample.body.to_string();
-    let mut headers: Vec<(String, String)> = sample.headers.clone().into_iter().collect();
-    headers.push(("content-type".to_owned(), sample.content_type.to_string()));
-    if !has_signatures {
-        headers.push(("x-secret".to_owned(), "a-secret".to_owned()));
-    }
-    let now = SystemTime::now();
-    let mut change = |at: Piece, text: &str, uri: &mut String, body: &mut String| match at {
-        Piece::Header(name) => headers.push((name, text.to_owned())),
-        Piece::Query(name) => uri.push_str(&format!("&{name}={text}")),
-        // Some handshakes have none.
-        Piece::Pointer(_) if body.is_empty() => {}
-        Piece::Pointer(keys) => {
-            let mut json: serde_json::Value = serde_json::from_str(body).unwrap();
-            let pointer = format!("/{}", keys.join("/"));
-            *json.pointer_mut(&pointer).expect(&pointer) = text.into();
-            *body = json.to_string();
-        }
-        other => unreachable!("{other}"),
-    };
-    if let Some(signer) = signer {
-        for (at, text) in signer.before(body.as_bytes(), now) {
-            change(at, text.expose(), &mut uri, &mut body);
-        }
-        let made = signer.sign(&method, uri.trim_end_matches('?'), body.as_bytes(), now).unwrap();
-        for (at, text) in made {
-            change(at, text.expose(), &mut uri, &mut body);
-        }
-    }
-    let mut head = http::Request::new(()).into_parts().0;
-    head.method = method;
-    head.uri = uri.trim_end_matches('?').parse().unwrap();
-    for (name, value) in headers {
-        let name: HeaderName = name.parse().unwrap();
-        head.headers.insert(name, HeaderValue::from_str(&value).unwrap());
-    }
-    Some((head, body.into()))
-}
-
-/// A sample as a request without a signature.
-fn unsigned(sample: &Sample) -> (Parts, Bytes) {
-    let mut request = http::Request::builder().method(Method::from(sample.method));
-    request = request.uri(format!("https://hooks.example.com/x?{}", sample.query));
-    for (name, value) in &sample.headers {
-        request = request.header(name, value);
-    }
-    let request = request.header("content-type", &*sample.content_type);
-    (request.body(()).unwrap().into_parts().0, sample.body.to_string().into())
+    let signed = Draft::of(endpoint, sample).signed(endpoint, SystemTime::now());
+    signed.map(|(draft, _)| draft.build())
 }
 
 async fn authenticate(auth: &Auth, head: &Parts, body: &[u8]) -> Result<(), super::Cause> {
@@ -183,7 +217,7 @@ async fn every_description_works_as_it_is() {
                     (head, body)
                 }
                 // Only the provider has the private key.
-                None => unsigned(sample),
+                None => Draft::of(&endpoint, sample).build(),
             };
             let classified = match classify(&endpoint, &head, &body) {
                 Ok(classified) => classified,

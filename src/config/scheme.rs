@@ -26,7 +26,7 @@ pub struct Scheme {
     /// How the secret is written, or the public key.
     #[serde(default)]
     pub key: KeyForm,
-    /// What may stand before the secret and is no part of it, such as `"whsec_"`.
+    /// What may stand before the secret and is no part of it, such as `"whsec_"`; before a public key it has to.
     #[serde(default)]
     pub key_prefix: String,
     /// How the header is laid out.
@@ -113,6 +113,13 @@ pub enum Algorithm {
     EcdsaP256Sha256,
     /// RSA with SHA-256 (PKCS #1, v1.5), with a public key.
     RsaPkcs1Sha256,
+}
+
+impl Algorithm {
+    /// Whether only the provider can sign: the key is its public one.
+    pub const fn has_public_key(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::EcdsaP256Sha256 | Self::RsaPkcs1Sha256)
+    }
 }
 
 /// How a key is written.

@@ -48,6 +48,8 @@ pub struct Scheme {
     encoding: Encoding,
     message: Vec<Piece>,
     time: Option<Timed>,
+    /// How a sender writes a time.
+    time_unit: TimeUnit,
     /// The URL that the sender was told, where it is known.
     url: Option<String>,
     /// Where the hash of the body stands, if the message holds that instead.
@@ -94,7 +96,12 @@ impl Scheme {
         let (at, time, body_hash) =
             (place(&settings.at), place(&settings.time), place(&settings.body_hash));
         let positional = (settings.layout == Layout::Positional).then_some(Piece::Time);
-        let message = pieces(&settings.message).unwrap_or_default();
+        let mut message = pieces(&settings.message).unwrap_or_default();
+        if let Some(at) = time.as_ref().filter(|at| !is_in_head(at)) {
+            // What is signed is what stands there.
+            let times = message.iter_mut().filter(|piece| **piece == Piece::Time);
+            times.for_each(|piece| piece.clone_from(at));
+        }
         let mut places = Places::default();
         for piece in message.iter().chain(&at).chain(&time).chain(&body_hash) {
             // Headers have to be there before a body is read.
@@ -119,6 +126,7 @@ impl Scheme {
                 unit: settings.time_unit,
                 tolerance: settings.tolerance.get(),
             }),
+            time_unit: settings.time_unit,
             url: url.map(str::to_owned),
             body_hash,
         }
@@ -146,15 +154,20 @@ impl Scheme {
         };
         // What is signed must be there before a body is read for it.
         for piece in &self.message {
-            if let Piece::Header(name) = piece {
-                text(only(&head.headers, &name.parse().map_err(|_| Cause::Missing)?)?)?;
+            let signed = match piece {
+                Piece::Header(name) => {
+                    text(only(&head.headers, &name.parse().map_err(|_| Cause::Missing)?)?)?
+                }
+                Piece::Pair(name) => read.pair(name).ok_or(Cause::Malformed)?,
+                _ => continue,
+            };
+            if signed.is_empty() {
+                return Err(Cause::Missing);
             }
         }
         // What stands in the query as well.
-        if let Some(hash @ Piece::Query(_)) = &self.body_hash
-            && self.value(&self.places.read_head(head), hash).is_none()
-        {
-            return Err(Cause::Missing);
+        if let Some(hash @ Piece::Query(_)) = &self.body_hash {
+            self.value(&self.places.read_head(head), hash)?;
         }
         let time = Cow::Borrowed("");
         let mut signed = Signed { scheme: self, read, time, now, at: None, begun: Vec::new() };
@@ -182,10 +195,11 @@ impl Scheme {
     }
 
     /// The one text that stands in a place.
-    fn value<'v>(&self, values: &'v Values<'_>, piece: &Piece) -> Option<&'v str> {
-        match values.get(self.places.number(piece)?) {
-            Value::One(text) => Some(text),
-            _ => None,
+    fn value<'v>(&self, values: &'v Values<'_>, piece: &Piece) -> Result<&'v str, Cause> {
+        match values.get(self.places.number(piece).ok_or(Cause::Missing)?) {
+            Value::One(text) => Ok(text),
+            Value::Absent => Err(Cause::Missing),
+            Value::Nested | Value::Several => Err(Cause::Malformed),
         }
     }
 
@@ -259,7 +273,7 @@ impl Input<'_> {
 impl Timed {
     /// Whether the head shows it.
     fn is_in_head(&self) -> bool {
-        matches!(self.at, Piece::Header(_) | Piece::Pair(_) | Piece::Time)
+        is_in_head(&self.at)
     }
 
     /// The time since 1970, if it is near enough.
@@ -308,11 +322,12 @@ impl<'a> Signed<'a> {
         }
         if self.begun.is_empty() {
             let before = self.scheme.message.iter().take_while(|piece| **piece != Piece::Body);
+            // A body that is read for the message isn't signed as it comes.
+            let values = self.scheme.places.read_head(head);
             for url in self.urls(head) {
                 for key in &self.scheme.keys {
                     if let Key::Secret(key) = key {
                         let mut context = hmac::Context::with_key(key);
-                        let values = Values::default();
                         for piece in before.clone() {
                             context.update(&self.bytes(piece, head, &url, b"", &values));
                         }
@@ -327,6 +342,7 @@ impl<'a> Signed<'a> {
     /// Whether one of the signatures is that of these bytes, by any of the keys.
     pub fn verify(mut self, head: &Parts, body: &[u8]) -> Result<Proof<'a>, Cause> {
         let values = self.read_body(head, body)?;
+        self.check_message(&values, body)?;
         let begun = std::mem::take(&mut self.begun);
         let message = &self.scheme.message;
         let after = match begun.len() {
@@ -365,7 +381,7 @@ impl<'a> Signed<'a> {
         self.check_body_hash(&values, body)?;
         // A time in the body is one only now that nobody can have changed it.
         if let Some(timed) = self.scheme.time.as_ref().filter(|timed| !timed.is_in_head()) {
-            let text = self.scheme.value(&values, &timed.at).ok_or(Cause::Malformed)?;
+            let text = self.scheme.value(&values, &timed.at)?;
             self.at = Some(timed.check(text, self.now)?);
             self.time = Cow::Owned(text.to_owned());
         }
@@ -389,16 +405,31 @@ impl<'a> Signed<'a> {
         };
         let values = places.read(head, body, shape).map_err(|_| Cause::Malformed)?;
         if let Some(at) = &self.scheme.at {
-            let written = self.scheme.value(&values, at).ok_or(Cause::Missing)?;
+            let written = self.scheme.value(&values, at)?;
             self.read.signatures = self.scheme.read(written)?.signatures;
         }
         Ok(values)
     }
 
+    /// Whether all is there that is signed: without it the signature would be the same for everybody who leaves it out.
+    fn check_message(&self, values: &Values<'_>, body: &[u8]) -> Result<(), Cause> {
+        for piece in &self.scheme.message {
+            match piece {
+                Piece::FormSorted if !message::is_whole(body) => return Err(Cause::Malformed),
+                place if self.scheme.places.number(place).is_some() => {
+                    self.scheme.value(values, place)?;
+                }
+                // The head was looked at, or it may be empty.
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the body is the one whose hash was signed.
     fn check_body_hash(&self, values: &Values<'_>, body: &[u8]) -> Result<(), Cause> {
         let Some(place) = &self.scheme.body_hash else { return Ok(()) };
-        let written = self.scheme.value(values, place).ok_or(Cause::Missing)?;
+        let written = self.scheme.value(values, place)?;
         let hash = HEXLOWER_PERMISSIVE.decode(written.as_bytes()).map_err(|_| Cause::Malformed)?;
         let is_it = same(&hash, digest::digest(&digest::SHA256, body).as_ref());
         if is_it { Ok(()) } else { Err(Cause::Mismatch) }
@@ -443,6 +474,11 @@ impl<'a> Signed<'a> {
             false => vec![String::new()],
         }
     }
+}
+
+/// Whether a time that stands there is known before the body is.
+fn is_in_head(at: &Piece) -> bool {
+    matches!(at, Piece::Header(_) | Piece::Pair(_) | Piece::Time)
 }
 
 fn text(value: &HeaderValue) -> Result<&str, Cause> {

@@ -106,7 +106,8 @@ impl Post {
             let value = value.replace("{uuid}", &Uuid::new_v4().to_string());
             let name: Option<HeaderName> = name.parse().ok();
             if let (Some(name), Ok(value)) = (name, HeaderValue::try_from(value)) {
-                headers.insert(name, value);
+                // One that was signed stays as it was signed.
+                headers.entry(name).or_insert(value);
             }
         }
         for name in self.headers.keys() {

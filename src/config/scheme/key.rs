@@ -10,7 +10,12 @@ use super::{Algorithm, KeyForm, Scheme};
 impl Scheme {
     /// The bytes of a key; nothing where a text can't be one.
     pub fn key_bytes(&self, written: &str) -> Option<Vec<u8>> {
-        let written = written.strip_prefix(self.key_prefix.as_str()).unwrap_or(written);
+        let written = match written.strip_prefix(self.key_prefix.as_str()) {
+            Some(key) => key,
+            // Where its provider has secrets too it could be taken for one, and everybody knows it.
+            None if self.algorithm.has_public_key() => return None,
+            None => written,
+        };
         let bytes = match self.key {
             KeyForm::Text => written.as_bytes().to_vec(),
             KeyForm::Base64 => base64(written)?,
@@ -45,6 +50,7 @@ impl Scheme {
         };
         let prefix = match &*self.key_prefix {
             "" => String::new(),
+            prefix if self.algorithm.has_public_key() => format!(" behind `{prefix}`"),
             prefix => format!(", mostly behind `{prefix}`"),
         };
         format!("{form}{size}{prefix}")

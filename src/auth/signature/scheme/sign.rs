@@ -1,5 +1,6 @@
 //! Signing as the provider would, for `hookbus send` and tests.
 
+use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
@@ -20,14 +21,14 @@ impl Scheme {
     /// What is to be changed before it is signed: a time in the body, a hash in the query.
     pub fn before(&self, body: &[u8], now: SystemTime) -> Vec<(Piece, String)> {
         let time = self.time.as_ref().filter(|timed| !timed.is_in_head());
-        let time = time.map(|timed| (timed.at.clone(), timed.unit.write(now)));
+        let time = time.map(|timed| (timed.at.clone(), self.time_unit.write(now)));
         let hash = || HEXLOWER.encode(digest::digest(&digest::SHA256, body).as_ref());
         let hash = self.body_hash.as_ref().map(|at| (at.clone(), hash()));
         time.into_iter().chain(hash).collect()
     }
 
-    /// What stands where when these bytes are signed, by the first of the keys; nothing where that is a public one. What
-    /// else is signed of the head gets a new id each.
+    /// What stands where when these bytes are signed, by the first of the keys; nothing where that is a public one, or
+    /// where something is missing that is signed. What else is signed of the head gets a new id each.
     pub fn sign(
         &self,
         method: &Method,
@@ -46,7 +47,15 @@ impl Scheme {
             }
         }
         let timed = self.time.as_ref().filter(|timed| timed.is_in_head());
-        let time = timed.map(|timed| (&timed.at, timed.unit.write(now)));
+        let time = timed.map(|timed| (&timed.at, self.time_unit.write(now)));
+        // Fields of the header that are signed are times, whether they are judged or not.
+        let pairs = self.message.iter().chain(time.as_ref().map(|(at, _)| *at));
+        let pairs: BTreeMap<&str, String> = pairs
+            .filter_map(|piece| match piece {
+                Piece::Pair(name) => Some((name.as_str(), self.time_unit.write(now))),
+                _ => None,
+            })
+            .collect();
         if let Some((at @ Piece::Header(_), text)) = &time {
             all.push(((*at).clone(), text.clone()));
         }
@@ -73,9 +82,8 @@ impl Scheme {
                 (Piece::Time, _) => {
                     context.update(time.as_ref().map_or("", |(_, text)| text).as_bytes());
                 }
-                (place, Some(_)) => {
-                    context.update(self.value(&values, place).unwrap_or_default().as_bytes());
-                }
+                (Piece::Pair(name), _) => context.update(pairs.get(name.as_str())?.as_bytes()),
+                (place, Some(_)) => context.update(self.value(&values, place).ok()?.as_bytes()),
                 (Piece::FormSorted, None) => {
                     Sorted::of(body).parts().for_each(|part| context.update(part));
                 }
@@ -90,10 +98,10 @@ impl Scheme {
         };
         let (prefix, separator) = (&self.prefix, &self.separator);
         let value = match (self.layout, &time) {
-            (Layout::Pairs, Some((Piece::Pair(name), text))) => {
-                format!("{name}={text}{separator}{prefix}={signature}")
+            (Layout::Pairs, _) => {
+                let pairs = pairs.iter().map(|(name, text)| format!("{name}={text}{separator}"));
+                format!("{}{prefix}={signature}", pairs.collect::<String>())
             }
-            (Layout::Pairs, _) => format!("{prefix}={signature}"),
             (Layout::Positional, Some((_, text))) => {
                 format!("{text}{separator}{prefix}{signature}")
             }

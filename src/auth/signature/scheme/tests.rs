@@ -430,3 +430,95 @@ fn in_headers(made: Vec<(Piece, String)>) -> http::HeaderMap {
     };
     made.into_iter().map(header).collect()
 }
+
+/// A place that holds nothing would be signed like that of everybody else who leaves it out.
+#[test]
+fn what_is_signed_is_there() {
+    for (message, uri, body, cause) in [
+        ("{/call/id}", "/", r#"{"call":{"id":"7"}}"#, None),
+        ("{/call/id}", "/", "{}", Some(Cause::Missing)),
+        ("{/call/id}", "/", r#"{"call":{"id":""}}"#, Some(Cause::Missing)),
+        ("{/call/id}", "/", r#"{"call":{"id":null}}"#, Some(Cause::Missing)),
+        ("{/call/id}", "/", r#"{"call":{"id":{}}}"#, Some(Cause::Malformed)),
+        ("{query:a}.{body}", "/?a=1", "{}", None),
+        ("{query:a}.{body}", "/", "{}", Some(Cause::Missing)),
+        ("{query:a}.{body}", "/?a=1&a=1", "{}", Some(Cause::Malformed)),
+        ("{path}{body}", "/a", "{}", None),
+    ] {
+        let text = format!("headers = [\"x\"]\nmessage = \"{message}\"");
+        let scheme = Scheme::new(&toml::from_str(&text).unwrap(), &[Secret::new("s")], None);
+        let now = SystemTime::now();
+        let made = scheme.sign(&http::Method::POST, uri, body.as_bytes(), now);
+        assert_eq!(made.is_some(), cause.is_none(), "{message} {uri} {body}");
+        let mut head = Request::post(uri).header("x", "00").body(()).unwrap().into_parts().0;
+        if let Some(made) = made {
+            head.headers = in_headers(made);
+        }
+        for in_parts in [false, true] {
+            let mut signed = scheme.head(&head, now).unwrap();
+            if in_parts {
+                signed.part(&head, body.as_bytes());
+            }
+            let refused = signed.verify(&head, body.as_bytes()).err();
+            assert_eq!(refused, cause, "{message} {uri} {body}");
+        }
+    }
+}
+
+/// Fields that aren't read would be passed on unsigned.
+#[test]
+fn a_form_is_signed_whole() {
+    let scheme = Scheme::new(&toml::from_str(TWILIO).unwrap(), &[Secret::new("s")], None);
+    let many = vec!["a=1"; crate::places::MAX_FIELDS].join("&");
+    for (body, cause) in [(many.clone(), None), (many + "&b=2", Some(Cause::Malformed))] {
+        let now = SystemTime::now();
+        let url = "https://a/b";
+        let made = scheme.sign(&http::Method::POST, url, body.as_bytes(), now).unwrap();
+        let mut head = Request::post("/b").header("host", "a").body(()).unwrap().into_parts().0;
+        let host = head.headers.clone();
+        head.headers = in_headers(made);
+        head.headers.extend(host);
+        let signed = scheme.head(&head, now).unwrap();
+        assert_eq!(signed.verify(&head, body.as_bytes()).err(), cause);
+    }
+}
+
+/// A public key that could pass for a secret lets everybody sign who knows it.
+#[test]
+fn a_public_key_says_that_it_is_one() {
+    let key = |settings: &str, written: &str| {
+        let settings: scheme::Scheme = toml::from_str(settings).unwrap();
+        settings.key_bytes(written).is_some()
+    };
+    let public = "algorithm = \"ed25519\"\nkey = \"base64\"\nkey_prefix = \"whpk_\"";
+    let secret = "key = \"base64\"\nkey_prefix = \"whsec_\"";
+    let bare = "A".repeat(43);
+    let marked = format!("whpk_{bare}");
+    assert!(key(public, &marked) && !key(public, &bare));
+    assert!(key(secret, &bare) && !key(secret, &marked));
+    assert!(key("algorithm = \"ed25519\"\nkey = \"base64\"", &bare));
+}
+
+/// As Mailgun signs; the value was made by another library (Python's `hmac`).
+#[test]
+fn a_time_in_the_body_is_signed() {
+    let text = "at = \"{/signature}\"\nmessage = \"{time}{/token}\"\ntime = \"{/timestamp}\"";
+    let key = Secret::new("key-0123456789abcdef");
+    let scheme = Scheme::new(&toml::from_str(text).unwrap(), &[key], None);
+    let now = UNIX_EPOCH + Duration::from_secs(1_796_061_845);
+    let (head, ()) = Request::post("/").body(()).unwrap().into_parts();
+    let signature = "7e506f26ae97e738ae45b13049a046d9150eacd45b5d619fa7a28692e4855371";
+    for (time, cause) in [
+        ("\"1796061845\"", None),
+        ("1796061845", None),
+        ("1796061846", Some(Cause::Mismatch)),
+        ("null", Some(Cause::Missing)),
+    ] {
+        let token = "a8ce0edb2dd8301dee6c2405235584e45aa91d1e9f979f3de0";
+        let body =
+            format!("{{\"token\":\"{token}\",\"timestamp\":{time},\"signature\":\"{signature}\"}}");
+        let proof = scheme.head(&head, now).unwrap().verify(&head, body.as_bytes());
+        assert_eq!(proof.as_ref().err(), cause.as_ref(), "{time}");
+        assert_eq!(proof.ok().and_then(|proof| proof.at), cause.is_none().then_some(1_796_061_845));
+    }
+}

@@ -1,10 +1,12 @@
 //! Answers to handshakes: whether they can be given, and give nothing away.
 
+use serde::de::IgnoredAny;
+
 use super::super::{Checks, shown};
 use super::{Scope, conditions, header, place, text};
 use crate::config::load::tree::Node;
 use crate::config::piece::{Piece, pieces_in_json};
-use crate::config::provider::{After, Handshake, Method, Provider};
+use crate::config::provider::{After, Handshake, Method, Provider, is_json};
 
 pub(super) fn check(
     checks: &mut Checks<'_, '_, '_>,
@@ -54,6 +56,13 @@ pub(super) fn check(
         }
     };
     answer(checks, node.get("body"), &handshake.body);
+    if is_json(&handshake.content_type) && !stays_json(&handshake.body) {
+        checks.error(
+            node.get("body"),
+            "with its places filled in, the answer isn't JSON",
+            "put each place in quotes, as in '{\"challenge\":\"{/challenge}\"}'",
+        );
+    }
     for (name, written) in &handshake.headers {
         header(checks, node.get("headers"), name);
         answer(checks, node.get("headers"), written);
@@ -74,6 +83,17 @@ pub(super) fn check(
             "write such as \"A-Za-z0-9_-\"",
         );
     }
+}
+
+/// Whether an answer is JSON whatever its places hold. That of a place which can't be read is another problem.
+fn stays_json(body: &str) -> bool {
+    let Ok(pieces) = pieces_in_json(body) else { return true };
+    let filled = pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => text,
+        _ => "x",
+    });
+    let filled: String = filled.collect();
+    filled.is_empty() || serde_json::from_str::<IgnoredAny>(&filled).is_ok()
 }
 
 fn token(
@@ -124,6 +144,21 @@ fn part(
         other => {
             place(checks, provider, node, other, scope);
             false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_json_have_quotes() {
+        for right in ["", "{}", r#"{"a":"{/a}","b":"sha256={hmac-sha256-hex:/a}"}"#, "{/a"] {
+            assert!(stays_json(right), "{right}");
+        }
+        for wrong in [r#"{"a":{/a}}"#, "{/a}", r#"{"a":"{/a}""#] {
+            assert!(!stays_json(wrong), "{wrong}");
         }
     }
 }
