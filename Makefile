@@ -14,7 +14,7 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 # What can't be had here skips its tests, unless CI=true. There are no tests in the documentation of the code: to find
 # that out takes minutes.
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
-	for tool in nats-server kafka python haproxy examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
+	for tool in nats-server kafka python sdks haproxy examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --lib --bins --tests
 
 # Optimised, with all checks of a debug build: how much it finds is a matter of how often it runs.
@@ -65,8 +65,9 @@ bench: ## Measure the bridge beside a bare HTTP server
 	deploy/tools/kafka.sh
 	cargo bench --locked
 
-tools: ## Get what the tests start: nats-server, Kafka, Python clients, HAProxy
+tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
 	deploy/tools/python.sh
+	deploy/tools/sdks.sh
 	deploy/tools/haproxy.sh

@@ -26,6 +26,7 @@ mod layers;
 mod nats;
 mod log;
 mod outage;
+mod providers;
 mod reload;
 mod spool;
 mod start;
