@@ -1,6 +1,7 @@
 //! Providers that are described and not coded, at the built binary: what their own packages sign, what these say of
 //! ours, and what their users meet.
 
+mod handshakes;
 mod payloads;
 mod questions;
 mod refused;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use hookbus::message::Refusal;
 use hookbus::source::vapi::Vapi;
 use hookbus::source::{Classified, Request, Source};
+use http::request::Parts;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -48,4 +49,19 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Opinion<T> {
 pub fn classify(body: &[u8]) -> Result<Classified, Refusal> {
     let (head, ()) = http::Request::new(()).into_parts();
     Vapi.classify(Request { head: &head, body: &Bytes::copy_from_slice(body), scheme: None })
+}
+
+/// A request as text: its method and URL, its headers each on a line, and its body behind an empty one. Nothing where
+/// that can't be one.
+pub fn request(text: &str) -> Option<(Parts, Bytes)> {
+    let (head, body) = text.split_once("\n\n").unwrap_or((text, ""));
+    let mut lines = head.lines();
+    let (method, uri) = lines.next().unwrap_or_default().split_once(' ')?;
+    let mut request = http::Request::builder().method(method).uri(uri);
+    for line in lines {
+        let (name, value) = line.split_once(": ")?;
+        request = request.header(name, value);
+    }
+    let (head, ()) = request.body(()).ok()?.into_parts();
+    Some((head, Bytes::copy_from_slice(body.as_bytes())))
 }
