@@ -60,6 +60,11 @@ impl Facts {
         asked.map(|asked| asked.timeout).or(self.call_timeout)
     }
 
+    /// Whether there are jobs: calls of functions whose sender doesn't wait.
+    pub fn has_jobs(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
     /// The types that are asked as a whole.
     pub fn asked(&self) -> impl Iterator<Item = &str> + Clone {
         self.questions.iter().map(|asked| asked.name.as_str())

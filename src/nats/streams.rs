@@ -93,7 +93,9 @@ impl RequiredStreams {
                 required_streams.names.entry(pair.clone()).or_default().merge(names);
                 required_streams.stored.push(pair);
             }
-            required_streams.jobs.extend(stored(config.job_destination()));
+            if endpoint.facts.has_jobs() {
+                required_streams.jobs.extend(stored(config.job_destination()));
+            }
         }
         for list in
             [&mut required_streams.free, &mut required_streams.stored, &mut required_streams.jobs]

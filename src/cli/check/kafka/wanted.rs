@@ -22,7 +22,9 @@ impl Wanted {
         let mut wanted =
             Self { topics: BTreeMap::new(), by_type: BTreeMap::new(), has_more: false };
         for endpoint in &config.endpoints {
-            wanted.add(&endpoint.name, config.job_destination(), true);
+            if endpoint.facts.has_jobs() {
+                wanted.add(&endpoint.name, config.job_destination(), true);
+            }
             for text in event_destinations(config, endpoint) {
                 if wanted.add(&endpoint.name, text, false) {
                     let names = Names::new(config, endpoint, text);
