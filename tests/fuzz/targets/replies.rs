@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use async_nats::{HeaderMap, HeaderValue, Message};
 use bytes::Bytes;
 use hookbus::ask;
-use hookbus::discovery::{Collected, Found};
+use hookbus::discovery::{Collected, Discovered};
 use hookbus::message::Outcome;
 use hookbus::nats::header::insert;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -52,7 +52,7 @@ fn check_reply(input: &Input<'_>) {
     };
     let (error, code) = (put(ERROR, input.error), put(CODE, input.code));
     put("Other", input.other);
-    let read = ask::reply(Message {
+    let message = Message {
         subject: "inbox".into(),
         reply: None,
         payload: Bytes::copy_from_slice(input.payload),
@@ -60,12 +60,12 @@ fn check_reply(input: &Input<'_>) {
         status: None,
         description: None,
         length: input.payload.len(),
-    });
-    match read {
-        Ok(payload) => {
+    };
+    match ask::reply(message, false) {
+        Ok(reply) => {
             assert!(error.is_none() && code.is_none());
-            assert_eq!(payload, input.payload);
-            assert!(!payload.is_empty() && std::str::from_utf8(&payload).is_ok());
+            assert_eq!(reply.body, input.payload);
+            assert!(!reply.body.is_empty() && std::str::from_utf8(&reply.body).is_ok());
         }
         Err((Outcome::WorkerError, text)) => {
             assert!(error.is_some() || code.is_some());
@@ -87,7 +87,7 @@ fn check_services(input: &Input<'_>) {
         assert!(all.iter().take(32).all(|said| collected.add(&said.bytes())), "there is room");
         collected
     });
-    let found = Found::new(information, statistics, "_INBOX");
+    let found = Discovered::new(information, statistics, "_INBOX");
     assert!(found.services.len() <= input.information.len());
     let ids: BTreeSet<_> = found.services.iter().map(|one| (&one.name, &one.id)).collect();
     assert_eq!(ids.len(), found.services.len(), "who answers twice is one");

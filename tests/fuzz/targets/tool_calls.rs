@@ -244,7 +244,7 @@ fn answer(said: &[u8]) -> Answer {
         }
         Some(_) => Answer {
             outcome: Outcome::Answered,
-            content: Content::Reply(Bytes::copy_from_slice(said)),
+            content: Content::Reply(Bytes::copy_from_slice(said).into()),
         },
         None => silence(),
     }
