@@ -3,22 +3,25 @@
 //! What the head alone shows is judged first: the headers are there once, the signature can be read, its time is near.
 //! The body is signed piece by piece as it comes, where the scheme allows that.
 
+mod input;
 mod key;
 mod layout;
 mod message;
 mod sign;
+mod time;
 
 use std::borrow::Cow;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
 use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
-use ring::signature::UnparsedPublicKey;
 use ring::{digest, hmac};
 
+use self::input::Input;
 use self::key::{Key, key};
 use self::layout::Read;
+use self::time::{Timed, is_in_head};
 use crate::auth::secret::same;
 use crate::auth::{Cause, only};
 use crate::config::piece::{Piece, pieces};
@@ -28,8 +31,6 @@ use crate::places::{Places, Shape, Sorted, Value, Values};
 
 /// Candidates of one request that are tried; senders that change their secret send two.
 const MAX_SIGNATURES: usize = 8;
-/// A larger number is one of milliseconds: in seconds it would be the year 5138.
-const MIN_MILLISECONDS: u64 = 100_000_000_000;
 
 /// A scheme with its keys.
 #[derive(Debug)]
@@ -54,14 +55,6 @@ pub struct Scheme {
     url: Option<String>,
     /// Where the hash of the body stands, if the message holds that instead.
     body_hash: Option<Piece>,
-}
-
-/// The time of signing.
-#[derive(Debug)]
-struct Timed {
-    at: Piece,
-    unit: TimeUnit,
-    tolerance: Duration,
 }
 
 /// What a signature that was found to be right says.
@@ -241,74 +234,6 @@ impl Scheme {
     }
 }
 
-/// What is signed, on its way to one key.
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it moves nowhere")]
-enum Input<'a> {
-    Mac(hmac::Context),
-    Bytes(&'a UnparsedPublicKey<Vec<u8>>, Vec<u8>),
-}
-
-impl Input<'_> {
-    fn update(&mut self, part: &[u8]) {
-        match self {
-            Self::Mac(context) => context.update(part),
-            Self::Bytes(_, bytes) => bytes.extend_from_slice(part),
-        }
-    }
-
-    /// Which of these signatures is the one; all are looked at.
-    fn fitting(self, signatures: &[Vec<u8>]) -> Option<usize> {
-        let is_it: &dyn Fn(&[u8]) -> bool = match self {
-            Self::Mac(context) => {
-                let tag = context.sign();
-                &move |signature| same(tag.as_ref(), signature)
-            }
-            Self::Bytes(key, bytes) => &move |signature| key.verify(&bytes, signature).is_ok(),
-        };
-        let all = signatures.iter().enumerate();
-        all.fold(None, |right, (at, signature)| if is_it(signature) { Some(at) } else { right })
-    }
-}
-
-impl Timed {
-    /// Whether the head shows it.
-    fn is_in_head(&self) -> bool {
-        is_in_head(&self.at)
-    }
-
-    /// The time since 1970, if it is near enough.
-    fn check(&self, text: &str, now: SystemTime) -> Result<Duration, Cause> {
-        let time = match self.unit {
-            TimeUnit::Rfc3339 => {
-                let time = humantime::parse_rfc3339(text).map_err(|_| Cause::Malformed)?;
-                time.duration_since(UNIX_EPOCH).map_err(|_| Cause::TooOld)?
-            }
-            unit => {
-                // Not `+5`, nor anything else that a parser might let through.
-                if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(Cause::Malformed);
-                }
-                let number: u64 = text.parse().map_err(|_| Cause::FromFuture)?;
-                let is_milliseconds = match unit {
-                    TimeUnit::Milliseconds => true,
-                    TimeUnit::Seconds => false,
-                    _ => number >= MIN_MILLISECONDS,
-                };
-                match is_milliseconds {
-                    true => Duration::from_millis(number),
-                    false => Duration::from_secs(number),
-                }
-            }
-        };
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        match now.abs_diff(time) <= self.tolerance {
-            true => Ok(time),
-            false if time < now => Err(Cause::TooOld),
-            false => Err(Cause::FromFuture),
-        }
-    }
-}
-
 impl<'a> Signed<'a> {
     /// The time of signing since 1970, where the head shows it.
     pub const fn at(&self) -> Option<Duration> {
@@ -474,11 +399,6 @@ impl<'a> Signed<'a> {
             false => vec![String::new()],
         }
     }
-}
-
-/// Whether a time that stands there is known before the body is.
-fn is_in_head(at: &Piece) -> bool {
-    matches!(at, Piece::Header(_) | Piece::Pair(_) | Piece::Time)
 }
 
 fn text(value: &HeaderValue) -> Result<&str, Cause> {

@@ -2,6 +2,8 @@
 
 use http::Request;
 
+use std::time::UNIX_EPOCH;
+
 use super::*;
 
 /// What a provider publishes: keys, what it signs, and what it sends.
