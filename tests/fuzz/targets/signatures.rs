@@ -85,9 +85,8 @@ fuzz_target!(|input: Input<'_>| {
     }
     let mut body = input.body.to_owned();
     body.push_str(input.added.unwrap_or_default());
-    let covers = |it: &hookbus::config::scheme::Scheme| {
-        it.covers(&Piece::Pointer(Vec::new())) || it.covers(&Piece::FormSorted)
-    };
+    // Where names and values are signed one behind the other, an `=` more changes nothing that is signed.
+    let covers = |it: &hookbus::config::scheme::Scheme| it.covers(&Piece::Pointer(Vec::new()));
     let is_covered = !provider.signatures.is_empty() && provider.signatures.iter().all(covers);
     let is_longer = body != input.body;
 
