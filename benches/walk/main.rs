@@ -16,6 +16,7 @@
 #[expect(dead_code, reason = "one call is enough here")]
 mod bodies;
 mod parts;
+mod stopwatch;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ use http_body_util::Full;
 
 use self::bodies::{Body, SIZES};
 use self::parts::parts;
+use self::stopwatch::time;
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::Context;
 use hookbus::message::{Answer, Content, Outcome, Reply};
@@ -36,10 +38,6 @@ use hookbus::template::{Template, Vars};
 
 /// The largest recorded webhook is of this size.
 const LARGEST: usize = 508_000;
-
-/// Runs of one measurement; the fastest one counts, as the others were disturbed.
-const RUNS: usize = 15;
-const RUN: Duration = Duration::from_millis(20);
 
 const CONFIG: &str = r#"
 [nats]
@@ -95,22 +93,6 @@ fn main() {
         }
         println!();
     }
-}
-
-/// Nanoseconds of one call.
-fn time(run: &mut impl FnMut()) -> f64 {
-    let began = Instant::now();
-    let mut calls = 0_u32;
-    while began.elapsed() < RUN {
-        run();
-        calls += 1;
-    }
-    let runs = (0..RUNS).map(|_| {
-        let began = Instant::now();
-        (0..calls).for_each(|_| run());
-        began.elapsed().as_secs_f64() * 1e9 / f64::from(calls)
-    });
-    runs.fold(f64::INFINITY, f64::min)
 }
 
 type Step<'a> = (&'static str, Box<dyn FnMut() + 'a>);

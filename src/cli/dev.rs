@@ -240,7 +240,7 @@ fn welcome(
         r#"
 hookbus dev is ready; Ctrl-C stops all of it.
 
-  webhooks   {url} (nobody has to authenticate){more}
+  webhooks   {url} (no authentication){more}
   nats       {nats}
   metrics    http://{admin}/metrics{kafka_line}
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-/// Fields that are read: more than any provider sends. Each costs time, whoever wrote it.
+/// Fields that are read, more than any provider sends: each costs time, and a stranger may have written it.
 pub const MAX_FIELDS: usize = 1_000;
 
 /// The fields of an encoded text, in their order; no more than [`MAX_FIELDS`].

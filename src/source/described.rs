@@ -39,7 +39,7 @@ pub(super) struct Described {
     /// What is read of a webhook.
     places: Places,
     types: Vec<(Condition, Text)>,
-    /// The texts that a type may stand in, for whoever sends none.
+    /// The texts that a type may stand in, for a refusal of a webhook without one.
     expected: String,
     ids: Vec<Believed>,
     keys: Vec<Believed>,
@@ -259,7 +259,7 @@ impl Believed {
         Some(Self { text: Text::new(&pieces, places)?, by_scheme })
     }
 
-    /// Whether it counts in a request that a signature of this scheme let in. Where none did, whoever could change it
+    /// Whether it counts in a request that a signature of this scheme let in. Where none did, a sender that could change it
     /// has the secret.
     fn is_covered(&self, scheme: Option<usize>) -> bool {
         scheme.is_none_or(|scheme| self.by_scheme.get(scheme).copied().unwrap_or(false))

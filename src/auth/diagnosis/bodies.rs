@@ -60,7 +60,7 @@ fn written_anew(body: &[u8]) -> Option<impl Iterator<Item = Form<'_>>> {
 
 /// Compact JSON with as many blanks as this for each level; without any, on one line with a blank behind `:` and `,`.
 fn spaced(compact: &str, indent: usize) -> String {
-    // Whoever nests it so deep that it grows more has not written it like this.
+    // No sender writes JSON that is nested so deep that it grows more than this.
     let most = 8 * compact.len();
     let mut out = String::with_capacity(compact.len() * 2);
     let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);

@@ -111,7 +111,7 @@ impl Admission {
 
     async fn turn(&mut self) {
         if let Some(wait) = &mut self.wait {
-            // Whoever leaves calls the next one, even if it failed.
+            // An event that leaves calls the next one, even if it failed.
             let _ = wait.await;
             self.wait = None;
         }
