@@ -14,7 +14,7 @@ use hookbus::spool::disk::{self, Job};
 use hookbus::spool::disk::{File, Join, Lock, Task};
 use parking_lot::Mutex;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use self::file::{Content, Handle};
 pub(crate) use self::weather::Weather;
@@ -54,8 +54,9 @@ struct State {
     safe_names: BTreeMap<PathBuf, Node>,
     files: Vec<Content>,
     weather: Weather,
-    /// Until when it is busy with slow syncs, and which files are safe then.
-    busy: Option<Instant>,
+    /// Until when it is busy with slow syncs, on the clock of the run (that of tokio is another one in each life), and which
+    /// files are safe then.
+    busy: Option<Duration>,
     syncing: Vec<(usize, usize)>,
     writer: Option<JoinHandle<()>>,
     /// The power took what a failed sync had left for clean.
@@ -201,10 +202,10 @@ impl Disk {
         }
         let slow = state.weather.slow.clone();
         if let Some(range) = slow.filter(|_| self.world.percent(60)) {
-            let now = Instant::now();
+            let now = self.world.now();
             let until = state.busy.unwrap_or(now).max(now) + self.world.milliseconds(range);
             state.busy = Some(until);
-            state.slow_until = self.world.now() + (until - now);
+            state.slow_until = until;
             if let Some(file) = file {
                 let length = state.files[file].bytes.len();
                 state.syncing.push((file, length));
@@ -217,10 +218,11 @@ impl Disk {
     }
 
     /// Until when it is busy; what was being synced until now is safe.
-    fn busy(&self) -> Option<Instant> {
+    fn busy(&self) -> Option<Duration> {
+        let now = self.world.now();
         let mut state = self.state.lock();
         let state = &mut *state;
-        state.busy.take_if(|until| *until <= Instant::now());
+        state.busy.take_if(|until| *until <= now);
         if state.busy.is_none() {
             for (file, length) in state.syncing.drain(..) {
                 state.files[file].is_safe(length);
@@ -382,7 +384,7 @@ impl disk::Disk for Disk {
                 sleep(disk.world.milliseconds(0..4)).await;
             }
             while let Some(until) = disk.busy() {
-                sleep_until(until).await;
+                sleep(until.saturating_sub(disk.world.now())).await;
             }
         })
     }
