@@ -1,0 +1,76 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use super::*;
+
+fn pass(live_tail: &LiveTail, id: &str) {
+    let mut note = live_tail.record(&"vapi".into(), None).unwrap();
+    note.received(id.into(), &bytes::Bytes::from_static(b"{\"body\":1}"));
+    note.ended("stored", None, Some(Kind::Event));
+    note.answered(200);
+}
+
+async fn next(subscriber: &mut Subscriber) -> Webhook {
+    match subscriber.next().await.unwrap() {
+        Line::Webhook(line) => (*line).clone(),
+        Line::Lost { count } => panic!("{count} lost"),
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_recorded_without_subscribers() {
+    let live_tail = LiveTail::default();
+    assert!(live_tail.record(&"vapi".into(), None).is_none());
+    let subscriber = live_tail.subscribe(Filter::default()).unwrap();
+    assert!(live_tail.record(&"vapi".into(), None).is_some());
+    drop(subscriber);
+    assert!(live_tail.record(&"vapi".into(), None).is_none());
+}
+
+#[test]
+fn without_subscribers_a_million_webhooks_cost_nothing_to_speak_of() {
+    let (live_tail, endpoint) = (LiveTail::default(), "vapi".into());
+    let began = std::time::Instant::now();
+    for _ in 0..1_000_000 {
+        assert!(std::hint::black_box(&live_tail).record(&endpoint, None).is_none());
+    }
+    let took = began.elapsed();
+    println!("{} ns a webhook", took.as_nanos() / 1_000_000);
+    assert!(took < std::time::Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_loses_the_oldest_and_is_told() {
+    let live_tail = LiveTail::default();
+    let mut subscriber = live_tail.subscribe(Filter::default()).unwrap();
+    for number in 0..MAX_LAG + 10 {
+        pass(&live_tail, &number.to_string());
+    }
+    assert!(matches!(subscriber.next().await, Some(Line::Lost { count: 10 })));
+    assert_eq!(next(&mut subscriber).await.id.as_deref(), Some("10"));
+}
+
+#[tokio::test]
+async fn subscribers_are_counted() {
+    let live_tail = LiveTail::default();
+    let mut all: Vec<_> =
+        (0..MAX_SUBSCRIBERS).map(|_| live_tail.subscribe(Filter::default()).unwrap()).collect();
+    assert_eq!(live_tail.subscribe(Filter::default()).err(), Some(Refused::TooMany));
+    all.pop();
+    assert!(live_tail.subscribe(Filter::default()).is_ok());
+}
+
+#[tokio::test]
+async fn a_body_is_shown_while_it_may_be_and_to_those_who_ask() {
+    let live_tail = LiveTail::default();
+    let asks = || Filter { bodies: true, ..Filter::default() };
+    assert_eq!(live_tail.subscribe(asks()).err(), Some(Refused::Bodies));
+    live_tail.show_bodies(true);
+    let mut nosy = live_tail.subscribe(asks()).unwrap();
+    let mut other = live_tail.subscribe(Filter::default()).unwrap();
+    pass(&live_tail, "a");
+    assert_eq!(next(&mut nosy).await.body.as_deref(), Some("{\"body\":1}"));
+    assert_eq!(next(&mut other).await.body, None);
+    live_tail.show_bodies(false);
+    pass(&live_tail, "b");
+    assert_eq!(next(&mut nosy).await.body, None);
+}
