@@ -11,6 +11,7 @@ mod parts;
 mod stopwatch;
 
 use std::hint::black_box;
+use std::net::Ipv4Addr;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use data_encoding::HEXLOWER;
 use hookbus::auth::Signer;
 use hookbus::config::Endpoint;
 use hookbus::config::piece::Piece;
+use hookbus::message::Client;
 use hookbus::settings;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
@@ -140,7 +142,17 @@ fn main() {
         let of_vapi = |body: &Bytes| {
             time(&mut || {
                 let mut body = Full::new(black_box(body.clone()));
-                assert!(runtime.block_on(bridge.walk(&endpoint, &head, &mut body)).id.is_some());
+                assert!(
+                    runtime
+                        .block_on(bridge.walk(
+                            &endpoint,
+                            &head,
+                            &Client::new(Ipv4Addr::LOCALHOST),
+                            &mut body
+                        ))
+                        .id
+                        .is_some()
+                );
             })
         };
         let vapi = of_vapi(&body);
@@ -158,7 +170,12 @@ fn main() {
             let head = signed(&settings.endpoints[0], case, &body);
             let walk = time(&mut || {
                 let mut body = Full::new(black_box(body.clone()));
-                let done = runtime.block_on(bridge.walk(&endpoint, &head, &mut body));
+                let done = runtime.block_on(bridge.walk(
+                    &endpoint,
+                    &head,
+                    &Client::new(Ipv4Addr::LOCALHOST),
+                    &mut body,
+                ));
                 // Nobody answers where it is a question.
                 assert!(done.id.is_some(), "{}", case.name);
             });
@@ -201,7 +218,7 @@ fn public(runtime: &tokio::runtime::Runtime, body: &Bytes) -> [(&'static str, f6
         let head = head(&[("x-signature", &signature)], false);
         let walk = time(&mut || {
             let mut body = Full::new(black_box(body.clone()));
-            assert!(runtime.block_on(bridge.walk(&endpoint, &head, &mut body)).reply.is_ok());
+            assert!(runtime.block_on(bridge.walk(&endpoint, &head, &Client::new(Ipv4Addr::LOCALHOST), &mut body)).reply.is_ok());
         });
         (name, walk)
     })

@@ -16,7 +16,6 @@ pub mod signature;
 mod signer;
 mod token;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -33,7 +32,7 @@ use self::signature::Signed;
 pub use self::signer::{Change, Signer};
 use self::token::Token;
 use crate::config::{self, Replay};
-use crate::message::Refusal;
+use crate::message::{Client, Refusal};
 
 /// What one endpoint demands; any of its kinds is enough.
 pub struct Auth {
@@ -103,10 +102,6 @@ impl Cause {
     }
 }
 
-/// Who holds the other end of the connection, as an extension of a request.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub IpAddr);
-
 /// What is known of an accepted request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery<'a> {
@@ -173,11 +168,6 @@ impl Auth {
         }
     }
 
-    /// Whether it has to know where requests come from.
-    pub fn wants_peer(&self) -> bool {
-        !self.from.is_empty()
-    }
-
     /// Keys that are fetched from elsewhere, so that the first request finds them.
     pub fn prepare(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
         let auth = self.clone();
@@ -191,19 +181,22 @@ impl Auth {
     }
 
     /// Decide by the address.
-    pub fn address(&self, head: &Parts) -> Result<(), Cause> {
+    pub fn address(&self, head: &Parts, client: &Client) -> Result<(), Cause> {
         if self.from.is_empty() {
             return Ok(());
         }
-        let peer = head.extensions.get::<Peer>();
-        let sender = peer.and_then(|peer| network::sender(peer.0, &head.headers, &self.proxies));
+        let sender = network::sender(client.address, &head.headers, &self.proxies);
         let is_let_in = sender.is_some_and(|sender| self.from.contains(sender));
         if is_let_in { Ok(()) } else { Err(Cause::Address) }
     }
 
     /// Decide by the head, as far as that is possible, before the body is read.
-    pub async fn head<'a>(&'a self, head: &'a Parts) -> Result<Pending<'a>, Cause> {
-        self.address(head)?;
+    pub async fn head<'a>(
+        &'a self,
+        head: &'a Parts,
+        client: &Client,
+    ) -> Result<Pending<'a>, Cause> {
+        self.address(head, client)?;
         // Every kind is looked at, so that the time doesn't tell which one accepted.
         let mut pending =
             Pending { head, is_accepted: false, open: Vec::new(), cause: Cause::Address };

@@ -38,7 +38,7 @@ use crate::config::Dedupe;
 use crate::inbox::Inbox;
 use crate::limit::{ByteReservation, EndpointLimits, Limits};
 use crate::live_tail::{Kind, LiveTail, TapRecord};
-use crate::message::{Metadata, Outcome, Refusal, Reply, Trace, Webhook, attribute};
+use crate::message::{Client, Metadata, Outcome, Refusal, Reply, Trace, Webhook, attribute};
 use crate::route::Routes;
 use crate::source::{Classified, Meaning, Request, Source};
 use crate::telemetry::metrics::Metrics;
@@ -130,16 +130,17 @@ impl Bridge {
         self: &Arc<Self>,
         endpoint: &Arc<Endpoint>,
         head: &Parts,
+        client: &Client,
         body: &mut B,
     ) -> Done
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let started = Instant::now();
-        let mut tap = self.live_tail.record(&endpoint.name, head.extensions.get());
-        let mut done = match self.handshake(endpoint, head).await {
+        let mut tap = self.live_tail.record(&endpoint.name, &client.hang_up);
+        let mut done = match self.handshake(endpoint, head, client).await {
             Some(done) => done,
-            None => match self.receive(endpoint, head, body).await {
+            None => match self.receive(endpoint, head, client, body).await {
                 Err(Refused { refusal, why }) => Done { why, ..Done::refused(None, refusal) },
                 Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
             },
@@ -150,9 +151,9 @@ impl Bridge {
     }
 
     /// The end of a request that only tries out the endpoint, and needn't authenticate for that.
-    async fn handshake(&self, endpoint: &Endpoint, head: &Parts) -> Option<Done> {
+    async fn handshake(&self, endpoint: &Endpoint, head: &Parts, client: &Client) -> Option<Done> {
         let reply = endpoint.source.handshake(head)?;
-        Some(match endpoint.auth.address(head) {
+        Some(match endpoint.auth.address(head, client) {
             Ok(()) => Done::handshake(None, reply),
             Err(cause) => {
                 let refused = self.unauthorized(endpoint, cause, head, &Bytes::new()).await;
@@ -224,13 +225,14 @@ impl Bridge {
         &self,
         endpoint: &'a Endpoint,
         head: &'a Parts,
+        client: &Client,
         body: &mut B,
     ) -> Result<Received<'a>, Refused>
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let refused = async |cause, body| Err(self.unauthorized(endpoint, cause, head, body).await);
-        let mut pending = match endpoint.auth.head(head).await {
+        let mut pending = match endpoint.auth.head(head, client).await {
             Ok(pending) => pending,
             Err(cause) => return refused(cause, &Bytes::new()).await,
         };

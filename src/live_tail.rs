@@ -8,7 +8,6 @@
 
 mod recent;
 mod filter;
-mod hang_up;
 mod line;
 mod tap_record;
 
@@ -18,10 +17,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::broadcast;
 
 pub use self::filter::Filter;
-pub use self::hang_up::HangUp;
 pub use self::line::{Kind, Line, Webhook};
 pub use self::recent::{RecentQuestion, RecentQuestions};
 pub use self::tap_record::TapRecord;
+use crate::message::HangUp;
 
 /// Subscribers at the same time.
 pub const MAX_SUBSCRIBERS: usize = 16;
@@ -93,25 +92,10 @@ impl LiveTail {
     }
 
     /// A note of a webhook that has just come; nothing when nobody would read it. `hang_up` tells when its sender goes.
-    pub fn record(&self, endpoint: &Arc<str>, hang_up: Option<&Arc<HangUp>>) -> Option<TapRecord> {
+    pub fn record(&self, endpoint: &Arc<str>, hang_up: &Arc<HangUp>) -> Option<TapRecord> {
         let has_subscribers = self.shared.has_subscribers();
-        has_subscribers.then(|| TapRecord::new(self.shared.clone(), endpoint.clone(), hang_up))
-    }
-
-    /// Tells whether there are subscribers.
-    pub fn subscribers(&self) -> Subscribers {
-        Subscribers(self.shared.clone())
-    }
-}
-
-/// Tells whether there are subscribers.
-#[derive(Clone)]
-pub struct Subscribers(Arc<Shared>);
-
-impl Subscribers {
-    /// Whether somebody does at this moment.
-    pub fn now(&self) -> bool {
-        self.0.has_subscribers()
+        has_subscribers
+            .then(|| TapRecord::new(self.shared.clone(), endpoint.clone(), hang_up.clone()))
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Plain values without behaviour of their own; every step takes some and returns some.
 
+mod client;
+
 use std::borrow::Cow;
 use std::io;
 use std::pin::Pin;
@@ -12,6 +14,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
+
+pub use self::client::{Client, HangUp};
 
 /// One HTTP delivery, authenticated and read.
 #[derive(Debug, Clone)]

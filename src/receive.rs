@@ -4,12 +4,10 @@ mod response;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use http::request::Parts;
 use http::{Method, Version, header};
@@ -17,7 +15,7 @@ use http::{Method, Version, header};
 use crate::body;
 use crate::bridge::{Bridge, Endpoint};
 use crate::config::provider::Refuse;
-use crate::message::Refusal;
+use crate::message::{Client, Refusal};
 use crate::telemetry::health::Health;
 
 /// Endpoints by their paths.
@@ -29,15 +27,11 @@ pub struct EndpointTable {
     endpoints: ArcSwap<Endpoints>,
     /// The path that says whether this process should get traffic.
     health: ArcSwapOption<String>,
-    wants_peers: Arc<AtomicBool>,
 }
 
 impl EndpointTable {
     /// Serve these, and no others; and say at this path whether to send traffic here.
     pub fn replace(&self, endpoints: Endpoints, health: Option<String>) {
-        let wants_peers = endpoints.values().any(|endpoint| endpoint.auth.wants_peer());
-        // Whoever asks for an address has to find one; who doesn't ask isn't troubled by it.
-        self.wants_peers.fetch_or(wants_peers, Ordering::AcqRel);
         self.endpoints.store(Arc::new(endpoints));
         self.health.store(health.map(Arc::new));
     }
@@ -45,11 +39,6 @@ impl EndpointTable {
     /// What is served at this moment.
     pub fn now(&self) -> Arc<Endpoints> {
         self.endpoints.load_full()
-    }
-
-    /// Whether requests have to say where they come from.
-    pub fn wants_peers(&self) -> Arc<AtomicBool> {
-        self.wants_peers.clone()
     }
 
     fn is_health(&self, path: &str) -> bool {
@@ -73,31 +62,38 @@ fn plain(path: &str) -> impl Iterator<Item = u8> {
     bytes.filter(is_first).map(|byte| byte.to_ascii_lowercase())
 }
 
-/// The public listener.
-pub fn router(bridge: Arc<Bridge>, table: Arc<EndpointTable>, health: Arc<Health>) -> Router {
-    Router::new().fallback(webhook).with_state((bridge, table, health))
+/// What answers the requests of the public listener.
+pub struct Receiver {
+    /// The walk of a webhook.
+    pub bridge: Arc<Bridge>,
+    /// The endpoints.
+    pub table: Arc<EndpointTable>,
+    /// Whether this process should get traffic.
+    pub health: Arc<Health>,
 }
 
-type Handlers = (Arc<Bridge>, Arc<EndpointTable>, Arc<Health>);
-
-async fn webhook(State((bridge, table, health)): State<Handlers>, request: Request) -> Response {
-    let (head, mut body) = request.into_parts();
-    let endpoint = match find(&table, &head) {
-        Ok(Target::Endpoint(endpoint)) => endpoint,
-        Ok(Target::Health) => return response::health(health.readiness().0),
-        Err(refusal) => {
+impl Receiver {
+    /// A request becomes a webhook, its result a response.
+    pub async fn receive(&self, request: Request, client: &Client) -> Response {
+        let (head, mut body) = request.into_parts();
+        let endpoint = match find(&self.table, &head) {
+            Ok(Target::Endpoint(endpoint)) => endpoint,
+            Ok(Target::Health) => return response::health(self.health.readiness().0),
+            Err(refusal) => {
+                refuse_unread(body);
+                let done = self.bridge.stray(&head, client, refusal);
+                return response::of(done, &Refuse::default());
+            }
+        };
+        let done = self.bridge.walk(&endpoint, &head, client, &mut body).await;
+        if let Err(refusal) = &done.reply
+            && is_unread(refusal)
+            && !head.headers.contains_key(header::EXPECT)
+        {
             refuse_unread(body);
-            return response::of(bridge.stray(&head, refusal), &Refuse::default());
         }
-    };
-    let done = bridge.walk(&endpoint, &head, &mut body).await;
-    if let Err(refusal) = &done.reply
-        && is_unread(refusal)
-        && !head.headers.contains_key(header::EXPECT)
-    {
-        refuse_unread(body);
+        response::of(done, &endpoint.source.refusals())
     }
-    response::of(done, &endpoint.source.refusals())
 }
 
 /// Where a request gets to.

@@ -27,7 +27,7 @@ use crate::admin::{self, Guard};
 use crate::config::Config;
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
-use crate::receive;
+use crate::receive::Receiver;
 use crate::server::{self, Shutdown};
 use crate::spool;
 use crate::telemetry::health::Health;
@@ -156,11 +156,9 @@ pub async fn run(
     );
     let admin_settings = server::Settings {
         tls: admin_tls,
-        router: admin_router,
+        handler: server::Handler::Admin(admin_router),
         timeouts,
         max_connections: files.admin,
-        wants_peers: Arc::default(),
-        senders: None,
     };
     // It answers until the very end.
     let (shutdown, admin_shutdown) = (Shutdown::new(), Shutdown::new());
@@ -182,13 +180,13 @@ pub async fn run(
         return Err(Error::Streams(findings.refused));
     }
     let Components { bridge, table, health, .. } = &*components;
+    let receiver =
+        Receiver { bridge: bridge.clone(), table: table.clone(), health: health.clone() };
     let settings = server::Settings {
         tls: http_tls,
-        router: receive::router(bridge.clone(), table.clone(), health.clone()),
+        handler: server::Handler::Webhooks(receiver.into()),
         timeouts,
         max_connections: files.connections,
-        wants_peers: table.wants_peers(),
-        senders: Some(bridge.live_tail.subscribers()),
     };
     background.spawn(server::serve(http, settings, shutdown.clone()));
     ready(addresses);

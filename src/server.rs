@@ -17,14 +17,17 @@ mod streams;
 mod write_timeout;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use tower_service::Service;
 
 pub use self::listener::{bind, serve};
 pub use self::shutdown::Shutdown;
-use crate::live_tail::Subscribers;
+use crate::message::Client;
+use crate::receive::Receiver;
 use crate::tls;
 
 /// What a listener serves, and how.
@@ -33,16 +36,39 @@ pub struct Settings {
     /// TLS, unless it is plain HTTP.
     pub tls: Option<Arc<tls::Server>>,
     /// Answers the requests.
-    pub router: Router,
+    pub handler: Handler,
     /// Time limits.
     pub timeouts: Timeouts,
     /// How many connections may be open at a time.
     pub max_connections: usize,
-    /// While it holds, each request carries the address of its client.
-    pub wants_peers: Arc<AtomicBool>,
-    /// With it, a client that shuts down its writing half behind its request gets its answer, and subscribers are
-    /// told of clients that hang up. Without it, such a client has hung up.
-    pub senders: Option<Subscribers>,
+}
+
+/// What answers the requests of a listener.
+#[derive(Clone)]
+pub enum Handler {
+    /// Those of senders. A client that shuts down its writing half behind its request gets its answer.
+    Webhooks(Arc<Receiver>),
+    /// Those of operators, which carry a [`ClientCertificate`] where one was shown.
+    Admin(Router),
+}
+
+impl Handler {
+    async fn handle(self, mut request: Request, client: Client) -> Response {
+        match self {
+            Self::Webhooks(receiver) => receiver.receive(request, &client).await,
+            Self::Admin(mut router) => {
+                if client.has_certificate {
+                    request.extensions_mut().insert(ClientCertificate);
+                }
+                let Ok(response) = router.call(request).await;
+                response
+            }
+        }
+    }
+
+    fn keeps_half_open(&self) -> bool {
+        matches!(self, Self::Webhooks(_))
+    }
 }
 
 /// The time limits of connections.

@@ -19,6 +19,7 @@ mod parts;
 mod stopwatch;
 
 use std::hint::black_box;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,7 +33,7 @@ use self::parts::parts;
 use self::stopwatch::time;
 use hookbus::bridge::{Bridge, Endpoint};
 use hookbus::config::Context;
-use hookbus::message::{Answer, Content, Outcome, Reply};
+use hookbus::message::{Answer, Client, Content, Outcome, Reply};
 use hookbus::source::{Classified, Meaning, Request, Source, vapi::Vapi};
 use hookbus::template::{Template, Vars};
 
@@ -169,7 +170,12 @@ fn walk<'a>(
     let head = head(body.len());
     Box::new(move || {
         let mut body = Full::new(black_box(body.clone()));
-        let done = runtime.block_on(bridge.walk(&endpoint, &head, &mut body));
+        let done = runtime.block_on(bridge.walk(
+            &endpoint,
+            &head,
+            &Client::new(Ipv4Addr::LOCALHOST),
+            &mut body,
+        ));
         assert!(done.reply.is_ok(), "{outcome}");
         let found = done.outcome.map_or("stored", Outcome::as_str);
         assert_eq!(found, outcome);
@@ -209,7 +215,10 @@ fn polls(runtime: &tokio::runtime::Runtime) {
         let _context = runtime.enter();
         let began = Instant::now();
         let mut body = Full::new(bytes);
-        let done = drive(bridge.walk(&endpoint, &head, &mut body), &mut longest);
+        let done = drive(
+            bridge.walk(&endpoint, &head, &Client::new(Ipv4Addr::LOCALHOST), &mut body),
+            &mut longest,
+        );
         let mut size = 0;
         match done.reply.expect("a reply").body {
             hookbus::message::Body::Whole(bytes) => size += bytes.len(),

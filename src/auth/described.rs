@@ -5,6 +5,7 @@
 
 mod bad_input;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,7 +20,7 @@ use crate::config::provider::{After, Handshake};
 use crate::config::scheme::{Algorithm, KeyForm, Layout, Scheme};
 use crate::config::secret::Secret;
 use crate::config::{Endpoint, facts::Facts};
-use crate::message::Refusal;
+use crate::message::{Client, Refusal};
 use crate::settings;
 use crate::source::{self, BuiltIn, Classified, Meaning, Request, Sample};
 
@@ -173,7 +174,7 @@ fn request(endpoint: &Endpoint, sample: &Sample) -> Option<(Parts, Bytes)> {
 }
 
 async fn authenticate(auth: &Auth, head: &Parts, body: &[u8]) -> Result<(), super::Cause> {
-    auth.head(head).await?.body(body).map(drop)
+    auth.head(head, &Client::new(Ipv4Addr::LOCALHOST)).await?.body(body).map(drop)
 }
 
 fn classify(endpoint: &Endpoint, head: &Parts, body: &Bytes) -> Result<Classified, Refusal> {

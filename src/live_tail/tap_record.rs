@@ -9,9 +9,8 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::hang_up::HangUp;
 use super::line::{Kind, Webhook};
-use crate::message::{Metadata, attribute};
+use crate::message::{HangUp, Metadata, attribute};
 
 /// The longest part of a body that is shown, in bytes.
 const BODY: usize = 64 << 10;
@@ -30,7 +29,7 @@ pub struct TapRecord {
     /// Nothing once it is a line.
     open: Arc<Mutex<Option<Unfinished>>>,
     /// Waits for the sender to hang up.
-    watch: Option<AbortHandle>,
+    watch: AbortHandle,
 }
 
 /// What will be a line.
@@ -43,17 +42,13 @@ struct Unfinished {
 }
 
 impl TapRecord {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        endpoint: Arc<str>,
-        hang_up: Option<&Arc<HangUp>>,
-    ) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, endpoint: Arc<str>, hang_up: Arc<HangUp>) -> Self {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let line =
             Webhook { time, endpoint, outcome: Cow::Borrowed(HUNG_UP), ..Webhook::default() };
         let unfinished = Unfinished { began: Instant::now(), received: None, line, body: None };
         let open = Arc::new(Mutex::new(Some(unfinished)));
-        let watch = hang_up.cloned().map(|hang_up| {
+        let watch = {
             let (shared, open) = (shared.clone(), open.clone());
             let watch = async move {
                 hang_up.told().await;
@@ -64,7 +59,7 @@ impl TapRecord {
                 }
             };
             tokio::spawn(watch).abort_handle()
-        });
+        };
         Self { shared, open, watch }
     }
 
@@ -140,9 +135,7 @@ impl TapRecord {
 
 impl Drop for TapRecord {
     fn drop(&mut self) {
-        if let Some(watch) = &self.watch {
-            watch.abort();
-        }
+        self.watch.abort();
         let open = self.open.lock().take();
         if let Some(open) = open {
             open.finish(&self.shared);

@@ -3,7 +3,7 @@
 use super::*;
 
 fn pass(live_tail: &LiveTail, id: &str) {
-    let mut note = live_tail.record(&"vapi".into(), None).unwrap();
+    let mut note = live_tail.record(&"vapi".into(), &Arc::default()).unwrap();
     note.received(id.into(), &bytes::Bytes::from_static(b"{\"body\":1}"));
     note.ended("stored", None, Some(Kind::Event));
     note.answered(200);
@@ -19,11 +19,11 @@ async fn next(subscriber: &mut Subscriber) -> Webhook {
 #[tokio::test]
 async fn nothing_is_recorded_without_subscribers() {
     let live_tail = LiveTail::default();
-    assert!(live_tail.record(&"vapi".into(), None).is_none());
+    assert!(live_tail.record(&"vapi".into(), &Arc::default()).is_none());
     let subscriber = live_tail.subscribe(Filter::default()).unwrap();
-    assert!(live_tail.record(&"vapi".into(), None).is_some());
+    assert!(live_tail.record(&"vapi".into(), &Arc::default()).is_some());
     drop(subscriber);
-    assert!(live_tail.record(&"vapi".into(), None).is_none());
+    assert!(live_tail.record(&"vapi".into(), &Arc::default()).is_none());
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn without_subscribers_a_million_webhooks_cost_nothing_to_speak_of() {
     let (live_tail, endpoint) = (LiveTail::default(), "vapi".into());
     let began = std::time::Instant::now();
     for _ in 0..1_000_000 {
-        assert!(std::hint::black_box(&live_tail).record(&endpoint, None).is_none());
+        assert!(std::hint::black_box(&live_tail).record(&endpoint, &Arc::default()).is_none());
     }
     let took = began.elapsed();
     println!("{} ns a webhook", took.as_nanos() / 1_000_000);

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use axum::body::Body;
@@ -18,7 +17,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{sleep, timeout};
-use tower_service::Service;
 use tracing::debug;
 
 use super::read_timeout::ReadTimeout;
@@ -26,9 +24,8 @@ use super::requests::{OpenRequest, Requests, ResponseBody};
 use super::shutdown::{QUIET_PERIOD, Shutdown, Stage};
 use super::streams::{StreamExecutor, Streams};
 use super::write_timeout::WriteTimeout;
-use super::{ClientCertificate, Settings, Timeouts};
-use crate::auth::Peer;
-use crate::live_tail::Subscribers;
+use super::{Settings, Timeouts};
+use crate::message::Client;
 
 /// Largest head of a request, in bytes; over it: 431.
 const MAX_HEAD_BYTES: usize = 64 << 10;
@@ -49,28 +46,16 @@ impl Server {
     /// Hand a request to the router. The caller awaits the response.
     fn respond(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         requests: &Arc<Requests>,
-        peer: Peer,
-        has_certificate: bool,
+        client: Client,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<> {
         let version = request.version();
         let is_http2 = version == Version::HTTP_2;
         let open = OpenRequest::new(requests, is_http2);
-        let Settings { router, wants_peers, senders, .. } = &self.settings;
-        let extensions = request.extensions_mut();
-        if wants_peers.load(Ordering::Acquire) {
-            extensions.insert(peer);
-        }
-        if has_certificate {
-            extensions.insert(ClientCertificate);
-        }
-        if senders.as_ref().is_some_and(Subscribers::now) {
-            extensions.insert(requests.hang_up.clone());
-        }
-        let response = router.clone().call(request.map(Body::new));
+        let response = self.settings.handler.clone().handle(request.map(Body::new), client);
         async move {
-            let mut response = response.await?;
+            let mut response = response.await;
             if open.answered() && !is_http2 {
                 response.headers_mut().insert(header::CONNECTION, CLOSE);
                 // Or hyper would offer to keep the connection to those that have asked for it in HTTP/1.0.
@@ -89,12 +74,12 @@ impl Server {
     ) {
         // Only a socket that is already gone refuses this.
         let _ = stream.set_nodelay(true);
+        let client = Client::new(peer.ip());
         let connection = HttpConnection {
             server: self.clone(),
             stage: self.shutdown.watch(),
-            requests: Arc::new(Requests::new(self.shutdown.clone())),
-            peer: Peer(peer.ip()),
-            has_certificate: false,
+            requests: Arc::new(Requests::new(self.shutdown.clone(), client.hang_up.clone())),
+            client,
         };
         tokio::spawn(async move {
             connection.run(stream).await;
@@ -108,8 +93,7 @@ struct HttpConnection {
     server: Arc<Server>,
     stage: watch::Receiver<Stage>,
     requests: Arc<Requests>,
-    peer: Peer,
-    has_certificate: bool,
+    client: Client,
 }
 
 impl HttpConnection {
@@ -124,7 +108,7 @@ impl HttpConnection {
         };
         match handshake {
             Ok(Ok(stream)) => {
-                self.has_certificate = stream.get_ref().1.peer_certificates().is_some();
+                self.client.has_certificate = stream.get_ref().1.peer_certificates().is_some();
                 self.serve(stream).await;
             }
             Ok(Err(error)) => debug!(%error, "a TLS handshake failed"),
@@ -136,13 +120,14 @@ impl HttpConnection {
     where
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
-        let Self { server, mut stage, requests, peer, has_certificate } = self;
-        let Settings { timeouts, senders, .. } = &server.settings;
-        let stream = ReadTimeout::new(stream, *timeouts, requests.clone(), senders.is_some());
+        let Self { server, mut stage, requests, client } = self;
+        let Settings { timeouts, handler, .. } = &server.settings;
+        let keeps_half_open = handler.keeps_half_open();
+        let stream = ReadTimeout::new(stream, *timeouts, requests.clone(), keeps_half_open);
         let socket = TokioIo::new(Box::pin(stream));
         let service = {
             let (server, requests) = (server.clone(), requests.clone());
-            service_fn(move |request| server.respond(request, &requests, peer, has_certificate))
+            service_fn(move |request| server.respond(request, &requests, client.clone()))
         };
         // A little later than their connection, which ends at once where nothing is taken: that costs others less than
         // the end of each of its streams.

@@ -18,7 +18,7 @@ use pin_project_lite::pin_project;
 
 use super::shutdown::Shutdown;
 use super::streams;
-use crate::live_tail::HangUp;
+use crate::message::HangUp;
 
 /// What is known of the requests of one connection.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(shutdown: Arc<Shutdown>) -> Self {
+    pub(super) fn new(shutdown: Arc<Shutdown>, hang_up: Arc<HangUp>) -> Self {
         Self {
             shutdown,
             open: AtomicUsize::new(0),
@@ -58,7 +58,7 @@ impl Requests {
             is_idle: AtomicBool::new(false),
             is_http2: AtomicBool::new(false),
             reader: AtomicWaker::new(),
-            hang_up: Arc::default(),
+            hang_up,
         }
     }
 

@@ -401,7 +401,8 @@ async fn an_id_counts_that_was_signed() {
         let mut draft = draft.clone();
         draft.headers.extend(forged.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())));
         let (head, body) = draft.build();
-        let delivery = auth.head(&head).await.unwrap().body(&body).unwrap();
+        let delivery =
+            auth.head(&head, &Client::new(Ipv4Addr::LOCALHOST)).await.unwrap().body(&body).unwrap();
         let request = Request { head: &head, body: &body, scheme: delivery.scheme };
         let classified = source::of(&endpoint).classify(request).unwrap();
         assert_eq!(classified.delivery_id.as_deref(), Some(&*said), "{forged:?}");

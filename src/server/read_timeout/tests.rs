@@ -25,7 +25,7 @@ struct Connection {
 impl Connection {
     fn open() -> Self {
         let (client, stream) = duplex(1 << 10);
-        let requests = Arc::new(Requests::new(Shutdown::new()));
+        let requests = Arc::new(Requests::new(Shutdown::new(), Arc::default()));
         let stream = Box::pin(ReadTimeout::new(stream, TIMEOUTS, requests.clone(), false));
         Self { client, stream, requests }
     }

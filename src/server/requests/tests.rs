@@ -22,7 +22,7 @@ impl Requests {
 }
 
 fn requests() -> Arc<Requests> {
-    Arc::new(Requests::new(Shutdown::new()))
+    Arc::new(Requests::new(Shutdown::new(), Arc::default()))
 }
 
 #[test]

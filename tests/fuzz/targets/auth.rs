@@ -9,7 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER, HEXLOWER_PERMISSIVE};
 use hmac::{Hmac, Mac};
-use hookbus::auth::{Auth, Issuers, Peer};
+use hookbus::auth::{Auth, Issuers};
+use hookbus::message::Client;
 use hookbus::settings;
 use http::{HeaderName, HeaderValue, Request};
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
@@ -203,12 +204,12 @@ fuzz_target!(|input: Input<'_>| {
         builder = builder.header(name, value);
     }
     let peer = input.peer.address();
-    let Ok(request) = builder.extension(Peer(peer)).body(()) else { return };
+    let Ok(request) = builder.body(()) else { return };
     let (head, ()) = request.into_parts();
     let Some(expected) = expected(input.kind, peer, &headers, input.body) else { return };
     let auth = &STATE.kinds[input.kind as usize];
     let is_accepted = STATE.runtime.block_on(async {
-        match auth.head(&head).await {
+        match auth.head(&head, &Client::new(peer)).await {
             Ok(pending) => pending.body(input.body).is_ok(),
             Err(_) => false,
         }

@@ -3,11 +3,13 @@
 
 #![no_main]
 
+use std::net::Ipv4Addr;
+
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use hookbus::auth::{Auth, Issuers, Signer};
 use hookbus::config::Severity;
-use hookbus::message::Refusal;
+use hookbus::message::{Client, Refusal};
 use hookbus::settings;
 use hookbus::source::{self, Meaning, Request};
 use hookbus_fuzz::request;
@@ -63,7 +65,11 @@ fuzz_target!(|text: &str| {
 
     let auth = Auth::new(&endpoint, &[], &Issuers::default());
     let is_let_in = |body: &Bytes| {
-        let pending = auth.head(&head).now_or_never().expect("nothing to wait for").ok()?;
+        let pending = auth
+            .head(&head, &Client::new(Ipv4Addr::LOCALHOST))
+            .now_or_never()
+            .expect("nothing to wait for")
+            .ok()?;
         pending.body(body).ok()
     };
     let proves = |name: &str| {
