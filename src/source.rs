@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Method, StatusCode};
+use serde_json::Value;
 
 pub use self::builtin::{BuiltIn, Evidence, Page};
 pub use self::example::example;
@@ -170,6 +171,15 @@ pub fn of(endpoint: &Endpoint) -> Box<dyn Source> {
 /// The source whose webhooks call functions.
 pub fn of_functions() -> Box<dyn Source> {
     Box::new(vapi::Vapi)
+}
+
+/// The type of its webhooks that call functions.
+pub const FUNCTION_CALLS: &str = vapi::TOOL_CALLS;
+
+/// The body of such a webhook, which calls one function; ids are made of this one, and so many bytes of context stand
+/// beside the call.
+pub fn function_call(id: &str, function: &str, arguments: &Value, context: usize) -> Bytes {
+    vapi::samples::function_call(id, function, arguments, context)
 }
 
 /// What a source of this name says of itself, if there is one.

@@ -9,6 +9,7 @@ use clap::Args;
 use super::{CONFIG_FILE, Failure, dev, load};
 use crate::config::{Config, Context, Nats, TOOL_SUBJECT};
 use crate::nats::Settings;
+use crate::source;
 use crate::template::{Template, Vars, glob};
 
 /// What stands for every function.
@@ -106,7 +107,7 @@ impl NatsTarget {
         }
         let vars = Vars {
             endpoint: &self.endpoint,
-            kind: "tool-calls",
+            kind: source::FUNCTION_CALLS,
             key: None,
             function: Some(function),
         };

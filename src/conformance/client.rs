@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_nats::{HeaderMap, Message, StatusCode};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use uuid::Uuid;
 
@@ -165,22 +165,13 @@ impl Client {
     /// The webhook that would ask this.
     fn webhook(&self, call: &Call) -> Webhook {
         let id = Uuid::now_v7().to_string();
-        let body = json!({
-            "message": {
-                "type": "tool-calls",
-                "call": { "id": format!("conform-{id}"), "filling": "x".repeat(call.context) },
-                "toolCallList": [{
-                    "id": format!("call_{id}"),
-                    "type": "function",
-                    "function": { "name": self.worker.function, "arguments": call.arguments },
-                }],
-            },
-        });
+        let Worker { function, .. } = &self.worker;
+        let body = source::function_call(&id, function, &call.arguments, call.context);
         let trace = if call.is_traced { trace() } else { Trace::default() };
         Webhook {
             id: id.into(),
             endpoint: self.worker.endpoint.as_str().into(),
-            body: body.to_string().into(),
+            body,
             content_type: "application/json".into(),
             started: std::time::Instant::now(),
             received: SystemTime::now(),
@@ -214,7 +205,7 @@ impl Client {
     fn headers(&self, webhook: &Webhook, call: &Call, deadline: Instant) -> HeaderMap {
         let ask = Ask {
             webhook,
-            kind: &Arc::from("tool-calls"),
+            kind: &Arc::from(source::FUNCTION_CALLS),
             key: None,
             subject: self.worker.subject.clone(),
             payload: Bytes::new(),

@@ -28,6 +28,9 @@ use crate::source::{Classified, Meaning, Page, Questions, Request, Source};
 /// What an endpoint calls this source.
 pub const NAME: &str = "vapi";
 
+/// The type of webhooks that call tools.
+pub const TOOL_CALLS: &str = "tool-calls";
+
 /// The dialect of Vapi.
 #[derive(Debug)]
 pub struct Vapi;

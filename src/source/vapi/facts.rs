@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use super::TOOL_CALLS;
 use crate::config::facts::{Asked, Facts};
 use crate::config::units::Time;
 use crate::json::Text;
@@ -17,7 +18,7 @@ pub(super) static FACTS: LazyLock<Arc<Facts>> = LazyLock::new(|| {
         provider: "Vapi".to_owned(),
         events: EVENTS.map(str::to_owned).to_vec(),
         questions: asked().into(),
-        calls: ["tool-calls", "function-call"].map(str::to_owned).to_vec(),
+        calls: [TOOL_CALLS, "function-call"].map(str::to_owned).to_vec(),
         call_timeout: Some(TIMEOUT),
         secret_header: Some("x-vapi-secret"),
         ..Facts::default()
@@ -103,7 +104,7 @@ pub(super) enum Schema {
 
 /// The types that ask.
 pub(super) const QUESTIONS: [(&str, Form); 9] = [
-    ("tool-calls", Form::ToolCalls),
+    (TOOL_CALLS, Form::ToolCalls),
     ("function-call", Form::FunctionCall),
     ("assistant-request", Form::Json(Schema::Assistant)),
     ("transfer-destination-request", Form::Json(Schema::Transfer)),

@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use serde_json::{Value, json};
+
 use crate::config::provider::Method;
 use crate::source::Sample;
 
@@ -95,6 +98,22 @@ pub static ALL: &[Sample] = &[
     sample!("call.delete.failed", "event: a call could not be deleted"),
     sample!("call.artifact.upload", "event: recordings were uploaded to your storage"),
 ];
+
+/// A webhook that calls one function.
+pub fn function_call(id: &str, function: &str, arguments: &Value, context: usize) -> Bytes {
+    let body = json!({
+        "message": {
+            "type": super::TOOL_CALLS,
+            "call": { "id": format!("conform-{id}"), "filling": "x".repeat(context) },
+            "toolCallList": [{
+                "id": format!("call_{id}"),
+                "type": "function",
+                "function": { "name": function, "arguments": arguments },
+            }],
+        },
+    });
+    body.to_string().into()
+}
 
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test that panics has failed")]

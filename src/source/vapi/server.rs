@@ -56,7 +56,7 @@ const VOICE: [ServerPath; 2] =
 /// has one of its own: 7.5 s for `assistant-request`, 10 s for `knowledge-base-request`.
 pub(super) fn limit(kind: &str, holders: Holders<'_>) -> Option<Duration> {
     let places: &[ServerPath] = match kind {
-        "tool-calls"
+        super::TOOL_CALLS
         | "function-call"
         | "transfer-destination-request"
         | "handoff-destination-request" => &ORDER,

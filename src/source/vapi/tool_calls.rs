@@ -15,7 +15,7 @@ use self::excess::Excess;
 use self::read::{Objects, Tool};
 use super::call::{Arguments, Call};
 use super::members::{Members, Part};
-use super::{facts, payload, reply, results, server};
+use super::{TOOL_CALLS, facts, payload, reply, results, server};
 use crate::config::Context;
 use crate::json::{Reader, Text, content};
 use crate::message::{Answer, Question, Refusal, Replied, Reply};
@@ -72,8 +72,8 @@ pub(super) fn questions(
         excess = Excess::of(&members, list, in_tools);
     }
     // What is said of the whole message is only looked for where a tool says nothing.
-    let by_server = LazyCell::new(|| server::limit("tool-calls", holders));
-    let timeout = facts::timeout("tool-calls");
+    let by_server = LazyCell::new(|| server::limit(TOOL_CALLS, holders));
+    let timeout = facts::timeout(TOOL_CALLS);
     let (mut all, mut asked) = (Vec::with_capacity(found.len()), Vec::with_capacity(found.len()));
     for (call, tool) in found.iter().zip(tools_of(&found, tools)) {
         let name = call.name.or(tool.call.name).or(tool.name);
