@@ -19,6 +19,7 @@ mod keyed_lock;
 pub mod dead_letters;
 mod spool_handle;
 mod read_ahead;
+mod running;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,16 +1,14 @@
 //! Going through the dead letters once, from the oldest to the last that was there at the beginning.
 
 use std::collections::{BTreeMap, HashMap};
-use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 
 use super::filter::Filter;
 use super::line::{Entry, Line, ReplayOutcome, Summary};
 use crate::publish::drain::MAX_ATTEMPTS;
+use crate::publish::running::Running;
 use crate::publish::{Destination, Destinations, SpoolHandle};
 use crate::sink::{self, Class, Scope};
 use crate::spool::{DeadLetter, Position, Reader};
@@ -125,13 +123,8 @@ pub(super) async fn remove(mut run: Run) -> Summary {
 
 /// Publish what is meant.
 pub(super) async fn publish(run: Run) -> Summary {
-    let mut publish = Publish {
-        run,
-        targets: BTreeMap::new(),
-        in_flight: FuturesUnordered::new(),
-        bytes: 0,
-        is_working: false,
-    };
+    let mut publish =
+        Publish { run, targets: BTreeMap::new(), in_flight: Running::default(), is_working: false };
     while let Some(batch) = publish.run.next().await {
         for (position, letter) in batch {
             publish.one(position, letter).await;
@@ -150,13 +143,11 @@ pub(super) async fn publish(run: Run) -> Summary {
 struct Publish {
     run: Run,
     targets: BTreeMap<Arc<str>, Target>,
-    in_flight: FuturesUnordered<Sending>,
-    bytes: usize,
+    in_flight: Running<Attempt>,
     /// Something was acknowledged. Until then only as many are tried as it takes to give up.
     is_working: bool,
 }
 
-type Sending = Pin<Box<dyn Future<Output = Attempt> + Send>>;
 type Attempt = (Position, Entry, Result<(), sink::Error>);
 
 /// Where events are published.
@@ -207,18 +198,16 @@ impl Publish {
         if target.is_some_and(|target| target.is_left_alone(&letter.record.name)) {
             return;
         }
-        self.bytes += size;
         let entry = Entry::new(position, &letter);
-        self.in_flight.push(Box::pin(async move {
+        self.in_flight.start(size, async move {
             let result = destination.replay(&letter.record.name, &letter.record.event).await;
             (position, entry, result)
-        }));
+        });
     }
 
     fn has_room(&self, size: usize) -> bool {
         let max = if self.is_working { MAX_IN_FLIGHT } else { MAX_ATTEMPTS as usize };
-        self.in_flight.is_empty()
-            || self.in_flight.len() < max && self.bytes + size <= MAX_BYTES_IN_FLIGHT
+        self.in_flight.has_room(size, max, MAX_BYTES_IN_FLIGHT)
     }
 
     /// The destination of this text, unless it is left alone.
@@ -244,7 +233,6 @@ impl Publish {
         let Some((position, entry, result)) = self.in_flight.next().await else {
             return false;
         };
-        self.bytes -= entry.bytes;
         let (text, name) = (entry.destination.clone(), entry.name.clone());
         let mut target = self.targets.get_mut(&text);
         let mut given_up = None;

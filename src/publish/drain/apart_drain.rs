@@ -9,9 +9,6 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -26,6 +23,7 @@ use crate::publish::apart_queue::ApartQueue;
 use crate::publish::destination::OnDisk;
 use crate::publish::disk_queue::DrainGuard;
 use crate::publish::read_ahead::QueuedRecord;
+use crate::publish::running::Running;
 use crate::sink;
 use crate::spool;
 
@@ -58,8 +56,7 @@ pub(super) struct ApartDrain<'a> {
     /// How far the other queue is.
     main_progress: watch::Receiver<Progress>,
     source: QueueReader,
-    in_flight: FuturesUnordered<BoxFuture<'static, Attempt>>,
-    bytes: usize,
+    in_flight: Running<Attempt>,
     /// One record of each name that takes nothing.
     retries: NameRetries,
     /// How many of those are in flight, and when the next one may be.
@@ -94,8 +91,7 @@ impl<'a> ApartDrain<'a> {
             apart,
             drain_lock,
             main_progress,
-            in_flight: FuturesUnordered::new(),
-            bytes: 0,
+            in_flight: Running::default(),
             retries: NameRetries::default(),
             tried: 0,
             next_try: now,
@@ -197,8 +193,11 @@ impl<'a> ApartDrain<'a> {
     fn has_room(&self) -> bool {
         self.job.may_send()
             && self.backoff.pause.is_none()
-            && self.in_flight.len() < self.backoff.max_in_flight.min(MAX_IN_FLIGHT)
-            && (self.bytes < MAX_BYTES_IN_FLIGHT || self.in_flight.is_empty())
+            && self.in_flight.has_room(
+                1,
+                self.backoff.max_in_flight.min(MAX_IN_FLIGHT),
+                MAX_BYTES_IN_FLIGHT,
+            )
     }
 
     /// Whether a name may be tried again, once it is due.
@@ -299,14 +298,13 @@ impl<'a> ApartDrain<'a> {
     }
 
     fn send(&mut self, queued: QueuedRecord) {
-        self.bytes += queued.size();
+        let size = queued.size();
         let sending = Job::send(self.job.destination.clone(), queued, Examine::Never);
-        self.in_flight.push(Box::pin(sending));
+        self.in_flight.start(size, sending);
     }
 
     /// An attempt ended.
     async fn settle(&mut self, attempt: Attempt) -> Result<(), sink::Error> {
-        self.bytes -= attempt.queued.size();
         let is_tried = self.retries.is_tried(&attempt.queued);
         self.tried -= usize::from(is_tried);
         match self.job.settle(self.disk, attempt).await {

@@ -5,13 +5,10 @@
 //! ones of their keys wait behind them, and one is tried from time to time.
 
 use std::collections::HashSet;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
@@ -22,8 +19,9 @@ use super::queue_reader::{QueueReader, ready};
 use super::{MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT};
 use crate::publish::apart_queue::{NameStatus, UNCERTAIN_TIMEOUT};
 use crate::publish::destination::OnDisk;
-use crate::publish::disk_queue::{DrainGuard, PendingAppend};
+use crate::publish::disk_queue::DrainGuard;
 use crate::publish::read_ahead::QueuedRecord;
+use crate::publish::running::Running;
 use crate::sink::{self, Class};
 use crate::spool;
 
@@ -40,9 +38,7 @@ pub(super) struct MainDrain<'a> {
     /// No other drain reads the queue meanwhile.
     drain_lock: &'a DrainGuard,
     source: QueueReader,
-    in_flight: FuturesUnordered<Pin<Box<dyn Future<Output = Done> + Send>>>,
-    /// Bytes in flight.
-    bytes: usize,
+    in_flight: Running<Done>,
     /// Names that fail, and are not known yet to take nothing.
     retries: NameRetries,
     /// Names that take nothing, and whose records the disk doesn't let go elsewhere: they are passed over, and read again.
@@ -71,8 +67,7 @@ impl<'a> MainDrain<'a> {
             job,
             disk,
             drain_lock,
-            in_flight: FuturesUnordered::new(),
-            bytes: 0,
+            in_flight: Running::default(),
             retries: NameRetries::default(),
             unmovable: HashSet::new(),
             read_again: None,
@@ -159,8 +154,7 @@ impl<'a> MainDrain<'a> {
 
     /// Whether something may be moved, which needs no broker.
     fn may_move(&self) -> bool {
-        self.in_flight.len() < MAX_IN_FLIGHT
-            && (self.bytes < MAX_BYTES_IN_FLIGHT || self.in_flight.is_empty())
+        self.in_flight.has_room(1, MAX_IN_FLIGHT, MAX_BYTES_IN_FLIGHT)
             && !self.source.is_rewinding
             && self.job.may_send()
     }
@@ -211,33 +205,31 @@ impl<'a> MainDrain<'a> {
     }
 
     fn send(&mut self, queued: QueuedRecord) {
-        self.bytes += queued.size();
+        let size = queued.size();
         let sending = Job::send(self.job.destination.clone(), queued, Examine::Broker);
-        self.in_flight.push(Box::pin(async move { Done::Attempt(sending.await) }));
+        self.in_flight.start(size, async move { Done::Attempt(sending.await) });
     }
 
     /// Let a record wait apart, with the reason why its name is known to take nothing from now on.
     fn set_apart(&mut self, queued: QueuedRecord, reason: Option<&'static str>) {
         let Some(apart) = &self.disk.apart else { return self.source.read_ahead.retry(queued) };
-        self.bytes += queued.size();
-        match apart.begin_moved(&queued.record, reason) {
-            Ok(append) => self.in_flight.push(Box::pin(moved(queued, append))),
-            Err(error) => {
-                self.in_flight.push(Box::pin(std::future::ready(Done::Moved(queued, Err(error)))));
-            }
-        }
+        let begun = apart.begin_moved(&queued.record, reason);
+        self.in_flight.start(queued.size(), async move {
+            let result = match begun {
+                // Were it given up before its end is known, it would be moved twice.
+                Ok(append) => append.resolved().await,
+                Err(error) => Err(error),
+            };
+            Done::Moved(queued, result)
+        });
     }
 
     /// An attempt ended.
     async fn settle(&mut self, done: Done) -> Result<(), sink::Error> {
         let attempt = match done {
             Done::Attempt(attempt) => attempt,
-            Done::Moved(queued, result) => {
-                self.bytes -= queued.size();
-                return self.moved(queued, result);
-            }
+            Done::Moved(queued, result) => return self.moved(queued, result),
         };
-        self.bytes -= attempt.queued.size();
         match self.job.settle(self.disk, attempt).await {
             AttemptResult::Done(queued) => {
                 self.backoff.record_published();
@@ -344,12 +336,6 @@ impl<'a> MainDrain<'a> {
             }
         }
     }
-}
-
-async fn moved(queued: QueuedRecord, append: PendingAppend) -> Done {
-    // Were it given up before that is known, it would be moved twice.
-    let result = append.resolved().await;
-    Done::Moved(queued, result)
 }
 
 /// Wait until then; for ever where that is never.
