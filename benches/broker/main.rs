@@ -25,7 +25,8 @@ mod bodies;
 mod load;
 mod outage;
 mod server;
-#[allow(dead_code, unused_imports, reason = "made for the tests, which use all of it")]
+#[allow(dead_code, unused_imports, reason = "no crate of tests and benches uses all of it")]
+#[path = "../../tests/support/mod.rs"]
 mod support;
 mod tls;
 

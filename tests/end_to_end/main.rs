@@ -31,6 +31,7 @@ mod reload;
 mod spool;
 mod start;
 #[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]
+#[path = "../support/mod.rs"]
 mod support;
 mod tail;
 mod tls;

@@ -29,11 +29,8 @@ mod setup;
 mod stage;
 mod stalls;
 mod subscriber;
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "made for the tests of end_to_end, which use all of it"
-)]
+#[allow(dead_code, unused_imports, reason = "no crate of tests and benches uses all of it")]
+#[path = "../support/mod.rs"]
 mod support;
 mod webhook;
 mod worker;

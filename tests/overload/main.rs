@@ -7,12 +7,8 @@
     reason = "a test fails by a panic"
 )]
 
-#[allow(
-    dead_code,
-    unused_imports,
-    reason = "made for the tests of end_to_end, which use all of it"
-)]
-#[path = "../faults/support.rs"]
+#[allow(dead_code, unused_imports, reason = "no crate of tests and benches uses all of it")]
+#[path = "../support/mod.rs"]
 mod support;
 
 use serde_json::json;

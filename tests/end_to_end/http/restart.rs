@@ -7,7 +7,7 @@ use super::frames::{Frames, GOAWAY, HEADERS, WINDOW_UPDATE};
 use super::held::Held;
 use super::wire::{Response, Wire, post};
 use super::{event, open, question};
-use crate::support::haproxy::Haproxy;
+use crate::support::Haproxy;
 use crate::support::{Bridge, Nats, eventually, nats};
 use pool::Pool;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the tests stand on: brokers, the bridge, clients. Everything that is started here listens on loopback, is
+//! What tests and benches start: brokers, the bridge, clients. Everything that is started here listens on loopback, is
 //! ready when its `start` returns, and ends when its guard is dropped or this process dies.
 //!
 //! A part that isn't on the machine skips the test (`let Some(nats) = Nats::start().await else { return };`) and
@@ -20,6 +20,7 @@ pub(crate) mod worker;
 pub(crate) use bridge::Bridge;
 pub(crate) use certificates::{Authority, Identity};
 pub(crate) use endpoint::{Endpoint, endpoint};
+pub(crate) use haproxy::Haproxy;
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
 pub(crate) use samples::{Sample, sample, samples};

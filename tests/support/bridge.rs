@@ -417,7 +417,7 @@ impl Bridge {
 
 /// Whether a sample may be called so. Of what never happened nothing is shown, but the documentation names it.
 fn is_metric(name: &str) -> bool {
-    const DOCUMENTATION: &str = include_str!("../../../docs/operations.md");
+    const DOCUMENTATION: &str = include_str!("../../docs/operations.md");
     DOCUMENTATION.lines().any(|line| {
         let cells: Vec<_> = line.splitn(4, '|').map(str::trim).collect();
         let ["", of, _, what] = cells[..] else { return false };
