@@ -9,7 +9,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
@@ -25,6 +25,12 @@ use crate::sink::jetstream;
 
 /// How often a question is asked again while it has no worker.
 const AGAIN: Duration = Duration::from_millis(250);
+
+/// The name that a worker gives itself in a reply. NATS tells nobody who replied.
+pub const WORKER: &str = "Hookbus-Worker";
+
+/// Longest name of a worker that is shown, in bytes; a longer one is cut.
+const MAX_WORKER_BYTES: usize = 128;
 
 /// Longest error text of a worker that is passed on, in characters.
 const LONGEST_ERROR: usize = 500;
@@ -47,6 +53,8 @@ pub struct Ask<'a> {
     pub grace: Duration,
     /// Whether an empty reply is an answer.
     pub may_be_empty: bool,
+    /// Who replied, if the reply says so.
+    pub worker: &'a OnceLock<Arc<str>>,
 }
 
 /// How a question failed, and what the worker said about it.
@@ -56,8 +64,9 @@ impl Ask<'_> {
     /// Ask for one reply.
     pub async fn once(self, inbox: Option<&Arc<Inbox>>) -> Result<Replied, Failed> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
-        let message = self.persist(|| inbox.request(self.request(), self.deadline));
-        reply(message.await?, self.may_be_empty)
+        let message = self.persist(|| inbox.request(self.request(), self.deadline)).await?;
+        self.keep_worker(&message);
+        reply(message, self.may_be_empty)
     }
 
     /// Ask for a reply that may come in parts, with at most `pause` between two of them.
@@ -69,6 +78,7 @@ impl Ask<'_> {
         let inbox = inbox.ok_or((Outcome::NoResponders, None))?;
         let replies = self.persist(|| inbox.stream(self.request(), self.deadline));
         let (first, replies) = replies.await?;
+        self.keep_worker(&first);
         stream::body(first, replies, inbox, pause).await
     }
 
@@ -95,6 +105,16 @@ impl Ask<'_> {
                 Err(Failure::Timeout | Failure::Strange) => Outcome::Timeout,
             };
             return Err((outcome, None));
+        }
+    }
+
+    fn keep_worker(&self, message: &Message) {
+        let said = message.headers.as_ref().and_then(|headers| headers.get(WORKER));
+        let name = said.map(|name| name.as_str().trim()).filter(|name| !name.is_empty());
+        if let Some(name) = name {
+            let name = &name[..name.floor_char_boundary(MAX_WORKER_BYTES)];
+            // One question has one first reply.
+            let _ = self.worker.set(attribute(&name.into()));
         }
     }
 

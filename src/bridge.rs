@@ -108,6 +108,8 @@ pub struct Done {
     pub id: Option<Arc<str>>,
     /// The worst outcome of its questions.
     pub outcome: Option<Outcome>,
+    /// Some of its answers are those to an earlier delivery.
+    pub reused: bool,
     /// What the sender gets.
     pub reply: Result<Reply, Refusal>,
     /// The type, as a metric label.
@@ -296,6 +298,7 @@ impl Done {
         Self {
             id,
             outcome: None,
+            reused: false,
             reply: Err(refusal),
             label: Self::other(),
             kind: None,
@@ -311,6 +314,7 @@ impl Done {
             Ok(reply) => Self {
                 id,
                 outcome: None,
+                reused: false,
                 reply: Ok(reply),
                 label: Self::other(),
                 kind: None,
@@ -319,6 +323,12 @@ impl Done {
                 tap: None,
             },
         }
+    }
+
+    /// One word that says why it was refused or fell back.
+    fn reason(&self) -> Option<&'static str> {
+        let refused = self.reply.as_ref().err().map(Refusal::reason);
+        refused.or(self.outcome.map(Outcome::as_str)).filter(|reason| *reason != self.result)
     }
 
     fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
@@ -333,9 +343,10 @@ impl Done {
         debug!(
             id = self.id.as_deref(),
             endpoint = &**endpoint,
-            kind = &*self.label,
-            outcome = self.outcome.map_or(self.result, Outcome::as_str),
-            ms = took.as_millis() as u64,
+            "type" = &*self.label,
+            outcome = self.result,
+            reason = self.reason(),
+            milliseconds = took.as_millis() as u64,
             error = self.reply.as_ref().err().map(tracing::field::display),
             "webhook"
         );

@@ -1,6 +1,7 @@
 //! What became of each question, as an event of its own (`[endpoint.audit]`).
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -31,6 +32,9 @@ pub(super) struct Record<'a> {
     outcome: &'static str,
     /// From the request head to the answer.
     milliseconds: u64,
+    /// The name that the worker gives itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<&'a str>,
     /// It is the answer to an earlier delivery of the same call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     reused: bool,
@@ -72,7 +76,7 @@ impl Walk {
         dialogue: &dyn Dialogue,
         place: usize,
         answer: &Answer,
-        reused: bool,
+        (took, worker, reused): (Duration, Option<&str>, bool),
     ) -> Option<Bytes> {
         if self.endpoint.routes.audit().is_empty() {
             return None;
@@ -91,7 +95,8 @@ impl Walk {
             function: self.questions[place].function.as_deref().filter(|name| !name.is_empty()),
             call: dialogue.identity(place).and_then(|call| serde_json::from_slice(call.id).ok()),
             outcome: answer.outcome.as_str(),
-            milliseconds: self.webhook.started.elapsed().as_millis() as u64,
+            milliseconds: took.as_millis() as u64,
+            worker,
             reused,
             content,
         };

@@ -53,6 +53,7 @@ fn repeated(endpoint: &Endpoint, id: Arc<str>, ended: Result<Delivered, Refusal>
         Ok(Delivered { is_accepted }) => Done {
             id: Some(id),
             outcome: None,
+            reused: false,
             reply: Ok(endpoint.source.acknowledge(is_accepted)),
             label: Done::other(),
             kind: None,
@@ -80,6 +81,7 @@ async fn store(mut event: Arriving<'_>, once: Once) -> Done {
     Done {
         id: Some(id),
         outcome: None,
+        reused: false,
         result: receipt.as_ref().map_or("refused", |receipt| receipt.as_str()),
         reply: receipt.map(|receipt| source.acknowledge(receipt.is_accepted())),
         label,

@@ -5,20 +5,19 @@ use std::sync::Arc;
 use super::Done;
 use super::questions::Walk;
 use crate::live_tail::{RecentQuestion, TapRecord};
-use crate::message::{Outcome, Question, Refusal};
+use crate::message::Question;
 
 impl Walk {
     /// Record where its questions are going.
-    pub(super) fn follow(&self, tap: &mut TapRecord) {
+    pub(super) fn follow(&mut self, tap: &mut TapRecord) {
         for (question, rule) in self.questions.iter().zip(self.rules()) {
-            if let Some(function) = question.function.as_ref().filter(|name| !name.is_empty()) {
-                tap.calls(function);
-            }
+            tap.asks(question.function.as_ref().filter(|name| !name.is_empty()));
             let job = self.endpoint.routes.job().filter(|_| question.is_async);
             for destination in job.into_iter().chain(&rule.copy_to) {
                 tap.goes_to(destination.text());
             }
         }
+        self.tap = Some(tap.questions());
     }
 
     /// What a question is about.
@@ -37,8 +36,7 @@ impl Done {
     /// Record how it ended; the status is added where the response is made.
     pub(super) fn keep(&mut self, tap: Option<TapRecord>) {
         let Some(mut tap) = tap else { return };
-        let refused = self.reply.as_ref().err().map(Refusal::reason);
-        tap.ended(self.result, refused.or(self.outcome.map(Outcome::as_str)), self.kind);
+        tap.ended(self.result, self.reason(), self.kind);
         if let Some(why) = &self.why {
             tap.explained(why.to_string());
         }

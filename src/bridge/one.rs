@@ -1,5 +1,6 @@
 //! One question, from its payload to exactly one answer before its deadline.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -7,29 +8,29 @@ use tokio::time::timeout_at;
 use tracing::debug;
 
 use super::event;
-use super::questions::Walk;
+use super::questions::{End, Walk};
 use super::spawn_on_drop::SpawnOnDrop;
 use crate::answer_cache::{self, CachedAnswer};
 use crate::ask::{Ask, Failed, fall_back};
-use crate::message::{Answer, Content, Outcome, Question, Replied};
+use crate::message::{Answer, Content, Outcome, Question, Replied, attribute};
 use crate::publish;
 use crate::route::AskRule;
 use crate::source::{Dialogue, Identity};
 
 impl Walk {
-    /// Exactly one answer to one question; and what is to be told of it, if anybody wants to know.
+    /// Exactly one answer to one question.
     pub(super) async fn one(
         &self,
         dialogue: &dyn Dialogue,
         place: usize,
         payload: Result<Bytes, Failed>,
-    ) -> (Answer, Option<Bytes>) {
-        let began = Instant::now();
+    ) -> End {
+        let (began, worker) = (Instant::now(), OnceLock::new());
         let question = &self.questions[place];
         let (rule, label) = self.rule(place);
         let CachedAnswer { answered, reused } = match payload {
             Err(failed) => CachedAnswer::asked(Err(failed)),
-            Ok(payload) => self.once(dialogue, place, rule, payload).await,
+            Ok(payload) => self.once(dialogue, place, rule, payload, &worker).await,
         };
         let answer = match answered {
             Ok(reply) => Answer { outcome: Outcome::Answered, content: Content::Reply(reply) },
@@ -40,13 +41,39 @@ impl Walk {
         let name = &self.endpoint.name;
         if reused {
             self.bridge.metrics.answer_reused(name);
-            debug!(id = %self.webhook.id, endpoint = %name, function = %label, outcome = answer.outcome.as_str(), "a repeated tool call got the answer that there is");
         } else {
             let outcome = answer.outcome.as_str();
             self.bridge.metrics.asked(name, label, outcome, began.elapsed());
         }
-        let record = self.record(dialogue, place, &answer, reused);
-        (answer, record)
+        self.end(dialogue, place, answer, worker.get(), reused)
+    }
+
+    /// Tell of the end of a question whoever wants to know.
+    pub(super) fn end(
+        &self,
+        dialogue: &dyn Dialogue,
+        place: usize,
+        answer: Answer,
+        worker: Option<&Arc<str>>,
+        reused: bool,
+    ) -> End {
+        let (outcome, took) = (answer.outcome.as_str(), self.webhook.started.elapsed());
+        debug!(
+            id = &*self.webhook.id,
+            endpoint = &*self.endpoint.name,
+            "type" = &*self.metadata.label,
+            function = self.questions[place].function.as_ref().map(attribute).as_deref(),
+            outcome,
+            milliseconds = took.as_millis() as u64,
+            worker = worker.map(|name| &**name),
+            reused,
+            "question"
+        );
+        if let Some(tap) = &self.tap {
+            tap.ended(place, outcome, took, worker, reused);
+        }
+        let told = (took, worker.map(|name| &**name), reused);
+        End { record: self.record(dialogue, place, &answer, told), answer, reused }
     }
 
     /// Ask, unless it is a call that has been asked already.
@@ -56,13 +83,14 @@ impl Walk {
         place: usize,
         rule: &AskRule,
         payload: Bytes,
+        worker: &OnceLock<Arc<str>>,
     ) -> CachedAnswer {
         let question = &self.questions[place];
         let ask = async || {
             if question.is_async {
                 return self.job(place, rule, payload).await;
             }
-            let ask = self.prepare(question, rule, payload);
+            let ask = self.prepare(question, rule, payload, worker);
             let reply = ask.once(self.bridge.questions.as_ref()).await?;
             self.checked(dialogue, reply)
         };
@@ -99,7 +127,7 @@ impl Walk {
         match dialogue.check(&reply) {
             Ok(()) => Ok(reply),
             Err(why) => {
-                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, kind = %self.metadata.label, error = why, "a worker's reply can't be sent on");
+                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, "type" = %self.metadata.label, reason = Outcome::BadReply.as_str(), error = why, "a worker's reply can't be sent on");
                 Err((Outcome::BadReply, None))
             }
         }
@@ -115,6 +143,7 @@ impl Walk {
         question: &'a Question,
         rule: &AskRule,
         payload: Bytes,
+        worker: &'a OnceLock<Arc<str>>,
     ) -> Ask<'a> {
         self.bridge.live_tail.recent.add(self.asked(question));
         let function = question.function.as_deref();
@@ -127,6 +156,7 @@ impl Walk {
             deadline: self.deadline(question, rule),
             grace: rule.grace,
             may_be_empty: question.may_be_empty,
+            worker,
         }
     }
 

@@ -18,7 +18,7 @@ use crate::ask::{Failed, fall_back};
 use crate::auth::Delivered;
 use crate::config::Context;
 use crate::limit::{ByteReservation, Permit};
-use crate::live_tail::TapRecord;
+use crate::live_tail::{TapQuestions, TapRecord};
 use crate::message::{Answer, Body, Content, Metadata, Outcome, Question, Refusal, Reply, Webhook};
 use crate::route::{AskRule, Route};
 use crate::source::{Dialogue, Questions, Unasked};
@@ -53,6 +53,7 @@ pub(super) async fn ask(
         questions: all,
         has_place: permit.is_some(),
         turn: None,
+        tap: None,
     };
     if let Some(tap) = tap {
         walk.follow(tap);
@@ -65,7 +66,7 @@ pub(super) async fn ask(
         once.end(answered.reply.as_ref().map(|_| Delivered { is_accepted: false }));
         answered
     });
-    let Answered { outcome, fell_back, reply } = answering.await;
+    let Answered { outcome, fell_back, reused, reply } = answering.await;
     let result = match (&reply, fell_back) {
         (Ok(_), true) => "fallback",
         _ => outcome.as_str(),
@@ -73,6 +74,7 @@ pub(super) async fn ask(
     Done {
         id: Some(id),
         outcome: Some(outcome),
+        reused,
         reply,
         label,
         kind: Some(Kind::Question),
@@ -96,6 +98,17 @@ pub(super) struct Walk {
     /// For what is stored beside the answers, where something of its key may come before it. Whatever is stored takes
     /// it from here, until it has its place.
     turn: Option<Mutex<Option<Arc<Turn>>>>,
+    /// For those who follow.
+    pub(super) tap: Option<TapQuestions>,
+}
+
+/// How one question ended.
+pub(super) struct End {
+    pub(super) answer: Answer,
+    /// It is the answer to an earlier delivery of the same call.
+    pub(super) reused: bool,
+    /// What is to be told of it, if anybody wants to know.
+    pub(super) record: Option<Bytes>,
 }
 
 /// What came of all questions together.
@@ -104,6 +117,8 @@ pub(super) struct Answered {
     pub(super) outcome: Outcome,
     /// Whether a fallback stands for some answer.
     pub(super) fell_back: bool,
+    /// Whether some answer is that to an earlier delivery.
+    pub(super) reused: bool,
     pub(super) reply: Result<Reply, Refusal>,
 }
 
@@ -119,8 +134,10 @@ impl Walk {
             return self.stream(&*dialogue, permit).await;
         }
         let payloads = self.payloads(&*dialogue, &mut reservation);
-        let answers = self.answers(&*dialogue, payloads).await;
-        let (answers, records): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
+        let ends = self.answers(&*dialogue, payloads).await;
+        let reused = ends.iter().any(|end| end.reused);
+        let (answers, records): (Vec<_>, Vec<_>) =
+            ends.into_iter().map(|end| (end.answer, end.record)).unzip();
         self.audit(records);
         let outcomes = answers.iter().map(|answer| answer.outcome);
         let outcomes = outcomes.chain(dialogue.has_unasked().then_some(Outcome::Overloaded));
@@ -132,7 +149,7 @@ impl Walk {
             let body = in_turns(hold(reply.body, (permit, reservation)));
             Reply { body, ..reply }
         };
-        Answered { outcome, fell_back, reply: reply.map(written) }
+        Answered { outcome, fell_back, reused, reply: reply.map(written) }
     }
 
     /// The answers to all questions, which are asked at the same time. Once that has begun, those that are stored have
@@ -141,7 +158,7 @@ impl Walk {
         &self,
         dialogue: &dyn Dialogue,
         payloads: Vec<Result<Bytes, Failed>>,
-    ) -> Vec<(Answer, Option<Bytes>)> {
+    ) -> Vec<End> {
         let ask = async |(place, payload)| self.one(dialogue, place, payload).await;
         let mut asking = pin!(async {
             let mut payloads = payloads.into_iter().enumerate();

@@ -1,8 +1,9 @@
 //! The one question whose answer is passed on as it comes.
 
+use std::sync::OnceLock;
 use std::time::Instant;
 
-use super::questions::{Answered, Walk, hold};
+use super::questions::{Answered, End, Walk, hold};
 use crate::ask::Streamed;
 use crate::limit::Permit;
 use crate::message::{Answer, Content, Outcome, Refusal, Reply};
@@ -11,12 +12,13 @@ use crate::source::Dialogue;
 impl Walk {
     /// Ask it; its place is held until the last part.
     pub(super) async fn stream(&self, dialogue: &dyn Dialogue, permit: Option<Permit>) -> Answered {
-        let began = Instant::now();
+        let (began, worker) = (Instant::now(), OnceLock::new());
         let (rule, label) = self.rule(0);
         let asked = match permit {
             None => Err(Outcome::Overloaded),
             Some(permit) => {
-                let ask = self.prepare(&self.questions[0], rule, self.webhook.body.clone());
+                let ask =
+                    self.prepare(&self.questions[0], rule, self.webhook.body.clone(), &worker);
                 let answer = ask.stream(self.bridge.questions.as_ref(), rule.chunk_timeout).await;
                 let reply = |Streamed { body, content_type }| {
                     Reply::bytes(hold(body, permit), content_type)
@@ -30,10 +32,11 @@ impl Walk {
         // What is streamed is not kept.
         let fallback = rule.fallback.clone().filter(|_| asked.is_err());
         let content = fallback.clone().map_or(Content::Nothing, Content::Fallback);
-        let record = self.record(dialogue, 0, &Answer { outcome, content }, false);
+        let answer = Answer { outcome, content };
+        let End { record, .. } = self.end(dialogue, 0, answer, worker.get(), false);
         self.audit(vec![record]);
         let fell_back = fallback.is_some();
         let fallback = || fallback.map(Reply::json).ok_or(Refusal::Unanswered(outcome));
-        Answered { outcome, fell_back, reply: asked.or_else(|_| fallback()) }
+        Answered { outcome, fell_back, reused: false, reply: asked.or_else(|_| fallback()) }
     }
 }

@@ -2,6 +2,7 @@
 
 mod body;
 mod edit;
+mod ids;
 mod post;
 mod sign;
 mod tally;
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 
 use self::body::{Body, body};
 use self::edit::Edit;
-use self::post::Post;
+use self::post::{ID, OUTCOME, Post, REUSED};
 use self::tally::{Tally, milliseconds};
 use super::{Failure, Outcome, block_on, dev, eprint, print, providers, write};
 use crate::config::secret::Secret;
@@ -40,7 +41,11 @@ Examples:
   hookbus send --provider stripe charge.succeeded --secret \"$STRIPE_SECRET\"
   hookbus send report.json --to https://hooks.example.com/shop --secret \"$SHOP_SECRET\"
   hookbus send status-update --to https://hooks.example.com/shop --config hookbus.toml
-  hookbus send transcript --count 10000 --concurrency 50 --set message.call.id=call-{\x1b[0mn}";
+  hookbus send transcript --count 10000 --concurrency 50 --set message.call.id=call-{\x1b[0mn}
+
+The body of the answer goes to standard output; its status, outcome, id and latency go to standard error. With --json all
+of it is one object on standard output. A sample gets a new call id and new tool call ids in each request, since hookbus
+answers a call that comes again as it answered it before; --keep-ids sends those of the sample. A file is sent as it is.";
 
 const SET_HELP: &str = "\
 Change a member of the body, such as message.call.id=call-1 or message.messages.0=null; may be repeated. \
@@ -85,6 +90,12 @@ pub(super) struct Arguments {
     /// Send N requests, and print a summary instead of the answer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     count: u64,
+    /// Send a sample with the ids that it has, so that a second request is a repetition of the first
+    #[arg(long)]
+    keep_ids: bool,
+    /// Print the answer, or the summary, as one JSON object
+    #[arg(long)]
+    json: bool,
     /// How many requests to send at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     concurrency: u64,
@@ -170,14 +181,18 @@ async fn post_one(post: Post, body: Body) -> Outcome {
         Ok(answer) => answer,
         Err(error) => return Err(Failure::failed(post.reason(&error)).hint(NOBODY_THERE)),
     };
-    eprint(format_args!("{:?} {}", answer.version, answer.status));
-    for name in ["hookbus-outcome", "hookbus-id"] {
-        if let Some(value) = answer.header(name) {
-            eprint(format_args!("{name}: {value}"));
+    if post.json {
+        print(&answer.json())?;
+    } else {
+        eprint(format_args!("{:?} {}", answer.version, answer.status));
+        for name in [OUTCOME, REUSED, ID] {
+            if let Some(value) = answer.header(name) {
+                eprint(format_args!("{name}: {value}"));
+            }
         }
+        eprint(format_args!("latency: {}", milliseconds(answer.latency)));
+        show(&answer.body)?;
     }
-    eprint(format_args!("latency: {}", milliseconds(answer.latency)));
-    show(&answer.body)?;
     if answer.status.is_success() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -233,8 +248,9 @@ async fn post_many(post: Post, body: Body) -> Outcome {
                 }
                 match post.send(body.render(number)?).await {
                     Ok(answer) => {
-                        let outcome = answer.header("hookbus-outcome");
-                        tally.answered(answer.status, outcome.as_deref(), answer.latency);
+                        let (outcome, reused) = (answer.header(OUTCOME), answer.header(REUSED));
+                        let result = tally::Answered::new(answer.status, outcome, reused.is_some());
+                        tally.answered(result, answer.latency);
                     }
                     Err(error) => tally.unanswered(post.reason(&error)),
                 }
@@ -247,7 +263,11 @@ async fn post_many(post: Post, body: Body) -> Outcome {
             sent.map_err(|error| Failure::failed(format_args!("a sender stopped: {error}")))?;
         tally.add(sent?);
     }
-    print(&tally.summary(started.elapsed(), post.concurrency))?;
+    let took = started.elapsed();
+    print(&match post.json {
+        true => tally.json(took, post.concurrency),
+        false => tally.summary(took, post.concurrency),
+    })?;
     if let Some(reason) = tally.first_error() {
         return Err(Failure::failed(reason).hint(NOBODY_THERE));
     }

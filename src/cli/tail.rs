@@ -24,7 +24,7 @@ Examples:
   hookbus tail                                what comes in: time, endpoint, type, key, outcome, latency, destinations
   hookbus tail --type 'transcript*' --key call-7
   hookbus tail --errors                       refused webhooks, dead letters, and questions without a worker's answer
-  hookbus tail --outcome timeout --json | jq -r .functions[]
+  hookbus tail --outcome timeout --json | jq -r '.questions[].function'
   hookbus tail --admin http://10.0.0.7:9180   a bridge elsewhere, with its token in HOOKBUS_ADMIN_TOKEN
 
 It asks the admin listener of the bridge, connects again when the bridge restarts, and ends with Ctrl-C.";

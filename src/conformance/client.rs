@@ -1,6 +1,6 @@
 //! Asking a worker as the bridge would: the same subject, the same headers, the same payload, by the bridge's own code.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::{HeaderMap, Message, StatusCode};
@@ -211,6 +211,7 @@ impl Client {
             payload: Bytes::new(),
             deadline,
             may_be_empty: false,
+            worker: &OnceLock::new(),
             grace: Duration::ZERO,
         };
         let mut headers = ask.headers(deadline.saturating_duration_since(Instant::now()));

@@ -37,9 +37,9 @@ pub struct Webhook {
     /// The key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Arc<str>>,
-    /// The functions that it calls.
+    /// What it asks, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub functions: Vec<Arc<str>>,
+    pub questions: Vec<Question>,
     /// Method and path of a request that reached no endpoint, cut and without control characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Arc<str>>,
@@ -51,9 +51,9 @@ pub struct Webhook {
     /// Why it was refused, or fell back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'static, str>>,
-    /// The likely cause of a refusal for missing or wrong authentication, and what to do about it.
+    /// The likely cause of a refusal for missing or wrong authentication, and what to do about it, as a sentence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
+    pub error: Option<String>,
     /// The status of the response; nothing if the sender hung up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
@@ -64,6 +64,26 @@ pub struct Webhook {
     /// Its body as text, cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+}
+
+/// One question of a webhook, and how it ended; the fields have the names that they have in the log and in audit events.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Question {
+    /// The function that is called, cut and without control characters; nothing where the type is the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<Arc<str>>,
+    /// How it ended; nothing if its sender hung up before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Cow<'static, str>>,
+    /// From the head of the request to the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub milliseconds: Option<f64>,
+    /// The name that the worker gives itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<Arc<str>>,
+    /// It is the answer to an earlier delivery of the same call.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reused: bool,
 }
 
 /// What a webhook is.

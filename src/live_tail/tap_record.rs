@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::line::{Kind, Webhook};
+use super::line::{Kind, Question, Webhook};
 use crate::message::{HangUp, Metadata, attribute};
 
 /// The longest part of a body that is shown, in bytes.
@@ -94,9 +94,15 @@ impl TapRecord {
         });
     }
 
-    /// It calls this function.
-    pub fn calls(&mut self, function: &Arc<str>) {
-        self.change(|open| open.line.functions.push(attribute(function)));
+    /// It asks this, among other things; nothing where the type is the question.
+    pub fn asks(&mut self, function: Option<&Arc<str>>) {
+        let question = Question { function: function.map(attribute), ..Question::default() };
+        self.change(|open| open.line.questions.push(question));
+    }
+
+    /// Where it is noted how the questions end.
+    pub fn questions(&self) -> TapQuestions {
+        TapQuestions(self.open.clone())
     }
 
     /// It goes to this destination, among others.
@@ -117,19 +123,44 @@ impl TapRecord {
     ) {
         self.change(|open| {
             open.line.outcome = Cow::Borrowed(outcome);
-            open.line.reason = reason.filter(|reason| *reason != outcome).map(Cow::Borrowed);
+            open.line.reason = reason.map(Cow::Borrowed);
             open.line.kind = kind;
         });
     }
 
     /// This is why it was refused, in a sentence.
-    pub fn explained(&mut self, why: String) {
-        self.change(|open| open.line.why = Some(why));
+    pub fn explained(&mut self, error: String) {
+        self.change(|open| open.line.error = Some(error));
     }
 
     /// This is what its sender gets.
     pub fn answered(self, status: u16) {
         self.change(|open| open.line.status = Some(status));
+    }
+}
+
+/// The questions of a note, which end one by one.
+pub struct TapQuestions(Arc<Mutex<Option<Unfinished>>>);
+
+impl TapQuestions {
+    /// This came of the question at this place.
+    pub fn ended(
+        &self,
+        place: usize,
+        outcome: &'static str,
+        took: Duration,
+        worker: Option<&Arc<str>>,
+        reused: bool,
+    ) {
+        // After a sender hung up nobody will see it.
+        if let Some(question) =
+            self.0.lock().as_mut().and_then(|open| open.line.questions.get_mut(place))
+        {
+            question.outcome = Some(Cow::Borrowed(outcome));
+            question.milliseconds = Some(milliseconds(took));
+            question.worker = worker.cloned();
+            question.reused = reused;
+        }
     }
 }
 
@@ -145,12 +176,16 @@ impl Drop for TapRecord {
 
 impl Unfinished {
     fn finish(mut self, shared: &Shared) {
-        // Three digits behind the point say enough.
-        self.line.milliseconds = (self.began.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        self.line.milliseconds = milliseconds(self.began.elapsed());
         // It may have been forbidden meanwhile.
         let body = self.body.filter(|_| shared.wants_bodies()).map(|body| text(&body));
         shared.send(self.line, body);
     }
+}
+
+/// Three digits behind the point say enough.
+fn milliseconds(took: Duration) -> f64 {
+    (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn text(body: &[u8]) -> String {

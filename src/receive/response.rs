@@ -13,6 +13,8 @@ use crate::message::{self, Outcome, Refusal};
 
 const ID: HeaderName = HeaderName::from_static("hookbus-id");
 const OUTCOME: HeaderName = HeaderName::from_static("hookbus-outcome");
+/// Some answer is that to an earlier delivery of the same call.
+const REUSED: HeaderName = HeaderName::from_static("hookbus-reused");
 
 const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 
@@ -48,6 +50,9 @@ pub(super) fn of(done: Done, refuse: &Refuse) -> Response {
     }
     if let Some(outcome) = done.outcome {
         headers.insert(OUTCOME, HeaderValue::from_static(outcome.as_str()));
+    }
+    if done.reused {
+        headers.insert(REUSED, HeaderValue::from_static("true"));
     }
     if let Some(tap) = done.tap {
         tap.answered(response.status().as_u16());

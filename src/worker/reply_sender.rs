@@ -4,17 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_nats::Client;
 use async_nats::service::{NATS_SERVICE_ERROR, NATS_SERVICE_ERROR_CODE};
+use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::question::{AnswerError, Question};
+use crate::ask::WORKER;
 use crate::nats::header::insert;
 
 /// Time for the last replies to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What a header takes in a message, beside its value and with some room to spare, in bytes.
+const MAX_HEADER_BYTES: usize = 64;
 
 /// Where replies go. While there is no connection it is locked, so that they wait for the next one.
 #[derive(Debug, Default)]
@@ -27,6 +31,19 @@ pub(super) struct ReplySender {
 struct Current {
     number: u64,
     client: Client,
+    /// What says who replies.
+    worker: String,
+}
+
+impl Current {
+    /// The headers of a reply of this size: the name, where there is room for it.
+    fn headers(&self, bytes: usize) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if bytes + self.worker.len() + MAX_HEADER_BYTES <= self.client.max_payload() {
+            insert(&mut headers, WORKER, self.worker.parse().unwrap_or_default());
+        }
+        headers
+    }
 }
 
 /// Replies wait until this goes back to [`ReplySender::resume`].
@@ -39,10 +56,10 @@ impl ReplySender {
         Paused(self.current.clone().write_owned().await)
     }
 
-    /// Replies go through this client.
-    pub(super) fn resume(&self, mut paused: Paused, number: u64, client: Client) {
+    /// Replies go through this client, and say that `worker` gave them.
+    pub(super) fn resume(&self, mut paused: Paused, number: u64, client: Client, worker: &str) {
         self.max_payload.store(client.max_payload(), Ordering::Relaxed);
-        *paused.0 = Some(Current { number, client });
+        *paused.0 = Some(Current { number, client, worker: worker.to_owned() });
     }
 
     /// The largest answer that the server takes.
@@ -64,10 +81,11 @@ impl ReplySender {
                 // The service counts what goes through it.
                 Some(current) if current.number == question.connection => {
                     let answer = answer.map_err(AnswerError::into_service_error);
-                    let sent = question.request.respond(answer).await;
+                    let headers = current.headers(answer.as_ref().map_or(0, Bytes::len));
+                    let sent = question.request.respond_with_headers(answer, headers).await;
                     sent.map_err(|error| error.to_string())
                 }
-                Some(current) => send(&current.client, question, answer).await,
+                Some(current) => send(current, question, answer).await,
             }
         };
         timeout_at(deadline, sending).await.unwrap_or_else(|_| Err("not in time".to_owned()))
@@ -87,17 +105,18 @@ impl ReplySender {
 
 /// Reply through another client than the one that the question came through.
 async fn send(
-    client: &Client,
+    current: &Current,
     question: &Question,
     answer: Result<Bytes, AnswerError>,
 ) -> Result<(), String> {
     let Some(to) = question.request.message.reply.clone() else {
         return Err("no reply is expected".to_owned());
     };
+    let Current { client, .. } = current;
+    let mut headers = current.headers(answer.as_ref().map_or(0, Bytes::len));
     let sent = match answer {
-        Ok(answer) => client.publish(to, answer).await,
+        Ok(answer) => client.publish_with_headers(to, headers, answer).await,
         Err(failed) => {
-            let mut headers = async_nats::HeaderMap::new();
             // Neither holds a line break.
             let code = failed.code.to_string().parse().unwrap_or_default();
             insert(&mut headers, NATS_SERVICE_ERROR, failed.text.parse().unwrap_or_default());

@@ -37,6 +37,8 @@ pub struct ServiceRegistration {
 struct Running {
     client: Client,
     service: Service,
+    /// What it calls itself in replies: as `GET /workers` shows it.
+    worker: String,
     /// Hand questions to the dispatcher until there are no more.
     readers: JoinSet<()>,
 }
@@ -57,7 +59,7 @@ impl ServiceRegistration {
                 running = self.connect(settings, dispatcher, number, (&mut backoff, &mut short)) => running,
                 () = &mut stop => return,
             };
-            dispatcher.replies.resume(paused, number, running.client.clone());
+            dispatcher.replies.resume(paused, number, running.client.clone(), &running.worker);
             if !short.is_known() {
                 self.log_ready(&running.client, number);
             }
@@ -151,7 +153,8 @@ impl ServiceRegistration {
         }
         // The server knows of all subscriptions before anybody is told that it is ready.
         client.flush().await?;
-        Ok(Running { client, service, readers })
+        let worker = format!("{} ({})", self.name, service.info().await.id);
+        Ok(Running { client, service, worker, readers })
     }
 }
 
@@ -191,7 +194,7 @@ impl Running {
         let spare = timeout(LEAVE_TIMEOUT, settings.connect(Arc::default())).await;
         if let Ok(Ok(spare)) = spare {
             let paused = dispatcher.replies.pause().await;
-            dispatcher.replies.resume(paused, number, spare);
+            dispatcher.replies.resume(paused, number, spare, &self.worker);
             // It fails where the connection is gone, and then there is nothing to drain.
             let _ = self.client.drain().await;
         } else {

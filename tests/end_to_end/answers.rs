@@ -98,6 +98,8 @@ async fn a_call_that_comes_again_gets_the_stored_answer() {
     assert_eq!(result(&first), "execution 1");
     assert_eq!(first.body, second.body);
     assert_eq!(second.header("hookbus-outcome"), Some("answered"));
+    let reuses = [&first, &second].map(|answer| answer.header("hookbus-reused"));
+    assert_eq!(reuses, [None, Some("true")]);
     assert_ne!(first.header("hookbus-id"), second.header("hookbus-id"));
     assert_eq!(worker.questions().len(), 1);
     assert_eq!(reused(&bridge, name).await, 1.0);

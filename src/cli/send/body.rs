@@ -7,19 +7,26 @@ use bytes::Bytes;
 
 use super::Arguments;
 use super::edit::{self, Edit};
+use super::ids::Ids;
 use crate::cli::Failure;
 use crate::source::{self, Sample};
 
-/// The body to post: bytes as they are, or what the edits make of them.
+/// The body to post: bytes as they are, or what the edits and new ids make of them.
 pub(super) struct Body {
     original: Bytes,
     edits: Vec<Edit>,
     numbered: bool,
+    ids: Ids,
 }
 
 impl Body {
     /// The body of the request with this number.
     pub(super) fn render(&self, number: u64) -> Result<Bytes, Failure> {
+        let body = self.edited(number)?;
+        Ok(if self.ids.is_empty() { body } else { self.ids.renew(&body).into() })
+    }
+
+    fn edited(&self, number: u64) -> Result<Bytes, Failure> {
         if self.edits.is_empty() {
             return Ok(self.original.clone());
         }
@@ -32,15 +39,19 @@ impl Body {
 }
 
 pub(super) fn body(arguments: &Arguments, provider: &str) -> Result<Body, Failure> {
-    let original = read(arguments.what.as_deref().unwrap_or_default(), provider)?;
+    let what = arguments.what.as_deref().unwrap_or_default();
+    let original = read(what, provider)?;
+    // What is the user's own is sent as it is.
+    let renewed = sample(what, provider).filter(|_| !arguments.keep_ids);
+    let ids = renewed.map(|sample| Ids::of(&sample.body)).unwrap_or_default();
     let mut edits = Vec::new();
     if arguments.function.is_some() || arguments.arguments.is_some() {
         edits = call_edits(&original, arguments)?;
     }
     edits.extend(arguments.edits.iter().cloned());
-    let mut body = Body { original, numbered: edits.iter().any(Edit::is_numbered), edits };
+    let mut body = Body { original, numbered: edits.iter().any(Edit::is_numbered), edits, ids };
     // Every mistake shows here, before anything is sent.
-    let first = body.render(1)?;
+    let first = body.edited(1)?;
     if !body.numbered {
         body.original = first;
         body.edits.clear();
@@ -123,11 +134,21 @@ mod tests {
         serde_json::from_slice(&body.render(number).unwrap()).unwrap()
     }
     #[test]
-    fn a_sample_is_sent_byte_for_byte() {
+    fn a_sample_is_sent_byte_for_byte_but_for_its_ids() {
         for sample in source::samples("vapi") {
+            let kept = arguments(&[&sample.name, "--keep-ids"]).unwrap();
+            let kept = body(&kept, "vapi").unwrap().render(1).unwrap();
+            assert_eq!(kept, sample.body.as_bytes());
             let body = body(&arguments(&[&sample.name]).unwrap(), "vapi").unwrap();
-            assert_eq!(body.render(1).unwrap(), sample.body.as_bytes());
+            let (one, other) = (body.render(1).unwrap(), body.render(1).unwrap());
+            assert!(one.len().abs_diff(kept.len()) < 200, "{}", sample.name);
+            assert_eq!(one == other, body.ids.is_empty(), "{}", sample.name);
         }
+        let calls = rendered(&["tool-calls--parallel3"], 1);
+        assert_ne!(
+            calls["message"]["toolCallList"],
+            rendered(&["tool-calls--parallel3"], 1)["message"]["toolCallList"]
+        );
     }
 
     #[test]

@@ -16,6 +16,12 @@ use crate::cli::http_client::{self, root_cause};
 use crate::config::Endpoint;
 use crate::config::units::Time;
 use crate::source::Sample;
+use crate::telemetry::terminal;
+
+/// What hookbus says of an answer.
+pub(super) const OUTCOME: &str = "hookbus-outcome";
+pub(super) const REUSED: &str = "hookbus-reused";
+pub(super) const ID: &str = "hookbus-id";
 
 /// Everything about a request but its body.
 pub(super) struct Post {
@@ -30,6 +36,7 @@ pub(super) struct Post {
     timeout: Time,
     pub(super) count: u64,
     pub(super) concurrency: u64,
+    pub(super) json: bool,
 }
 
 /// What came back.
@@ -59,6 +66,22 @@ impl Answer {
     pub(super) fn header(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?;
         Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+    }
+
+    /// All of it as one JSON object; the body as JSON if it is JSON, else as text.
+    pub(super) fn json(&self) -> String {
+        let body: serde_json::Value = serde_json::from_slice(&self.body)
+            .unwrap_or_else(|_| String::from_utf8_lossy(&self.body).into());
+        let answer = serde_json::json!({
+            "status": self.status.as_u16(),
+            "version": format!("{:?}", self.version),
+            "outcome": self.header(OUTCOME),
+            "reused": self.header(REUSED).is_some(),
+            "id": self.header(ID),
+            "milliseconds": self.latency.as_secs_f64() * 1e3,
+            "body": body,
+        });
+        terminal::json(&answer.to_string())
     }
 }
 
@@ -95,6 +118,7 @@ impl Post {
             timeout: arguments.timeout,
             count: arguments.count,
             concurrency: arguments.concurrency,
+            json: arguments.json,
         })
     }
 

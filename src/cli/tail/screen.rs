@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Stdout, Write as _};
 
 use crate::cli::eprint;
-use crate::live_tail::{Line, Webhook};
+use crate::live_tail::{Line, Question, Webhook};
 use crate::telemetry::terminal;
 
 /// The widest column, in characters; what is longer is cut.
@@ -66,15 +66,15 @@ impl Screen {
             let _ = write!(line, "  {text}{padding}");
         }
         let _ = write!(line, "  {:>8.1} ms", webhook.milliseconds);
-        let functions = webhook.functions.iter().map(|function| format!("{function}()"));
+        let functions = functions(&webhook.questions);
         let destinations = webhook.destinations.iter().map(ToString::to_string);
         let request = webhook.request.iter().map(|request| cut(request));
-        let to: Vec<_> = functions.chain(destinations).chain(request).collect();
+        let to: Vec<_> = functions.into_iter().chain(destinations).chain(request).collect();
         if !to.is_empty() {
             let _ = write!(line, "  {}", terminal::line(&to.join(" ")));
         }
-        if let Some(why) = &webhook.why {
-            let _ = write!(line, "\n    {}", terminal::line(why));
+        if let Some(error) = &webhook.error {
+            let _ = write!(line, "\n    {}", terminal::line(error));
         }
         if let Some(body) = &webhook.body {
             let _ = write!(line, "\n    {}", terminal::line(body));
@@ -94,6 +94,31 @@ impl Screen {
         };
         format!("\x1b[{colour}m{text}\x1b[0m")
     }
+}
+
+/// Each with what there is to say of it: one word, where it was answered as usual. The outcome of a webhook that asks one
+/// thing is the outcome of that.
+fn functions(questions: &[Question]) -> Vec<String> {
+    let is_only = questions.len() == 1;
+    let text = |question: &Question| {
+        let mut text = question.function.as_ref().map(|name| format!("{name}()"));
+        let outcome = question.outcome.as_deref().filter(|_| !is_only);
+        let took = question.milliseconds.filter(|_| !is_only);
+        let words = [
+            outcome.map(ToOwned::to_owned),
+            took.map(|took| format!("{took:.1}ms")),
+            question.worker.as_ref().map(|name| format!("by {name}")),
+            question.reused.then(|| "reused".to_owned()),
+        ];
+        let words: Vec<_> = words.into_iter().flatten().collect();
+        if !words.is_empty() {
+            let text = text.get_or_insert_default();
+            // Writing to a String can't fail.
+            let _ = write!(text, "[{}]", words.join(", "));
+        }
+        text
+    };
+    questions.iter().filter_map(text).collect()
 }
 
 fn cut(text: &str) -> String {

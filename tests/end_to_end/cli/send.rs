@@ -138,6 +138,47 @@ async fn it_sends_many_at_a_time() {
     assert!(output.stdout.contains("no-responders"), "{}", output.stdout);
 }
 
+/// Whoever tries a worker twice means two calls, and not a call that comes again.
+#[tokio::test]
+async fn each_request_is_a_call_of_its_own() {
+    let Some(nats) = nats::shared().await else {
+        return;
+    };
+    let bridge = start(nats, "send-ids").await;
+    let worker = Worker::start(nats, "send-ids.tool.>", |_| Reply::text("sunny")).await;
+    let json = async |arguments: &[&str]| -> serde_json::Value {
+        let all = [&["tool-calls", "--json"], arguments].concat();
+        let output = send(&bridge, "send-ids", &all).await;
+        assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{}", output.stdout);
+        serde_json::from_str(&output.stdout).unwrap()
+    };
+    let ids = |answer: &serde_json::Value| answer["body"]["results"][0]["toolCallId"].clone();
+    let (first, second) = (json(&[]).await, json(&[]).await);
+    assert_eq!((&first["status"], &first["outcome"]), (&200.into(), &"answered".into()));
+    assert_eq!((&first["reused"], &second["reused"]), (&false.into(), &false.into()));
+    assert_ne!(ids(&first), ids(&second));
+    assert_ne!(first["id"], second["id"]);
+    assert!(first["milliseconds"].as_f64().unwrap() > 0.0, "{first}");
+    assert_eq!(worker.questions().len(), 2);
+
+    let (first, second) = (json(&["--keep-ids"]).await, json(&["--keep-ids"]).await);
+    assert_eq!((&first["reused"], &second["reused"]), (&false.into(), &true.into()));
+    assert_eq!(ids(&first), ids(&second));
+    assert_eq!(worker.questions().len(), 3);
+    let again = send(&bridge, "send-ids", &["tool-calls", "--keep-ids"]).await;
+    assert!(again.stderr.contains("hookbus-reused: true"), "{}", again.stderr);
+
+    let many = json(&["--count", "20", "--concurrency", "4"]).await;
+    let counts =
+        serde_json::json!([{"status": 200, "outcome": "answered", "reused": false, "count": 20}]);
+    assert_eq!(many["results"], counts);
+    assert_eq!(worker.questions().len(), 23);
+    let cached = json(&["--count", "5", "--keep-ids"]).await;
+    assert_eq!(cached["results"][0]["reused"], true, "{cached}");
+    assert_eq!((&cached["requests"], &cached["unanswered"]), (&5.into(), &0.into()));
+    assert!(cached["milliseconds"]["p99"].as_f64().unwrap() > 0.0, "{cached}");
+}
+
 #[tokio::test]
 async fn it_has_a_sample_of_every_type() {
     let output = run(&["send", "--list"]).await;

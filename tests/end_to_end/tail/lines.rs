@@ -35,7 +35,10 @@ fn fields(line: &Value, names: &[&str]) -> Value {
 async fn each_webhook_is_a_line_with_its_fate() {
     let Some(nats) = Nats::start().await else { return };
     nats.create_stream("HOOK", &["hook.events.>", "hook.jobs.>"]).await;
-    let _worker = Worker::start(&nats, "hook.tool.weather", |_| Reply::text("sunny")).await;
+    let _worker = Worker::start(&nats, "hook.tool.weather", |_| {
+        Reply::text("sunny").header("Hookbus-Worker", " weather-1 ")
+    })
+    .await;
     let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
     let all = Follower::start(&bridge, &["--json"]).await;
     let errors = Follower::start(&bridge, &["--json", "--errors"]).await;
@@ -55,28 +58,49 @@ async fn each_webhook_is_a_line_with_its_fate() {
     bridge.post("/hook?token=opensesame-73", event("c"), &right).await;
 
     let lines = all.json(8).await;
-    let names = ["type", "key", "kind", "outcome", "reason", "status", "destinations", "functions"];
+    let names = ["type", "key", "kind", "outcome", "reason", "status", "destinations"];
     let expected = [
         json!({"type": "status-update", "key": "c\u{fffd}[31m\u{fffd}7", "kind": "event", "outcome": "stored",
-            "reason": null, "status": 200, "destinations": ["nats:{endpoint}.events.{type}"], "functions": null}),
+            "reason": null, "status": 200, "destinations": ["nats:{endpoint}.events.{type}"]}),
         json!({"type": "hang", "key": "call-1", "kind": "event", "outcome": "dropped",
-            "reason": null, "status": 200, "destinations": null, "functions": null}),
+            "reason": null, "status": 200, "destinations": null}),
         json!({"type": "tool-calls", "key": "call-1", "kind": "question", "outcome": "answered",
-            "reason": null, "status": 200, "destinations": null, "functions": ["weather"]}),
+            "reason": null, "status": 200, "destinations": null}),
         json!({"type": "tool-calls", "key": "call-1", "kind": "question", "outcome": "fallback",
-            "reason": "no-responders", "status": 200, "destinations": ["nats:hook.events.copies"],
-            "functions": ["weather", "broken"]}),
+            "reason": "no-responders", "status": 200, "destinations": ["nats:hook.events.copies"]}),
         json!({"type": "assistant-request", "key": "call-1", "kind": "question", "outcome": "no-responders",
-            "reason": null, "status": 503, "destinations": null, "functions": null}),
+            "reason": null, "status": 503, "destinations": null}),
         json!({"type": null, "key": null, "kind": null, "outcome": "refused",
-            "reason": "unauthorized", "status": 401, "destinations": null, "functions": null}),
+            "reason": "unauthorized", "status": 401, "destinations": null}),
         json!({"type": null, "key": null, "kind": null, "outcome": "refused",
-            "reason": "malformed", "status": 400, "destinations": null, "functions": null}),
+            "reason": "malformed", "status": 400, "destinations": null}),
     ];
     for (line, expected) in lines.iter().zip(&expected) {
         assert_eq!(fields(line, &names), *expected, "{line}");
         assert_eq!(line["line"], "webhook");
         assert_eq!(line["endpoint"], "hook");
+    }
+    let asked = |line: &Value| -> Vec<Value> {
+        let all = line["questions"].as_array().into_iter().flatten();
+        all.map(|question| {
+            let took = question["milliseconds"].as_f64().unwrap();
+            assert!(took > 0.0 && took <= line["milliseconds"].as_f64().unwrap(), "{line}");
+            fields(question, &["function", "outcome", "worker", "reused"])
+        })
+        .collect()
+    };
+    let weather = json!({"function": "weather", "outcome": "answered", "worker": "weather-1", "reused": null});
+    let broken =
+        json!({"function": "broken", "outcome": "no-responders", "worker": null, "reused": null});
+    let whole =
+        json!({"function": null, "outcome": "no-responders", "worker": null, "reused": null});
+    // It has the id of the one before.
+    let again =
+        json!({"function": "weather", "outcome": "answered", "worker": null, "reused": true});
+    let expected =
+        [vec![], vec![], vec![weather], vec![again, broken], vec![whole], vec![], vec![]];
+    for (line, expected) in lines.iter().zip(expected) {
+        assert_eq!(asked(line), expected, "{line}");
     }
     assert_eq!(lines[0]["id"], *id);
     assert_eq!(lines[0]["bytes"], event(r"c\u001b[31m\n7").len());
@@ -91,7 +115,10 @@ async fn each_webhook_is_a_line_with_its_fate() {
     assert_eq!(types, ["tool-calls", "tool-calls"]);
     let fell = fell.lines(2).await;
     assert!(fell[0].contains("hook  tool-calls     call-1    fallback:no-responders"), "{fell:?}");
-    assert!(fell[0].ends_with("ms  weather() broken() nats:hook.events.copies"), "{fell:?}");
+    let shown = fell[0].split_once(" ms  ").unwrap().1;
+    assert!(shown.starts_with("weather()[answered, "), "{fell:?}");
+    assert!(shown.contains("ms, reused] broken()[no-responders, "), "{fell:?}");
+    assert!(shown.ends_with("ms] nats:hook.events.copies"), "{fell:?}");
 
     let everything = format!("{lines:?}{fell:?}{}", all.said());
     assert!(!everything.contains("opensesame"), "{everything}");
@@ -115,7 +142,7 @@ async fn a_sender_that_hangs_up_is_shown() {
     let lines = follower.json(1).await;
     assert_eq!(lines[0]["outcome"], "hung-up");
     assert_eq!(lines[0]["status"], Value::Null);
-    assert_eq!(lines[0]["functions"], json!(["slow"]));
+    assert_eq!(lines[0]["questions"], json!([{"function": "slow"}]));
 }
 
 #[tokio::test]
@@ -171,4 +198,26 @@ async fn what_is_not_understood_is_refused() {
         assert_eq!(answer.status, 400, "{query}");
     }
     assert_eq!(bridge.post("/tail", "", &[]).await.status, 404, "it isn't public");
+}
+
+/// Names from outside.
+#[tokio::test]
+async fn strange_functions_and_workers_are_cut_and_cleaned() {
+    let Some(nats) = Nats::start().await else { return };
+    let _worker = Worker::start(&nats, "hook.tool.>", |_| {
+        Reply::text("x").header("Hookbus-Worker", &format!("w\u{85}{}", "\u{e9}".repeat(500)))
+    })
+    .await;
+    let bridge = Bridge::config(open("hook")).nats(&nats).start_ready().await;
+    let follower = Follower::start(&bridge, &["--json"]).await;
+    let long = format!("f{}", "y".repeat(5_000));
+    bridge.post("/hook", tool_calls(&["a\u{1b}[2Jb", &long]), &[]).await;
+    let line = &follower.json(1).await[0];
+    let names = [0, 1].map(|at| line["questions"][at]["function"].as_str().unwrap().to_owned());
+    assert_eq!(names[0], "a\u{fffd}[2Jb");
+    assert_eq!(names[1].len(), 1_024);
+    for at in 0..2 {
+        let worker = line["questions"][at]["worker"].as_str().unwrap();
+        assert!(worker.starts_with("w\u{fffd}\u{e9}") && worker.len() <= 130, "{worker}");
+    }
 }

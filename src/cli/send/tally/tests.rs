@@ -1,10 +1,14 @@
 use super::*;
 
+fn ok(outcome: Option<&str>) -> Answered {
+    Answered::new(StatusCode::OK, outcome.map(ToOwned::to_owned), false)
+}
+
 #[test]
 fn percentiles_are_right_to_three_digits() {
     let mut tally = Tally::default();
     for milliseconds in 1..=100_u64 {
-        tally.answered(StatusCode::OK, None, Duration::from_millis(milliseconds));
+        tally.answered(ok(None), Duration::from_millis(milliseconds));
     }
     let summary = tally.summary(Duration::from_secs(1), 1);
     let latencies = summary.lines().last().unwrap_or_default();
@@ -19,26 +23,32 @@ fn percentiles_are_right_to_three_digits() {
 #[test]
 fn the_summary_counts_status_and_outcome() {
     let mut tally = Tally::default();
-    tally.answered(StatusCode::OK, Some("answered"), Duration::from_millis(2));
-    tally.answered(StatusCode::OK, None, Duration::from_micros(1500));
+    tally.answered(ok(Some("answered")), Duration::from_millis(2));
+    tally.answered(ok(None), Duration::from_micros(1500));
     assert!(tally.all_fine());
     let mut other = Tally::default();
-    other.answered(
-        StatusCode::SERVICE_UNAVAILABLE,
-        Some("no-responders"),
-        Duration::from_millis(1),
-    );
+    let refused =
+        Answered::new(StatusCode::SERVICE_UNAVAILABLE, Some("no-responders".to_owned()), false);
+    other.answered(refused, Duration::from_millis(1));
+    other.answered(Answered { is_reused: true, ..ok(Some("answered")) }, Duration::from_millis(1));
     other.unanswered("can't connect".to_owned());
     tally.add(other);
     assert!(!tally.all_fine());
     assert_eq!(tally.first_error(), Some("can't connect"));
     assert_eq!(
         tally.summary(Duration::from_secs(2), 3),
-        "4 requests, 3 at a time, in 2.00 s: 2 requests/s
+        "5 requests, 3 at a time, in 2.00 s: 2 requests/s
          1  200
          1  200 answered
+         1  200 answered reused
          1  503 no-responders
          1  no answer
-latency: p50 1.50 ms, p90 2.00 ms, p99 2.00 ms, max 2.00 ms"
+latency: p50 1.00 ms, p90 2.00 ms, p99 2.00 ms, max 2.00 ms"
     );
+    let json: serde_json::Value =
+        serde_json::from_str(&tally.json(Duration::from_secs(2), 3)).unwrap_or_default();
+    assert_eq!((&json["requests"], &json["unanswered"]), (&5.into(), &1.into()));
+    let reused = json!({"status": 200, "outcome": "answered", "reused": true, "count": 1});
+    assert_eq!(json["results"][2], reused);
+    assert_eq!(json["milliseconds"]["max"], 2.0);
 }
