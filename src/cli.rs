@@ -5,6 +5,7 @@
 //! is wrong. A reader that closes the pipe early is no failure, and nothing panics. One that takes nothing of standard
 //! error holds nobody up.
 
+mod about;
 mod admin;
 mod answer;
 mod check;
@@ -36,7 +37,7 @@ use crate::telemetry::{self, stderr, terminal};
 
 /// Webhooks to Kafka and NATS, and answers back.
 #[derive(Debug, Parser)]
-#[command(name = "hookbus", version, after_help = EXAMPLES)]
+#[command(name = "hookbus", version, long_version = about::VERSION.as_str(), after_help = EXAMPLES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -98,6 +99,12 @@ enum Command {
     /// Print the JSON Schema of the configuration file
     #[command(after_help = SCHEMA_EXAMPLE)]
     Schema,
+    /// Print the completions for a shell
+    #[command(after_help = about::COMPLETIONS_EXAMPLES)]
+    Completions(about::Completions),
+    /// Print a manual page
+    #[command(after_help = about::MANUAL_EXAMPLES)]
+    Man(about::Manual),
 }
 
 /// The configuration file that is used unless another is named.
@@ -163,6 +170,8 @@ fn run(command: Command, signals: Option<io::Result<Signals>>) -> Outcome {
         Command::Providers(arguments) => providers::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Schema => print(config::schema().trim_end()),
+        Command::Completions(arguments) => about::completions(&arguments),
+        Command::Man(arguments) => about::manual(&arguments),
     }
 }
 

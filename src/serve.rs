@@ -4,6 +4,7 @@ mod files;
 mod offline;
 mod brokers;
 mod reload;
+mod service_manager;
 mod signals;
 mod start;
 
@@ -38,6 +39,9 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for events that are given up to reach the disk, and for their senders to be answered.
 const GIVE_UP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What stopping may take beyond the configured time, while the disk is waited for.
+const MAX_OVERTIME: Duration = GIVE_UP_TIMEOUT.saturating_mul(4);
 
 /// Time before the end at which unacknowledged events go to the disk, so that their senders still get an answer.
 const DISK_HANDOVER: Duration = Duration::from_millis(200);
@@ -192,6 +196,7 @@ pub async fn run(
     ready(addresses);
     info!(http = %addresses.http, admin = %addresses.admin, "serving");
     background.spawn(finish_startup(components.health.clone(), began + STARTUP_TIMEOUT));
+    background.spawn(service_manager::stay_alive());
     background.spawn(watch_streams(components.clone(), findings));
 
     let (times, mut current) = watch::channel(Times::of(&config));
@@ -206,6 +211,7 @@ pub async fn run(
     admin_shutdown.announce();
     components.spool_tasks.stop();
     let Times { delay, drain } = *current.borrow_and_update();
+    service_manager::stopping(delay + drain + MAX_OVERTIME);
     info!(delay = %humantime::format_duration(delay), "stopping");
     tokio::time::sleep(delay).await;
     components.drain(&shutdown, Instant::now() + drain).await;
@@ -236,6 +242,7 @@ async fn finish_startup(health: Arc<Health>, deadline: Instant) {
         warn!(broker, "serving without this broker; still trying to connect");
     }
     health.set_started();
+    service_manager::ready();
 }
 
 /// Check the streams after each connect, and from time to time: others may change them too.

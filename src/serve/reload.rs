@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::Times;
+use super::service_manager;
 use super::start::{Components, create_topics};
 use crate::admin::Guard;
 use crate::admin::reload::Reloaded;
@@ -61,7 +62,9 @@ impl Reload {
                 Some(answer) = end_requested.recv() => Some(answer),
                 else => return,
             };
+            service_manager::reloading();
             let outcome = self.reload().await;
+            service_manager::ready();
             self.log(&outcome);
             if let Some(answer) = answer {
                 // Whoever asked may have gone.

@@ -44,9 +44,38 @@ async fn every_command_helps_with_an_example() {
         let help = run(&[group, command, "--help"]).await.stdout;
         assert!(help.contains(&format!("\n  hookbus {group} {command}")), "{help}");
     }
-    let version = run(&["--version"]).await;
+    let short = run(&["-V"]).await;
     let expected = format!("hookbus {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!((version.code, version.stdout), (Some(0), expected));
+    assert_eq!((short.code, &short.stdout), (Some(0), &expected));
+    let long = run(&["--version"]).await;
+    let begins = format!("{} (commit ", expected.trim_end());
+    assert!(long.stdout.starts_with(&begins) && long.stdout.contains("\nlibrdkafka "), "{long:?}");
+}
+
+#[tokio::test]
+async fn completions_and_manual_pages_know_every_command() {
+    let help = run(&["--help"]).await.stdout;
+    let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names = commands.lines().filter_map(|line| line.strip_prefix("  "));
+    // A line that begins further in goes on with a description.
+    let names = names.filter(|line| !line.starts_with(' '));
+    let commands: Vec<_> = names.filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(commands.contains(&"serve") && commands.contains(&"dlq"), "{help}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(&["completions", shell]).await;
+        assert_eq!(script.code, Some(0), "{shell}: {}", script.stderr);
+        for command in &commands {
+            assert!(script.stdout.contains(command), "{shell}: {command}");
+        }
+    }
+    let page = run(&["man"]).await.stdout;
+    for command in &commands {
+        assert!(page.contains(&format!("hookbus\\-{command}(1)")), "{command}: {page}");
+    }
+    let page = run(&["man", "dlq", "replay"]).await.stdout;
+    assert!(page.starts_with(".ie") && page.contains("hookbus dlq replay"), "{page}");
+    let unknown = run(&["man", "sevre"]).await;
+    assert_eq!(unknown.code, Some(2), "{}", unknown.stderr);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A start without brokers, and what it says.
 
 mod many;
+mod service_manager;
 mod signals;
 
 use crate::support::{Bridge, Nats, eventually};
