@@ -3,17 +3,8 @@
 use crate::support::certificates::{Authority, quoted};
 use crate::support::http::Client;
 use crate::support::process::output;
-use crate::support::{Bridge, bridge::program, nats};
+use crate::support::{Bridge, HOOK, bridge::program, nats};
 use http::Method;
-
-const ENDPOINT: &str = r#"
-    [[endpoint]]
-    name = "hook"
-    path = "/hook"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-"#;
 
 const OPEN: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 const GUARDED: [(&str, &str); 5] = [
@@ -39,7 +30,7 @@ async fn status(
 async fn a_token_is_asked_for_and_can_be_changed() {
     let Some(nats) = nats::shared().await else { return };
     let config =
-        |token: &str| format!("{ENDPOINT}[admin]\nlisten = \"{{admin}}\"\ntoken = \"{token}\"\n");
+        |token: &str| format!("{HOOK}[admin]\nlisten = \"{{admin}}\"\ntoken = \"{token}\"\n");
     let mut bridge = Bridge::config(config("first-token")).nats(nats).start_ready().await;
     let client = Client::new();
     for path in OPEN {
@@ -106,9 +97,8 @@ async fn a_client_certificate_is_as_good() {
     let Some(nats) = nats::shared().await else { return };
     let tls = authority.sign_server("admin").section("admin.tls", ["cert", "key"]);
     let ca = quoted(&authority.cert());
-    let text = format!(
-        "[admin]\nlisten = \"{{admin}}\"\ntoken = \"t\"\n{tls}client_ca = {ca}\n{ENDPOINT}"
-    );
+    let text =
+        format!("[admin]\nlisten = \"{{admin}}\"\ntoken = \"t\"\n{tls}client_ca = {ca}\n{HOOK}");
     let operator = Client::trusting(&authority.cert(), Some(&authority.sign("operator")));
     let bridge = Bridge::config(&text).client(operator.clone()).nats(nats).start_ready().await;
     let nobody = Client::trusting(&authority.cert(), None);

@@ -1,23 +1,15 @@
 //! `check --connect`: what the brokers say of a configuration.
 
 use crate::support::process::Output;
-use crate::support::{Nats, bridge, kafka, ports};
+use crate::support::{HOOK, Nats, bridge, kafka, ports};
 use async_nats::jetstream::stream;
 
 /// Runs it on a configuration with one endpoint, `hook`.
 async fn check(text: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
-    let endpoint = r#"
-        [[endpoint]]
-        name = "hook"
-        path = "/hook"
-        source = "vapi"
-        [[endpoint.auth]]
-        kind = "none"
-    "#;
     // Rules of the endpoint come last.
-    let text = text.replace("[endpoint]", endpoint);
+    let text = text.replace("[endpoint]", HOOK);
     std::fs::write(&file, text).unwrap();
     bridge::run(&["check", "--connect", "--config", file.to_str().unwrap()]).await
 }

@@ -7,22 +7,13 @@ mod requests;
 
 use crate::support::bridge::program;
 use crate::support::process::{Output, output};
-use crate::support::{Bridge, Nats, eventually, kafka};
+use crate::support::{Bridge, HOOK, Nats, eventually, kafka};
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
-
-const ENDPOINT: &str = r#"
-    [[endpoint]]
-    name = "hook"
-    path = "/hook"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-"#;
 
 /// Stands in every body, and nowhere else.
 const BODY: &str = "only-in-bodies";
@@ -87,7 +78,7 @@ async fn what_a_broker_refuses_is_published_when_it_takes_it() {
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let spool = tempfile::tempdir().unwrap();
-    let config = format!("{ENDPOINT}\n[spool]\ndir = {:?}\n", spool.path());
+    let config = format!("{HOOK}\n[spool]\ndir = {:?}\n", spool.path());
     let mut bridge = Bridge::config(&config).nats(&nats).start_ready().await;
     let mut sent = BTreeMap::new();
     for number in 0..5 {
@@ -171,7 +162,7 @@ async fn the_same_goes_for_kafka() {
     };
     kafka.create_topic_with("replay", 1, &[("max.message.bytes", "2000")]).await;
     let text = "[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:replay\"]\n";
-    let bridge = Bridge::config(format!("{ENDPOINT}{text}")).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(format!("{HOOK}{text}")).kafka(kafka).start_ready().await;
     let body = large("hang", "call-7");
     let id = rejected(&bridge, "/hook", body.clone()).await;
     expect(bridge.folder(), &["dlq", "replay", "--all"], 1, &["1 rejected again", "too-large"])
@@ -203,7 +194,7 @@ async fn a_broker_that_fails_ends_it_early() {
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"1s\"\n";
-    let bridge = Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(format!("{HOOK}{text}")).nats(&nats).start_ready().await;
     for number in 0..30 {
         rejected(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
     }

@@ -2,7 +2,7 @@
 
 use crate::support::http::{Answer, raw_within};
 use crate::support::process::Output;
-use crate::support::{Bridge, Nats, bridge, eventually, ports};
+use crate::support::{Bridge, HOOK, Nats, bridge, eventually, ports};
 use async_nats::jetstream::stream;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
@@ -11,18 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-const ENDPOINT: &str = r#"
-    [[endpoint]]
-    name = "hook"
-    path = "/hook"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-"#;
-
 /// A configuration of one endpoint with these rules.
 fn config(rules: &str) -> String {
-    format!("{ENDPOINT}\n{rules}")
+    format!("{HOOK}\n{rules}")
 }
 
 fn event(kind: &str, key: &str, number: usize) -> String {
@@ -211,7 +202,7 @@ async fn a_stream_that_would_answer_in_place_of_a_worker_is_refused() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
     let ready = bridge.admin("/readyz").await;
     assert!(!ready.text().contains("problem"), "{}", ready.text());
 
@@ -320,7 +311,7 @@ async fn repetitions_are_told_by_what_the_endpoint_says() {
     };
     nats.create_stream("ALL", &["delivery-id.events.>", "body.events.>", "off.events.>"]).await;
     let endpoint = |dedupe: &str| {
-        let text = ENDPOINT.replace("hook", dedupe);
+        let text = HOOK.replace("hook", dedupe);
         text.replace("source", &format!("dedupe = \"{dedupe}\"\n    source"))
     };
     let text = ["delivery-id", "body", "off"].map(endpoint).concat();
@@ -519,7 +510,7 @@ async fn pipelined_events_are_stored_in_their_order() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
     let connections = (0..KEYS).map(|key| {
         let address = bridge.address();
         tokio::spawn(async move {

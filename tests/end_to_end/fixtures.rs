@@ -1,7 +1,7 @@
 //! Every recorded webhook through the built binary: into both brokers, or to a worker and back. What is stored is read
 //! by clients made by others, and what is answered is judged by Vapi's own models.
 
-use crate::support::{Bridge, Nats, Sample, kafka, python, samples};
+use crate::support::{Bridge, Endpoint, Nats, Sample, endpoint, kafka, python, samples};
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -10,23 +10,14 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-const CONFIG: &str = r#"
-    [[endpoint]]
-    name = "fixtures"
-    path = "/fixtures"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-    [[endpoint.event]]
-    types = ["*"]
-    to = ["nats:fixtures.events.{type}", "kafka:fixtures-events"]
-    [[endpoint.question]]
-    types = ["*"]
-    copy_to = ["nats:fixtures.events.{type}", "kafka:fixtures-events"]
-    [[endpoint.tool]]
-    names = ["*"]
-    copy_to = ["nats:fixtures.events.{type}", "kafka:fixtures-events"]
-"#;
+fn config() -> Endpoint {
+    let both = r#"["nats:fixtures.events.{type}", "kafka:fixtures-events"]"#;
+    endpoint("fixtures").tables(&format!(
+        "[[endpoint.event]]\ntypes = [\"*\"]\nto = {both}\n\
+         [[endpoint.question]]\ntypes = [\"*\"]\ncopy_to = {both}\n\
+         [[endpoint.tool]]\nnames = [\"*\"]\ncopy_to = {both}"
+    ))
+}
 
 /// An event as the scripts print it.
 #[derive(Debug, Deserialize)]
@@ -58,7 +49,7 @@ async fn every_sample_is_stored_in_both_brokers_or_answered() {
     nats.create_stream("FIXTURES", &["fixtures.events.>"]).await;
     nats.create_stream("JOBS", &["fixtures.jobs.>"]).await;
     kafka.create_topic("fixtures-events", 3).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).kafka(kafka).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).kafka(kafka).start_ready().await;
     let program = crate::support::project().join("tests/end_to_end/fixtures/worker.py");
     let mut worker = worker
         .arg(program)

@@ -5,29 +5,15 @@ mod permissions;
 mod reasons;
 
 use crate::support::http::Answer;
-use crate::support::{Bridge, eventually, kafka, python};
+use crate::support::{Bridge, endpoint, eventually, kafka, python};
 use rdkafka::admin::{AdminClient, AdminOptions, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-fn config(rules: &str) -> String {
-    format!(
-        r#"
-        [[endpoint]]
-        name = "hook"
-        path = "/hook"
-        source = "vapi"
-        [[endpoint.auth]]
-        kind = "none"
-        {rules}
-        "#
-    )
-}
-
 fn to(topic: &str) -> String {
-    config(&format!("[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:{topic}\"]\n"))
+    endpoint("hook").events_to(&[&format!("kafka:{topic}")]).to_string()
 }
 
 fn event(key: Option<&str>) -> String {

@@ -5,7 +5,7 @@ mod hurry;
 
 use self::connection::Connection;
 use crate::support::http::{Answer, Client};
-use crate::support::{Bridge, Kafka, LOAD, Nats, Question, Reply, Worker, eventually};
+use crate::support::{Bridge, HOOK, Kafka, LOAD, Nats, Question, Reply, Worker, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +13,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::time::sleep;
-
-const ENDPOINT: &str = r#"
-    [[endpoint]]
-    name = "hook"
-    path = "/hook"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-"#;
 
 /// How soon a bridge works again once its broker does.
 const RECOVERY: Duration = Duration::from_secs(10);
@@ -94,7 +85,7 @@ async fn no_question_outlives_the_connection() {
     };
     let asked = worker(&nats, "hook.ask.>").await;
     let called = worker(&nats, "hook.tool.>").await;
-    let bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
     answered(&bridge, &question(0)).await;
     answered(&bridge, &tool_call(0)).await;
 
@@ -146,7 +137,7 @@ async fn a_frozen_server_stores_and_answers_nothing_in_time() {
         ack_timeout = "1s"
     "#;
     let bridge =
-        Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start_ready().await;
+        Bridge::config(format!("{HOOK}{text}")).nats(&nats).without_spool().start_ready().await;
     stored(&bridge, "/hook", &event("k", 0)).await;
     answered(&bridge, &question(0)).await;
     assert_eq!(worker.questions().len(), 1);
@@ -217,7 +208,7 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
         brokers = ["{kafka}"]
         ack_timeout = "2s"
     "#;
-    let bridge = Bridge::config(format!("{ENDPOINT}{text}"))
+    let bridge = Bridge::config(format!("{HOOK}{text}"))
         .nats(&nats)
         .kafka(&kafka)
         .without_spool()
@@ -328,8 +319,7 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     nats.kill();
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"500ms\"\n";
-    let bridge =
-        Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start().await;
+    let bridge = Bridge::config(format!("{HOOK}{text}")).nats(&nats).without_spool().start().await;
     let ready = readiness(&bridge, "not ready: nothing can be served").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats: down (events, questions)"), "{}", ready.text());
@@ -364,7 +354,7 @@ async fn what_is_never_answered_leaves_nothing_behind() {
         ack_timeout = "50ms"
     "#;
     let bridge =
-        Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).without_spool().start_ready().await;
+        Bridge::config(format!("{HOOK}{text}")).nats(&nats).without_spool().start_ready().await;
     let stop = Arc::new(AtomicBool::new(false));
     let senders: Vec<_> = (0..128)
         .map(|key| tokio::spawn(send_in_vain(bridge.address(), key, stop.clone())))
@@ -433,7 +423,7 @@ async fn what_was_called_stored_is_stored_when_the_bridge_is_stopped() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let mut bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
     let senders: Vec<_> = (0..32)
         .map(|sender| {
             let address = bridge.address();

@@ -17,7 +17,7 @@ mod vanished;
 
 use crate::support::bridge::Setup;
 use crate::support::http::{Answer, Client};
-use crate::support::{Bridge, Kafka, LOAD, Nats, eventually};
+use crate::support::{Bridge, Kafka, LOAD, Nats, endpoint, eventually};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hookbus::message::{Event, Trace};
@@ -39,21 +39,7 @@ const RECOVERY: Duration = Duration::from_secs(30);
 
 /// One endpoint whose events go to these destinations.
 fn config(spool: &Path, to: &[&str]) -> String {
-    format!(
-        r#"
-        [[endpoint]]
-        name = "hook"
-        path = "/hook"
-        source = "vapi"
-        [[endpoint.auth]]
-        kind = "none"
-        [[endpoint.event]]
-        types = ["*"]
-        to = {to:?}
-        [spool]
-        dir = {spool:?}
-        "#
-    )
+    format!("{}\n[spool]\ndir = {spool:?}\n", endpoint("hook").events_to(to))
 }
 
 /// A broker that holds the events of one test.

@@ -4,29 +4,20 @@ mod many;
 mod service_manager;
 mod signals;
 
-use crate::support::{Bridge, Nats, eventually};
+use crate::support::{Bridge, Nats, endpoint, eventually};
 use std::time::Duration;
 
-const CONFIG: &str = r#"
-[nats]
-servers = ["{nats}"]
-[[nats.stream]]
-name = "START"
-subjects = ["start.events.>"]
-[[endpoint]]
-name = "start"
-path = "/start"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-"#;
+fn config() -> String {
+    let stream = "[[nats.stream]]\nname = \"START\"\nsubjects = [\"start.events.>\"]";
+    format!("[nats]\nservers = [\"{{nats}}\"]\n{stream}\n{}", endpoint("start"))
+}
 
 #[tokio::test]
 async fn what_was_said_at_the_start_is_not_said_again() {
     let Some(nats) = Nats::start().await else {
         return;
     };
-    let mut bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     bridge.signal("TERM");
     assert!(bridge.wait().await.success());
@@ -46,7 +37,7 @@ async fn declared_streams_are_there_as_soon_as_the_server_is() {
         return;
     };
     nats.kill();
-    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start().await;
+    let bridge = Bridge::config(config()).nats(&nats).without_spool().start().await;
     let body = r#"{"message":{"type":"hang"}}"#;
     let refused = bridge.post("/start", body, &[]).await;
     assert_eq!(refused.status, 503);

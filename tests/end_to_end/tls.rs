@@ -12,28 +12,15 @@ mod renewal;
 use crate::support::certificates::{Identity, quoted};
 use crate::support::http::Client;
 use crate::support::process::{self, Output};
-use crate::support::{Authority, Bridge, bridge::Setup, nats};
+use crate::support::{Authority, Bridge, DROP, HOOK, bridge::Setup, nats};
 use tokio::process::Command;
-
-/// An endpoint that drops everything: what is stored is not the subject here.
-const ENDPOINT: &str = r#"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.event]]
-types = ["*"]
-to = []
-"#;
 
 const EVENT: &str = r#"{"message":{"type":"hang","call":{"id":"call-1"}}}"#;
 
 /// A bridge with this certificate, asked by a client that trusts its authority. `http` are further lines of `[http]`.
 async fn bridge(authority: &Authority, identity: &Identity, http: &str) -> Option<Setup> {
     let tls = identity.section("http.tls", ["cert", "key"]);
-    let setup = Bridge::config(format!("[http]\nlisten = \"{{http}}\"\n{http}\n{tls}{ENDPOINT}"))
+    let setup = Bridge::config(format!("[http]\nlisten = \"{{http}}\"\n{http}\n{tls}{HOOK}{DROP}"))
         .client(Client::trusting(&authority.cert(), None));
     Some(setup.nats(nats::shared().await?))
 }
@@ -42,9 +29,10 @@ async fn bridge(authority: &Authority, identity: &Identity, http: &str) -> Optio
 async fn bridge_for(clients: &Authority, server: &Authority, identity: &Identity) -> Option<Setup> {
     let tls = identity.section("http.tls", ["cert", "key"]);
     let ca = quoted(&clients.cert());
-    let setup =
-        Bridge::config(format!("[http]\nlisten = \"{{http}}\"\n{tls}client_ca = {ca}\n{ENDPOINT}"))
-            .client(Client::trusting(&server.cert(), None));
+    let setup = Bridge::config(format!(
+        "[http]\nlisten = \"{{http}}\"\n{tls}client_ca = {ca}\n{HOOK}{DROP}"
+    ))
+    .client(Client::trusting(&server.cert(), None));
     Some(setup.nats(nats::shared().await?))
 }
 

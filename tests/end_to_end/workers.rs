@@ -7,7 +7,7 @@ mod strange;
 use crate::support::bridge::run;
 use crate::support::process::Output;
 use crate::support::worker::round_trip;
-use crate::support::{Bridge, Nats, eventually};
+use crate::support::{Bridge, Endpoint, Nats, endpoint, eventually};
 use async_nats::service::{Service, ServiceExt as _};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,21 +15,12 @@ use serde_json::Value;
 use std::time::Duration;
 
 /// Two functions by name, some by a pattern, and one type.
-const CONFIG: &str = r#"
-    [[endpoint]]
-    name = "hook"
-    path = "/hook"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-    [[endpoint.event]]
-    types = ["*"]
-    to = []
-    [[endpoint.tool]]
-    names = ["weather", "book", "set_*"]
-    [[endpoint.question]]
-    types = ["assistant-request"]
-"#;
+fn config() -> Endpoint {
+    endpoint("hook").events_to(&[]).tables(
+        "[[endpoint.tool]]\nnames = [\"weather\", \"book\", \"set_*\"]\n\
+         [[endpoint.question]]\ntypes = [\"assistant-request\"]",
+    )
+}
 
 /// A service of NATS micro on one subject. It answers `ok`, and fails where the subject ends with `broken`.
 async fn serve(nats: &Nats, name: &str, group: &str, subject: &str) -> Service {

@@ -2,6 +2,19 @@
 
 use std::fmt;
 
+/// What [`endpoint`] makes of `hook`, for format strings.
+pub(crate) const HOOK: &str = "\
+[[endpoint]]
+name = \"hook\"
+path = \"/hook\"
+source = \"vapi\"
+[[endpoint.auth]]
+kind = \"none\"
+";
+
+/// A rule for all events of an endpoint: they are dropped.
+pub(crate) const DROP: &str = "[[endpoint.event]]\ntypes = [\"*\"]\nto = []\n";
+
 /// An endpoint that Vapi posts to, at the path of its name. Everybody may post there unless it says otherwise.
 pub(crate) fn endpoint(name: &str) -> Endpoint {
     Endpoint {

@@ -19,7 +19,7 @@ pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use certificates::{Authority, Identity};
-pub(crate) use endpoint::{Endpoint, endpoint};
+pub(crate) use endpoint::{DROP, Endpoint, HOOK, endpoint};
 pub(crate) use haproxy::Haproxy;
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;

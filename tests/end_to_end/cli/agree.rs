@@ -1,20 +1,11 @@
 //! `check` and `serve` agree: what the one accepts the other starts with, and what it refuses ends the other.
 
 use crate::support::bridge::program;
-use crate::support::ports;
 use crate::support::process::{Process, output};
+use crate::support::{HOOK, ports};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
-
-const ENDPOINT: &str = r#"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-"#;
 
 /// Tables before the endpoint, lines of the endpoint, and whether that is a configuration.
 const TABLE: [(&str, &str, bool); 33] = [
@@ -99,8 +90,7 @@ async fn check_and_serve_agree() {
             Some(rest) => format!("[http]\n{listen}{rest}"),
             None => format!("[http]\n{listen}{tables}"),
         };
-        let text =
-            format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n{tables}\n{ENDPOINT}{lines}\n");
+        let text = format!("[admin]\nlisten = \"127.0.0.1:{admin}\"\n{tables}\n{HOOK}{lines}\n");
         std::fs::write(folder.path().join("hookbus.toml"), &text).unwrap();
         let mut command = program();
         command.arg("check").current_dir(folder.path());

@@ -1,21 +1,9 @@
 //! Which dead letters are meant.
 
-use super::{ENDPOINT, SMALL, event, expect, ids, large, listed, rejected};
-use crate::support::{Bridge, Nats, eventually};
+use super::{SMALL, event, expect, ids, large, listed, rejected};
+use crate::support::{Bridge, HOOK, Nats, endpoint, eventually};
 use std::time::Duration;
 use tokio::time::sleep;
-
-const OTHER: &str = r#"
-    [[endpoint]]
-    name = "other"
-    path = "/other"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-    [[endpoint.event]]
-    types = ["*"]
-    to = ["nats:a.{type}", "nats:b.{type}"]
-"#;
 
 #[tokio::test]
 async fn only_what_is_named_is_published_or_dropped() {
@@ -23,7 +11,8 @@ async fn only_what_is_named_is_published_or_dropped() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>", "a.>", "b.>"]).await;
-    let bridge = Bridge::config(format!("{ENDPOINT}{OTHER}")).nats(&nats).start_ready().await;
+    let other = endpoint("other").events_to(&["nats:a.{type}", "nats:b.{type}"]);
+    let bridge = Bridge::config(format!("{HOOK}{other}")).nats(&nats).start_ready().await;
     let folder = bridge.folder();
     let first = rejected(&bridge, "/hook", large("transcript", "k")).await;
     let second = rejected(&bridge, "/hook", large("status-update", "k")).await;

@@ -1,7 +1,7 @@
 //! Without a bridge that runs.
 
-use super::{ENDPOINT, SMALL, expect, ids, large, rejected};
-use crate::support::{Bridge, Nats, ports};
+use super::{SMALL, expect, ids, large, rejected};
+use crate::support::{Bridge, HOOK, Nats, ports};
 use std::time::{Duration, Instant};
 
 const TIMES: &str = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"1s\"\n";
@@ -12,7 +12,7 @@ async fn the_spool_is_opened_where_no_bridge_runs() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let mut bridge = Bridge::config(format!("{ENDPOINT}{TIMES}")).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(format!("{HOOK}{TIMES}")).nats(&nats).start_ready().await;
     for number in 0..10 {
         let kind = if number % 2 == 0 { "hang" } else { "transcript" };
         rejected(&bridge, "/hook", large(kind, &format!("call-{number}"))).await;
@@ -71,7 +71,7 @@ async fn it_says_what_to_do_where_nothing_is() {
     expect(folder, &["dlq", "list", "--config", "none.toml"], 2, &["there is no file", "hint: "])
         .await;
     let text = format!(
-        "[admin]\nlisten = \"127.0.0.1:{}\"\n[nats]\n[spool]\ndir = \"none\"\n{ENDPOINT}",
+        "[admin]\nlisten = \"127.0.0.1:{}\"\n[nats]\n[spool]\ndir = \"none\"\n{HOOK}",
         ports::free()
     );
     std::fs::write(folder.join("hookbus.toml"), &text).unwrap();

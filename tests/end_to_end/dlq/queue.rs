@@ -1,7 +1,7 @@
 //! Queues of destinations that left the configuration.
 
-use super::{ENDPOINT, event, expect, listed};
-use crate::support::{Bridge, Nats};
+use super::{event, expect, listed};
+use crate::support::{Bridge, HOOK, Nats};
 use async_nats::jetstream::stream;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ async fn queued(nats: &Nats, spool: &std::path::Path) -> (String, Vec<String>) {
     let text = format!(
         "[spool]\ndir = {spool:?}\n[nats]\nservers = [\"{{nats}}\"]\nack_timeout = \"300ms\"\n"
     );
-    let old = format!("{ENDPOINT}[[endpoint.event]]\ntypes = [\"*\"]\nto = [{OLD:?}]\n{text}");
+    let old = format!("{HOOK}[[endpoint.event]]\ntypes = [\"*\"]\nto = [{OLD:?}]\n{text}");
     let mut bridge = Bridge::config(&old).nats(nats).start_ready().await;
     let mut ids = Vec::new();
     for number in 0..EVENTS {
@@ -24,7 +24,7 @@ async fn queued(nats: &Nats, spool: &std::path::Path) -> (String, Vec<String>) {
         ids.push(answer.header("hookbus-id").unwrap().to_owned());
     }
     bridge.kill();
-    (format!("{ENDPOINT}{text}"), ids)
+    (format!("{HOOK}{text}"), ids)
 }
 
 #[tokio::test]

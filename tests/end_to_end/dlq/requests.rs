@@ -1,10 +1,10 @@
 //! The admin listener: who may ask for what, and what happens when nobody listens.
 
-use super::{ENDPOINT, SMALL, expect, ids, large, rejected};
+use super::{SMALL, expect, ids, large, rejected};
 use crate::support::bridge::program;
 use crate::support::http::{Client, raw};
 use crate::support::process::Process;
-use crate::support::{Bridge, Nats, eventually, ports};
+use crate::support::{Bridge, HOOK, Nats, eventually, ports};
 use bytes::Bytes;
 use hookbus::config::Spool as Settings;
 use hookbus::message::{Event, Trace};
@@ -19,7 +19,7 @@ async fn web_pages_and_misspelt_requests_change_nothing() {
         return;
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
     rejected(&bridge, "/hook", large("hang", "k")).await;
     let address = bridge.admin_url("").replace("http://", "");
     let ask = async |method: &str, path: &str, host: &str, more: &str| {
@@ -78,7 +78,7 @@ async fn on_loopback_only() {
     };
     let port = ports::free();
     let text = format!(
-        "{ENDPOINT}[admin]\nlisten = \"0.0.0.0:{port}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[nats]\nservers = [{:?}]\n",
+        "{HOOK}[admin]\nlisten = \"0.0.0.0:{port}\"\n[http]\nlisten = \"127.0.0.1:0\"\n[nats]\nservers = [{:?}]\n",
         nats.url()
     );
     let folder = tempfile::tempdir().unwrap();
@@ -111,7 +111,7 @@ async fn one_at_a_time_and_none_for_nobody() {
     };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"30s\"\n";
-    let mut bridge = Bridge::config(format!("{ENDPOINT}{text}")).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(format!("{HOOK}{text}")).nats(&nats).start_ready().await;
     for number in 0..20 {
         rejected(&bridge, "/hook", large("hang", &format!("call-{number}"))).await;
     }
@@ -166,7 +166,7 @@ async fn many_are_streamed() {
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let folder = tempfile::tempdir().unwrap();
     fill(folder.path(), MANY).await;
-    let config = format!("{ENDPOINT}[spool]\ndir = {:?}\n", folder.path());
+    let config = format!("{HOOK}[spool]\ndir = {:?}\n", folder.path());
     let bridge = Bridge::config(&config).nats(&nats).start_ready().await;
     let before = bridge.rss_bytes();
     assert_eq!(bridge.metric("hookbus_dead_letters").await, MANY as f64);

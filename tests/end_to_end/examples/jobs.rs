@@ -1,16 +1,10 @@
 //! The worker for jobs: each is done once it succeeds, tried again where it fails, and at last a dead letter.
 
 use super::{Example, PATIENCE};
-use crate::support::{Bridge, Nats, eventually};
+use crate::support::{Bridge, Nats, endpoint, eventually};
 use serde_json::{Value, json};
 
-const CONFIG: &str = r#"
-    [[endpoint]]
-    name = "work"
-    path = "/work"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
+const STREAMS: &str = r#"
     [[nats.stream]]
     name = "WORK"
     subjects = ["work.jobs.>"]
@@ -31,7 +25,8 @@ const EXAMPLE: Example = Example {
 #[tokio::test]
 async fn jobs_survive_restarts_are_tried_again_and_die_in_the_end() {
     let Some(mut nats) = Nats::start().await else { return };
-    let mut bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let mut bridge =
+        Bridge::config(format!("{}{STREAMS}", endpoint("work"))).nats(&nats).start_ready().await;
     let calls = [
         ("send_report", json!({"to": "Ada"})),
         ("send_report", json!({"to": 7})),

@@ -1,20 +1,11 @@
 //! The voice: sound in parts, by both of its paces.
 
 use super::{Example, PATIENCE};
-use crate::support::{Bridge, Nats, sample};
+use crate::support::{Bridge, Nats, endpoint, sample};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-const CONFIG: &str = r#"
-    [[endpoint]]
-    name = "voice"
-    path = "/voice"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-"#;
 
 const EXAMPLE: Example = Example {
     folder: "workers/voice-python",
@@ -31,7 +22,7 @@ async fn the_voice_speaks_in_parts() {
     let environment = [("NATS_URL", &*nats.url()), ("HOOKBUS_ENDPOINT", "voice")];
     let Some(mut voice) = EXAMPLE.start(&environment) else { return };
     voice.ready().await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(endpoint("voice")).nats(&nats).start_ready().await;
     let asked = sample("voice-request.json").bytes;
     let answer = bridge.post("/voice", asked.clone(), &[]).await;
     assert_eq!((answer.status, answer.body.len()), (200, LENGTH), "{:?}", answer.headers);

@@ -1,7 +1,7 @@
 //! Every worker keeps the same rules, through the built binary: the five functions of each behave alike.
 
 use super::{Example, PATIENCE, Running};
-use crate::support::{Bridge, Nats, eventually, missing};
+use crate::support::{Bridge, Endpoint, Nats, endpoint, eventually, missing};
 use async_nats::{HeaderMap, HeaderValue};
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -11,21 +11,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
-const CONFIG: &str = r#"
-    [[endpoint]]
-    name = "examples"
-    path = "/examples"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "none"
-    [[endpoint.tool]]
-    names = ["wait"]
-    timeout = "4s"
-    fallback = "I could not find out in time."
-    [[endpoint.tool]]
-    names = ["*"]
-    timeout = "15s"
-"#;
+fn config() -> Endpoint {
+    endpoint("examples").tables(
+        "[[endpoint.tool]]\nnames = [\"wait\"]\ntimeout = \"4s\"\n\
+         fallback = \"I could not find out in time.\"\n\
+         [[endpoint.tool]]\nnames = [\"*\"]\ntimeout = \"15s\"",
+    )
+}
 
 #[tokio::test]
 async fn the_worker_in_python_keeps_the_rules() {
@@ -88,7 +80,7 @@ async fn the_worker_in_shell_answers_as_the_others_do() {
     ];
     let Some(mut worker) = example.start(&environment) else { return };
     worker.ready().await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     is_listed(&nats).await;
     answers_what_is_right(&bridge).await;
     says_what_is_wrong(&bridge).await;
@@ -109,7 +101,7 @@ async fn keeps_the_rules(example: &Example) {
     let Some(mut worker) = example.start(&environment) else { return };
     nats.restart().await;
     worker.ready().await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
 
     is_listed(&nats).await;
     answers_what_is_right(&bridge).await;

@@ -4,26 +4,15 @@ use crate::answer::{PATIENCE, ask, text};
 use crate::support::bridge::program;
 use crate::support::http::Client;
 use crate::support::process::{Process, full_pipe};
-use crate::support::{Bridge, Nats, eventually, missing, ports, tool};
+use crate::support::{Bridge, Nats, endpoint, eventually, missing, ports, tool};
 use serde_json::json;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// A line for each event; they go nowhere.
-const CONFIG: &str = r#"
-[log]
-level = "debug"
-format = "json"
-[[endpoint]]
-name = "a"
-path = "/a"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.event]]
-types = ["*"]
-to = []
-"#;
+fn config() -> String {
+    format!("[log]\nlevel = \"debug\"\nformat = \"json\"\n{}", endpoint("a").events_to(&[]))
+}
 
 const DROPPED: &str = "hookbus_log_lines_dropped_total";
 
@@ -49,7 +38,7 @@ async fn post(bridge: &Bridge, events: usize) -> Duration {
 /// Makes it say more than there is room for.
 async fn say_much(bridge: &mut Bridge) {
     let keys: String = (0..PROBLEMS).map(|number| format!("unknown-{number} = 1\n")).collect();
-    bridge.configure(&format!("{CONFIG}\n[tail]\n{keys}"));
+    bridge.configure(&format!("{}\n[tail]\n{keys}", config()));
     for _ in 0..RELOADS {
         let answer = bridge.client().post(&bridge.admin_url("/reload"), "", &[]).await;
         assert_eq!(answer.status, 422, "{}", answer.text());
@@ -66,7 +55,7 @@ async fn terminate(bridge: &mut Bridge) {
 #[tokio::test]
 async fn a_log_that_nobody_reads_holds_nobody_up() {
     // Its first line has to wait already.
-    let mut bridge = Bridge::config(CONFIG).unread_log().start_ready().await;
+    let mut bridge = Bridge::config(config()).unread_log().start_ready().await;
     say_much(&mut bridge).await;
     let slowest = post(&bridge, 200).await;
     let lost = bridge.metric(DROPPED).await;
@@ -80,7 +69,7 @@ async fn a_log_that_nobody_reads_holds_nobody_up() {
 
 #[tokio::test]
 async fn what_was_dropped_is_said_as_soon_as_somebody_reads() {
-    let mut bridge = Bridge::config(CONFIG).unread_log().start_ready().await;
+    let mut bridge = Bridge::config(config()).unread_log().start_ready().await;
     say_much(&mut bridge).await;
     let lost = bridge.metric(DROPPED).await;
     assert!(lost > 0.0);
@@ -111,7 +100,7 @@ async fn a_full_disk_behind_the_log_is_counted() {
         missing("/dev/full");
         return;
     }
-    let mut bridge = Bridge::config(CONFIG).log_into(full).start_ready().await;
+    let mut bridge = Bridge::config(config()).log_into(full).start_ready().await;
     let before = bridge.metric(DROPPED).await;
     post(&bridge, 100).await;
     eventually("the count of all of them", SOON, async || {

@@ -1,16 +1,7 @@
 //! Set-ups of NATS that work, and that `check --connect` must not refuse.
 
-use crate::support::{Bridge, Nats, bridge, kafka};
+use crate::support::{Bridge, Nats, bridge, endpoint, kafka};
 use async_nats::ConnectOptions;
-
-const ENDPOINT: &str = r#"
-[[endpoint]]
-name = "least"
-path = "/least"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-"#;
 
 const EVENT: &str = r#"{"message":{"type":"hang"}}"#;
 
@@ -42,7 +33,7 @@ async fn a_user_without_the_api_of_jetstream() {
         "[nats]\nservers = [\"{}\"]\nuser = \"hookbus\"\npassword = \"secret\"\ninbox_prefix = \"_INBOX_hookbus\"\n",
         nats.url()
     );
-    let text = format!("{table}{ENDPOINT}");
+    let text = format!("{table}{}", endpoint("least"));
     let (code, said) = check(&text).await;
     assert_eq!(code, 0, "{said}");
     assert!(said.contains("warning: nats: the streams could not be looked at"), "{said}");
@@ -58,9 +49,10 @@ async fn questions_over_nats_and_events_to_kafka() {
     kafka.create_topic("least", 1).await;
     let tables = |to: &str| {
         format!(
-            "[nats]\nservers = [\"{}\"]\n[kafka]\nbrokers = [\"{}\"]\n{ENDPOINT}[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"{to}\"]\n",
+            "[nats]\nservers = [\"{}\"]\n[kafka]\nbrokers = [\"{}\"]\n{}",
             nats.url(),
-            kafka.bootstrap()
+            kafka.bootstrap(),
+            endpoint("least").events_to(&[to])
         )
     };
     let (code, said) = check(&tables("kafka:least")).await;

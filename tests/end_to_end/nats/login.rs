@@ -3,33 +3,21 @@
 use super::connected;
 use crate::support::certificates::quoted;
 use crate::support::http::Client;
-use crate::support::{Authority, Bridge, Nats, bridge};
-
-const ENDPOINT: &str = r#"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.event]]
-types = ["*"]
-to = []
-"#;
+use crate::support::{Authority, Bridge, DROP, HOOK, Nats, bridge, endpoint};
 
 #[tokio::test]
 async fn a_login_in_an_address_is_percent_encoded() {
     let login = r#"authorization { user: "hook@bus", password: "p/a:s@s%41" }"#;
     let Some(nats) = Nats::start_with(login).await else { return };
     let url = nats.url().replace("nats://", "nats://hook%40bus:p%2Fa%3As%40s%2541@");
-    let bridge = Bridge::config(ENDPOINT).nats_at(&url).start().await;
+    let bridge = Bridge::config(endpoint("hook").events_to(&[])).nats_at(&url).start().await;
     connected(&bridge).await;
 
     let Some(nats) = Nats::start_with(r#"authorization { token: "t/o@ken" }"#).await else {
         return;
     };
     let url = nats.url().replace("nats://", "nats://t%2Fo%40ken@");
-    let bridge = Bridge::config(ENDPOINT).nats_at(&url).start().await;
+    let bridge = Bridge::config(endpoint("hook").events_to(&[])).nats_at(&url).start().await;
     connected(&bridge).await;
 }
 
@@ -37,7 +25,7 @@ async fn a_login_in_an_address_is_percent_encoded() {
 async fn a_login_that_is_no_text_is_a_problem_of_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
-    let text = format!("[nats]\nservers = [\"nats://hook:hunter%FF2@127.0.0.1\"]\n{ENDPOINT}");
+    let text = format!("[nats]\nservers = [\"nats://hook:hunter%FF2@127.0.0.1\"]\n{HOOK}{DROP}");
     std::fs::write(&file, text).unwrap();
     let output = bridge::run(&["check", "--config", file.to_str().unwrap()]).await;
     assert_eq!(output.code, Some(2), "{output:?}");
@@ -58,7 +46,7 @@ async fn tls_may_come_first() {
     let setup = |more: &str| {
         let ca = quoted(&authority.cert());
         Bridge::config(format!(
-            "[nats]\nservers = [\"{{nats}}\"]\ntls_ca = {ca}\n{more}\n{ENDPOINT}"
+            "[nats]\nservers = [\"{{nats}}\"]\ntls_ca = {ca}\n{more}\n{HOOK}{DROP}"
         ))
         .nats(&nats)
         .client(Client::new())

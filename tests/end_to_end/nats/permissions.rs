@@ -1,35 +1,29 @@
 //! A user that may not do everything.
 
 use super::{SOON, connected};
-use crate::support::{Bridge, Nats, Reply, Worker, bridge, eventually};
+use crate::support::{Bridge, Nats, Reply, Worker, bridge, endpoint, eventually};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-const CONFIG: &str = r#"
+const CONNECTION: &str = r#"
 [nats]
 servers = ["{nats}"]
 user = "bridge"
 password = "secret"
 ack_timeout = "4s"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.question]]
-types = ["*"]
-timeout = "4s"
-[[endpoint.tool]]
-names = ["spare"]
-timeout = "4s"
-fallback = "later"
-[[endpoint.tool]]
-names = ["*"]
-timeout = "4s"
 "#;
+
+/// Questions of these types, and all functions, have 4 s; one of them has a fallback.
+fn config(types: &str) -> String {
+    let endpoint = endpoint("hook").tables(&format!(
+        "[[endpoint.question]]\ntypes = [\"{types}\"]\ntimeout = \"4s\"\n\
+         [[endpoint.tool]]\nnames = [\"spare\"]\ntimeout = \"4s\"\nfallback = \"later\"\n\
+         [[endpoint.tool]]\nnames = [\"*\"]\ntimeout = \"4s\""
+    ));
+    format!("{CONNECTION}{endpoint}")
+}
 
 /// At once is less than any limit here.
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -71,7 +65,7 @@ async fn a_question_that_may_not_be_asked_ends_at_once() {
         _ => Reply::text("done"),
     })
     .await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config("*")).nats(&nats).start_ready().await;
     connected(&bridge).await;
     let tool = bridge.post("/hook", call("f"), &[]).await;
     assert_eq!(tool.header("hookbus-outcome"), Some("answered"), "{}", bridge.log());
@@ -116,7 +110,7 @@ async fn an_event_that_may_not_be_stored_is_told_at_once() {
     let allowed = ["hook.events.hang", "$JS.API.>"];
     let Some(nats) = Nats::start_with(&users(&allowed, &["_INBOX.>"])).await else { return };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start_ready().await;
+    let bridge = Bridge::config(config("*")).nats(&nats).without_spool().start_ready().await;
     connected(&bridge).await;
     assert_eq!(bridge.post("/hook", message("hang"), &[]).await.status, 200, "{}", bridge.log());
     let refused = bridge.post("/hook", message("status-update"), &[]).await;
@@ -135,7 +129,7 @@ async fn without_the_inbox_all_is_refused_at_once() {
     let Some(mut nats) = Nats::start_with(&users(&[">"], &["other.>"])).await else { return };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let _worker = Worker::start(&nats, "hook.tool.>", |_| Reply::text("done")).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start().await;
+    let bridge = Bridge::config(config("*")).nats(&nats).without_spool().start().await;
     problem(&bridge, "problem: nats (questions), permissions: the server doesn't permit this user to subscribe to `_INBOX.").await;
     problem(&bridge, "nats: down (events, questions)").await;
     bridge.logs("serving").await;
@@ -174,8 +168,7 @@ async fn checked(nats: &mut Nats, permissions: &str) -> (i32, String) {
     nats.reload_with(&users).await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
-    let config =
-        CONFIG.replace("{nats}", &nats.url()).replacen("[\"*\"]", "[\"assistant-request\"]", 1);
+    let config = config("assistant-request").replace("{nats}", &nats.url());
     std::fs::write(&file, config).unwrap();
     let output = bridge::run(&["check", "--connect", "--config", file.to_str().unwrap()]).await;
     (output.code.unwrap(), output.stderr)

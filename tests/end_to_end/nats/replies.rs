@@ -1,27 +1,18 @@
 //! Replies that are none: from somebody who answers events, and from a stream that answers questions.
 
-use crate::support::{Bridge, Nats, Reply, Worker};
+use crate::support::{Bridge, Nats, Reply, Worker, endpoint};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::time::Duration;
 
-const CONFIG: &str = r#"
-[nats]
-servers = ["{nats}"]
-ack_timeout = "2s"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.question]]
-types = ["*"]
-timeout = "2s"
-[[endpoint.tool]]
-names = ["*"]
-timeout = "2s"
-"#;
+/// All questions have 2 s.
+fn config() -> String {
+    let endpoint = endpoint("hook").tables(
+        "[[endpoint.question]]\ntypes = [\"*\"]\ntimeout = \"2s\"\n\
+         [[endpoint.tool]]\nnames = [\"*\"]\ntimeout = \"2s\"",
+    );
+    format!("[nats]\nservers = [\"{{nats}}\"]\nack_timeout = \"2s\"\n{endpoint}")
+}
 
 fn event(number: usize) -> String {
     json!({"message": {"type": "hang", "call": {"id": format!("k{number}")}}}).to_string()
@@ -39,7 +30,7 @@ async fn whoever_answers_events_is_ignored() {
         _ => Reply::json(&json!({"error": "not for me"})),
     })
     .await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).without_spool().start_ready().await;
     let answers = join_all((0..50).map(|number| bridge.post("/hook", event(number), &[]))).await;
     for answer in &answers {
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -57,7 +48,7 @@ async fn the_right_reply_may_be_the_second() {
         Reply::text("thanks").then(ack)
     })
     .await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).without_spool().start_ready().await;
     for number in 0..5 {
         let answer = bridge.post("/hook", event(number), &[]).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -76,7 +67,7 @@ async fn the_right_reply_may_be_the_second() {
 async fn without_a_stream_such_a_reply_stores_nothing() {
     let Some(nats) = Nats::start().await else { return };
     let _talker = Worker::start(&nats, "hook.>", |_| Reply::text("thanks")).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).without_spool().start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).without_spool().start_ready().await;
     let answer = bridge.post("/hook", event(0), &[]).await;
     assert_eq!(answer.status, 503);
     assert!(answer.elapsed >= Duration::from_millis(1_900), "{:?}", answer.elapsed);
@@ -88,7 +79,7 @@ async fn without_a_stream_such_a_reply_stores_nothing() {
 #[tokio::test]
 async fn a_stream_does_not_answer_questions() {
     let Some(nats) = Nats::start().await else { return };
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     nats.create_stream("GREEDY", &["hook.ask.>", "hook.tool.>"]).await;
     let answer = json!({"assistantId": "a", "stream": "is no acknowledgement"});
     let worker = Worker::start(&nats, "hook.>", move |_| {

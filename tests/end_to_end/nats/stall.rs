@@ -1,7 +1,7 @@
 //! A network that stalls for less time than it takes to notice, with questions under way.
 
 use super::{SOON, connected};
-use crate::support::{Bridge, Nats, Reply, Worker, eventually};
+use crate::support::{Bridge, Endpoint, Nats, Reply, Worker, endpoint, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::time::{Duration, UNIX_EPOCH};
@@ -11,21 +11,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-const CONFIG: &str = r#"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-answer_window = "0s"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.event]]
-types = ["*"]
-to = []
-[[endpoint.tool]]
-names = ["*"]
-timeout = "700ms"
-"#;
+/// An endpoint that drops its events, and whose functions have so long to answer.
+fn config(timeout: &str) -> Endpoint {
+    let tools = format!("[[endpoint.tool]]\nnames = [\"*\"]\ntimeout = \"{timeout}\"");
+    endpoint("hook").keys("answer_window = \"0s\"").events_to(&[]).tables(&tools)
+}
 
 /// Passes bytes on, unless it is told to read nothing.
 struct Line {
@@ -89,7 +79,7 @@ fn calls(number: usize, count: usize, size: usize) -> String {
 async fn stale(nats: &Nats, [webhooks, count, size]: [usize; 3]) -> usize {
     let line = Line::to(nats).await;
     let worker = Worker::start(nats, "hook.tool.*", |_| Reply::text("done")).await;
-    let bridge = Bridge::config(CONFIG).nats_at(&line.url()).start_ready().await;
+    let bridge = Bridge::config(config("700ms")).nats_at(&line.url()).start_ready().await;
     connected(&bridge).await;
     for number in 0..5 {
         let answer = bridge.post("/hook", calls(number, count, size), &[]).await;
@@ -139,8 +129,7 @@ async fn few_small_questions_are_under_way() {
 async fn what_waits_gets_its_turn() {
     let Some(nats) = Nats::start().await else { return };
     let _worker = Worker::start(&nats, "hook.tool.*", |_| Reply::text("done")).await;
-    let slow = CONFIG.replace("700ms", "15s");
-    let bridge = Bridge::config(&slow).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config("15s")).nats(&nats).start_ready().await;
     connected(&bridge).await;
     let sizes = [1 << 20, 100, 300_000, 700_000, 10];
     let asking =
@@ -160,9 +149,9 @@ async fn without_the_permission_for_echoes_it_works_too() {
     no_auth_user: all"#;
     let Some(nats) = Nats::start_with(users).await else { return };
     let _worker = Worker::start(&nats, "hook.tool.*", |_| Reply::text("done")).await;
-    let slow = CONFIG.replace("700ms", "15s");
+    let slow = config("15s");
     let login = "[nats]\nservers = [\"{nats}\"]\nuser = \"bridge\"\npassword = \"secret\"\n";
-    let bridge = Bridge::config(&(login.to_owned() + &slow)).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(format!("{login}{slow}")).nats(&nats).start_ready().await;
     connected(&bridge).await;
     let sizes = [1 << 20, 100, 300_000, 700_000, 10];
     let asking =

@@ -2,7 +2,7 @@
 
 use super::{SOON, connected};
 use crate::support::process::Process;
-use crate::support::{Bridge, Nats, bridge, eventually};
+use crate::support::{Bridge, DROP, HOOK, Nats, bridge, endpoint, eventually};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,18 +11,6 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-
-const ENDPOINT: &str = r#"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-[[endpoint.event]]
-types = ["*"]
-to = []
-"#;
 
 /// How long is looked at.
 const TIME: Duration = Duration::from_secs(6);
@@ -82,7 +70,8 @@ async fn greet(stream: TcpStream, parting: &str) -> std::io::Result<()> {
 #[tokio::test]
 async fn a_server_that_ends_each_connection_is_not_stormed() {
     let server = Rude::start("-ERR 'Maximum Connections Exceeded'\r\n").await;
-    let bridge = Bridge::config(ENDPOINT).nats_at(&server.url()).start().await;
+    let bridge =
+        Bridge::config(endpoint("hook").events_to(&[])).nats_at(&server.url()).start().await;
     eventually("a second connection", SOON, async || (server.connections() > 4).then_some(()))
         .await;
     let before = server.connections();
@@ -106,7 +95,7 @@ async fn another_server_is_tried_then() {
     let server = Rude::start("").await;
     let Some(nats) = Nats::start().await else { return };
     let servers = format!("[nats]\nservers = [{:?}, {:?}]\n", server.url(), nats.url());
-    let bridge = Bridge::config(&(servers + ENDPOINT)).start().await;
+    let bridge = Bridge::config(format!("{servers}{HOOK}{DROP}")).start().await;
     connected(&bridge).await;
     let count = server.connections();
     sleep(Duration::from_secs(1)).await;

@@ -2,27 +2,17 @@
 
 use super::SOON;
 use crate::support::process::Output;
-use crate::support::{Bridge, Nats, bridge, eventually};
+use crate::support::{Bridge, HOOK, Nats, bridge, eventually};
 use async_nats::jetstream::consumer::pull;
 use async_nats::jetstream::stream::{self, RetentionPolicy};
 use std::time::Duration;
-
-const ENDPOINT: &str = r#"
-[[endpoint]]
-name = "hook"
-path = "/hook"
-source = "vapi"
-[[endpoint.auth]]
-kind = "none"
-"#;
 
 const EVENT: &str = r#"{"message":{"type":"hang"}}"#;
 
 async fn check(nats: &Nats, more: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
-    std::fs::write(&file, format!("[nats]\nservers = [{:?}]\n{more}{ENDPOINT}", nats.url()))
-        .unwrap();
+    std::fs::write(&file, format!("[nats]\nservers = [{:?}]\n{more}{HOOK}", nats.url())).unwrap();
     bridge::run(&["check", "--connect", "--config", file.to_str().unwrap()]).await
 }
 
@@ -72,7 +62,7 @@ async fn an_update_changes_only_what_is_written() {
     assert!(output.stderr.contains(note), "{output:?}");
     assert_eq!(config().await, before);
 
-    let text = format!("[nats]\nservers = [\"{{nats}}\"]\n{declared}{ENDPOINT}");
+    let text = format!("[nats]\nservers = [\"{{nats}}\"]\n{declared}{HOOK}");
     let bridge = Bridge::config(&text).nats(&nats).start_ready().await;
     let after = config().await;
     let wanted = stream::Config { max_age: Duration::from_secs(7_200), ..before };
@@ -83,7 +73,7 @@ async fn an_update_changes_only_what_is_written() {
     drop(bridge);
     // What is written is changed, one that is the default too.
     let more = format!("{declared}discard = \"new\"\n");
-    let text = format!("[nats]\nservers = [\"{{nats}}\"]\n{more}{ENDPOINT}");
+    let text = format!("[nats]\nservers = [\"{{nats}}\"]\n{more}{HOOK}");
     let _bridge = Bridge::config(&text).nats(&nats).start_ready().await;
     assert_eq!(config().await, stream::Config { discard: stream::DiscardPolicy::New, ..wanted });
 }
@@ -99,7 +89,7 @@ async fn a_stream_without_acknowledgements_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
     let text = format!(
-        "[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[spool]\nenabled = false\n[nats]\nservers = [{:?}]\n{ENDPOINT}",
+        "[http]\nlisten = \"127.0.0.1:0\"\n[admin]\nlisten = \"127.0.0.1:0\"\n[spool]\nenabled = false\n[nats]\nservers = [{:?}]\n{HOOK}",
         nats.url()
     );
     std::fs::write(&file, text).unwrap();
@@ -117,7 +107,7 @@ async fn what_no_consumer_wants_is_named() {
     let output = check(&nats, "").await;
     assert_eq!(output.code, Some(0), "{output:?}");
     assert!(output.stderr.contains(&format!("warning: nats: {problem}")), "{output:?}");
-    let bridge = Bridge::config(ENDPOINT).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
     bridge.logs(problem).await;
     let ready = bridge.admin("/readyz").await;
     assert!(ready.status == 200 && ready.text().contains(problem), "{}", ready.text());

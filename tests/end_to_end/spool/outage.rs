@@ -164,20 +164,9 @@ async fn repetitions_are_known_on_both_roads() {
     let Some(mut nats) = Nats::start().await else { return };
     nats.create_stream("EVENTS", &["events.>"]).await;
     let endpoint = |name: &str, dedupe: &str| {
-        format!(
-            r#"
-            [[endpoint]]
-            name = "{name}"
-            path = "/{name}"
-            source = "vapi"
-            dedupe = "{dedupe}"
-            [[endpoint.auth]]
-            kind = "none"
-            [[endpoint.event]]
-            types = ["*"]
-            to = ["nats:events.{name}"]
-            "#
-        )
+        endpoint(name)
+            .keys(&format!("dedupe = \"{dedupe}\""))
+            .events_to(&[&format!("nats:events.{name}")])
     };
     let text = format!(
         "{}{}\n[spool]\ndir = {:?}\n",

@@ -4,28 +4,18 @@ use super::follower::Follower;
 use super::{bridge_of, dropping};
 use crate::http::{event, open, question, tool_calls};
 use crate::support::http::raw_within;
-use crate::support::{Bridge, Nats, Reply, Worker, eventually};
+use crate::support::{Bridge, Endpoint, Nats, Reply, Worker, endpoint, eventually};
 use serde_json::{Value, json};
 use std::time::Duration;
 
 /// With everything that can become of a webhook.
-const CONFIG: &str = r#"
-    [[endpoint]]
-    name = "hook"
-    path = "/hook"
-    source = "vapi"
-    [[endpoint.auth]]
-    kind = "secret"
-    header = "x-vapi-secret"
-    secrets = ["opensesame-71"]
-    [[endpoint.event]]
-    types = ["hang"]
-    to = []
-    [[endpoint.tool]]
-    names = ["broken"]
-    fallback = "later"
-    copy_to = ["nats:hook.events.copies"]
-"#;
+fn config() -> Endpoint {
+    endpoint("hook").secrets(&["opensesame-71"]).tables(
+        "[[endpoint.event]]\ntypes = [\"hang\"]\nto = []\n\
+         [[endpoint.tool]]\nnames = [\"broken\"]\nfallback = \"later\"\n\
+         copy_to = [\"nats:hook.events.copies\"]",
+    )
+}
 
 fn fields(line: &Value, names: &[&str]) -> Value {
     names.iter().map(|name| ((*name).to_owned(), line[*name].clone())).collect()
@@ -39,7 +29,7 @@ async fn each_webhook_is_a_line_with_its_fate() {
         Reply::text("sunny").header("Hookbus-Worker", " weather-1 ")
     })
     .await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     let all = Follower::start(&bridge, &["--json"]).await;
     let errors = Follower::start(&bridge, &["--json", "--errors"]).await;
     let some = Follower::start(&bridge, &["--json", "--type", "tool-*", "--key", "call-1"]).await;

@@ -1,17 +1,17 @@
 //! What `hookbus check` says of certificates and keys.
 
-use super::ENDPOINT;
 use crate::support::bridge::run;
 use crate::support::certificates::{Kind, quoted};
 use crate::support::process::Output;
 use crate::support::{Authority, Identity};
+use crate::support::{DROP, HOOK};
 use std::os::unix::fs::PermissionsExt;
 
 async fn check(tables: &str) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
     let nats = if tables.contains("[nats]") { "" } else { "[nats]" };
-    std::fs::write(&file, format!("{tables}\n{nats}\n{ENDPOINT}")).unwrap();
+    std::fs::write(&file, format!("{tables}\n{nats}\n{HOOK}{DROP}")).unwrap();
     run(&["check", "--config", file.to_str().unwrap()]).await
 }
 

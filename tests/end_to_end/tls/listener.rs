@@ -3,7 +3,7 @@
 use super::{EVENT, bridge, s_client};
 use crate::support::certificates::Kind;
 use crate::support::http::{Client, raw};
-use crate::support::{Authority, Bridge, eventually};
+use crate::support::{Authority, Bridge, DROP, HOOK, eventually};
 use http::Version;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -204,8 +204,7 @@ async fn the_admin_listener_has_tls_of_its_own() {
     let identity = authority.sign_server("admin");
     let tls = identity.section("admin.tls", ["cert", "key"]);
     let ca = crate::support::certificates::quoted(&authority.cert());
-    let text =
-        format!("[admin]\nlisten = \"{{admin}}\"\n{tls}client_ca = {ca}\n{}", super::ENDPOINT);
+    let text = format!("[admin]\nlisten = \"{{admin}}\"\n{tls}client_ca = {ca}\n{HOOK}{DROP}");
     let Some(nats) = crate::support::nats::shared().await else { return };
     let operator = authority.sign("operator");
     let client = Client::trusting(&authority.cert(), Some(&operator));

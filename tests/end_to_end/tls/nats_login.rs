@@ -1,8 +1,8 @@
 //! Servers of NATS that demand TLS, certificates or credentials.
 
-use super::ENDPOINT;
 use crate::support::certificates::quoted;
 use crate::support::{Authority, Bridge, Identity, Nats, eventually};
+use crate::support::{DROP, HOOK};
 use nkeys::KeyPair;
 use serde_json::json;
 use std::path::Path;
@@ -14,7 +14,7 @@ const QUESTION: &str = r#"{"message":{"type":"assistant-request","call":{"id":"c
 /// A bridge whose `[nats]` holds these lines.
 async fn bridge(nats: &Nats, lines: &str) -> Bridge {
     let nats_table = format!("[nats]\nservers = [\"{{nats}}\"]\n{lines}\n");
-    Bridge::config(&(nats_table + ENDPOINT)).nats(nats).without_spool().start().await
+    Bridge::config(format!("{nats_table}{HOOK}{DROP}")).nats(nats).without_spool().start().await
 }
 
 /// Waits until both connections are there, and asks something.
@@ -115,7 +115,7 @@ async fn by_the_address() {
     let Some(nats) = Nats::start_with(login).await else { return };
     let with = |password: &str| {
         let url = nats.url().replace("nats://", &format!("nats://hookbus:{password}@"));
-        Bridge::config(ENDPOINT).nats_at(&url).without_spool()
+        Bridge::config(format!("{HOOK}{DROP}")).nats_at(&url).without_spool()
     };
     let bridge = with("hunter2-hunter2").start().await;
     connected(&bridge).await;

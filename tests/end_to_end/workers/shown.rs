@@ -1,6 +1,6 @@
 //! Real services, beside what is configured and what was asked.
 
-use super::{CONFIG, check, function, serve, shown};
+use super::{check, config, function, serve, shown};
 use crate::http::tool_calls;
 use crate::support::{Bridge, Nats, Reply, Worker};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 #[tokio::test]
 async fn workers_stand_beside_their_functions() {
     let Some(nats) = Nats::start().await else { return };
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     let _weather = serve(&nats, "weather", "q", "hook.tool.weather").await;
     let _second = serve(&nats, "weather", "q", "hook.tool.weather").await;
     let _alarm = serve(&nats, "alarm", "q", "hook.tool.set_alarm").await;
@@ -67,8 +67,11 @@ async fn check_names_workers_and_those_that_are_missing() {
     nats.create_stream("JOBS", &["hook.jobs.>"]).await;
     let _weather = serve(&nats, "weather", "q", "hook.tool.*").await;
     let _stray = serve(&nats, "stray", "mine", "hook.tool.book").await;
-    let config =
-        format!("[http]\nmax_body = \"1MiB\"\n[nats]\nservers = [\"{}\"]\n{CONFIG}", nats.url());
+    let config = format!(
+        "[http]\nmax_body = \"1MiB\"\n[nats]\nservers = [\"{}\"]\n{}",
+        nats.url(),
+        config()
+    );
     let output = check(&config).await;
     assert_eq!(output.code, Some(0), "{output:?}");
     for text in [
@@ -92,9 +95,9 @@ async fn check_names_workers_and_those_that_are_missing() {
 #[tokio::test]
 async fn a_reload_changes_what_is_asked_for() {
     let Some(nats) = Nats::start().await else { return };
-    let mut bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let mut bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     shown(&bridge, |report| report["functions"].as_array().unwrap().len() == 4).await;
-    bridge.configure(&CONFIG.replace("\"book\"", "\"read\", \"write\""));
+    bridge.configure(&config().to_string().replace("\"book\"", "\"read\", \"write\""));
     let client = crate::support::http::Client::new();
     assert_eq!(client.post(&bridge.admin_url("/reload"), "", &[]).await.status, 200);
     let report = shown(&bridge, |report| report["functions"].as_array().unwrap().len() == 5).await;

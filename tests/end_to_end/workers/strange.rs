@@ -1,6 +1,6 @@
 //! Answers that are rubbish, or too many, or too large.
 
-use super::{CONFIG, function, serve, shown};
+use super::{config, function, serve, shown};
 use crate::support::{Bridge, Nats, Reply, Worker};
 use serde_json::json;
 use std::time::Duration;
@@ -20,7 +20,7 @@ async fn rubbish_is_counted_and_does_no_harm() {
     }
     rubbish = rubbish.then(Reply::text(vec![0xff; 1_000]));
     let _worker = Worker::start(&nats, "$SRV.INFO", move |_| rubbish.clone()).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     let report = shown(&bridge, |report| !report["problems"].as_array().unwrap().is_empty()).await;
     assert_eq!(function(&report, "weather")["workers"][0]["service"], "weather");
     let odd = &function(&report, "book")["workers"][0];
@@ -38,7 +38,7 @@ async fn too_much_is_left() {
         all.then(Reply::json(&text))
     });
     let _worker = Worker::start(&nats, "$SRV.INFO", move |_| huge.clone()).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     let before = bridge.rss_bytes();
     let report = shown(&bridge, |_| true).await;
     assert!(report.to_string().contains("or more than 4 MiB: the rest was left"), "{report}");
@@ -50,7 +50,7 @@ async fn too_much_is_left() {
 async fn one_asks_for_all() {
     let Some(nats) = Nats::start().await else { return };
     let spy = Worker::start(&nats, "$SRV.INFO", |_| Reply::none()).await;
-    let bridge = Bridge::config(CONFIG).nats(&nats).start_ready().await;
+    let bridge = Bridge::config(config()).nats(&nats).start_ready().await;
     let began = std::time::Instant::now();
     let asking = (0..30).map(|_| bridge.admin("/workers"));
     for answer in futures_util::future::join_all(asking).await {
