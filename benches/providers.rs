@@ -20,6 +20,7 @@ use hookbus::auth::Signer;
 use hookbus::config::Endpoint;
 use hookbus::config::piece::Piece;
 use hookbus::message::Client;
+use hookbus::places::{Form, sorted};
 use hookbus::settings;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method};
@@ -291,9 +292,11 @@ fn mac(mac: Mac, body: &Bytes) -> f64 {
         }
         // Of the two schemes the first fits.
         Mac::Sha1OfForm => {
+            let form = Form::of(body).unwrap();
+            let signed = [URL.as_bytes(), &sorted(body, &form)].concat();
             let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"a-secret");
             time(&mut || {
-                black_box(hmac::sign(&key, black_box(body)));
+                black_box(hmac::sign(&key, black_box(&signed)));
             })
         }
     }

@@ -19,8 +19,9 @@ mod token;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use http::header::AsHeaderName;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 
 use self::bound_jwt::{Bound, BoundJwt};
 pub use self::jwks::Issuers;
@@ -284,7 +285,7 @@ impl<'a> Pending<'a> {
 }
 
 /// The value of a header that must be there exactly once.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<&'a HeaderValue, Cause> {
+fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Result<&HeaderValue, Cause> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),

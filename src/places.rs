@@ -4,6 +4,8 @@
 //! together: a JSON body in one pass, a form only where one of its fields is needed.
 
 mod fields;
+mod object;
+mod sorted;
 mod text;
 #[cfg(test)]
 mod tests;
@@ -13,7 +15,9 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::request::Parts;
 
-pub use self::fields::{Field, Fields, MAX_FIELDS, Sorted};
+pub use self::fields::{Field, Fields, Form, MAX_FIELDS};
+pub use self::object::object;
+pub use self::sorted::sorted;
 pub use self::text::Text;
 use crate::config::piece::Piece;
 use crate::json::{self, Found, Kind, Pointers, Reader};
@@ -24,8 +28,8 @@ pub struct Places {
     /// Each with its value's number.
     all: Vec<Piece>,
     headers: Vec<(HeaderName, usize)>,
-    queries: Vec<(String, usize)>,
-    forms: Vec<(String, usize)>,
+    queries: Names,
+    forms: Names,
     /// The JSON in a field of a form: the field, and what is needed of it.
     forms_of_json: Vec<(String, Members)>,
     members: Members,
@@ -41,6 +45,14 @@ struct Members {
     numbers: Vec<usize>,
 }
 
+/// Names of fields with the numbers of their values.
+#[derive(Debug, Clone, Default)]
+struct Names {
+    all: Vec<(String, usize)>,
+    /// A bit for each length that one of them has, so that most fields are passed at a glance.
+    lengths: u64,
+}
+
 /// How a body is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
@@ -54,7 +66,11 @@ pub enum Shape {
 
 /// What stands in the places of one request, by their numbers.
 #[derive(Debug, Default)]
-pub struct Values<'a>(Vec<Value<'a>>);
+pub struct Values<'a> {
+    all: Vec<Value<'a>>,
+    /// Where the fields of the body stand, if that was read as a form.
+    form: Option<Form>,
+}
 
 /// What stands in one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -90,8 +106,8 @@ impl Places {
         let number = self.all.len();
         match piece {
             Piece::Header(name) => self.headers.push((name.parse().ok()?, number)),
-            Piece::Query(name) => self.queries.push((name.clone(), number)),
-            Piece::Form(name) => self.forms.push((name.clone(), number)),
+            Piece::Query(name) => self.queries.add(name, number),
+            Piece::Form(name) => self.forms.add(name, number),
             Piece::Pointer(keys) => self.members.add(keys, number),
             Piece::MemberOtherThan(names) => self.others.push((names.clone(), number)),
             Piece::Path => self.paths.push(number),
@@ -125,7 +141,7 @@ impl Places {
     }
 
     fn reads_form(&self) -> bool {
-        !self.forms.is_empty() || !self.forms_of_json.is_empty()
+        !self.forms.all.is_empty() || !self.forms_of_json.is_empty()
     }
 
     /// Reads all places of a request. A body of JSON is read to its end, whatever is needed of it.
@@ -146,22 +162,22 @@ impl Places {
 
     /// Reads the places of the head; those of the body are absent.
     pub fn read_head<'a>(&self, head: &'a Parts) -> Values<'a> {
-        let mut values = Values(vec![Value::Absent; self.all.len()]);
+        let mut values = Values { all: vec![Value::Absent; self.all.len()], form: None };
         for (name, number) in &self.headers {
             for value in head.headers.get_all(name) {
                 match value.to_str() {
-                    Ok(text) => values.0[*number].add(Cow::Borrowed(text)),
-                    Err(_) => values.0[*number] = Value::Several,
+                    Ok(text) => values.all[*number].add(Cow::Borrowed(text)),
+                    Err(_) => values.all[*number] = Value::Several,
                 }
             }
         }
-        if !self.queries.is_empty() {
+        if !self.queries.all.is_empty() {
             for field in Fields::of(head.uri.query().unwrap_or_default().as_bytes()) {
                 values.field(&self.queries, field);
             }
         }
         for number in &self.paths {
-            values.0[*number].add(Cow::Borrowed(head.uri.path()));
+            values.all[*number].add(Cow::Borrowed(head.uri.path()));
         }
         values
     }
@@ -171,15 +187,15 @@ impl Places {
         self.members.read(&mut reader, values)?;
         reader.end()?;
         for (but, number) in &self.others {
-            values.0[*number] = first_member(body, but).map_or(Value::Absent, Value::of);
+            values.all[*number] = first_member(body, but).map_or(Value::Absent, Value::of);
         }
         Ok(())
     }
 
     fn read_form<'a>(&self, body: &'a [u8], values: &mut Values<'a>) -> Result<(), Error> {
-        let mut fields = Fields::of(body);
+        let form = Form::of(body).ok_or(Error::TooManyFields)?;
         let mut documents = vec![Value::Absent; self.forms_of_json.len()];
-        for field in &mut fields {
+        for field in form.fields(body) {
             for ((known, _), document) in self.forms_of_json.iter().zip(&mut documents) {
                 if field.is(known) {
                     document.add(field.value());
@@ -187,20 +203,39 @@ impl Places {
             }
             values.field(&self.forms, field);
         }
-        if fields.has_more() {
-            return Err(Error::TooManyFields);
-        }
+        values.form = Some(form);
         for ((_, members), document) in self.forms_of_json.iter().zip(documents) {
             let Value::One(document) = document else { continue };
-            let mut found = Values(vec![Value::Absent; values.0.len()]);
+            let all = vec![Value::Absent; values.all.len()];
+            let mut found = Values { all, form: None };
             let mut reader = Reader::new(document.as_bytes())?;
             members.read(&mut reader, &mut found)?;
             reader.end()?;
             for number in &members.numbers {
-                values.0[*number] = std::mem::take(&mut found.0[*number]).into_owned();
+                values.all[*number] = std::mem::take(&mut found.all[*number]).into_owned();
             }
         }
         Ok(())
+    }
+}
+
+impl Names {
+    fn add(&mut self, name: &str, number: usize) {
+        self.all.push((name.to_owned(), number));
+        self.lengths |= Self::length(name.len());
+    }
+
+    /// The number of the value that a field is.
+    fn number(&self, field: Field<'_>) -> Option<usize> {
+        let is_known = self.lengths & Self::length(field.written_name().len()) != 0;
+        if field.is_plain() && !is_known {
+            return None;
+        }
+        self.all.iter().find(|(name, _)| field.is(name)).map(|(_, number)| *number)
+    }
+
+    fn length(length: usize) -> u64 {
+        1 << length.min(63)
     }
 }
 
@@ -217,7 +252,7 @@ impl Members {
         values: &mut Values<'a>,
     ) -> Result<(), json::Error> {
         self.pointers.read(reader, &mut |at, found| {
-            if let Some(value) = self.numbers.get(at).and_then(|at| values.0.get_mut(*at)) {
+            if let Some(value) = self.numbers.get(at).and_then(|at| values.all.get_mut(*at)) {
                 *value = match found {
                     Found::Value(json) => Value::of_json(json),
                     Found::Missing | Found::Again => Value::Absent,
@@ -231,12 +266,17 @@ impl<'a> Values<'a> {
     /// What stands in the place with this number.
     pub fn get(&self, number: usize) -> &Value<'a> {
         static ABSENT: Value<'static> = Value::Absent;
-        self.0.get(number).unwrap_or(&ABSENT)
+        self.all.get(number).unwrap_or(&ABSENT)
     }
 
-    fn field(&mut self, known: &[(String, usize)], field: Field<'a>) {
-        if let Some((_, number)) = known.iter().find(|(known, _)| field.is(known)) {
-            self.0[*number].add(field.value());
+    /// Where the fields of the body stand, if that was read as a form.
+    pub fn into_form(self) -> Option<Form> {
+        self.form
+    }
+
+    fn field(&mut self, known: &Names, field: Field<'a>) {
+        if let Some(number) = known.number(field) {
+            self.all[number].add(field.value());
         }
     }
 }

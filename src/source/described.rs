@@ -174,16 +174,17 @@ impl Source for Described {
         };
         let delivery_id: Option<Arc<str>> = first(&self.ids).map(Into::into);
         let asking = self.questions.iter().find(|asking| asking.is_meant(&kind));
-        let meaning = match asking {
-            None => Meaning::Event,
-            Some(asking) => {
-                Meaning::Questions(dialogue::questions(asking, request, delivery_id.clone()))
-            }
-        };
         let metadata = Metadata {
             label: self.label(&kind),
             kind: kind.into(),
             key: first(&self.keys).map(Into::into),
+        };
+        let meaning = match asking {
+            None => Meaning::Event,
+            Some(asking) => {
+                let (form, id) = (values.into_form(), delivery_id.clone());
+                Meaning::Questions(dialogue::questions(asking, request, form, id))
+            }
         };
         Ok(Classified { metadata, delivery_id, meaning })
     }

@@ -27,7 +27,7 @@ use crate::auth::{Cause, only};
 use crate::config::piece::{Piece, pieces};
 use crate::config::scheme::{self, Encoding, Layout, TimeUnit};
 use crate::config::secret::Secret;
-use crate::places::{Places, Shape, Sorted, Value, Values};
+use crate::places::{Form, Places, Shape, Value, Values, sorted};
 
 /// Candidates of one request that are tried; senders that change their secret send two.
 const MAX_SIGNATURES: usize = 8;
@@ -148,9 +148,7 @@ impl Scheme {
         // What is signed must be there before a body is read for it.
         for piece in &self.message {
             let signed = match piece {
-                Piece::Header(name) => {
-                    text(only(&head.headers, &name.parse().map_err(|_| Cause::Missing)?)?)?
-                }
+                Piece::Header(name) => text(only(&head.headers, name)?)?,
                 Piece::Pair(name) => read.pair(name).ok_or(Cause::Malformed)?,
                 _ => continue,
             };
@@ -267,7 +265,7 @@ impl<'a> Signed<'a> {
     /// Whether one of the signatures is that of these bytes, by any of the keys.
     pub fn verify(mut self, head: &Parts, body: &[u8]) -> Result<Proof<'a>, Cause> {
         let values = self.read_body(head, body)?;
-        self.check_message(&values, body)?;
+        self.check_message(&values)?;
         let begun = std::mem::take(&mut self.begun);
         let message = &self.scheme.message;
         let after = match begun.len() {
@@ -275,7 +273,11 @@ impl<'a> Signed<'a> {
             _ => message.iter().position(|piece| *piece == Piece::Body).map_or(0, |at| at + 1),
         };
         let mut begun = begun.into_iter();
-        let sorted = message.contains(&Piece::FormSorted).then(|| Sorted::of(body));
+        let sorted = match message.contains(&Piece::FormSorted) {
+            // Fields behind the last one that is read would not be signed.
+            true => sorted(body, &Form::of(body).ok_or(Cause::Malformed)?),
+            false => Vec::new(),
+        };
         let (signatures, mut right) = (&self.read.signatures, None);
         for url in self.urls(head) {
             // All keys are tried, so that the time doesn't tell which fits. Which form of the URL does is no secret.
@@ -288,10 +290,8 @@ impl<'a> Signed<'a> {
                     Key::Public(key) => Input::Bytes(key, Vec::new()),
                 };
                 for piece in &message[after..] {
-                    match (piece, &sorted) {
-                        (Piece::FormSorted, Some(sorted)) => {
-                            sorted.parts().for_each(|part| signed.update(part));
-                        }
+                    match piece {
+                        Piece::FormSorted => signed.update(&sorted),
                         _ => signed.update(&self.bytes(piece, head, &url, body, &values)),
                     }
                 }
@@ -337,10 +337,9 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether all is there that is signed: without it the signature would be the same for everybody who leaves it out.
-    fn check_message(&self, values: &Values<'_>, body: &[u8]) -> Result<(), Cause> {
+    fn check_message(&self, values: &Values<'_>) -> Result<(), Cause> {
         for piece in &self.scheme.message {
             match piece {
-                Piece::FormSorted if !message::is_whole(body) => return Err(Cause::Malformed),
                 place if self.scheme.places.number(place).is_some() => {
                     self.scheme.value(values, place)?;
                 }
@@ -362,9 +361,7 @@ impl<'a> Signed<'a> {
 
     fn time_text(&self, head: &'a Parts, at: &Piece) -> Result<&'a str, Cause> {
         match at {
-            Piece::Header(name) => {
-                text(only(&head.headers, &name.parse().map_err(|_| Cause::Missing)?)?)
-            }
+            Piece::Header(name) => text(only(&head.headers, name)?),
             Piece::Pair(name) => self.read.pair(name).ok_or(Cause::Malformed),
             Piece::Time => self.read.time.ok_or(Cause::Malformed),
             _ => Err(Cause::Malformed),

@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::config::Context;
 use crate::config::provider::{self, Payload, is_json};
-use crate::json::{Reader, quote, quote_into};
+use crate::json::{Reader, quote};
 use crate::message::{
     Answer, Body, Content, Outcome, Question, Refusal, Replied, Reply, ReplyHead,
 };
-use crate::places::Fields;
+use crate::places::{Form, object};
 use crate::source::{Dialogue, Identity, Questions, Request, Unasked};
 use crate::template::glob;
 
@@ -87,6 +87,7 @@ impl Asking {
 pub(super) fn questions(
     asking: &Arc<Asking>,
     request: Request<'_>,
+    form: Option<Form>,
     id: Option<Arc<str>>,
 ) -> Questions {
     let question = Question {
@@ -100,6 +101,7 @@ pub(super) fn questions(
     let dialogue = Whole {
         asking: asking.clone(),
         body: request.body.clone(),
+        form: form.unwrap_or_default(),
         query,
         id: id.map(|id| quote(&id)),
     };
@@ -110,6 +112,8 @@ pub(super) fn questions(
 struct Whole {
     asking: Arc<Asking>,
     body: Bytes,
+    /// Where the fields of the body stand, if it is a form.
+    form: Form,
     query: String,
     /// The id of the delivery, as JSON: a question that comes again has the same.
     id: Option<String>,
@@ -126,7 +130,7 @@ impl Dialogue for Whole {
             // Of one byte become six at the most, where all are control characters.
             Payload::Fields => {
                 let most = 6 * (self.body.len() + self.query.len());
-                take(most).then(|| fields(&self.query, &self.body).into())
+                take(most).then(|| object(self.query.as_bytes(), &self.body, &self.form).into())
             }
         }]
     }
@@ -190,49 +194,4 @@ fn essence(content_type: &str) -> &str {
 fn is_one_document(bytes: &[u8]) -> bool {
     let read = |mut reader: Reader<'_>| reader.skip().and_then(|_| reader.end());
     Reader::new(bytes).is_ok_and(|reader| read(reader).is_ok())
-}
-
-/// The fields of a query and of a form as one JSON object; one that comes several times is a list.
-fn fields(query: &str, form: &[u8]) -> String {
-    let all = Fields::of(query.as_bytes()).chain(Fields::of(form));
-    let mut all: Vec<_> = all.map(|field| (field.name(), field)).collect();
-    // Those of one name stay in their order; mostly all of them do.
-    all.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let mut object = String::with_capacity(2 * (query.len() + form.len()) + 2);
-    let mut buffer = Vec::new();
-    object.push('{');
-    for of_one_name in all.chunk_by(|(one, _), (other, _)| one == other) {
-        if object.len() > 1 {
-            object.push(',');
-        }
-        if let Some((name, _)) = of_one_name.first() {
-            quote_into(name, &mut object);
-        }
-        object.push(':');
-        let is_list = of_one_name.len() > 1;
-        for (at, (_, field)) in of_one_name.iter().enumerate() {
-            match (is_list, at) {
-                (true, 0) => object.push('['),
-                (true, _) => object.push(','),
-                (false, _) => {}
-            }
-            quote_into(&field.value_in(&mut buffer), &mut object);
-        }
-        if is_list {
-            object.push(']');
-        }
-    }
-    object.push('}');
-    object
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn fields_become_one_object() {
-        assert_eq!(fields("", b""), "{}");
-        assert_eq!(fields("a=1&b=", b"a=2&c=%22x%22"), r#"{"a":["1","2"],"b":"","c":"\"x\""}"#);
-    }
 }

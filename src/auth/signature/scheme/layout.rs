@@ -32,20 +32,25 @@ impl Scheme {
     /// Reads the value of the header; it must hold a signature.
     pub(super) fn read<'a>(&self, value: &'a str) -> Result<Read<'a>, Cause> {
         let mut read = Read::default();
-        let mut parts = match self.layout {
-            Layout::Plain => vec![value],
-            _ => value.split(self.separator.as_str()).take(2 * MAX_SIGNATURES + 1).collect(),
-        };
-        if parts.len() > 2 * MAX_SIGNATURES {
-            return Err(Cause::Malformed);
-        }
-        if self.layout == Layout::Positional {
-            read.time = Some(parts.remove(0).trim());
-        }
-        for part in parts.into_iter().map(str::trim) {
+        let separator = self.separator.as_str();
+        let (mut rest, mut count) = (Some(value), 0);
+        while let Some(parts) = rest.take() {
+            let (part, others) = match self.layout {
+                Layout::Plain => (parts, None),
+                _ => match parts.split_once(separator) {
+                    Some((part, others)) => (part, Some(others)),
+                    None => (parts, None),
+                },
+            };
+            (rest, count) = (others, count + 1);
+            if count > 2 * MAX_SIGNATURES {
+                return Err(Cause::Malformed);
+            }
+            let part = part.trim();
             let written = match self.layout {
-                Layout::Plain | Layout::List | Layout::Positional => {
-                    Some(part.strip_prefix(self.prefix.as_str()).ok_or(Cause::Malformed)?)
+                Layout::Positional if count == 1 => {
+                    read.time = Some(part);
+                    None
                 }
                 // Those of other tags are made in another way.
                 Layout::Tagged => part.strip_prefix(self.prefix.as_str()),
@@ -56,13 +61,20 @@ impl Scheme {
                     }
                     (name == self.prefix).then_some(value)
                 }
+                _ => Some(part.strip_prefix(self.prefix.as_str()).ok_or(Cause::Malformed)?),
             };
             if let Some(written) = written {
-                let is_fit = !written.is_empty() && read.signatures.len() < MAX_SIGNATURES;
-                let signature = self.decode(written).filter(|_| is_fit).ok_or(Cause::Malformed)?;
-                read.signatures.push(signature);
+                self.add(written, &mut read)?;
             }
         }
         if read.signatures.is_empty() { Err(Cause::Malformed) } else { Ok(read) }
+    }
+
+    /// One more signature.
+    fn add(&self, written: &str, read: &mut Read<'_>) -> Result<(), Cause> {
+        let is_fit = !written.is_empty() && read.signatures.len() < MAX_SIGNATURES;
+        let signature = self.decode(written).filter(|_| is_fit).ok_or(Cause::Malformed)?;
+        read.signatures.push(signature);
+        Ok(())
     }
 }

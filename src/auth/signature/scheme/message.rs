@@ -6,7 +6,6 @@ use http::request::Parts;
 use http::{Uri, header};
 
 use crate::config::piece::Piece;
-use crate::places::Fields;
 
 /// What stands for a piece; nothing where it isn't there.
 pub(super) fn bytes<'a>(
@@ -27,13 +26,6 @@ pub(super) fn bytes<'a>(
         // Read together with all places, or known to the signature.
         _ => Cow::Borrowed(b""),
     }
-}
-
-/// Whether all fields of a form are read: those behind the last one that is would not be signed.
-pub(super) fn is_whole(form: &[u8]) -> bool {
-    let mut fields = Fields::of(form);
-    fields.by_ref().for_each(drop);
-    !fields.has_more()
 }
 
 /// The forms that the URL may have been signed in: what the sender was told, the same with the query that came, and that

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use data_encoding::{BASE64, BASE64URL_NOPAD, HEXLOWER};
+use http::header::CONTENT_TYPE;
 use http::{HeaderName, Method, Request};
 use ring::{digest, hmac};
 use uuid::Uuid;
 
 use super::{Encoding, Key, Layout, Piece, Scheme, Shape, TimeUnit, message};
 use crate::json::Reader;
-use crate::places::Sorted;
+use crate::places::{Form, sorted};
 
 impl Scheme {
     /// Whether a sender can be played: its keys are shared ones.
@@ -28,7 +29,8 @@ impl Scheme {
     }
 
     /// What stands where when these bytes are signed, by the first of the keys; nothing where that is a public one, or
-    /// where something is missing that is signed. What else is signed of the head gets a new id each.
+    /// where something is missing that is signed. What else is signed of the head gets a new id each, but for the content
+    /// type.
     pub fn sign(
         &self,
         method: &Method,
@@ -40,11 +42,18 @@ impl Scheme {
         let (mut head, ()) = Request::new(()).into_parts();
         head.method = method.clone();
         head.uri = url.parse().ok()?;
+        let is_json = Reader::new(body).is_ok_and(|mut json| json.skip().is_ok());
         let mut all: Vec<(Piece, String)> = Vec::new();
         for piece in &self.message {
-            if let Piece::Header(_) = piece {
-                all.push((piece.clone(), Uuid::new_v4().to_string()));
-            }
+            let text = match piece {
+                Piece::Header(name) if name == CONTENT_TYPE.as_str() => match is_json {
+                    true => "application/json".to_owned(),
+                    false => "application/x-www-form-urlencoded".to_owned(),
+                },
+                Piece::Header(_) => Uuid::new_v4().to_string(),
+                _ => continue,
+            };
+            all.push((piece.clone(), text));
         }
         let timed = self.time.as_ref().filter(|timed| timed.is_in_head());
         let time = timed.map(|timed| (&timed.at, self.time_unit.write(now)));
@@ -69,7 +78,6 @@ impl Scheme {
             (Some(told), Some(query)) if !told.contains('?') => format!("{told}?{query}"),
             (Some(told), _) => told.clone(),
         };
-        let is_json = Reader::new(body).is_ok_and(|mut json| json.skip().is_ok());
         let shape = match (self.places.reads_body(), is_json) {
             (false, _) => Shape::Bytes,
             (true, true) => Shape::Json,
@@ -85,7 +93,7 @@ impl Scheme {
                 (Piece::Pair(name), _) => context.update(pairs.get(name.as_str())?.as_bytes()),
                 (place, Some(_)) => context.update(self.value(&values, place).ok()?.as_bytes()),
                 (Piece::FormSorted, None) => {
-                    Sorted::of(body).parts().for_each(|part| context.update(part));
+                    context.update(&sorted(body, &Form::of(body)?));
                 }
                 (other, None) => context.update(&message::bytes(other, &head, &url, body)),
             }
