@@ -18,6 +18,9 @@ use crate::config::secret::Secret;
 /// Longer tokens are refused unread.
 const MAX_TOKEN_BYTES: usize = 16 << 10;
 
+/// How long a token is valid that doesn't say it, in seconds from its `iat` on.
+const MAX_AGE: f64 = 300.0;
+
 /// What tokens must be like.
 #[derive(Debug)]
 pub(super) struct BoundJwt {
@@ -96,14 +99,16 @@ impl BoundJwt {
         serde_json::from_slice(&claims).map_err(|_| Cause::Malformed)
     }
 
-    /// Each of the times that the token says.
+    /// Each of the times that the token says. One that doesn't say until when it is valid is so for five minutes.
     fn check_time(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<(), Cause> {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         let slack = self.tolerance.as_secs_f64();
         for (name, is_end) in [("exp", true), ("nbf", false), ("iat", false)] {
             let Some(claim) = claims.get(name) else { continue };
             let time = claim.as_f64().ok_or(Cause::Malformed)?;
-            if is_end && now > time + slack {
+            if is_end && now > time + slack
+                || name == "iat" && !claims.contains_key("exp") && now > time + MAX_AGE + slack
+            {
                 return Err(Cause::TooOld);
             }
             if !is_end && now < time - slack {

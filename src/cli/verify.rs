@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use http::Uri;
 
 use self::capture::Capture;
 use super::{CONFIG_FILE, Failure, Outcome, eprint, load, print, providers};
@@ -102,8 +103,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if !arguments.secrets.is_empty() {
         endpoint.auth.iter_mut().for_each(|kind| replace(kind, &arguments.secrets));
     }
-    if arguments.url.is_some() {
-        endpoint.public_url.clone_from(&arguments.url);
+    if let Some(url) = &arguments.url {
+        endpoint.public_url = Some(url.clone());
+        // Without a request line that is where it came to.
+        if let (Some(_), Ok(url)) = (&arguments.provider, url.parse::<Uri>()) {
+            url.path().clone_into(&mut endpoint.path);
+        }
     }
     let capture = capture(&arguments, file, &endpoint)?;
     let others: Vec<_> = all.iter().collect();

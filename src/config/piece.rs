@@ -7,9 +7,13 @@
 //! signature's own header.
 //!
 //! Answers to handshakes also know `{hmac-sha256-hex:PLACE}` and the like ([`enum@Hash`]), of one place or of several with `+`
-//! between them.
+//! between them; what is signed may hold such a hash of the body, as `{md5-base64:body}`.
 
 use std::fmt;
+
+use data_encoding::{BASE64, HEXLOWER};
+use md5::{Digest, Md5};
+use ring::digest::{SHA256, digest};
 
 /// A part of such a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,11 +63,18 @@ pub enum Hash {
     HmacSha1Hex,
     /// SHA-256, in hex.
     Sha256Hex,
+    /// MD5, in base64, as the header `Content-MD5` has it.
+    Md5Base64,
 }
 
 impl Hash {
-    const ALL: [Self; 4] =
-        [Self::HmacSha256Hex, Self::HmacSha256Base64, Self::HmacSha1Hex, Self::Sha256Hex];
+    const ALL: [Self; 5] = [
+        Self::HmacSha256Hex,
+        Self::HmacSha256Base64,
+        Self::HmacSha1Hex,
+        Self::Sha256Hex,
+        Self::Md5Base64,
+    ];
 
     const fn name(self) -> &'static str {
         match self {
@@ -71,12 +82,22 @@ impl Hash {
             Self::HmacSha256Base64 => "hmac-sha256-base64",
             Self::HmacSha1Hex => "hmac-sha1-hex",
             Self::Sha256Hex => "sha256-hex",
+            Self::Md5Base64 => "md5-base64",
+        }
+    }
+
+    /// The hash of these bytes as it is written; nothing where the secret is its key.
+    pub fn unkeyed(self, bytes: &[u8]) -> Option<String> {
+        match self {
+            Self::HmacSha256Hex | Self::HmacSha256Base64 | Self::HmacSha1Hex => None,
+            Self::Sha256Hex => Some(HEXLOWER.encode(digest(&SHA256, bytes).as_ref())),
+            Self::Md5Base64 => Some(BASE64.encode(&Md5::digest(bytes))),
         }
     }
 
     /// Whether the secret is its key.
     pub const fn is_keyed(self) -> bool {
-        !matches!(self, Self::Sha256Hex)
+        !matches!(self, Self::Sha256Hex | Self::Md5Base64)
     }
 }
 
@@ -170,6 +191,11 @@ impl fmt::Display for Piece {
 }
 
 impl Piece {
+    /// Whether it is the hash of the body that anybody can make, and that stands for the body where it is signed.
+    pub fn is_hash_of_body(&self) -> bool {
+        matches!(self, Self::Hashed(hash, of) if !hash.is_keyed() && **of == [Self::Body])
+    }
+
     /// Its name as `trust_unsigned` has it: a header as it is, anything else as between the braces.
     pub fn trusted_name(&self) -> String {
         match self {

@@ -232,7 +232,8 @@ pub struct BoundJwt {
     /// How that hash is written.
     #[serde(default)]
     pub encoding: Encoding,
-    /// How far `exp`, `nbf` and `iat` may be off.
+    /// How far `exp`, `nbf` and `iat` may be off. A token without `exp` is valid for five minutes from its `iat` on; one
+    /// with neither never becomes too old.
     #[serde(default = "one_minute")]
     pub tolerance: Time,
 }

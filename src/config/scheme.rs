@@ -154,6 +154,9 @@ pub enum Layout {
     Tagged,
     /// The first is the time, the others are signatures.
     Positional,
+    /// `application KEY:ab`: the signature stands behind the last separator. Before it the prefix has to be; what follows
+    /// that says who signs, and isn't judged.
+    Last,
 }
 
 /// How a signature is written.

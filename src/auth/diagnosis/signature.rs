@@ -131,6 +131,10 @@ fn unreadable(settings: &Scheme, cause: Cause) -> (String, String) {
         Layout::Pairs => format!("pairs, one of them `{prefix}=` and a signature in {encoding}"),
         Layout::Tagged => format!("`{prefix}` and a signature in {encoding}, perhaps among others"),
         Layout::Positional => format!("a time, then signatures in {encoding}"),
+        Layout::Last => {
+            let separator = &settings.separator;
+            format!("`{prefix}`, a name, `{separator}` and a signature in {encoding}")
+        }
     };
     (format!("{place} or the time of signing can't be read"), format!("it should hold {form}"))
 }

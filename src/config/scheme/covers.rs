@@ -12,7 +12,8 @@ impl Scheme {
         let signs_query = signs(&Piece::Url);
         let signs_hash =
             hash.is_some_and(|hash| signs(&hash) || matches!(hash, Piece::Query(_)) && signs_query);
-        let signs_body = signs(&Piece::Body) || signs_hash;
+        let signs_body =
+            signs(&Piece::Body) || signs_hash || message.iter().any(Piece::is_hash_of_body);
         match piece {
             // An endpoint has one path.
             Piece::Text(_) | Piece::Path => true,
@@ -42,6 +43,7 @@ mod tests {
             ("message = \"{query:h}\"\nbody_hash = \"{query:h}\"", "{/a}{query:h}", "{query:a}"),
             // The hash itself could be another one.
             ("message = \"{header:x}\"\nbody_hash = \"{query:h}\"", "{header:x}", "{/a}{query:h}"),
+            ("message = \"{md5-base64:body}\"", "{/a}{form:a}", "{header:a}{query:a}"),
             ("message = \"{/t}{/n}\"", "{/t}", "{/a}{body}"),
         ] {
             let scheme: Scheme = toml::from_str(scheme).unwrap();

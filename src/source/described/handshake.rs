@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use data_encoding::{BASE64, HEXLOWER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use ring::{digest, hmac};
+use ring::hmac;
 
 use super::condition::Condition;
 use super::text;
@@ -186,9 +186,7 @@ impl Answer<'_> {
             Hash::HmacSha1Hex => {
                 HEXLOWER.encode(keyed(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY)?.as_ref())
             }
-            Hash::Sha256Hex => {
-                HEXLOWER.encode(digest::digest(&digest::SHA256, bytes.as_bytes()).as_ref())
-            }
+            unkeyed => unkeyed.unkeyed(bytes.as_bytes()).ok_or_else(wrong)?,
         })
     }
 }

@@ -25,6 +25,9 @@ import uuid
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
+# Some packages print what they think of a signature; what is answered goes out alone.
+answers, sys.stdout = sys.stdout, sys.stderr
+
 SIGN, VERIFY = {}, {}
 ED25519 = ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 ECDSA = ec.derive_private_key(int.from_bytes(bytes(range(1, 33)), "big"), ec.SECP256R1())
@@ -92,7 +95,7 @@ def verify_svix(secret, url, body, headers):
 
 @signs("standard-webhooks-ed25519")
 def standard_webhooks_ed25519(secret, url, body, now):
-    """By the specification, since no package makes `v1a`; behind a `v1` that doesn't count."""
+    """By the specification, since no package of Python makes `v1a`; behind a `v1` that doesn't count."""
     identity = f"msg_{uuid.uuid4().hex}"
     signature = base64_text(ED25519.sign(f"{identity}.{now}.{body}".encode()))
     both = f"v1,{base64_text(bytes(32))} v1a,{signature}"
@@ -229,6 +232,26 @@ def sinch(secret, url, body, now):
         "x-sinch-webhook-signature-timestamp": str(now),
         "x-sinch-webhook-signature-algorithm": "HmacSHA256",
     }
+
+
+@signs("sinch-voice")
+def sinch_voice(secret, url, body, now):
+    from sinch.core.internal.sinch_events import utils as sdk
+
+    time = datetime.datetime.fromtimestamp(now, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    path, digest = urllib.parse.urlsplit(url).path, sdk.compute_content_md5(body)
+    signature = sdk.compute_signature(sdk.build_string_to_sign("POST", digest, "application/json", time, path), secret)
+    return {"authorization": f"application 669E367E:{signature}", "x-timestamp": time}
+
+
+@verifies("sinch-voice")
+def verify_sinch_voice(secret, url, body, headers):
+    """The package knows those of the newer API, which are signed alike and say `service`."""
+    from sinch.core.internal.sinch_events.authorization_helpers import validate_authentication_header
+
+    key = headers["authorization"].removeprefix("application ").split(":")[0]
+    headers = {**headers, "authorization": headers["authorization"].replace("application", "service", 1)}
+    return validate_authentication_header(key, secret, headers, body, urllib.parse.urlsplit(url).path, "POST")
 
 
 @signs("telnyx")
@@ -466,4 +489,4 @@ for line in sys.stdin:
         result = answer(json.loads(line))
     except Exception as error:
         result = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(result), flush=True)
+    print(json.dumps(result), file=answers, flush=True)

@@ -33,6 +33,12 @@ impl Scheme {
     pub(super) fn read<'a>(&self, value: &'a str) -> Result<Read<'a>, Cause> {
         let mut read = Read::default();
         let separator = self.separator.as_str();
+        if self.layout == Layout::Last {
+            let behind = value.strip_prefix(self.prefix.as_str()).ok_or(Cause::Malformed)?;
+            let (_, written) = behind.rsplit_once(separator).ok_or(Cause::Malformed)?;
+            self.add(written, &mut read)?;
+            return Ok(read);
+        }
         let (mut rest, mut count) = (Some(value), 0);
         while let Some(parts) = rest.take() {
             let (part, others) = match self.layout {

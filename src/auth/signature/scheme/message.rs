@@ -23,6 +23,9 @@ pub(super) fn bytes<'a>(
         Piece::Header(name) => {
             Cow::Borrowed(head.headers.get(name).map(|value| value.as_bytes()).unwrap_or_default())
         }
+        Piece::Hashed(hash, _) => {
+            Cow::Owned(hash.unkeyed(body).map(String::into_bytes).unwrap_or_default())
+        }
         // Read together with all places, or known to the signature.
         _ => Cow::Borrowed(b""),
     }

@@ -113,6 +113,8 @@ impl Scheme {
             (Layout::Positional, Some((_, text))) => {
                 format!("{text}{separator}{prefix}{signature}")
             }
+            // Who signs is looked at by nobody here.
+            (Layout::Last, _) => format!("{prefix}hookbus{separator}{signature}"),
             _ => format!("{prefix}{signature}"),
         };
         let numbered = || Some(format!("{}1", self.numbered.first()?));

@@ -127,11 +127,12 @@ fn message(
     };
     for piece in &message {
         match piece {
+            hash if hash.is_hash_of_body() => {}
             Piece::Secret | Piece::Hashed(..) | Piece::MemberOtherThan(_) => {
                 checks.error(
                     at,
                     format!("`{piece}` can't be signed"),
-                    "it is for answers to handshakes",
+                    "it is for answers to handshakes; what can be signed is a hash of the body, as {md5-base64:body}",
                 );
             }
             Piece::Pointer(keys) | Piece::FormPointer(_, keys)
@@ -153,7 +154,10 @@ fn message(
     let covers_hash = body_hash
         .as_ref()
         .is_some_and(|hash| has(hash) || matches!(hash, Piece::Query(_)) && has(&Piece::Url));
-    let covers_body = has(&Piece::Body) || has(&Piece::FormSorted) || covers_hash;
+    let covers_body = has(&Piece::Body)
+        || has(&Piece::FormSorted)
+        || message.iter().any(Piece::is_hash_of_body)
+        || covers_hash;
     // Some providers sign nothing but an id and a time: that is all that there is.
     if !covers_body {
         checks.warning(
