@@ -5,6 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 declare -A versions=(
     [cargo-cyclonedx]=0.5.9
+    [cargo-deb]=3.8.0
     [cargo-deny]=0.20.2
     [cargo-fuzz]=0.13.2
     [cargo-machete]=0.9.2

@@ -9,7 +9,7 @@ copy=target/versions/$what
 export CARGO_TARGET_DIR=$PWD/target/versions/built
 rm -rf "$copy"
 mkdir -p "$copy"
-git ls-files -z -- Cargo.toml Cargo.lock src benches tests docs README.md deploy/config |
+git ls-files -z -- Cargo.toml Cargo.lock src benches tests docs README.md deploy/build.rs deploy/config |
     tar --create --null --files-from=- | tar --extract --directory "$copy"
 cd "$copy"
 case $what in
