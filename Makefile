@@ -2,10 +2,10 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate faults fuzz mutants check versions audit bench tools
+.PHONY: help run test simulate faults fuzz mutants check versions audit bench compat deb deb-test image-test manifests tools
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
 
 run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS='--kafka' adds a mock Kafka)
 	deploy/tools/nats-server.sh
@@ -14,7 +14,7 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 # What can't be had here skips its tests, unless CI=true. There are no tests in the documentation of the code: to find
 # that out takes minutes.
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
-	for tool in nats-server kafka python sdks haproxy examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
+	for tool in nats-server kafka python sdks debian helm examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --lib --bins --tests
 
 # Optimised, with all checks of a debug build: how much it finds is a matter of how often it runs.
@@ -24,7 +24,7 @@ simulate: ## Play the storing of events under faults that chance decides, for a 
 faults: ## Break brokers, network, disk and the bridge itself under load, for half an hour, and look what was lost
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
-	deploy/tools/haproxy.sh || [[ "$${CI:-}" != true ]]
+	deploy/tools/debian.sh haproxy || [[ "$${CI:-}" != true ]]
 	cargo test --locked --release --test overload -- --nocapture
 	cargo test --locked --release --test end_to_end at_any_moment -- --include-ignored --nocapture
 	cargo test --locked --release --test faults -- --long $(ARGS)
@@ -49,7 +49,8 @@ check: ## Format, lints, documentation, dependencies, spelling, scripts
 	python3 deploy/tools/licences.py
 	.tools/python/bin/typos
 	.tools/python/bin/taplo fmt --check
-	.tools/python/bin/shellcheck .ci/run deploy/tools/*.sh examples/*/*/run examples/workers/shell/worker.sh
+	.tools/python/bin/hadolint deploy/Dockerfile
+	.tools/python/bin/shellcheck .ci/run deploy/debian/post* deploy/debian/pre* deploy/tools/*.sh examples/*/*/run examples/workers/shell/worker.sh
 
 # Not part of `check`, since they compile all dependencies again.
 versions: ## Check with the oldest compiler and the oldest dependencies that Cargo.toml names
@@ -65,9 +66,26 @@ bench: ## Measure the bridge beside a bare HTTP server
 	deploy/tools/kafka.sh
 	cargo bench --locked
 
-tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy
-	deploy/tools/nats-server.sh
-	deploy/tools/kafka.sh
-	deploy/tools/python.sh
-	deploy/tools/sdks.sh
-	deploy/tools/haproxy.sh
+compat: ## Run a short set of tests with older nats-servers and Kafkas (ARGS='nats 2.10.26' one of them)
+	deploy/tools/compat.sh $(ARGS)
+
+deb: ## Make the Debian package in target/debian
+	deploy/tools/cargo.sh cargo-deb
+	cargo build --locked --release
+	deploy/tools/shell-files.sh
+	rm -f target/debian/*.deb
+	.tools/bin/cargo-deb --locked --no-build
+
+deb-test: deb ## Install it on a fresh Debian, run it by the command lines of its unit, upgrade it, remove it
+	deploy/tools/package-test.sh target/debian/hookbus_*.deb
+
+image-test: ## Run the release build in the file system of the image, made of Debian's packages
+	cargo build --locked --release
+	deploy/tools/image-test.sh
+
+manifests: ## Write the Helm chart with its default values to deploy/kubernetes
+	deploy/tools/helm.sh
+	deploy/tools/manifests.sh
+
+tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy, Prometheus, Helm
+	for tool in nats-server kafka python sdks debian helm; do deploy/tools/$$tool.sh; done

@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# Puts Apache Kafka's jars into .tools/kafka/libs, for the tests. Does nothing when they are there.
+# Puts Apache Kafka's jars into .tools/kafka/libs, for the tests: `kafka.sh [VERSION FOLDER]` another version into another
+# folder. Does nothing when they are there.
 # Start it with: java -cp '.tools/kafka/libs/*' kafka.Kafka server.properties
 set -euo pipefail
-version=4.4.0 # the newest whose broker runs on Java 17
+version=${1:-4.4.0} # the newest whose broker runs on Java 17
 java=17
+folder=${2:-.tools/kafka}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 fail() {
@@ -11,7 +13,7 @@ fail() {
     exit 1
 }
 
-if [[ -f ".tools/kafka/libs/kafka_2.13-$version.jar" ]]; then
+if [[ -f "$folder/libs/kafka_2.13-$version.jar" ]]; then
     exit 0
 fi
 for program in java mvn; do
@@ -21,7 +23,7 @@ done
 found=$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)
 ((${found:-0} >= java)) || fail "java is version ${found:-unknown}" "Kafka $version needs Java $java or newer"
 
-mkdir -p .tools
+mkdir -p .tools "$(dirname "$folder")"
 partial=$(mktemp -d .tools/kafka.XXXXXX)
 trap 'rm -rf "$partial"' EXIT
 chmod 755 "$partial"
@@ -52,5 +54,5 @@ mvn --batch-mode --quiet -Dstyle.color=never --file "$partial/pom.xml" \
     org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory=libs >&2 ||
     fail "Maven could not get Kafka $version" "check the network and Maven's settings, then run it again"
-rm -rf .tools/kafka
-mv "$partial" .tools/kafka
+rm -rf "$folder"
+mv "$partial" "$folder"

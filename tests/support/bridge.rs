@@ -416,7 +416,7 @@ impl Bridge {
 }
 
 /// Whether a sample may be called so. Of what never happened nothing is shown, but the documentation names it.
-fn is_metric(name: &str) -> bool {
+pub(crate) fn is_metric(name: &str) -> bool {
     const DOCUMENTATION: &str = include_str!("../../docs/operations.md");
     DOCUMENTATION.lines().any(|line| {
         let cells: Vec<_> = line.splitn(4, '|').map(str::trim).collect();

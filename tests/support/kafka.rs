@@ -8,7 +8,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{Offset, TopicPartitionList};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::sync::OnceCell;
@@ -93,7 +93,7 @@ impl Kafka {
     }
 
     async fn start_with(proxy: u16, lock: &Lock) -> Option<Kafka> {
-        if !tool("kafka/libs").exists() || Command::new("java").arg("-version").output().is_err() {
+        if !libraries().exists() || Command::new("java").arg("-version").output().is_err() {
             missing("Kafka and Java (run: make tools)");
             return None;
         }
@@ -346,6 +346,11 @@ broker.session.timeout.ms=3000
     )
 }
 
+/// `HOOKBUS_KAFKA`, a folder with the jars of another version, else those in `.tools`.
+pub(crate) fn libraries() -> PathBuf {
+    std::env::var_os("HOOKBUS_KAFKA").map_or_else(|| tool("kafka/libs"), PathBuf::from)
+}
+
 fn java(folder: &Path) -> Command {
     let log =
         std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
@@ -358,7 +363,7 @@ fn java(folder: &Path) -> Command {
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
         ])
         .arg("-cp")
-        .arg(tool("kafka/libs/*"))
+        .arg(libraries().join("*"))
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log);

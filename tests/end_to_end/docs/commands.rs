@@ -60,6 +60,17 @@ async fn help(call: &[&str], known: &mut BTreeMap<String, String>) -> String {
     help
 }
 
+/// Fails if there is no such command, or if it has no such flag.
+pub(crate) async fn exists(place: &str, call: &[&str], known: &mut BTreeMap<String, String>) {
+    let help = help(call, known).await;
+    let flags = call.iter().filter(|word| word.starts_with("--"));
+    for flag in flags.map(|flag| flag.split('=').next().unwrap()) {
+        let is_flag = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        let mut known = help.split(|c: char| !is_flag(c));
+        assert!(known.any(|known| known == flag), "{place}: {flag} in {call:?}");
+    }
+}
+
 #[tokio::test]
 async fn every_command_exists() {
     let makefile = read(&project().join("Makefile"));
@@ -80,16 +91,7 @@ async fn every_command_exists() {
                         "{page}: {command}"
                     );
                     for call in calls(&command) {
-                        let help = help(&call, &mut known).await;
-                        let flags = call.iter().filter(|word| word.starts_with("--"));
-                        for flag in flags.map(|flag| flag.split('=').next().unwrap()) {
-                            let is_flag = |c: char| c.is_ascii_alphanumeric() || c == '-';
-                            let mut known = help.split(|c: char| !is_flag(c));
-                            assert!(
-                                known.any(|known| known == flag),
-                                "{page}: {flag} in {command}"
-                            );
-                        }
+                        exists(&page, &call, &mut known).await;
                         called += 1;
                     }
                     let mut words = command.split_whitespace();

@@ -1,0 +1,139 @@
+//! Alerts and dashboard against what the bridge exports and what the documentation explains.
+
+use super::{at, list, promtool, read, text, yaml};
+use crate::docs::anchors;
+use crate::support::bridge::is_metric;
+use crate::support::project;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+const ALERTS: &str = "deploy/prometheus/alerts.yaml";
+
+/// The expressions of the dashboard, with the titles of their panels.
+pub(super) fn dashboard() -> Vec<(String, String)> {
+    let board: serde_json::Value =
+        serde_json::from_str(&read("deploy/grafana/hookbus.json")).unwrap();
+    let panels = list(&board, "/panels").iter().filter(|panel| text(panel, "/type") != "row");
+    let queries = panels.flat_map(|panel| {
+        let title = text(panel, "/title");
+        list(panel, "/targets").iter().map(|it| (title.to_owned(), text(it, "/expr").to_owned()))
+    });
+    queries.collect()
+}
+
+#[tokio::test]
+async fn prometheus_loads_the_alerts_and_each_fires_when_it_should() {
+    for arguments in [
+        ["check", "config", "deploy/prometheus/prometheus.yml"],
+        ["check", "rules", ALERTS],
+        ["test", "rules", "deploy/prometheus/alerts_test.yaml"],
+    ] {
+        if promtool(&arguments).await.is_none() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_alert_has_a_severity_a_test_and_a_runbook() {
+    let Some(files) = yaml(&read(ALERTS)).await else { return };
+    let Some(tests) = yaml(&read("deploy/prometheus/alerts_test.yaml")).await else { return };
+    // Of the cases in which it fires, and of those in which it is silent.
+    let cases = list(&tests[0], "/tests").iter().flat_map(|test| list(test, "/alert_rule_test"));
+    let (fires, silent): (Vec<_>, Vec<_>) =
+        cases.partition(|case| !list(case, "/exp_alerts").is_empty());
+    let names = |cases: Vec<_>| -> BTreeSet<String> {
+        cases.into_iter().map(|case| text(case, "/alertname").to_owned()).collect()
+    };
+    let (fires, silent) = (names(fires), names(silent));
+    let headings = anchors(&project().join("docs/operations.md"));
+    let mut alerts = BTreeSet::new();
+    for rule in list(&files[0], "/groups/0/rules") {
+        let name = text(rule, "/alert");
+        alerts.insert(name.to_owned());
+        assert!(["critical", "warning"].contains(&text(rule, "/labels/severity")), "{name}");
+        assert!(!text(rule, "/annotations/summary").is_empty(), "{name}");
+        let runbook = text(rule, "/annotations/runbook_url");
+        let heading = runbook.strip_prefix("docs/operations.md#").expect("a heading of the page");
+        assert_eq!(heading, name.to_lowercase());
+        assert!(headings.iter().any(|known| known == heading), "{name}: {runbook}");
+    }
+    assert_eq!(alerts, fires);
+    assert_eq!(alerts, silent);
+    let explained = read("docs/operations.md");
+    let explained = explained.lines().filter_map(|line| line.strip_prefix("### Hookbus"));
+    let explained: BTreeSet<_> = explained.map(|rest| format!("Hookbus{rest}")).collect();
+    assert_eq!(alerts, explained);
+}
+
+/// The words of a query that name a metric of ours, and what its matchers ask labels to be.
+fn parts(query: &str) -> (Vec<&str>, Vec<&str>) {
+    let is_word = |char: char| char.is_ascii_alphanumeric() || char == '_';
+    // Texts are every second part.
+    let (code, texts): (Vec<_>, Vec<_>) =
+        query.split('"').enumerate().partition(|(number, _)| number % 2 == 0);
+    let words = code.into_iter().flat_map(|(_, part)| part.split(|char| !is_word(char)));
+    let names = words.filter(|word| word.starts_with("hookbus_") || word.starts_with("process_"));
+    let values = texts.into_iter().flat_map(|(_, text)| text.split('|'));
+    let values = values.filter(|value| !value.is_empty() && !value.contains('$'));
+    (names.collect(), values.collect())
+}
+
+/// All code of the bridge, where the values of labels are written.
+fn sources(folder: &Path, into: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_metric_and_label_that_is_asked_for_exists() {
+    let Some(files) = yaml(&read(ALERTS)).await else { return };
+    let rules = list(&files[0], "/groups/0/rules").iter();
+    let alerts =
+        rules.map(|rule| (text(rule, "/alert").to_owned(), text(rule, "/expr").to_owned()));
+    let mut code = String::new();
+    sources(&project().join("src"), &mut code);
+    let mut count = 0;
+    for (place, query) in alerts.chain(dashboard()) {
+        let (names, values) = parts(&query);
+        for name in names {
+            assert!(is_metric(name), "{place}: there is no metric {name}");
+            count += 1;
+        }
+        for value in values {
+            // The job is what Prometheus itself is told.
+            let exists = value == "hookbus" || code.contains(&format!("\"{value}\""));
+            assert!(exists, "{place}: no label has the value {value}");
+        }
+    }
+    assert!(count > 40, "{count}");
+}
+
+#[tokio::test]
+async fn grafana_finds_the_dashboard_where_compose_puts_it() {
+    let Some(compose) = yaml(&read("deploy/compose.yaml")).await else { return };
+    let grafana = at(&compose[0], "/services/grafana");
+    let volumes: Vec<_> =
+        list(grafana, "/volumes").iter().map(|volume| volume.as_str().unwrap()).collect();
+    let mounted = volumes.iter().find_map(|volume| volume.strip_prefix("./grafana/hookbus.json:"));
+    let mounted = mounted.expect("the dashboard").trim_end_matches(":ro");
+    let Some(provider) = yaml(&read("deploy/grafana/provisioning/dashboards/hookbus.yaml")).await
+    else {
+        return;
+    };
+    let folder = text(&provider[0], "/providers/0/options/path");
+    assert_eq!(Path::new(mounted).parent(), Some(Path::new(folder)));
+    assert_eq!(text(grafana, "/environment/GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"), mounted);
+    let Some(source) = yaml(&read("deploy/grafana/provisioning/datasources/prometheus.yaml")).await
+    else {
+        return;
+    };
+    assert_eq!(text(&source[0], "/datasources/0/url"), "http://prometheus:9090");
+    assert!(compose[0].pointer("/services/prometheus").is_some());
+}
