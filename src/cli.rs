@@ -21,6 +21,7 @@ mod spool;
 mod tail;
 mod verify;
 
+use std::ffi::OsStr;
 use std::fmt::{Display, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -116,27 +117,38 @@ type Outcome = Result<ExitCode, Failure>;
 /// Time for the last lines to be taken by their reader.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the commands that run for long make of signals. The others are killed by them.
-fn signal_policy(command: &str) -> Option<SignalPolicy> {
-    let ended =
-        SignalPolicy { terminates: true, hangs_up: false, early_exit_code: 0, max_requests: 1 };
-    Some(match command {
+/// The exit code of a command that ends with its terminal: the one that shells show for SIGHUP.
+const HUNG_UP: u8 = 129;
+
+/// What commands make of signals.
+fn signal_policy(command: &str) -> SignalPolicy {
+    let ended = SignalPolicy {
+        interrupts: true,
+        terminates: true,
+        hangs_up: false,
+        early_exit_code: 0,
+        max_requests: 1,
+    };
+    match command {
         "serve" => SignalPolicy { hangs_up: true, ..ended },
         "dev" => ended,
         // The second one ends the programs.
         "answer" => SignalPolicy { max_requests: 2, ..ended },
         "tail" => SignalPolicy { terminates: false, ..ended },
         "dlq" | "spool" => SignalPolicy { terminates: false, early_exit_code: FAILED, ..ended },
-        _ => return None,
-    })
+        // They are killed, but not by a SIGHUP that is meant for a bridge.
+        _ => {
+            SignalPolicy { interrupts: false, terminates: false, early_exit_code: HUNG_UP, ..ended }
+        }
+    }
 }
 
 /// Run the command that the arguments of this process name.
 pub fn main() -> ExitCode {
     // First of all, so that no signal finds the process unprepared.
-    let signal_policy =
-        std::env::args_os().nth(1).and_then(|command| signal_policy(command.to_str()?));
-    let signals = signal_policy.map(Signals::listen);
+    let command = std::env::args_os().nth(1);
+    let policy = signal_policy(command.as_deref().and_then(OsStr::to_str).unwrap_or_default());
+    let signals = Signals::listen(policy);
     stderr::start();
     let _written = Written;
     let command = match Cli::try_parse() {
@@ -151,10 +163,8 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn run(command: Command, signals: Option<io::Result<Signals>>) -> Outcome {
+fn run(command: Command, signals: io::Result<Signals>) -> Outcome {
     let signals = || {
-        // The commands that ask for them have a manner.
-        let signals = signals.unwrap_or_else(|| Err(io::ErrorKind::Unsupported.into()));
         signals.map_err(|error| Failure::failed(format_args!("can't wait for signals: {error}")))
     };
     match command {
@@ -226,6 +236,11 @@ fn serve(path: &Path, signals: &Signals) -> Outcome {
 
 /// The configuration in a file. Warnings are printed at once; all errors together are the failure.
 fn load(path: &Path) -> Result<Config, Failure> {
+    settle(read(path)?)
+}
+
+/// A file, with all its problems.
+fn read(path: &Path) -> Result<config::load::Loaded, Failure> {
     if !path.exists() {
         return Err(
             Failure::wrong(format_args!("there is no file {}", path.display())).hint(
@@ -233,7 +248,7 @@ fn load(path: &Path) -> Result<Config, Failure> {
             ),
         );
     }
-    settle(settings::read(path))
+    Ok(settings::read(path))
 }
 
 /// What was loaded, or all the problems that prevent it.

@@ -4,6 +4,8 @@
 //! something has begun that must be stopped in order, SIGINT and SIGTERM exit at once. After that they ask the command to
 //! stop, and one more than its [`SignalPolicy`] allows exits at once.
 
+mod terminal;
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,17 +18,21 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::warn;
 
+use self::terminal::Terminal;
 use crate::telemetry::stderr;
 
 /// Time for the last lines to be written when the process exits at once.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What the signals mean to a command. SIGINT always asks it to stop.
+/// What the signals mean to a command.
 #[derive(Debug, Clone, Copy)]
 pub struct SignalPolicy {
+    /// SIGINT asks it to stop; else it kills.
+    pub interrupts: bool,
     /// SIGTERM does the same; else it kills.
     pub terminates: bool,
-    /// SIGHUP has a meaning; else it kills.
+    /// SIGHUP has a meaning. Else it asks the command to stop if its terminal has been closed, and does nothing if not:
+    /// it was meant for a bridge on the same machine.
     pub hangs_up: bool,
     /// The exit code before anything has begun.
     pub early_exit_code: u8,
@@ -102,12 +108,15 @@ impl Signals {
 impl SignalState {
     /// The thread; it ends with the process.
     async fn listen_for(&self, ready: impl FnOnce(io::Result<()>)) {
-        let SignalPolicy { terminates, hangs_up, .. } = self.policy;
+        let SignalPolicy { interrupts, terminates, hangs_up, .. } = self.policy;
+        let terminal = Terminal::now();
         let listen = || {
-            let other = |is_heard: bool, kind| is_heard.then(|| signal(kind)).transpose();
-            let interrupt = signal(SignalKind::interrupt())?;
-            let terminate = other(terminates, SignalKind::terminate())?;
-            Ok((interrupt, terminate, other(hangs_up, SignalKind::hangup())?))
+            let heard = |is_heard: bool, kind| is_heard.then(|| signal(kind)).transpose();
+            let interrupt = heard(interrupts, SignalKind::interrupt())?;
+            let terminate = heard(terminates, SignalKind::terminate())?;
+            // What `nohup` has said stays so.
+            let hangup = heard(hangs_up || !terminal::ignores_hangups(), SignalKind::hangup())?;
+            Ok((interrupt, terminate, hangup))
         };
         let (mut interrupt, mut terminate, mut hangup) = match listen() {
             Ok(signals) => {
@@ -118,9 +127,13 @@ impl SignalState {
         };
         loop {
             tokio::select! {
-                _ = interrupt.recv() => self.end_requested(),
+                () = next(&mut interrupt) => self.end_requested(),
                 () = next(&mut terminate) => self.end_requested(),
-                () = next(&mut hangup) => self.hangups.send_modify(|count| *count += 1),
+                () = next(&mut hangup) => match hangs_up {
+                    true => self.hangups.send_modify(|count| *count += 1),
+                    false if terminal.is_closed() => self.end_requested(),
+                    false => {}
+                },
             }
         }
     }

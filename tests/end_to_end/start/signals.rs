@@ -3,7 +3,7 @@
 use crate::support::bridge::program;
 use crate::support::http::Client;
 use crate::support::process::{Process, full_pipe};
-use crate::support::{Bridge, endpoint, eventually, ports};
+use crate::support::{Bridge, endpoint, eventually, nats, ports, python};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -209,4 +210,102 @@ async fn everything_on_one_machine_ends_while_it_starts() {
     process.signal("INT");
     let status = process.wait(SOON).await.expect("an end");
     assert_eq!(status.code(), Some(0));
+}
+
+const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+
+/// Starts a command with its standard error in a pipe.
+fn command(arguments: &[&str]) -> Process {
+    let mut command = program();
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    Process::start(&mut command, None)
+}
+
+/// `pidof hookbus` names all of them.
+#[tokio::test]
+async fn a_hangup_that_is_meant_for_the_bridge_ends_no_other_command() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    for arguments in [["send", "transcript", "--to", &url], ["tail", "--json", "--admin", &url]] {
+        let mut process = command(&arguments);
+        // It waits for an answer.
+        let (mut connection, _) = server.accept().unwrap();
+        let mut request = [0; 1 << 10];
+        assert!(connection.read(&mut request).unwrap() > 0);
+        process.signal("HUP");
+        match arguments[0] {
+            "send" => connection.write_all(ANSWER).unwrap(),
+            _ => process.signal("INT"),
+        }
+        let status = process.wait(PATIENCE).await.expect("an end");
+        assert_eq!(status.code(), Some(0), "{arguments:?}: {status}");
+    }
+
+    let Some(nats) = nats::shared().await else { return };
+    let mut worker = command(&["answer", "hangup", "--server", &nats.url(), "--", "cat"]);
+    let client = nats.client().await;
+    let asked =
+        async || client.request("vapi.tool.hangup", r#"{"arguments":{}}"#.into()).await.ok();
+    eventually("a worker", PATIENCE, asked).await;
+    worker.signal("HUP");
+    assert!(asked().await.is_some(), "it answers still");
+    worker.signal("TERM");
+    let status = worker.wait(PATIENCE).await.expect("an end");
+    assert_eq!(status.code(), Some(0), "{status}");
+}
+
+/// A terminal that is closed ends what runs in it, unless `nohup` says otherwise.
+#[tokio::test]
+async fn a_closed_terminal_ends_a_command() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", server.local_addr().unwrap());
+    for (ignores, ends) in [("", true), ("signal.signal(signal.SIGHUP, signal.SIG_IGN)", false)] {
+        // Its parent leads the session of the terminal, as a shell does, and tells how it ended.
+        let code = format!(
+            "import os, pty, signal, sys, time\n\
+             read, write = os.pipe()\n\
+             leader, terminal = pty.fork()\n\
+             if leader == 0:\n    \
+                 signal.signal(signal.SIGHUP, signal.SIG_IGN)\n    \
+                 child = os.fork()\n    \
+                 if child == 0:\n        \
+                     signal.signal(signal.SIGHUP, signal.SIG_DFL)\n        \
+                     {ignores}\n        \
+                     os.execv(sys.argv[1], sys.argv[1:])\n    \
+                 os.write(write, b'%d\\n' % child)\n    \
+                 signal.signal(signal.SIGTTIN, signal.SIG_IGN)\n    \
+                 try:\n        \
+                     os.read(0, 1)\n    \
+                 except OSError:\n        \
+                     pass\n    \
+                 os.kill(child, signal.SIGHUP)\n    \
+                 _, status = os.waitpid(child, 0)\n    \
+                 os.write(write, b'%d\\n' % os.waitstatus_to_exitcode(status))\n    \
+                 os._exit(0)\n\
+             os.close(write)\n\
+             pipe = os.fdopen(read)\n\
+             print(pipe.readline().strip(), flush=True)\n\
+             sys.stdin.readline()\n\
+             os.close(terminal)\n\
+             print(pipe.readline().strip(), flush=True)\n"
+        );
+        let Some(mut python) = python::command() else { return };
+        python.args(["-c", &code]).arg(program().get_program());
+        python.args(["send", "transcript", "--to", &url]);
+        python.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut python = python.spawn().unwrap();
+        let (mut connection, _) = server.accept().unwrap();
+        let mut request = [0; 1 << 10];
+        assert!(connection.read(&mut request).unwrap() > 0);
+        python.stdin.take().unwrap().write_all(b"close it\n").await.unwrap();
+        if !ends {
+            // It lives until it has its answer.
+            connection.write_all(ANSWER).unwrap();
+        }
+        let ended = timeout(PATIENCE, python.wait_with_output()).await.expect("an end").unwrap();
+        let text = String::from_utf8(ended.stdout).unwrap();
+        let code = text.lines().nth(1).unwrap_or_default();
+        assert_eq!(code == "129", ends, "{ignores}: {text}");
+        assert!(!code.is_empty() && !code.starts_with('-'), "killed: {text}");
+    }
 }
