@@ -14,7 +14,7 @@ use super::Times;
 use super::service_manager;
 use super::start::{Components, create_topics};
 use crate::admin::Guard;
-use crate::admin::reload::Reloaded;
+use crate::admin::reload::{Reloaded, Taken};
 use crate::config::{self, Config};
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
@@ -77,11 +77,19 @@ impl Reload {
     fn log(&self, outcome: &Reloaded) {
         self.components.bridge.metrics.reloaded(outcome.is_ok());
         match outcome {
-            Ok(changes) if changes.is_empty() => info!("reloaded: nothing has changed"),
-            Ok(changes) => info!(changes = changes.join("; "), "reloaded"),
+            Ok(taken) => {
+                // A problem and its hint are lines of their own: one line of the log has no breaks.
+                for line in taken.warnings.iter().flat_map(|warning| warning.lines()) {
+                    warn!("{}", line.trim_start());
+                }
+                match taken.changes.as_slice() {
+                    [] => info!("reloaded: nothing has changed"),
+                    changes => info!(changes = changes.join("; "), "reloaded"),
+                }
+            }
             Err(problems) => {
-                for problem in problems {
-                    error!("{problem}");
+                for line in problems.iter().flat_map(|problem| problem.lines()) {
+                    error!("{}", line.trim_start());
                 }
                 error!("not reloaded: the settings from before stay in use");
             }
@@ -100,12 +108,8 @@ impl Reload {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || settings::read(&file)).await;
         let loaded = read.map_err(|error| vec![format!("error: {error}")])?;
-        let new = loaded
-            .config
-            .ok_or_else(|| loaded.problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
-        for problem in &loaded.problems {
-            warn!("{problem}");
-        }
+        let problems: Vec<_> = loaded.problems.iter().map(ToString::to_string).collect();
+        let Some(new) = loaded.config else { return Err(problems) };
         let fixed = fixed(&self.config, &new);
         if !fixed.is_empty() {
             let log = |key| {
@@ -124,7 +128,7 @@ impl Reload {
         let required_streams = self.streams(&new).await?;
         let changes = changes(&self.config, &new);
         self.swap(new, endpoints, destinations, required_streams);
-        Ok(changes)
+        Ok(Taken { changes, warnings: problems })
     }
 
     /// Put everything new in the place of the old; nothing of it can fail.

@@ -202,6 +202,35 @@ async fn what_is_wrong_is_said_and_changes_nothing() {
     let answer = reload(&bridge).await;
     assert_eq!((answer.status, answer.text()), (200, "nothing has changed\n"));
     bridge.logs("settings from before stay in use").await;
+    // Each problem and each hint is a line of its own.
+    let log = bridge.log();
+    assert!(!log.contains("\\n"), "{log}");
+    let lines: Vec<_> = log.lines().collect();
+    let at = lines.iter().position(|line| line.contains("`max_bytes` can't be zero")).unwrap();
+    assert!(lines[at].contains(" ERROR ") && lines[at + 1].contains(" ERROR hint: "), "{log}");
+}
+
+#[tokio::test]
+async fn warnings_are_answered_and_logged() {
+    let Some(nats) = nats::shared().await else { return };
+    let text = endpoint("warned", "/warned", r#""s""#, "");
+    let mut bridge = Bridge::config(&text).nats(nats).start_ready().await;
+    let rules = "[[endpoint.event]]\ntypes = [\"transcript\"]\nto = []\n";
+    bridge.configure(&endpoint("warned", "/warned", r#""s""#, rules));
+    let answer = reload(&bridge).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let lines: Vec<_> = answer.text().lines().collect();
+    assert_eq!(lines[0], "endpoint `warned` changed");
+    assert!(
+        lines[1].contains("hookbus.toml:")
+            && lines[1].contains(": warning: `transcript` doesn't match"),
+        "{lines:?}"
+    );
+    assert!(lines[2].starts_with("  hint: write `\"transcript*\"` for both"), "{lines:?}");
+    assert_eq!(lines.len(), 3);
+    bridge.logs("`transcript` doesn't match").await;
+    bridge.logs("WARN hint: write").await;
+    assert!(!bridge.log().contains("\\n"), "{}", bridge.log());
 }
 
 #[tokio::test]
