@@ -101,7 +101,7 @@ impl Ask<'_> {
                 Err(Failure::NoResponders) => Outcome::NoResponders,
                 Err(Failure::NotPermitted) => Outcome::NotPermitted,
                 Err(Failure::Disconnected | Failure::Lost) => Outcome::Disconnected,
-                Err(Failure::TooLarge) => Outcome::TooLarge,
+                Err(Failure::TooLarge(_)) => Outcome::TooLarge,
                 Err(Failure::Timeout | Failure::Strange) => Outcome::Timeout,
             };
             return Err((outcome, None));
@@ -119,7 +119,7 @@ impl Ask<'_> {
     }
 
     /// What is sent. Its headers say how much time is left when it leaves.
-    fn request(&self) -> Request<impl FnOnce() -> HeaderMap> {
+    fn request(&self) -> Request<impl Fn() -> HeaderMap> {
         Request {
             subject: self.subject.clone(),
             headers: || self.headers(self.deadline.saturating_duration_since(Instant::now())),

@@ -30,8 +30,8 @@ const MAX_STREAM_BYTES: usize = 1 << 20;
 pub enum Failure {
     /// There is no connection, so that nothing was sent.
     Disconnected,
-    /// It is larger than the server takes.
-    TooLarge,
+    /// It is larger than the server takes: so many bytes, headers included.
+    TooLarge(usize),
     /// The server doesn't permit it: to send this, or to hear the reply.
     NotPermitted,
     /// The subject has no subscriber.
@@ -49,7 +49,7 @@ impl From<Unsent> for Failure {
         match unsent {
             Unsent::Disconnected => Self::Disconnected,
             Unsent::NotPermitted => Self::NotPermitted,
-            Unsent::TooLarge => Self::TooLarge,
+            Unsent::TooLarge(limit) => Self::TooLarge(limit),
             Unsent::Late => Self::Timeout,
         }
     }
@@ -159,7 +159,7 @@ impl<T> Inbox<T> {
     /// Send, and wait for one reply until `deadline`. A "no responders" reply is a failure.
     pub async fn request(
         self: &Arc<Self>,
-        request: Request<impl FnOnce() -> HeaderMap>,
+        request: Request<impl Fn() -> HeaderMap>,
         deadline: Instant,
     ) -> Result<T, Failure> {
         let (sender, receiver) = oneshot::channel();
@@ -174,7 +174,7 @@ impl<T> Inbox<T> {
 
     async fn send(
         self: &Arc<Self>,
-        request: Request<impl FnOnce() -> HeaderMap>,
+        request: Request<impl Fn() -> HeaderMap>,
         waiter: Waiter<T>,
         deadline: Instant,
     ) -> Result<Registration<T>, Failure> {
@@ -298,7 +298,7 @@ impl Inbox<Message> {
     /// Send, and wait for the first of several replies until `deadline`.
     pub async fn stream(
         self: &Arc<Self>,
-        request: Request<impl FnOnce() -> HeaderMap>,
+        request: Request<impl Fn() -> HeaderMap>,
         deadline: Instant,
     ) -> Result<(Message, Replies), Failure> {
         let (sender, receiver) = mpsc::channel(MAX_STREAM_PARTS);

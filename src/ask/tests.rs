@@ -68,7 +68,7 @@ async fn nothing_else_is_asked_again() {
         (Failure::NotPermitted, Outcome::NotPermitted),
         (Failure::Disconnected, Outcome::Disconnected),
         (Failure::Lost, Outcome::Disconnected),
-        (Failure::TooLarge, Outcome::TooLarge),
+        (Failure::TooLarge(1), Outcome::TooLarge),
         (Failure::Timeout, Outcome::Timeout),
         (Failure::Strange, Outcome::Timeout),
     ] {

@@ -1,5 +1,6 @@
 //! One logical connection: made, watched, given up, and made again for as long as the process lives.
 
+mod limit;
 mod reconnector;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use self::limit::LimitCheck;
 use self::reconnector::Reconnector;
 use super::Settings;
 use super::denied::Denied;
@@ -48,8 +50,8 @@ pub enum Unsent {
     Disconnected,
     /// No reply could come, since the inbox isn't permitted.
     NotPermitted,
-    /// It is larger than the server takes.
-    TooLarge,
+    /// It is larger than the server takes: so many bytes, headers included.
+    TooLarge(usize),
     /// Its time was over before it could leave.
     Late,
 }
@@ -72,6 +74,7 @@ pub struct Connection {
     /// The server doesn't permit us to hear anything.
     is_inbox_denied: AtomicBool,
     denied: Denied,
+    limit: LimitCheck,
     health: Arc<Health>,
 }
 
@@ -85,6 +88,7 @@ impl Connection {
             room,
             is_inbox_denied: AtomicBool::new(false),
             denied: Denied::new(role),
+            limit: LimitCheck::default(),
             health,
         })
     }
@@ -122,12 +126,33 @@ impl Connection {
 
     /// Send a message as soon as there is room for it, if that is before `deadline`. `headers` are asked for at the
     /// last moment.
+    ///
+    /// A server that reloads its settings doesn't tell those who are connected. So one that is too large is judged only
+    /// after the server was asked anew.
     pub async fn send(
         &self,
         subject: Subject,
         reply: Option<String>,
-        headers: impl FnOnce() -> HeaderMap,
+        headers: impl Fn() -> HeaderMap,
         payload: Bytes,
+        deadline: Instant,
+    ) -> Result<(), Unsent> {
+        let reply = reply.map(Subject::from);
+        let sent = self.try_send(&subject, &reply, &headers, &payload, deadline).await;
+        match sent {
+            Err(Unsent::TooLarge(_)) if self.limit.look(deadline).await => {
+                self.try_send(&subject, &reply, &headers, &payload, deadline).await
+            }
+            sent => sent,
+        }
+    }
+
+    async fn try_send(
+        &self,
+        subject: &Subject,
+        reply: &Option<Subject>,
+        headers: &impl Fn() -> HeaderMap,
+        payload: &Bytes,
         deadline: Instant,
     ) -> Result<(), Unsent> {
         let Some(session) = self.session.load_full() else {
@@ -141,6 +166,7 @@ impl Connection {
             if Instant::now() >= deadline {
                 return Err(Unsent::Late);
             }
+            let (subject, reply, payload) = (subject.clone(), reply.clone(), payload.clone());
             session.publish(room, subject, reply, headers(), payload).await
         };
         timeout_at(deadline, sending).await.unwrap_or(Err(Unsent::Late))
@@ -165,7 +191,7 @@ impl Connection {
         self: Arc<Self>,
         settings: Settings,
         prefix: String,
-        receiver: Arc<impl Receive>,
+        receiver: Arc<impl Receive + 'static>,
         metrics: Arc<Metrics>,
     ) {
         let mut reconnector = Reconnector::new(self, settings, prefix, receiver, metrics);
@@ -182,7 +208,7 @@ impl Session {
         &self,
         room: Reservation<'_>,
         subject: Subject,
-        reply: Option<String>,
+        reply: Option<Subject>,
         headers: HeaderMap,
         payload: Bytes,
     ) -> Result<(), Unsent> {
@@ -199,7 +225,7 @@ impl Session {
                 Ok(())
             }
             Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                Err(Unsent::TooLarge)
+                Err(Unsent::TooLarge(client.max_payload()))
             }
             Err(_) => Err(Unsent::Disconnected),
         }

@@ -121,6 +121,13 @@ impl RequiredStreams {
         Self { is_alone: true, ..self }
     }
 
+    /// The streams that the configuration declares, as a text names them.
+    pub fn declared_names(&self) -> String {
+        let names: Vec<_> =
+            self.declared.iter().map(|stream| format!("`{}`", stream.name)).collect();
+        names.join(", ")
+    }
+
     /// Create what is declared and missing, then compare everything with what the server has.
     pub async fn ensure(&self, client: &Client) -> Result<Findings, Error> {
         self.look(client, true).await

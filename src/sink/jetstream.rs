@@ -74,10 +74,7 @@ impl Sink for JetStream {
                         NOT_PERMITTED,
                         "the NATS server doesn't permit this user to hear of acknowledgements",
                     ),
-                    Failure::TooLarge => Error::permanent(
-                        "too-large",
-                        "it is larger than max_payload of the NATS server",
-                    ),
+                    Failure::TooLarge(limit) => too_large(limit),
                     Failure::Timeout => Error::timeout(),
                     Failure::Strange => Error::unavailable(
                         "bad-ack",
@@ -114,6 +111,16 @@ impl Sink for JetStream {
     fn give_up(&self) {
         self.acks.lost();
     }
+}
+
+/// An event that is larger than a server takes, which was asked just before.
+pub(super) fn too_large(limit: usize) -> Error {
+    Error::permanent(
+        "too-large",
+        format!(
+            "with its headers it is larger than the NATS server takes: max_payload is {limit} bytes"
+        ),
+    )
 }
 
 /// A PubAck: where the event was stored, or why not.

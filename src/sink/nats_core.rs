@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_nats::Subject;
 use tokio::time::Instant;
 
+use super::jetstream::too_large;
 use super::{DISCONNECTED, Error, Sending, Sink, cloudevents};
 use crate::message::Event;
 use crate::nats::{Connection, Unsent};
@@ -33,10 +34,7 @@ impl Sink for NatsCore {
                 Unsent::Disconnected | Unsent::NotPermitted => {
                     Error::transient(DISCONNECTED, "there is no connection to NATS")
                 }
-                Unsent::TooLarge => Error::permanent(
-                    "too-large",
-                    "it is larger than max_payload of the NATS server",
-                ),
+                Unsent::TooLarge(limit) => too_large(limit),
                 Unsent::Late => Error::timeout(),
             })
         })

@@ -2,6 +2,7 @@
 
 mod leaf;
 mod least;
+mod limit;
 mod login;
 mod permissions;
 mod replies;

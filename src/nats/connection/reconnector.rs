@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use async_nats::{Client, Subscriber};
 use futures_util::StreamExt;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::limit::LOOK_TIMEOUT;
 use super::{Connection, Receive, Session, State};
 use crate::nats::backoff::{Backoff, STABLE_AFTER};
 use crate::nats::send_window::SendWindow;
@@ -22,6 +24,9 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Time between two attempts to subscribe to an inbox that isn't permitted.
 const RESUBSCRIBE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// How long a connection that was replaced is still listened to: what was sent over it is answered by then.
+const OVERLAP: Duration = Duration::from_secs(30);
 
 /// Least time between two warnings that connections end soon after they are made.
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
@@ -44,6 +49,18 @@ pub(super) struct Reconnector<R> {
     short_lived: ShortConnections,
     /// The place in the list of the server that is tried first.
     first: usize,
+    /// Connections that were replaced.
+    replaced: JoinSet<()>,
+}
+
+/// How the use of a connection ended.
+enum End {
+    /// By itself.
+    Gone,
+    /// Nothing can be heard over it.
+    InboxDenied,
+    /// The server takes larger messages than it said at its beginning.
+    Outdated(Subscriber),
 }
 
 /// Connections that ended soon after they were made, since one lasted.
@@ -72,7 +89,7 @@ impl ShortConnections {
     }
 }
 
-impl<R: Receive> Reconnector<R> {
+impl<R: Receive + 'static> Reconnector<R> {
     pub(super) fn new(
         connection: Arc<Connection>,
         settings: Settings,
@@ -93,6 +110,7 @@ impl<R: Receive> Reconnector<R> {
             logged: String::new(),
             short_lived: ShortConnections::default(),
             first: 0,
+            replaced: JoinSet::new(),
         }
     }
 
@@ -120,6 +138,13 @@ impl<R: Receive> Reconnector<R> {
             }
             Err(error) => {
                 self.failed(error);
+                // There is one still where it was to be replaced.
+                if let Some(session) = self.connection.session.swap(None) {
+                    session.window.close();
+                    self.set_connected(false);
+                    self.receiver.lost();
+                }
+                self.connection.limit.done();
                 self.connection.state.send_replace(State::Down);
                 self.backoff.next_delay()
             }
@@ -134,9 +159,9 @@ impl<R: Receive> Reconnector<R> {
         }
         // The other connections say the same, mostly.
         if self.connection.health.report_news(&self.problem, &error) {
-            warn!(connection = role, error, "not connected to NATS; trying on");
+            warn!(connection = role, error, "not connected to NATS; retrying");
         } else {
-            debug!(connection = role, error, "not connected to NATS; trying on");
+            debug!(connection = role, error, "not connected to NATS; retrying");
         }
         self.logged = error;
     }
@@ -157,14 +182,19 @@ impl<R: Receive> Reconnector<R> {
         }
         let session = Arc::new(Session { client, window });
         self.begin(&session);
-        let is_inbox_denied = self.serve(&session, messages, notices, began).await.is_break();
+        let end = self.serve(&session, messages, notices, began).await;
+        if let End::Outdated(messages) = end {
+            self.listen_on(session, messages);
+            return Duration::ZERO;
+        }
 
         // Dropping the client is what keeps its queue from ever being sent.
         self.connection.session.store(None);
+        self.connection.limit.done();
         session.window.close();
         self.connection.state.send_replace(State::Down);
         let is_first = self.set_connected(false).was_all();
-        if is_inbox_denied {
+        if matches!(end, End::InboxDenied) {
             self.receiver.inbox_denied();
             return RESUBSCRIBE_INTERVAL;
         }
@@ -195,30 +225,67 @@ impl<R: Receive> Reconnector<R> {
             }
         }
         self.connection.state.send_replace(State::Up);
+        self.connection.limit.done();
     }
 
-    /// Until the connection ends, or nothing can be heard over it.
+    /// Hear what is still to come over a connection that the next one replaces.
+    fn listen_on(&mut self, session: Arc<Session>, mut messages: Subscriber) {
+        while self.replaced.try_join_next().is_some() {}
+        let receiver = self.receiver.clone();
+        self.replaced.spawn(async move {
+            let listening = async {
+                while let Some(message) = messages.next().await {
+                    if !session.window.take_echo(&message) {
+                        receiver.deliver(message);
+                    }
+                }
+            };
+            // Either will do.
+            let _ = timeout(OVERLAP, listening).await;
+            session.window.close();
+        });
+    }
+
+    /// Until the connection ends, or another one is needed.
     async fn serve(
         &mut self,
         session: &Session,
         mut messages: Subscriber,
         notices: &Notices,
         began: Instant,
-    ) -> ControlFlow<()> {
+    ) -> End {
         let mut gone = std::pin::pin!(notices.gone());
         let mut release_in_time = std::pin::pin!(session.window.release_in_time(&session.client));
         let mut lasts = std::pin::pin!(sleep(STABLE_AFTER));
+        let connection = self.connection.clone();
+        let (settings, first) = (self.settings.clone(), self.first);
+        let look_when_wanted = async || {
+            connection.limit.wanted().await;
+            takes_more(connection.role, &session.client, &settings, first).await
+        };
+        let mut look = std::pin::pin!(look_when_wanted());
         let mut is_new = true;
         loop {
             tokio::select! {
                 message = messages.next() => match message {
                     Some(message) if session.window.take_echo(&message) => {}
                     Some(message) => self.receiver.deliver(message),
-                    None => return ControlFlow::Continue(()),
+                    None => return End::Gone,
                 },
                 () = &mut release_in_time => {}
-                refusal = notices.refusal() => self.refused(&session.window, &refusal)?,
-                () = &mut gone => return ControlFlow::Continue(()),
+                refusal = notices.refusal() => {
+                    if self.refused(&session.window, &refusal).is_break() {
+                        return End::InboxDenied;
+                    }
+                }
+                () = &mut gone => return End::Gone,
+                is_outdated = &mut look => {
+                    if is_outdated {
+                        return End::Outdated(messages);
+                    }
+                    connection.limit.done();
+                    look.set(look_when_wanted());
+                }
                 () = &mut lasts, if is_new => {
                     is_new = false;
                     self.lasts(began);
@@ -291,7 +358,7 @@ impl<R: Receive> Reconnector<R> {
                 if is_due {
                     warn!(
                         connection = role,
-                        count, error, "connections to NATS end soon after they are made; trying on"
+                        count, error, "connections to NATS end soon after they are made; retrying"
                     );
                 } else {
                     debug!(connection = role, count, error, "the connection to NATS is gone again");
@@ -316,4 +383,20 @@ impl<R: Receive> Reconnector<R> {
         self.metrics.set_connected(BROKER, connected.is_all());
         connected
     }
+}
+
+/// Whether the server takes larger messages by now than it said when this client connected.
+async fn takes_more(role: &str, client: &Client, settings: &Settings, first: usize) -> bool {
+    let asking = settings.connect_from(first, Arc::default());
+    let Ok(Ok((asked, _))) = timeout(LOOK_TIMEOUT, asking).await else { return false };
+    let (before, now) = (client.max_payload(), asked.max_payload());
+    if now > before {
+        info!(
+            connection = role,
+            before,
+            now,
+            "the NATS server takes larger messages now (max_payload); connecting again"
+        );
+    }
+    now > before
 }

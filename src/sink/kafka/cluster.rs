@@ -181,7 +181,7 @@ impl Cluster {
     }
 
     fn say(&self, reason: &str) {
-        warn!(reason, "not connected to Kafka; trying on");
+        warn!(reason, "not connected to Kafka; retrying");
         self.health.report(BROKER, reason);
     }
 }
