@@ -27,6 +27,7 @@ mod reference;
 mod rules;
 pub mod scheme;
 pub mod secret;
+pub mod sources;
 mod spool;
 mod tls;
 pub mod units;

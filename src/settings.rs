@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
-use crate::config::load::{self, Loaded, Sources};
+use crate::config::load::{self, Loaded};
+use crate::config::sources::Sources;
 use crate::source;
 
 /// Those that are code, and those that are built in.
-const SOURCES: Sources = Sources { facts: source::facts, names: source::names };
+const SOURCES: Sources =
+    Sources { facts: source::facts, names: source::names, judge: source::judge_fallback };
 
 /// Load a file, with the variables of this process.
 pub fn read(path: &Path) -> Loaded {

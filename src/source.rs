@@ -25,6 +25,7 @@ pub use self::example::example;
 pub use self::sample::Sample;
 use crate::config::facts::Facts;
 use crate::config::provider::Refuse;
+use crate::config::sources::QuestionKind;
 use crate::config::{Context, Endpoint};
 use crate::message::{Answer, Metadata, Question, Refusal, Replied, Reply};
 
@@ -165,6 +166,18 @@ pub fn of(endpoint: &Endpoint) -> Box<dyn Source> {
     match &endpoint.facts.description {
         Some(provider) => Box::new(described::Described::new(provider, endpoint)),
         None => Box::new(vapi::Vapi),
+    }
+}
+
+/// Why the provider of an endpoint couldn't read a fallback, by what judges the replies of workers.
+pub fn judge_fallback(
+    endpoint: &Endpoint,
+    asked: QuestionKind<'_>,
+    fallback: &serde_json::Value,
+) -> Result<(), &'static str> {
+    match &endpoint.facts.description {
+        Some(provider) => described::judge_fallback(provider, asked, fallback),
+        None => vapi::judge_fallback(asked, fallback),
     }
 }
 

@@ -8,16 +8,18 @@ mod report;
 mod workers;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{CONFIG_FILE, Outcome, block_on, load, print};
-use crate::config::{Config, Endpoint};
+use super::{CONFIG_FILE, Failure, Outcome, block_on, print, read, settle};
+use crate::config::{Config, Endpoint, Problem, Severity};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
   hookbus check                                what is wrong with hookbus.toml
-  hookbus check --config prod.toml --connect   what is wrong with its brokers, too";
+  hookbus check --config prod.toml --connect   what is wrong with its brokers, too
+  hookbus check --strict                       for CI: warnings fail, too";
 
 /// What `hookbus check` takes.
 #[derive(Debug, Args)]
@@ -28,17 +30,40 @@ pub(super) struct Arguments {
     /// Also ask the brokers: streams, topics, limits, copies
     #[arg(long)]
     connect: bool,
+    /// Let warnings fail as errors do
+    #[arg(long)]
+    strict: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Outcome {
-    let config = load(&arguments.config)?;
-    let reached = if arguments.connect { block_on(connect::run(&config))? } else { Vec::new() };
-    let mut text = format!("ok: {}: {}", arguments.config.display(), summary(&config));
-    for line in reached {
-        text.push('\n');
-        text.push_str(&line);
+    let loaded = read(&arguments.config)?;
+    let is_warning = |problem: &Problem| problem.severity == Severity::Warning;
+    let mut has_warnings = loaded.problems.iter().any(is_warning);
+    let config = settle(loaded)?;
+    let asked = if arguments.connect {
+        block_on(async { Ok(connect::run(&config).await) })?
+    } else {
+        connect::Asked::default()
+    };
+    has_warnings |= asked.has_warnings;
+    let is_refused = arguments.strict && has_warnings;
+    let mut lines = asked.learned;
+    if asked.failure.is_none() && !is_refused {
+        let ok = format!("ok: {}: {}", arguments.config.display(), summary(&config));
+        lines.insert(0, ok);
     }
-    print(&text)
+    // What was learned is worth as much beside an error.
+    if !lines.is_empty() {
+        print(&lines.join("\n"))?;
+    }
+    match asked.failure {
+        Some(failure) => Err(failure),
+        None if is_refused => {
+            Err(Failure::wrong("there are warnings, which --strict doesn't let pass")
+                .hint("mend what they name, or check without --strict"))
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// What the configuration amounts to, in one line.

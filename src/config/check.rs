@@ -20,6 +20,7 @@ use std::path::Path;
 use super::Config;
 use super::load::tree::Node;
 use super::problem::Report;
+use super::sources::{Judge, Sources};
 use super::units::{Size, Time};
 use crate::template;
 
@@ -29,13 +30,9 @@ const LARGEST_BODY: Size = Size::mib(1_024);
 const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
 
 /// Report what is wrong with settings whose shape is right.
-pub(super) fn check(
-    config: &Config,
-    root: Node<'_>,
-    sources: &[&'static str],
-    report: &mut Report<'_>,
-) {
-    let mut checks = Checks { config, root, sources, report };
+pub(super) fn check(config: &Config, root: Node<'_>, sources: Sources, report: &mut Report<'_>) {
+    let names = (sources.names)();
+    let mut checks = Checks { config, root, sources: &names, judge: sources.judge, report };
     checks.http();
     let proxies = root.get("http").get("trusted_proxies");
     auth::networks(&mut checks, proxies, &config.http.trusted_proxies);
@@ -59,6 +56,8 @@ struct Checks<'a, 'r, 't> {
     root: Node<'a>,
     /// The names of the sources that are known without the file.
     sources: &'a [&'static str],
+    /// Says why a provider can't read a fallback.
+    judge: Judge,
     report: &'r mut Report<'t>,
 }
 
@@ -114,7 +113,7 @@ impl Checks<'_, '_, '_> {
             self.error(
                 node,
                 format!("`{key}`: the file `{path}` can't be opened: {}", error.kind()),
-                "paths are relative to the directory that hookbus is started in",
+                "relative paths begin at the directory of the configuration file",
             );
         }
     }
@@ -172,6 +171,7 @@ impl Checks<'_, '_, '_> {
             }
         }
 
+        self.shutdown_delay();
         tls::listener(self, node, http.tls.as_ref());
         tls::listener(self, self.root.get("admin"), self.config.admin.tls.as_ref());
 
@@ -191,6 +191,26 @@ impl Checks<'_, '_, '_> {
                 node,
                 format!("`[http]` and `[admin]` both listen on port {}", public.port()),
                 "give them different ports",
+            );
+        }
+    }
+
+    /// Whether a load balancer that is there can notice a stop.
+    fn shutdown_delay(&mut self) {
+        let http = &self.config.http;
+        let node = self.root.get("http");
+        let delay = node.get("shutdown_delay");
+        let behind = match (&http.health, http.trusted_proxies.is_empty()) {
+            (Some(_), _) => "health",
+            // Who has written that it is zero has one process behind its proxy.
+            (None, false) if !delay.is_written() => "trusted_proxies",
+            _ => return,
+        };
+        if http.shutdown_delay.get().is_zero() {
+            self.warning(
+                if delay.is_written() { delay } else { node.get(behind) },
+                format!("with `{behind}` there is a load balancer, but `shutdown_delay` is zero: it would send requests to a process that has stopped listening"),
+                "set `shutdown_delay` to more than it takes the load balancer to notice, such as \"10s\"; with one process behind it and no `health`, write \"0s\"",
             );
         }
     }

@@ -5,6 +5,7 @@
 //! reported and replaced by something harmless, so that [`super::check`] can look at the rest in
 //! the same run. A configuration comes out only when there was no error.
 
+mod folder;
 pub(super) mod schema;
 mod shape;
 pub(super) mod tree;
@@ -17,8 +18,10 @@ use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
 use self::tree::{Node, Tree};
+use self::variables::Surroundings;
 use super::facts::Facts;
 use super::problem::Report;
+use super::sources::Sources;
 use super::{Config, Problem, Severity, check};
 
 /// What came of a file.
@@ -28,15 +31,6 @@ pub struct Loaded {
     pub config: Option<Config>,
     /// What is wrong, from the top of the file to its end; may be warnings only.
     pub problems: Vec<Problem>,
-}
-
-/// The sources that there are beside those that a file describes.
-#[derive(Debug, Clone, Copy)]
-pub struct Sources {
-    /// What the one of this name says of itself.
-    pub facts: fn(&str) -> Option<Arc<Facts>>,
-    /// Their names.
-    pub names: fn() -> Vec<&'static str>,
 }
 
 /// Load a file, with the variables of this process.
@@ -61,13 +55,15 @@ pub fn read(path: &Path, sources: Sources) -> Loaded {
     }
 }
 
-/// Load the text of a file. `name` stands in the problems; `env` looks up variables.
+/// Load the text of a file. `name` is its path, and stands in the problems; `env` looks up variables.
 pub fn parse(
     name: &str,
     text: &str,
     env: impl Fn(&str) -> Option<String>,
     sources: Sources,
 ) -> Loaded {
+    let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+    let surroundings = Surroundings { env: &env, folder };
     let mut report = Report::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     let is_partial = !errors.is_empty();
@@ -78,17 +74,18 @@ pub fn parse(
 
     let root = schema::json();
     let document = DeValue::Table(document.into_inner());
-    let mut tree = Tree::new(&document, 0..0, &env, &mut report);
+    let mut tree = Tree::new(&document, 0..0, surroundings, &mut report);
     shape::check(root, &mut tree, is_partial, &mut report);
     let config = match Config::deserialize(tree.to_json().unwrap_or_default()) {
         Ok(mut config) => {
+            folder::resolve(&mut config, folder);
             for endpoint in &mut config.endpoints {
                 let described = config.providers.get(&endpoint.source);
                 let described = described.map(|it| Arc::new(Facts::of(&endpoint.source, it)));
                 let facts = described.or_else(|| (sources.facts)(&endpoint.source));
                 endpoint.facts = facts.unwrap_or_default();
             }
-            check::check(&config, Node::new(&tree), &(sources.names)(), &mut report);
+            check::check(&config, Node::new(&tree), sources, &mut report);
             Some(config)
         }
         Err(error) => {

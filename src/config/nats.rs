@@ -43,7 +43,7 @@ pub struct Nats {
     pub domain: Option<String>,
     /// First part of the reply subjects; for accounts that may not use `_INBOX`.
     pub inbox_prefix: String,
-    /// How long storing an event may take before the sender gets a 503, retries included.
+    /// How long storing an event may take, retries included, before it goes to the disk, or without a spool is refused.
     pub ack_timeout: Time,
     /// Streams to create at the start if they are missing.
     #[serde(rename = "stream")]
@@ -138,7 +138,7 @@ pub enum Retention {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Discard {
-    /// Refuse new messages: their senders get a 503.
+    /// Refuse new messages: their events wait on disk, or without a spool are refused.
     #[default]
     New,
     /// Delete the oldest ones, read or not.

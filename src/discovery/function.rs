@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::config::{self, Config};
 use crate::live_tail::RecentQuestion;
-use crate::template::{Template, Vars, glob, overlaps};
+use crate::template::{Template, Vars, glob, nearest, overlaps};
 
 /// A function, or a type of question, and the subject that it is asked on.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,27 @@ impl Function {
         let tokens: Vec<_> = self.subject.split('.').map(wild).collect();
         overlaps(&tokens.join("."), subject)
             || !self.asked.is_function && self.is_answered_on_many(&tokens, subject)
+    }
+
+    /// Whether a worker on this subject probably means this one: one token is written a little differently, or what
+    /// stands between the endpoint and the name.
+    fn is_nearly(&self, subject: &str) -> bool {
+        let (own, other): (Vec<_>, Vec<_>) =
+            (self.subject.split('.').collect(), subject.split('.').collect());
+        if own.len() == other.len() {
+            let mut different = own.iter().zip(&other).filter(|(own, other)| own != other);
+            return match (different.next(), different.next()) {
+                (Some((own, other)), None) => nearest(other, [*own]).is_some(),
+                _ => false,
+            };
+        }
+        let ends = |tokens: &[&str]| {
+            tokens
+                .first()
+                .zip(tokens.last())
+                .map(|(one, last)| (one.to_lowercase(), last.to_lowercase()))
+        };
+        ends(&own) == ends(&other)
     }
 
     /// A type may be several tokens, and so may `*` in one.
@@ -110,6 +131,32 @@ impl Functions {
             patterns.into_iter().map(whole).chain(known.map(|known| whole(&known))).collect();
         let others = others.difference(&named).cloned().collect();
         (named, others)
+    }
+
+    /// The subject that a worker probably means that listens on this one, on which nothing is asked.
+    pub fn near_miss(&self, subject: &str) -> Option<String> {
+        if subject.contains(['*', '>']) {
+            return None;
+        }
+        // Functions that no rule names are asked by their names too.
+        let last = subject.rsplit('.').next().unwrap_or_default();
+        let any = self.rules.iter().filter(|rule| rule.is_function).map(|rule| RecentQuestion {
+            endpoint: rule.endpoint.clone(),
+            is_function: true,
+            name: last.into(),
+        });
+        let asked = any.chain(self.known.iter().cloned());
+        let all = self.configured.iter().cloned().chain(asked.filter_map(|it| self.function(it)));
+        let mut near = None;
+        for function in all.filter(|function| !function.subject.contains('*')) {
+            if function.subject == subject {
+                return None;
+            }
+            if near.is_none() && function.is_nearly(subject) {
+                near = Some(function.subject);
+            }
+        }
+        near
     }
 
     /// Those that are configured, and then what was asked besides.

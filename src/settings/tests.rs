@@ -788,3 +788,99 @@ fn networks_are_checked() {
         assert!(said.contains(part), "{said}");
     }
 }
+
+#[test]
+fn a_type_without_its_variants_is_a_warning() {
+    let rules = |types: &[&str]| -> String {
+        types
+            .iter()
+            .map(|kind| format!("[[endpoint.event]]\ntypes = ['{kind}']\nto = ['nats:a']\n"))
+            .collect()
+    };
+    let said = "warning: `transcript` doesn't match the type `transcript[transcriptType=\"final\"]`, which no rule takes";
+    for lacking in [&["transcript"][..], &["hang", "transcript", "status-update"]] {
+        assert_problem(&file("[nats]", &rules(lacking)), said);
+    }
+    let variant = "transcript[transcriptType=\"final\"]";
+    for fine in [
+        &["transcript*"][..],
+        &["transcript", variant],
+        &["transcript", "*"],
+        &[variant],
+        &["trans*"],
+        &["hang"],
+        &[],
+    ] {
+        assert_eq!(problems(&file("[nats]", &rules(fine))), [""; 0], "{fine:?}");
+    }
+}
+
+#[test]
+fn fallbacks_are_judged_as_replies_are() {
+    let question = |kind: &str, fallback: &str| {
+        file(
+            "[nats]",
+            &format!("[[endpoint.question]]\ntypes = ['{kind}']\nfallback = {fallback}\n"),
+        )
+    };
+    for (kind, wrong, reason) in [
+        ("assistant-request", "{ assistantID = 'a' }", "the reply names no assistant"),
+        ("assistant-request", "'a'", "the reply is not an object"),
+        ("*", "{ assistantID = 'a' }", "the reply names no assistant"),
+        ("campaign.predial", "{ eligible = 'no' }", "eligible is not true or false"),
+        ("call.endpointing.request", "{ timeoutSeconds = 16 }", "between 0 and 15"),
+        ("transfer-destination-request", "{ destination = { type = 'number' } }", "where to"),
+    ] {
+        let found = problems(&question(kind, wrong));
+        let line = found.iter().find(|problem| problem.contains(reason));
+        let line = line.unwrap_or_else(|| panic!("{kind} {wrong}: {found:#?}"));
+        assert!(line.starts_with("10:12: warning: Vapi can't read this fallback"), "{line}");
+        assert!(line.contains("hint: write what a worker would reply"), "{line}");
+    }
+    for (kind, fine) in [
+        ("assistant-request", "{ assistantId = 'a' }"),
+        ("assistant-request", "{ error = 'closed' }"),
+        ("campaign.predial", "{ eligible = false }"),
+        ("voice-request", "'anything'"),
+    ] {
+        assert_eq!(problems(&question(kind, fine)), [""; 0], "{kind} {fine}");
+    }
+    let tool = |fallback: &str| {
+        file("[nats]", &format!("[[endpoint.tool]]\nnames = ['f']\nfallback = {fallback}\n"))
+    };
+    assert_problem(&tool("''"), "Vapi can't use this fallback as a result: the reply is empty");
+    for fine in ["'later'", "{ a = 1 }", "0", "false"] {
+        assert_eq!(problems(&tool(fine)), [""; 0], "{fine}");
+    }
+    // No secret shows, wherever a fallback comes from.
+    let found = problems(&question("assistant-request", "{ assistantID = '${LEAK}' }"));
+    assert!(!found[0].contains("leaked"), "{found:#?}");
+
+    let slack = |fallback: &str| {
+        format!(
+            "[nats]\n[[endpoint]]\nname = 'a'\npath = '/a'\nsource = 'slack'\n[[endpoint.auth]]\nkind = 'signature'\nsecrets = ['a-long-enough-secret-0123456789abcdef']\n[[endpoint.question]]\ntypes = ['command']\nfallback = {fallback}\n"
+        )
+    };
+    assert_eq!(problems(&slack("{ text = 'later' }")), [""; 0]);
+}
+
+#[test]
+fn a_load_balancer_needs_time_to_notice_a_stop() {
+    let http = |keys: &str| file(&format!("[nats]\n[http]\n{keys}"), "");
+    for lacking in [
+        "health = '/healthz'",
+        "health = '/healthz'\nshutdown_delay = '0s'",
+        "trusted_proxies = ['10.0.0.0/8']",
+    ] {
+        assert_problem(&http(lacking), "but `shutdown_delay` is zero");
+    }
+    for fine in [
+        "",
+        "shutdown_delay = '0s'",
+        "health = '/healthz'\nshutdown_delay = '5s'",
+        "trusted_proxies = ['10.0.0.0/8']\nshutdown_delay = '5s'",
+        "trusted_proxies = ['10.0.0.0/8']\nshutdown_delay = '0s'",
+    ] {
+        assert_eq!(problems(&http(fine)), [""; 0], "{fine}");
+    }
+}

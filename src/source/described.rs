@@ -24,6 +24,7 @@ use crate::config::Endpoint;
 use crate::config::piece::{Piece, pieces};
 use crate::config::provider::{self, Acknowledge, After, BodyKind, Provider, Refuse};
 use crate::config::scheme::Scheme;
+use crate::config::sources::QuestionKind;
 use crate::message::{Body, Metadata, Refusal, Reply};
 use crate::places::{self, Places, Shape, Text, Values};
 use crate::source::{Classified, Meaning, Request, Source};
@@ -58,6 +59,22 @@ pub(super) struct Described {
 }
 
 static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
+
+/// Why a described provider couldn't read a fallback.
+pub(super) fn judge_fallback(
+    provider: &Provider,
+    asked: QuestionKind<'_>,
+    fallback: &serde_json::Value,
+) -> Result<(), &'static str> {
+    let QuestionKind::Type(kind) = asked else { return Ok(()) };
+    let mut all = provider.questions.iter().map(Asking::new);
+    let Some(asking) = all.find(|asking| asking.is_meant(kind)) else { return Ok(()) };
+    let reply = asking.fallen_back(fallback.to_string().into());
+    if reply.body.is_empty() && !asking.may_be_empty() {
+        return Err("it is empty");
+    }
+    asking.check(&reply)
+}
 
 impl Described {
     /// As an endpoint speaks it. What can't be used was a problem of the configuration, and is left out.

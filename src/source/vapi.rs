@@ -21,6 +21,7 @@ use self::members::{Members, Places};
 use self::server::Holders;
 use self::tool_calls::Lists;
 use crate::config::facts::Facts;
+use crate::config::sources::QuestionKind;
 use crate::json::{self, Kind, Reader, Text};
 use crate::message::{Metadata, Refusal};
 use crate::source::{Classified, Meaning, Page, Questions, Request, Source};
@@ -46,6 +47,21 @@ pub fn page() -> Option<&'static Page> {
     static PAGE: LazyLock<Option<Page>> =
         LazyLock::new(|| toml::from_str(include_str!("vapi/page.toml")).ok());
     PAGE.as_ref()
+}
+
+/// Why Vapi couldn't read a fallback.
+pub(super) fn judge_fallback(
+    asked: QuestionKind<'_>,
+    fallback: &serde_json::Value,
+) -> Result<(), &'static str> {
+    let json = fallback.to_string();
+    match asked {
+        QuestionKind::Function => results::check(&json),
+        QuestionKind::Type(kind) => match facts::of(kind).1 {
+            Some(Form::Json(schema)) => reply::check(schema, json.as_bytes()),
+            Some(Form::ToolCalls | Form::FunctionCall | Form::Stream) | None => Ok(()),
+        },
+    }
 }
 
 impl Source for Vapi {

@@ -47,7 +47,9 @@ impl Fault {
             Self::Unreadable(io::ErrorKind::PermissionDenied) => {
                 "let the user that hookbus runs as read the file, and nobody else"
             }
-            Self::Unreadable(_) => "paths are relative to the directory that hookbus is started in",
+            Self::Unreadable(_) => {
+                "relative paths begin at the directory of the configuration file"
+            }
             Self::TooLarge | Self::NotPem | Self::NoCertificate => {
                 "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`; in front of its chain stands the server's own"
             }

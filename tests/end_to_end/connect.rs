@@ -1,5 +1,6 @@
 //! `check --connect`: what the brokers say of a configuration.
 
+use crate::cli::dev::Dev;
 use crate::support::process::Output;
 use crate::support::{HOOK, Nats, bridge, kafka, ports};
 use async_nats::jetstream::stream;
@@ -60,7 +61,7 @@ async fn everything_that_is_wrong_is_said_in_one_run() {
         "error: nats: no stream stores `hook.events.>`",
         "warning: nats: stream `FORGETFUL` deletes its oldest messages",
         "warning: nats: stream `FORGETFUL` has a single copy",
-        "warning: nats: the server takes no message over 1048576 bytes (max_payload)",
+        "warning: nats: the server takes no message over 1048576 bytes (max_payload), but `http.max_body` is 8MiB: larger events are answered with 202 and kept as dead letters, which no consumer sees, and larger questions end as `too-large`",
         "error: kafka: topic `connect-missing` is missing",
         "note: kafka: topic `connect-declared` is missing; `serve` will create it",
         "warning: kafka: topic `connect-declared` has a single copy",
@@ -75,7 +76,11 @@ async fn everything_that_is_wrong_is_said_in_one_run() {
             || pair[1].starts_with("  hint: ");
         assert!(has_hint, "{}\n{}", pair[0], pair[1]);
     }
-    assert_eq!(output.stdout, "");
+    // What was learned is said all the same.
+    for text in ["nats: reached `", "kafka: reached cluster `"] {
+        assert!(output.stdout.contains(text), "{}", output.stdout);
+    }
+    assert!(!output.stdout.contains("ok:"), "{}", output.stdout);
 }
 
 #[tokio::test]
@@ -200,4 +205,25 @@ async fn types_without_a_home_are_named() {
         "{}",
         output.stderr
     );
+}
+
+#[tokio::test]
+async fn the_mock_cluster_of_dev_will_do() {
+    let Some(dev) = Dev::start(&["--kafka"]).await else { return };
+    let kafka = dev.address("kafka");
+    let brokers = kafka.split(',').next().unwrap();
+    let output = check(&format!(
+        "[http]\nmax_body = \"512KiB\"\n[kafka]\nbrokers = [\"{brokers}\"]\n[endpoint]\n[[endpoint.event]]\ntypes = [\"*\"]\nto = [\"kafka:vapi.events\"]\n"
+    ))
+    .await;
+    assert_eq!(output.code, Some(0), "{output:?}");
+    assert!(output.stdout.contains("\nkafka: reached cluster `mockCluster"), "{output:?}");
+    assert!(
+        output.stderr.contains("note: kafka: this is the mock cluster of `hookbus dev --kafka`"),
+        "{output:?}"
+    );
+    for text in ["could not be looked at", "single copy"] {
+        assert!(!output.stderr.contains(text), "{output:?}");
+    }
+    dev.end().await;
 }

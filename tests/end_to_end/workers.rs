@@ -1,5 +1,6 @@
 //! Who answers: `check --connect` and `GET /workers`, by NATS micro.
 
+mod missed;
 mod reachable;
 mod shown;
 mod strange;

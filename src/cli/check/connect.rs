@@ -8,13 +8,24 @@ use super::{kafka, nats};
 use crate::config::Config;
 use crate::telemetry::terminal;
 
-/// Ask all brokers. Warnings and notes are printed at once; what was reached is returned.
-pub(super) async fn run(config: &Config) -> Result<Vec<String>, Failure> {
+/// What came of asking.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// What was reached and found, a line each.
+    pub(super) learned: Vec<String>,
+    /// Whether something may lose or refuse events.
+    pub(super) has_warnings: bool,
+    /// What is wrong, and all that was noted beside it.
+    pub(super) failure: Option<Failure>,
+}
+
+/// Ask all brokers. Warnings and notes are printed at once, unless they are part of the failure.
+pub(super) async fn run(config: &Config) -> Asked {
     let (nats, kafka) = tokio::join!(nats::ask(config), kafka::ask(config));
     settle([nats, kafka].into_iter().flatten().collect())
 }
 
-fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
+fn settle(reports: Vec<Report>) -> Asked {
     let mut printed = String::new();
     let mut line = |kind: &str, broker: &str, problem: &str, hint: Option<&str>| {
         // Writing to a String can't fail.
@@ -25,7 +36,8 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
     };
     let is_wrong = reports.iter().any(|report| !report.wrong.is_empty());
     let is_unreachable = reports.iter().any(|report| !report.unreachable.is_empty());
-    let mut reached = Vec::new();
+    let has_warnings = reports.iter().any(|report| !report.warnings.is_empty());
+    let mut learned = Vec::new();
     for report in reports {
         let broker = report.broker;
         for note in &report.notes {
@@ -37,20 +49,22 @@ fn settle(reports: Vec<Report>) -> Result<Vec<String>, Failure> {
         for (problem, hint) in report.wrong.iter().chain(&report.unreachable) {
             line("error", broker, problem, Some(hint));
         }
-        reached.extend(
+        learned.extend(
             report.reached.iter().map(|what| format!("{broker}: reached {}", terminal::line(what))),
         );
-        reached
+        learned
             .extend(report.found.iter().map(|what| format!("{broker}: {}", terminal::line(what))));
     }
     let text = printed.trim_end().to_owned();
-    if !is_wrong && !is_unreachable {
+    let failure = if is_wrong || is_unreachable {
+        Some(Failure { code: if is_wrong { WRONG } else { FAILED }, text })
+    } else {
         if !text.is_empty() {
             eprint(text);
         }
-        return Ok(reached);
-    }
-    Err(Failure { code: if is_wrong { WRONG } else { FAILED }, text })
+        None
+    };
+    Asked { learned, has_warnings, failure }
 }
 
 #[cfg(test)]
@@ -64,15 +78,22 @@ mod tests {
         let mut kafka = Report::new("kafka");
         kafka.warn("a single copy", "more copies");
         kafka.note("a topic will be created");
-        assert!(settle(vec![]).is_ok_and(|reached| reached.is_empty()));
-        let failure = settle(vec![nats, kafka]).map_err(|failure| (failure.code, failure.text));
+        kafka.reached("cluster `a`".to_owned());
+        let nothing = settle(vec![]);
+        assert!(nothing.learned.is_empty() && !nothing.has_warnings && nothing.failure.is_none());
+        let asked = settle(vec![nats, kafka]);
+        assert_eq!(
+            (asked.learned, asked.has_warnings),
+            (vec!["kafka: reached cluster `a`".to_owned()], true)
+        );
+        let failure = asked.failure.map(|failure| (failure.code, failure.text));
         let text = "error: nats: 127.0.0.1:1: refused\n  hint: start it\n\
                     note: kafka: a topic will be created\n\
                     warning: kafka: a single copy\n  hint: more copies";
-        assert_eq!(failure, Err((1, text.to_owned())));
+        assert_eq!(failure, Some((1, text.to_owned())));
         let mut kafka = Report::new("kafka");
         kafka.wrong("no topic", "create it");
         kafka.unreachable("gone", "start it");
-        assert!(settle(vec![kafka]).is_err_and(|failure| failure.code == 2));
+        assert!(settle(vec![kafka]).failure.is_some_and(|failure| failure.code == 2));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::report::Report;
+use super::report::{Report, larger_events};
 use super::{permissions, workers};
 use crate::config::Config;
 use crate::nats::streams::RequiredStreams;
@@ -39,8 +39,9 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
     if server.max_payload < max_body.get() {
         report.warn(
             format!(
-                "the server takes no message over {} bytes (max_payload), but `http.max_body` is {max_body}: larger webhooks are refused",
-                server.max_payload
+                "the server takes no message over {} bytes (max_payload), but `http.max_body` is {max_body}: {}, and larger questions end as `too-large`",
+                server.max_payload,
+                larger_events(config)
             ),
             "raise max_payload of the server, with some room for headers, or lower `http.max_body`",
         );

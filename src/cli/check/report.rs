@@ -1,6 +1,16 @@
 //! The findings at one broker.
 
+use crate::config::Config;
 use crate::nats::streams::Finding;
+
+/// What becomes of an event that a broker doesn't take for its size.
+pub(super) fn larger_events(config: &Config) -> &'static str {
+    if config.spool.enabled {
+        "larger events are answered with 202 and kept as dead letters, which no consumer sees"
+    } else {
+        "larger events are refused with 503"
+    }
+}
 
 /// What one broker said.
 #[derive(Debug, Default)]

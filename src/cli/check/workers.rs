@@ -3,28 +3,46 @@
 use async_nats::Client;
 
 use super::report::Report;
-use crate::config::{Config, Nats};
+use crate::config::{Config, Endpoint, Nats};
 use crate::discovery::{self, Answering, Functions, Worker};
 
-/// What was found out, to be put into the report.
-pub(super) struct Answers(Option<discovery::Overview>);
+/// Workers that one run names since nobody asks them.
+const MAX_NAMED: usize = 5;
 
-/// Ask for the workers of all configured functions. Where none is configured, nothing is asked.
+/// What was found out, to be put into the report.
+pub(super) struct Answers(Option<(Functions, discovery::Overview)>);
+
+/// Ask for the workers of all functions. Where nothing is asked, nobody is.
 pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answers {
-    let functions = Functions::new(config);
-    if functions.configured().is_empty() {
+    let asks =
+        |endpoint: &Endpoint| endpoint.facts.has_jobs() || endpoint.facts.asked().count() > 0;
+    if !config.endpoints.iter().any(asks) {
         return Answers(None);
     }
+    let functions = Functions::new(config);
     let found = discovery::discover(client, &nats.inbox_prefix).await;
-    Answers(Some(discovery::Overview::new(functions.configured().to_vec(), &found)))
+    let overview = discovery::Overview::new(functions.configured().to_vec(), &found);
+    Answers(Some((functions, overview)))
 }
 
 impl Answers {
     pub(super) fn tell(self, report: &mut Report) {
-        let Some(workers) = self.0 else { return };
-        for problem in workers.problems {
-            let hint = "allow it, or wait until there is less; questions don't depend on it";
-            report.warn(format!("who answers can't be told for sure: {problem}"), hint);
+        let Some((functions, workers)) = self.0 else { return };
+        if !workers.functions.is_empty() {
+            for problem in workers.problems {
+                let hint = "allow it, or wait until there is less; questions don't depend on it";
+                report.warn(format!("who answers can't be told for sure: {problem}"), hint);
+            }
+        }
+        let missed = workers
+            .others
+            .iter()
+            .filter_map(|worker| functions.near_miss(&worker.subject).map(|near| (worker, near)));
+        for (Worker { service, subject, .. }, near) in missed.take(MAX_NAMED) {
+            report.warn(
+                format!("`{service}` answers `{subject}`, which nobody asks"),
+                format!("questions are asked on `{near}`: let it listen there, or set the `subject` of the rule"),
+            );
         }
         for answering in &workers.functions {
             let (name, subject) = (answering.name(), &answering.subject);

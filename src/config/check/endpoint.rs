@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::rules::{self, Patterns, Subject};
 use super::{Checks, auth, shown};
 use crate::config::load::tree::Node;
+use crate::config::sources::QuestionKind;
 use crate::config::units::Time;
 use crate::config::{Context, Endpoint};
 use crate::template::{Destination, Template, Variable, glob, nearest};
@@ -206,6 +207,7 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
         destinations(checks, node.get("copy_to"), &rule.copy_to, false);
         checks.not_zero(node, "chunk_timeout", rule.chunk_timeout);
     }
+    fallbacks(checks, endpoint, list);
     for asked in &endpoint.facts.questions {
         let (kind, Some(patience)) = (&asked.name, asked.patience) else { continue };
         let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
@@ -230,6 +232,26 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
     }
 }
 
+/// Report fallbacks that the provider couldn't read.
+fn fallbacks(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, list: Node<'_>) {
+    let provider = &endpoint.facts.provider;
+    for kind in endpoint.facts.asked() {
+        let decides = |types: &[String]| types.iter().any(|pattern| glob::matches(pattern, kind));
+        let Some(at) = endpoint.questions.iter().position(|rule| decides(&rule.types)) else {
+            continue;
+        };
+        if let Some(fallback) = &endpoint.questions[at].fallback
+            && let Err(reason) = (checks.judge)(endpoint, QuestionKind::Type(kind), fallback)
+        {
+            checks.warning(
+                list.at(at).get("fallback"),
+                format!("{provider} can't read this fallback as the answer to `{kind}`: {reason}"),
+                "write what a worker would reply; with the same reply of a worker the answer would be `bad-reply`",
+            );
+        }
+    }
+}
+
 fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     let list = node.get("tool");
     let rules: Vec<_> = endpoint
@@ -245,6 +267,18 @@ fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
         let whole = rule.timeout.or(endpoint.facts.call_timeout);
         timeouts(checks, node, whole, rule.timeout, rule.no_responders_grace);
         destinations(checks, node.get("copy_to"), &rule.copy_to, true);
+        if let Some(fallback) = &rule.fallback
+            && let Err(reason) = (checks.judge)(endpoint, QuestionKind::Function, fallback)
+        {
+            checks.warning(
+                node.get("fallback"),
+                format!(
+                    "{} can't use this fallback as a result: {reason}",
+                    endpoint.facts.provider
+                ),
+                "write what is to be said, or take it out: then the call gets an error",
+            );
+        }
         if let Context::Members(members) = &rule.context {
             for (at, member) in members.iter().enumerate() {
                 if OWN_MEMBERS.contains(&member.as_str()) {

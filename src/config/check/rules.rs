@@ -67,6 +67,34 @@ pub(super) fn check(
             }
         }
     }
+    if subject == Subject::Events {
+        variants(checks, facts, rules);
+    }
+}
+
+/// Report variants of a type, such as `transcript[transcriptType="final"]`, that no rule takes although one takes the
+/// type itself.
+fn variants(checks: &mut Checks<'_, '_, '_>, facts: &Facts, rules: &[Patterns<'_>]) {
+    let taken = |kind: &str| {
+        rules.iter().flat_map(|rule| rule.patterns).any(|pattern| glob::matches(pattern, kind))
+    };
+    for variant in &facts.events {
+        let Some((kind, _)) = variant.split_once('[') else { continue };
+        if taken(variant) {
+            continue;
+        }
+        let named = rules.iter().find_map(|rule| {
+            let at = rule.patterns.iter().position(|pattern| pattern == kind)?;
+            Some(rule.node.at(at))
+        });
+        if let Some(node) = named {
+            checks.warning(
+                node,
+                format!("`{kind}` doesn't match the type `{variant}`, which no rule takes: it goes where all other events go"),
+                format!("write `\"{kind}*\"` for both, or add a rule for `{}`", variant.replace('"', "\\\"")),
+            );
+        }
+    }
 }
 
 fn event(checks: &mut Checks<'_, '_, '_>, facts: &Facts, node: Node<'_>, pattern: &str) {

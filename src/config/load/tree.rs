@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde_json::Value as Json;
 use toml::de::DeValue;
 
-use super::variables;
+use super::variables::{self, Surroundings};
 use crate::config::problem::Report;
 
 /// One value of the file.
@@ -48,12 +48,12 @@ impl Tree {
     pub(in crate::config) fn new(
         value: &DeValue<'_>,
         span: Range<usize>,
-        env: &dyn Fn(&str) -> Option<String>,
+        surroundings: Surroundings<'_>,
         report: &mut Report<'_>,
     ) -> Self {
         let mut is_broken = false;
         let value = match value {
-            DeValue::String(text) => match variables::expand(text, env) {
+            DeValue::String(text) => match variables::expand(text, surroundings) {
                 Ok(Some(replaced)) => {
                     Value::Text { text: replaced, written: Some(text.to_string()) }
                 }
@@ -75,14 +75,15 @@ impl Tree {
             DeValue::Datetime(date) => Value::Date(date.to_string()),
             DeValue::Array(list) => Value::List(
                 list.iter()
-                    .map(|item| Self::new(item.get_ref(), item.span(), env, report))
+                    .map(|item| Self::new(item.get_ref(), item.span(), surroundings, report))
                     .collect(),
             ),
             DeValue::Table(table) => Value::Table(
                 table
                     .iter()
                     .map(|(key, value)| {
-                        let mut tree = Self::new(value.get_ref(), value.span(), env, report);
+                        let mut tree =
+                            Self::new(value.get_ref(), value.span(), surroundings, report);
                         tree.key = Some(key.span().start);
                         (key.get_ref().to_string(), tree)
                     })

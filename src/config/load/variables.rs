@@ -1,8 +1,20 @@
 //! `${VAR}` and `${VAR:-default}` in text, replaced from the environment.
 //!
-//! `${file:PATH}` is replaced by what stands in a file, without the line break at its end.
+//! `${file:PATH}` is replaced by what stands in a file, without the line break at its end; a relative path begins at the
+//! directory of the configuration file.
 //! A default may hold variables of its own; what comes from the environment is taken as it is.
 //! `$${` stands for `${` itself. Every other `$` is a plain character, since passwords hold them.
+
+use std::path::Path;
+
+/// What variables are replaced from.
+#[derive(Clone, Copy)]
+pub(in crate::config) struct Surroundings<'a> {
+    /// The environment.
+    pub(in crate::config) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Where relative paths begin.
+    pub(in crate::config) folder: &'a Path,
+}
 
 /// What is wrong with a variable.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,14 +31,14 @@ const MAX_DEPTH: usize = 4;
 /// The text with its variables replaced; nothing when it holds none.
 pub(super) fn expand(
     text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
+    surroundings: Surroundings<'_>,
 ) -> Result<Option<String>, Vec<Error>> {
-    replace(text, env, MAX_DEPTH)
+    replace(text, surroundings, MAX_DEPTH)
 }
 
 fn replace(
     text: &str,
-    env: &dyn Fn(&str) -> Option<String>,
+    surroundings: Surroundings<'_>,
     depth: usize,
 ) -> Result<Option<String>, Vec<Error>> {
     let mut out = String::with_capacity(text.len());
@@ -51,7 +63,7 @@ fn replace(
             at = text.len();
             break;
         };
-        match value(&inner[..end], env, depth) {
+        match value(&inner[..end], surroundings, depth) {
             Ok(value) => out.push_str(&value),
             Err((message, hint)) => errors.push(Error { offset: start, message, hint }),
         }
@@ -69,11 +81,11 @@ fn replace(
 
 fn value(
     inner: &str,
-    env: &dyn Fn(&str) -> Option<String>,
+    surroundings: Surroundings<'_>,
     depth: usize,
 ) -> Result<String, (String, String)> {
     if let Some(path) = inner.strip_prefix("file:") {
-        return file(path);
+        return file(path, surroundings.folder);
     }
     let (name, default) = match inner.split_once(":-") {
         Some((name, default)) => (name, Some(default)),
@@ -88,7 +100,7 @@ fn value(
                 .to_owned(),
         ));
     }
-    match (env(name), default) {
+    match ((surroundings.env)(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) if !default.contains("${") => Ok(default.to_owned()),
@@ -96,7 +108,7 @@ fn value(
             "there are too many defaults in each other".to_owned(),
             "write one variable with one default".to_owned(),
         )),
-        (_, Some(default)) => match replace(default, env, depth - 1) {
+        (_, Some(default)) => match replace(default, surroundings, depth - 1) {
             Ok(replaced) => Ok(replaced.unwrap_or_else(|| default.to_owned())),
             Err(errors) => {
                 let first = errors.into_iter().next();
@@ -111,16 +123,24 @@ fn value(
 }
 
 /// The text in a file. Editors and `echo` end it with a line break that nobody means.
-fn file(path: &str) -> Result<String, (String, String)> {
-    match std::fs::read_to_string(path) {
+fn file(path: &str, folder: &Path) -> Result<String, (String, String)> {
+    let file = folder.join(path);
+    match std::fs::read_to_string(&file) {
         Ok(text) => {
             let line = text.strip_suffix('\n').unwrap_or(&text);
             Ok(line.strip_suffix('\r').unwrap_or(line).to_owned())
         }
-        Err(error) => Err((
+        Err(error) if Path::new(path).is_absolute() => Err((
             format!("the file `{path}` can't be read: {error}"),
             "name a text file that this user may read".to_owned(),
         )),
+        Err(error) => {
+            let looked = std::path::absolute(&file).unwrap_or(file);
+            Err((
+                format!("the file `{path}` can't be read at `{}`: {error}", looked.display()),
+                "relative paths begin at the directory of the configuration file; name a text file that this user may read".to_owned(),
+            ))
+        }
     }
 }
 

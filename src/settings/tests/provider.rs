@@ -51,12 +51,12 @@ fn each_mistake_is_said_where_it_is() {
 #[test]
 fn signatures_that_prove_nothing_are_said() {
     for (scheme, part) in [
-        ("", "it isn't said where the signature stands"),
+        ("", "where the signature is isn't configured"),
         ("headers = [\"x-s\"]\nat = \"{/s}\"", "can't stand in a header and in the body"),
         ("headers = [\"x s\"]", "`x s` can't be the name of a header"),
         (
             "headers = [\"x-s\"]\nlayout = \"pairs\"",
-            "it isn't said which of the parts is the signature",
+            "which of the parts is the signature isn't configured",
         ),
         ("headers = [\"x-s\"]\nlayout = \"list\"\nseparator = \"\"", "`separator` is empty"),
         ("headers = [\"x-s\"]\nmessage = \"{header:x-id}\"", "warning: the body is not signed"),
@@ -67,7 +67,7 @@ fn signatures_that_prove_nothing_are_said() {
         ),
         (
             "headers = [\"x-s\"]\nmessage = \"{time}{body}\"",
-            "`message` has a {time}, and it isn't said where that stands",
+            "`message` has a {time}, but where that is isn't configured",
         ),
         ("headers = [\"x-s\"]\ntime = \"{header:x-t}\"", "the time is not signed"),
         (
@@ -136,7 +136,7 @@ fn handshakes_give_nothing_away() {
             "it signs whatever is sent",
         ),
         ("method = \"GET\"\nafter = \"nothing\"\nguard = \"\"", "`guard` lists no characters"),
-        ("method = \"GET\"\nafter = \"token\"", "it isn't said where the token stands"),
+        ("method = \"GET\"\nafter = \"token\"", "where the token is isn't configured"),
         (
             "method = \"GET\"\nafter = \"nothing\"\ntoken = \"{query:t}\"",
             "`token` is without effect",

@@ -48,9 +48,34 @@ impl Asking {
         }
     }
 
+    /// Whether an empty reply is an answer.
+    pub(super) fn may_be_empty(&self) -> bool {
+        self.may_be_empty
+    }
+
     /// Whether a type is asked in this way.
     pub(super) fn is_meant(&self, kind: &str) -> bool {
         self.types.iter().any(|pattern| glob::matches(pattern, kind))
+    }
+
+    /// Whether the provider reads such a reply; where not, why.
+    pub(super) fn check(&self, reply: &Replied) -> Result<(), &'static str> {
+        if self.content_type(reply).is_none() {
+            return Err("it has none of the content types that this provider reads");
+        }
+        if self.status(reply).is_none() {
+            return Err("its status is none of those that this provider reads");
+        }
+        Ok(())
+    }
+
+    /// A fallback as a reply: a text stands for itself where the provider doesn't read JSON.
+    pub(super) fn fallen_back(&self, json: Bytes) -> Replied {
+        let reads_json = self.content_types.iter().any(|listed| is_json(listed));
+        let text = (!reads_json)
+            .then(|| std::str::from_utf8(&json).ok().and_then(crate::json::content))
+            .flatten();
+        text.map_or(json, Bytes::from).into()
     }
 
     /// The content type of a reply: the one that the worker says, or else the first that it fits.
@@ -141,13 +166,7 @@ impl Dialogue for Whole {
     }
 
     fn check(&self, reply: &Replied) -> Result<(), &'static str> {
-        if self.asking.content_type(reply).is_none() {
-            return Err("it has none of the content types that this provider reads");
-        }
-        if self.asking.status(reply).is_none() {
-            return Err("its status is none of those that this provider reads");
-        }
-        Ok(())
+        self.asking.check(reply)
     }
 
     fn fallback(&self) -> Option<Bytes> {
@@ -160,7 +179,7 @@ impl Dialogue for Whole {
         };
         let reply = match content {
             Content::Reply(reply) => reply,
-            Content::Fallback(json) => self.fallen_back(json),
+            Content::Fallback(json) => self.asking.fallen_back(json),
             Content::Error(_) | Content::Nothing => return Err(Refusal::Unanswered(outcome)),
         };
         let asking = &self.asking;
@@ -172,17 +191,6 @@ impl Dialogue for Whole {
         let headers = reply.head.as_ref().map(|head| asking.headers(head)).unwrap_or_default();
         let answer = Reply::new(Body::Whole(reply.body), content_type);
         Ok(Reply { status, headers, ..answer })
-    }
-}
-
-impl Whole {
-    /// A fallback as a reply: a text stands for itself where the provider doesn't read JSON.
-    fn fallen_back(&self, json: Bytes) -> Replied {
-        let reads_json = self.asking.content_types.iter().any(|listed| is_json(listed));
-        let text = (!reads_json)
-            .then(|| std::str::from_utf8(&json).ok().and_then(crate::json::content))
-            .flatten();
-        text.map_or(json, Bytes::from).into()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::{BufMut, BytesMut};
 
+use super::reply;
 use crate::json::{self, Kind, Reader, content};
 use crate::message::{Answer, Content, Outcome, Refusal, Reply};
 
@@ -114,6 +115,11 @@ fn given(text: &str) -> Option<Entry<'_>> {
         error: error.map(line),
         rest: rest.into_iter().filter_map(|(name, value)| Some((name, value?))).collect(),
     })
+}
+
+/// Whether a fallback says anything; where not, why.
+pub(super) fn check(fallback: &str) -> Result<(), &'static str> {
+    reply::text(line(fallback).as_bytes())
 }
 
 /// Any text or JSON as a single line: a JSON string gives its content, other JSON is written compactly.

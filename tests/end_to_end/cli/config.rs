@@ -191,3 +191,55 @@ async fn the_examples_are_good() {
     }
     assert!(count >= 3, "{count} examples");
 }
+
+#[tokio::test]
+async fn with_strict_warnings_fail() {
+    let text = |path: &str| {
+        format!(
+            "[[endpoint]]\nname = \"a\"\npath = \"{path}\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"none\"\n[nats]\n"
+        )
+    };
+    for (path, flags, code, last) in [
+        ("/a/", &[][..], 0, "  hint: "),
+        ("/a/", &["--strict"], 2, "hint: mend what they name"),
+        ("/a", &["--strict"], 0, ""),
+    ] {
+        let (_folder, file) = file(&text(path));
+        let output = run(&[&["check", "--config", file.to_str().unwrap()], flags].concat()).await;
+        assert_eq!(output.code, Some(code), "{output:?}");
+        assert_eq!(output.stdout.starts_with("ok: "), code == 0, "{output:?}");
+        let said = output.stderr.lines().last().unwrap_or_default();
+        assert!(said.starts_with(last), "{output:?}");
+        assert_eq!(output.stderr.is_empty(), path == "/a", "{output:?}");
+    }
+}
+
+/// Wherever the command is run.
+#[tokio::test]
+async fn files_are_beside_the_configuration() {
+    let text = "[[endpoint]]\nname = \"a\"\npath = \"/a\"\nsource = \"vapi\"\n[[endpoint.auth]]\nkind = \"secret\"\nheader = \"x\"\nsecrets = [\"${file:keys/secret}\"]\n[nats]\ncredentials = \"keys/user.creds\"\n";
+    let (folder, path) = file(text);
+    let keys = folder.path().join("keys");
+    let check = async || run(&["check", "--config", path.to_str().unwrap()]).await;
+    let output = check().await;
+    assert_eq!(output.code, Some(2), "{output:?}");
+    for file in ["secret", "user.creds"] {
+        let looked = keys.join(file).display().to_string();
+        assert!(output.stderr.contains(&looked), "{output:?}");
+    }
+    assert_eq!(
+        output
+            .stderr
+            .matches("relative paths begin at the directory of the configuration file")
+            .count(),
+        2
+    );
+    std::fs::create_dir(&keys).unwrap();
+    for file in ["secret", "user.creds"] {
+        std::fs::write(keys.join(file), "a-secret-that-is-long-enough\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(keys.join(file), mode).unwrap();
+    }
+    let output = check().await;
+    assert_eq!((output.code, &*output.stderr), (Some(0), ""), "{output:?}");
+}

@@ -16,6 +16,9 @@ use super::settings::METADATA_TIMEOUT;
 use crate::sink::kafka::address;
 use crate::tls::peer;
 
+/// What the ids of librdkafka's mock clusters begin with (`rdkafka_mock.c`).
+const MOCK_PREFIX: &str = "mockCluster";
+
 /// Time to connect to all brokers.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 
@@ -178,6 +181,11 @@ impl Cluster {
             topics: topics.map(|topic| (topic.name().to_owned(), Topic::new(topic))).collect(),
             hidden: Vec::new(),
         }
+    }
+
+    /// Whether it is librdkafka's, which lives in the memory of a process.
+    pub(super) fn is_mock(&self) -> bool {
+        self.id.as_deref().is_some_and(|id| id.starts_with(MOCK_PREFIX))
     }
 
     pub(super) fn name(&self) -> String {

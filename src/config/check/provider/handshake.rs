@@ -108,7 +108,7 @@ fn token(
         }
         (After::Token, None) => checks.error(
             node.get("after"),
-            "it isn't said where the token stands",
+            "where the token is isn't configured",
             "write `token = \"{query:NAME}\"`",
         ),
         (_, Some(_)) => checks.error(

@@ -23,7 +23,7 @@ fn scheme(checks: &mut Checks<'_, '_, '_>, scheme: &Scheme, node: Node<'_>) {
     match (scheme.headers.is_empty(), &scheme.at) {
         (true, None) => checks.error(
             node,
-            "it isn't said where the signature stands",
+            "where the signature is isn't configured",
             "write `headers = [\"x-signature\"]`, or `at = \"{/signature}\"` for one in the body",
         ),
         (false, Some(_)) => checks.error(
@@ -47,7 +47,7 @@ fn scheme(checks: &mut Checks<'_, '_, '_>, scheme: &Scheme, node: Node<'_>) {
     if scheme.prefix.is_empty() && matches!(scheme.layout, Layout::Pairs | Layout::Tagged) {
         checks.error(
             node.get("prefix"),
-            "it isn't said which of the parts is the signature",
+            "which of the parts is the signature isn't configured",
             "write its name, such as `prefix = \"v1\"`, or its tag, such as `prefix = \"v1,\"`",
         );
     }
@@ -171,7 +171,7 @@ fn message(
     if has(&Piece::Time) && !is_timed {
         checks.error(
             at,
-            "`message` has a {time}, and it isn't said where that stands",
+            "`message` has a {time}, but where that is isn't configured",
             "write `time = \"{header:x-timestamp}\"`",
         );
     }

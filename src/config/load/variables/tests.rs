@@ -11,8 +11,12 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
+fn surroundings(folder: &Path) -> Surroundings<'_> {
+    Surroundings { env: &env, folder }
+}
+
 fn replaced(text: &str) -> Option<String> {
-    expand(text, &env).unwrap_or_else(|errors| Some(format!("{errors:?}")))
+    expand(text, surroundings(Path::new(""))).unwrap_or_else(|errors| Some(format!("{errors:?}")))
 }
 
 #[test]
@@ -24,7 +28,12 @@ fn files() {
     for (written, read) in [("s\n", "s"), ("s", "s"), ("s\r\n", "s"), ("a\n\n", "a\n")] {
         std::fs::write(&path, written).unwrap();
         assert_eq!(replaced(&text).as_deref(), Some(read), "{written:?}");
+        let relative = expand("${file:secret}", surroundings(folder.path()));
+        assert_eq!(relative.unwrap().as_deref(), Some(read), "{written:?}");
     }
+    let missing = expand("${file:missing}", surroundings(folder.path())).unwrap_err().remove(0);
+    let looked = folder.path().join("missing").display().to_string();
+    assert!(missing.message.contains(&looked), "{}", missing.message);
 }
 
 #[test]
@@ -45,12 +54,12 @@ fn variables() {
 #[test]
 fn mistakes() {
     let deep = format!("{}{}", "${B:-".repeat(50_000), "}".repeat(50_000));
-    assert!(expand(&deep, &env).is_err());
+    assert!(expand(&deep, surroundings(Path::new(""))).is_err());
     assert_eq!(
-        expand("${B:-${C}}", &env).unwrap_err()[0].message,
+        expand("${B:-${C}}", surroundings(Path::new(""))).unwrap_err()[0].message,
         "the environment variable `C` is not set"
     );
-    let errors = expand("x ${B} ${C} ${no name} ${", &env).unwrap_err();
+    let errors = expand("x ${B} ${C} ${no name} ${", surroundings(Path::new(""))).unwrap_err();
     let offsets: Vec<_> = errors.iter().map(|error| error.offset).collect();
     assert_eq!(offsets, [2, 7, 12, 23]);
     assert_eq!(errors[0].message, "the environment variable `B` is not set");
