@@ -314,7 +314,7 @@ impl Components {
             warn!("{text}");
         }
         for text in &findings.uncovered {
-            warn!("{text}; trying on");
+            warn!("{text}; retrying");
         }
         for text in &findings.unkept {
             warn!("{text}");
@@ -350,9 +350,18 @@ impl Components {
             () = connection.lost() => return None,
         };
         match found {
-            Ok(findings) => Some(findings),
+            Ok(findings) => {
+                self.health.clear(DECLARED_STREAMS_SUBJECT);
+                Some(findings)
+            }
             Err(error) => {
                 warn!(%error, "the streams could not be checked");
+                let names = required_streams.declared_names();
+                if !names.is_empty() {
+                    let problem =
+                        format!("{names} could not be looked at, nor created if missing: {error}");
+                    self.health.report(DECLARED_STREAMS_SUBJECT, problem);
+                }
                 None
             }
         }
@@ -365,6 +374,9 @@ async fn none_left(count: impl Fn() -> usize) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// The subject of declared streams that nothing is known of.
+const DECLARED_STREAMS_SUBJECT: &str = "declared streams";
 
 /// The subject of problems with streams.
 const STREAMS_SUBJECT: &str = "streams";

@@ -228,23 +228,36 @@ fn same_auth(before: &Config, now: &Config, name: &str) -> bool {
 /// Create the declared topics, and try until the cluster could be asked.
 pub(super) async fn create_topics(settings: config::Kafka, health: Arc<Health>) {
     const RETRY_INTERVAL: Duration = Duration::from_secs(2);
+    /// Those that the cluster refuses may be created by somebody else.
+    const REFUSED_INTERVAL: Duration = Duration::from_secs(60);
     const TOPIC_TIMEOUT: Duration = Duration::from_secs(10);
+    let mut known = Vec::new();
     let mut complained = false;
     loop {
         match kafka::ensure(&settings, TOPIC_TIMEOUT).await {
             Ok(failed) if failed.is_empty() => return health.clear(TOPICS_SUBJECT),
             Ok(failed) => {
-                for text in &failed {
-                    tracing::error!("{text}");
+                if failed != known {
+                    for text in &failed {
+                        tracing::error!("{text}");
+                    }
+                    health.report(TOPICS_SUBJECT, failed.join("; "));
+                    known = failed;
                 }
-                health.report(TOPICS_SUBJECT, failed.join("; "));
-                return;
+                tokio::time::sleep(REFUSED_INTERVAL).await;
+                continue;
             }
-            Err(error) if !complained => {
-                warn!(%error, "the declared topics could not be created yet; trying on");
-                complained = true;
+            Err(error) => {
+                let names: Vec<_> =
+                    settings.topics.iter().map(|topic| format!("`{}`", topic.name)).collect();
+                let names = names.join(", ");
+                health.report(TOPICS_SUBJECT, format!("{names} could not be created yet: {error}"));
+                known.clear();
+                if !complained {
+                    warn!(%error, topics = names, "the declared topics could not be created yet; retrying");
+                    complained = true;
+                }
             }
-            Err(_) => {}
         }
         tokio::time::sleep(RETRY_INTERVAL).await;
     }

@@ -124,7 +124,7 @@ impl ServiceRegistration {
                 // There was a connection, for a moment.
                 short.add();
             } else if error != logged {
-                log(format_args!("not connected to NATS; trying on: {error}"));
+                log(format_args!("not connected to NATS; retrying: {error}"));
                 logged = error;
             }
             sleep(backoff.next_delay()).await;
@@ -181,7 +181,7 @@ impl ShortConnections {
         } else if self.logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
             self.logged = Some(Instant::now());
             log(format_args!(
-                "connections to NATS end soon after they are made ({count} by now); trying on"
+                "connections to NATS end soon after they are made ({count} by now); retrying"
             ));
         }
     }

@@ -324,7 +324,7 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats: down (events, questions)"), "{}", ready.text());
     assert_eq!(bridge.metric(r#"hookbus_broker_connected{broker="nats"}"#).await, 0.0);
-    bridge.logs("not connected to NATS; trying on").await;
+    bridge.logs("not connected to NATS; retrying").await;
     let answer = bridge.post("/hook", event("k", 0), &[]).await;
     assert_eq!(answer.status, 503);
     assert!(answer.elapsed < Duration::from_millis(700), "{:?}", answer.elapsed);

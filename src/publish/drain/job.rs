@@ -150,7 +150,7 @@ impl Job {
             && !self.is_stuck.swap(true, Ordering::Relaxed)
         {
             disk.disk_queue.set_stuck(true);
-            warn!(destination = %destination.text(), %error, "events on disk can't be read; trying on");
+            warn!(destination = %destination.text(), %error, "events on disk can't be read; retrying");
         }
         destination.health.report(self.subject(), error.to_string());
     }

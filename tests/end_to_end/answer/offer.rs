@@ -149,7 +149,7 @@ async fn it_waits_for_a_server_that_is_not_there_yet() {
     nats.kill();
     let folder = tempfile::tempdir().unwrap();
     let mut answer = Answer::start(folder, &["--server", &nats.url(), "f", "--", "cat"]);
-    answer.said("not connected to NATS; trying on: ").await;
+    answer.said("not connected to NATS; retrying: ").await;
     nats.restart().await;
     answer.said("hookbus answer is ready: vapi.tool.f at").await;
     assert_eq!(text(&ask(&nats.client().await, "f", json!({})).await), "{}");
