@@ -27,6 +27,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hookbus dev                                 then, in another terminal: hookbus send tool-calls
   hookbus dev --provider stripe               an endpoint for Stripe too; then: hookbus send --provider stripe charge.succeeded
+  hookbus dev --without get_weather           the demo worker leaves that function to your own
   hookbus dev --kafka                         events go to a mock Kafka cluster too
   hookbus dev --print-config > hookbus.toml   its configuration, as a start for your own
 
@@ -41,6 +42,9 @@ pub(super) struct Arguments {
     /// Also open an endpoint for this provider (`hookbus providers list`); may be repeated
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
+    /// Leave this function to a worker of your own: the demo worker doesn't answer it; may be repeated
+    #[arg(long, value_name = "FUNCTION")]
+    without: Vec<String>,
     /// Address for the webhooks; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
     listen: SocketAddr,
@@ -73,6 +77,9 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     names.retain(|name| *name != ENDPOINT);
     names.sort_unstable();
     names.dedup();
+    for function in &arguments.without {
+        worker::known(function)?;
+    }
     if arguments.print_config {
         let kafka = arguments.kafka.then_some("127.0.0.1:9092");
         let text = settings(arguments.listen, ADMIN, "nats://127.0.0.1:4222", kafka, &names);
@@ -82,7 +89,7 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
         return Err(Failure::failed(format_args!("can't listen on {}: {error}", arguments.listen))
             .hint(format_args!("`{} dev --listen 127.0.0.1:0` takes a free port", program())));
     }
-    block_on(all(arguments.listen, arguments.kafka, &names, signals))?;
+    block_on(all(arguments.listen, arguments.kafka, (&names, &arguments.without), signals))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -90,13 +97,13 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
 async fn all(
     listen: SocketAddr,
     with_kafka: bool,
-    names: &[&str],
+    (names, without): (&[&str], &[String]),
     signals: &Signals,
 ) -> Result<(), Failure> {
     let kafka = with_kafka.then(|| mock_kafka(names)).transpose()?;
     let brokers = kafka.as_ref().map(MockCluster::bootstrap_servers);
     let mut nats = NatsServer::start().await?;
-    let worker = Worker::start(nats.url())
+    let worker = Worker::start(nats.url(), without)
         .await
         .map_err(|error| Failure::failed(format_args!("can't start the demo worker: {error}")))?;
 

@@ -24,7 +24,9 @@ const LIST_EXAMPLES: &str = "\
 Examples:
   hookbus dlq list
   hookbus dlq list --endpoint shop --type 'order.*' --since 2h
-  hookbus dlq list --json | jq -r 'select(.line == \"dead-letter\").id'";
+  hookbus dlq list --json | jq -r 'select(.line == \"dead-letter\").id'
+
+What a broker hasn't acknowledged yet queues, and is no dead letter: `hookbus spool list` shows it.";
 
 const REPLAY_EXAMPLES: &str = "\
 Examples:

@@ -17,7 +17,9 @@ These commands ask the bridge that runs on this machine. If none does, they open
 const LIST_EXAMPLES: &str = "\
 Examples:
   hookbus spool list
-  hookbus spool list --json | jq -r 'select(.line == \"queue\" and .is_configured == false).destination'";
+  hookbus spool list --json | jq -r 'select(.line == \"queue\" and .is_configured == false).destination'
+
+What no broker will ever take doesn't queue: `hookbus dlq list` shows it.";
 
 const DRAIN_EXAMPLES: &str = "\
 Examples:

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::eprint;
+use super::{Failure, eprint};
 use crate::nats::backoff::Backoff;
 
 /// The queue group of NATS micro: of several workers, one gets a question.
@@ -37,6 +37,16 @@ const SUMMARY_INTERVAL: Duration = Duration::from_millis(250);
 
 const STOP_TIME: Duration = Duration::from_secs(1);
 
+/// Whether the worker answers a function that is to be left out.
+pub(super) fn known(function: &str) -> Result<(), Failure> {
+    if ANSWERED.iter().any(|(name, _)| *name == function) {
+        return Ok(());
+    }
+    let names: Vec<_> = ANSWERED.iter().map(|(name, _)| *name).collect();
+    Err(Failure::wrong(format_args!("the demo worker has no function `{function}` to leave out"))
+        .hint(format_args!("it answers {}; any other one is yours already", names.join(", "))))
+}
+
 /// The running worker.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -47,7 +57,7 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Connect and start to answer.
-    pub(super) async fn start(url: &str) -> Result<Self, async_nats::Error> {
+    pub(super) async fn start(url: &str, without: &[String]) -> Result<Self, async_nats::Error> {
         let client = ConnectOptions::new()
             .name("hookbus demo worker")
             // Its own begins without any pause after each connection, however short that was.
@@ -58,7 +68,8 @@ impl Worker {
             client.service_builder().description("answers a few functions, to try hookbus");
         let service = builder.queue_group(GROUP).start("demo", env!("CARGO_PKG_VERSION")).await?;
         let mut tasks = JoinSet::new();
-        for &(name, subject) in ANSWERED {
+        let is_left = |name: &str| without.iter().any(|left| left == name);
+        for &(name, subject) in ANSWERED.iter().filter(|(name, _)| !is_left(name)) {
             let mut requests = service.endpoint_builder().name(name).add(subject).await?;
             tasks.spawn(async move {
                 while let Some(request) = requests.next().await {
