@@ -8,6 +8,7 @@ declare -A programs=(
     [bubblewrap]=bwrap                 # runs the image's file system
     [haproxy]=haproxy                  # restarts behind a proxy
     [mmdebstrap]=mmdebstrap            # makes the image's file system
+    [nginx]=nginx                      # the same, behind another one
     [prometheus]="prometheus promtool" # alerts and dashboard
 )
 # What else it takes to run them.

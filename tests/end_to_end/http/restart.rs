@@ -2,6 +2,7 @@
 //! keep in silence is closed last.
 
 mod pool;
+mod proxies;
 
 use super::frames::{Frames, GOAWAY, HEADERS, WINDOW_UPDATE};
 use super::held::Held;
