@@ -119,7 +119,7 @@ impl Template {
                 return Err(Error::new(
                     at,
                     format!("`{}` without its other half", &rest[..1]),
-                    "write variables as `{type}`; braces can't stand in a name",
+                    "write variables as `{type}`; names can't contain braces",
                 ));
             };
             let variable = variable(name)
@@ -127,7 +127,7 @@ impl Template {
             if parts.is_empty() && variable != Variable::Endpoint {
                 return Err(Error::new(
                     at,
-                    format!("`{{{name}}}` can't stand at the beginning"),
+                    format!("`{{{name}}}` can't be at the beginning"),
                     format!(
                         "begin with a literal or `{{endpoint}}`, as in `{{endpoint}}.{{{name}}}`, \
                          so that what comes from outside doesn't choose the first part"
@@ -171,7 +171,7 @@ impl Template {
         if let Some((offset, character)) = template.find_in_literals(|c| !stays_in_topic(c)) {
             return Err(Error::new(
                 offset,
-                format!("{} can't stand in a topic's name", quoted(character)),
+                format!("a topic's name can't contain {}", quoted(character)),
                 "topics hold letters, digits, `.`, `_` and `-`",
             ));
         }
@@ -217,11 +217,11 @@ impl Template {
         };
         let hint = match character {
             '*' | '>' => {
-                "wildcards are for those who subscribe; here stands one subject, with variables such as `{type}`"
+                "wildcards are for subscribers; write one subject, with variables such as `{type}`"
             }
             _ => "subjects hold visible ASCII characters without spaces",
         };
-        Err(Error::new(offset, format!("{} can't stand in a subject", quoted(character)), hint))
+        Err(Error::new(offset, format!("a subject can't contain {}", quoted(character)), hint))
     }
 
     fn check_subject_tokens(&self, text: &str) -> Result<(), Error> {

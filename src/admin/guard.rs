@@ -83,7 +83,7 @@ pub(super) enum Refused {
     )]
     Address,
     #[error(
-        "the host of the request must be an IP address or localhost, and not a name that anybody can give to this machine"
+        "the host of the request must be an IP address or localhost, and not a name that anyone could point at this machine"
     )]
     Host,
 }

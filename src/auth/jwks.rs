@@ -168,7 +168,7 @@ impl Inner {
             }
             Err(error) => {
                 if !look.has_failed {
-                    warn!(place = %self.place, error, "the keys of tokens can't be had");
+                    warn!(place = %self.place, error, "cannot fetch the keys of tokens");
                 }
                 look.has_failed = true;
             }

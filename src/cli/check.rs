@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> Outcome {
         Some(failure) => Err(failure),
         None if is_refused => {
             Err(Failure::wrong("there are warnings, which --strict doesn't let pass")
-                .hint("mend what they name, or check without --strict"))
+                .hint("fix what they name, or check without --strict"))
         }
         None => Ok(ExitCode::SUCCESS),
     }

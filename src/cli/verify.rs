@@ -81,8 +81,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let (name, file) = match (&arguments.provider, &arguments.first, &arguments.second) {
         (Some(_), file, None) => (None, file.as_deref()),
         (Some(_), _, Some(_)) => {
-            return Err(Failure::wrong("--provider stands in place of ENDPOINT")
-                .hint("leave one of them out"));
+            return Err(
+                Failure::wrong("--provider replaces ENDPOINT").hint("leave one of them out")
+            );
         }
         (None, Some(name), file) => (Some(name.as_str()), file.as_deref()),
         (None, None, _) => {
@@ -172,24 +173,23 @@ fn capture(
     file: Option<&str>,
     endpoint: &Endpoint,
 ) -> Result<Capture, Failure> {
-    let mut capture =
-        match (file, &arguments.headers) {
-            (Some(_), Some(_)) => {
-                return Err(Failure::wrong("--headers stands in place of FILE")
-                    .hint("leave one of them out"));
-            }
-            (Some(file), None) => capture::request(&read(file)?, &endpoint.path)
-                .map_err(|why| unreadable(file, &why))?,
-            (None, Some(headers)) => {
-                let name = headers.display().to_string();
-                capture::headers(&read(&name)?, &endpoint.path)
-                    .map_err(|why| unreadable(&name, &why))?
-            }
-            (None, None) => {
-                return Err(Failure::wrong("there is no request to verify")
-                    .hint("name a FILE that holds it, or --headers FILE and --body FILE"));
-            }
-        };
+    let mut capture = match (file, &arguments.headers) {
+        (Some(_), Some(_)) => {
+            return Err(Failure::wrong("--headers replaces FILE").hint("leave one of them out"));
+        }
+        (Some(file), None) => {
+            capture::request(&read(file)?, &endpoint.path).map_err(|why| unreadable(file, &why))?
+        }
+        (None, Some(headers)) => {
+            let name = headers.display().to_string();
+            capture::headers(&read(&name)?, &endpoint.path)
+                .map_err(|why| unreadable(&name, &why))?
+        }
+        (None, None) => {
+            return Err(Failure::wrong("there is no request to verify")
+                .hint("name a FILE that holds it, or --headers FILE and --body FILE"));
+        }
+    };
     if let Some(body) = &arguments.body {
         capture.body = Some(read(&body.display().to_string())?.into());
     }

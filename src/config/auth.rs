@@ -17,7 +17,7 @@ pub enum Auth {
         /// Name of the header.
         #[schemars(example = &"x-webhook-secret")]
         header: String,
-        /// What stands before the secret, such as `"Bearer "`.
+        /// What precedes the secret, such as `"Bearer "`.
         #[serde(default)]
         prefix: String,
         /// Values that are accepted; several while one is being replaced.
@@ -56,7 +56,7 @@ pub struct Hmac {
     /// Header with the signature.
     #[serde(default = "x_signature")]
     pub signature_header: String,
-    /// What stands before the signature, such as `"sha256="`.
+    /// What precedes the signature, such as `"sha256="`.
     #[serde(default)]
     pub signature_prefix: String,
     /// How the signature is written.

@@ -270,7 +270,7 @@ impl Checks<'_, '_, '_> {
         });
         self.warning(
             rules.unwrap_or(endpoints.at(0)),
-            "without `[nats]` nobody can be asked: every question ends as `no-responders`, with its fallback if it has one",
+            "without `[nats]` no worker can be asked: every question ends as `no-responders`, with its fallback if it has one",
             "add `[nats]` if the sender asks questions or calls tools",
         );
     }

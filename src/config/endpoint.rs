@@ -89,7 +89,7 @@ pub struct Endpoint {
     /// How tool calls are asked, by function.
     #[serde(default, rename = "tool")]
     pub tools: Vec<ToolRule>,
-    /// Where it is told what became of each question.
+    /// Where it is stored what became of each question.
     #[serde(default)]
     pub audit: Option<Audit>,
 }

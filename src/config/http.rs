@@ -40,7 +40,7 @@ pub struct Http {
     /// Time for the whole body; over it: 503.
     pub body_timeout: Time,
     /// The same where only a signature over the body can tell who sends it (`kind = "hmac"` and
-    /// `kind = "signature"`): until such a body is complete, it may be anybody's.
+    /// `kind = "signature"`): until such a body is complete, it may be anyone's.
     pub unverified_timeout: Time,
     /// Bytes of all such bodies that one endpoint holds at the same time, which are counted apart from all others. When
     /// they are more, the oldest incomplete one is refused with a 503. Unset: four times `max_body`.

@@ -120,13 +120,13 @@ fn syntax_hint(message: &str) -> &'static str {
         ("string values must be quoted", "strings are written in quotes: `key = \"text\"`"),
         (
             "duplicate key",
-            "a key or a table stands once; take one out, or write `[[...]]` for a list of tables",
+            "a key or a table may appear only once; remove one, or write `[[...]]` for a list of tables",
         ),
         (
             "basic string",
-            "texts begin and end with `\"` and stand on one line; write `\\\\` for a backslash",
+            "texts begin and end with `\"` and stay on one line; write `\\\\` for a backslash",
         ),
-        ("literal string", "texts begin and end with `'` and stand on one line"),
+        ("literal string", "texts begin and end with `'` and stay on one line"),
         ("unclosed table", "headers of tables look like `[http]` or `[[endpoint]]`"),
         ("unclosed array", "lists look like `[\"a\", \"b\"]`"),
         ("inline table", "tables on one line look like `{ a = 1, b = 2 }`"),

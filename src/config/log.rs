@@ -28,7 +28,7 @@ pub enum LogFormat {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What went wrong and needs somebody.
+    /// What went wrong and needs attention.
     Error,
     /// What went wrong.
     Warn,

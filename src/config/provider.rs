@@ -31,7 +31,7 @@ pub struct Provider {
     /// What its bodies are.
     #[serde(default)]
     pub body: BodyKind,
-    /// Where the type stands: texts with places, such as `"{/type}"` or `"{header:x-event}"`. Of several the first whose
+    /// Where the type is: texts with places, such as `"{/type}"` or `"{header:x-event}"`. Of several the first whose
     /// places are all there counts.
     #[serde(default)]
     #[schemars(example = &"{/type}")]
@@ -42,11 +42,11 @@ pub struct Provider {
     /// Types that metrics show by name; all others are `other`.
     #[serde(default)]
     pub known_types: Vec<String>,
-    /// Where the id of a delivery stands, which it keeps when it is sent again.
+    /// Where the id of a delivery is, which stays the same when it is sent again.
     #[serde(default)]
     #[schemars(example = &"{/id}")]
     pub id: Texts,
-    /// Where the key stands: what ties webhooks together, and keeps their order.
+    /// Where the key is: what ties webhooks together, and keeps their order.
     #[serde(default)]
     #[schemars(example = &"{/data/object/id}")]
     pub key: Texts,
@@ -126,7 +126,7 @@ pub enum Method {
     Put,
     /// A body comes with it.
     Patch,
-    /// Without a body: everything stands in the query.
+    /// Without a body: everything is in the query.
     Get,
     /// Mostly without a body.
     Delete,
@@ -186,7 +186,7 @@ pub enum BodyKind {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TypeRule {
-    /// Texts with places, and what they must be; `*` in it stands for any characters.
+    /// Texts with places, and what they must be; `*` in it matches any characters.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
     /// Places that must be there.
@@ -207,7 +207,7 @@ pub struct Token {
     /// Its place; with `*` in a pointer every element must hold it.
     #[schemars(example = &"{header:x-gitlab-token}")]
     pub at: String,
-    /// What stands before it, such as `"Bearer "`.
+    /// What precedes it, such as `"Bearer "`.
     #[serde(default)]
     pub prefix: String,
 }
@@ -219,7 +219,7 @@ pub struct BoundJwt {
     /// The header that carries it.
     #[serde(default = "authorization")]
     pub header: String,
-    /// What stands before it, such as `"Bearer "`.
+    /// What precedes it, such as `"Bearer "`.
     #[serde(default)]
     pub prefix: String,
     /// Its `iss`, where that is the same for all users.
@@ -346,7 +346,7 @@ pub struct Handshake {
     /// The method.
     #[serde(default)]
     pub method: Method,
-    /// Texts with places, and what they must be; `*` in it stands for any characters.
+    /// Texts with places, and what they must be; `*` in it matches any characters.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
     /// Places that must be there.
@@ -361,12 +361,12 @@ pub struct Handshake {
     /// What the sender has to prove.
     #[serde(default)]
     pub after: After,
-    /// Where the secret stands, with `after = "token"`.
+    /// Where the secret is, with `after = "token"`.
     #[serde(default)]
     #[schemars(example = &"{query:hub.verify_token}")]
     pub token: Option<String>,
     /// Characters of every value that goes into the answer, as in `"A-Za-z0-9._-"`; with others it is refused. Needed
-    /// where the answer is signed with the secret of the webhooks: anybody could have a webhook signed otherwise.
+    /// where the answer is signed with the secret of the webhooks: otherwise anyone could have a webhook signed.
     #[serde(default)]
     pub guard: Option<String>,
     /// Status of the answer.
@@ -394,7 +394,7 @@ pub enum After {
     /// What any webhook has to.
     #[default]
     Authentication,
-    /// That it knows the secret, which stands at `token`.
+    /// That it knows the secret, which is at `token`.
     Token,
     /// Nothing.
     Nothing,

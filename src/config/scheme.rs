@@ -12,12 +12,12 @@ use super::units::Time;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scheme {
-    /// Headers with the signature; the first that is there counts. With `*` at its end a name stands for all headers that
+    /// Headers with the signature; the first that is there counts. A name that ends with `*` matches all headers that
     /// begin so, each with a signature of its own.
     #[serde(default)]
     #[schemars(example = ["x-signature"])]
     pub headers: Vec<String>,
-    /// Where the signature stands if not in a header: a member of the body, such as `"{/signature/value}"`.
+    /// Where the signature is if not in a header: a member of the body, such as `"{/signature/value}"`.
     #[serde(default)]
     pub at: Option<String>,
     /// How it is made.
@@ -26,13 +26,13 @@ pub struct Scheme {
     /// How the secret is written, or the public key.
     #[serde(default)]
     pub key: KeyForm,
-    /// What may stand before the secret and is no part of it, such as `"whsec_"`; before a public key it has to.
+    /// What may precede the secret and is no part of it, such as `"whsec_"`; before a public key it has to.
     #[serde(default)]
     pub key_prefix: String,
     /// How the header is laid out.
     #[serde(default)]
     pub layout: Layout,
-    /// What stands before the signature, such as `"sha256="`; with the layout `"tagged"` the tag, such as `"v1,"`, and
+    /// What precedes the signature, such as `"sha256="`; with the layout `"tagged"` the tag, such as `"v1,"`, and
     /// with `"pairs"` the name of the signature's field, such as `"v1"`.
     #[serde(default)]
     pub prefix: String,
@@ -46,7 +46,7 @@ pub struct Scheme {
     #[serde(default = "body")]
     #[schemars(example = &"{time}.{body}")]
     pub message: String,
-    /// Where the time of signing stands: `{header:NAME}`, `{pair:NAME}` of the signature's header, or a member of a
+    /// Where the time of signing is: `{header:NAME}`, `{pair:NAME}` of the signature's header, or a member of a
     /// signed body.
     #[serde(default)]
     #[schemars(example = &"{header:x-timestamp}")]
@@ -57,7 +57,7 @@ pub struct Scheme {
     /// How far that time may be from ours, in either direction.
     #[serde(default = "five_minutes")]
     pub tolerance: Time,
-    /// Where the SHA-256 of the body stands, in hex, where the message holds that instead of the body.
+    /// Where the SHA-256 of the body is, in hex, where the message holds that instead of the body.
     #[serde(default)]
     #[schemars(example = &"{query:bodySHA256}")]
     pub body_hash: Option<String>,

@@ -100,15 +100,17 @@ fn answered(client: &Client, heard: Heard, findings: &mut Vec<Finding>) -> Optio
             Some(reply)
         }
         Heard::NoResponders => {
-            let seen = format!("nobody listens on {} (no responders)", client.worker.subject);
+            let seen = format!("no worker listens on {} (no responders)", client.worker.subject);
             let hint = "is the worker running, at this NATS server, with this account, on this very subject? \
                         --endpoint and --config change the subject";
             findings.push(Finding::failed(check, seen, hint));
             None
         }
         Heard::Silence => {
-            let seen =
-                format!("somebody listens, and said nothing in {}", seconds(client.worker.timeout));
+            let seen = format!(
+                "a worker listens, but didn't reply within {}",
+                seconds(client.worker.timeout)
+            );
             findings.push(Finding::failed(check, seen, SILENT_HINT));
             None
         }
@@ -200,7 +202,7 @@ fn error_headers(errors: &[Box<Reply>]) -> Finding {
 
 fn late(is_answered: bool, is_plain: bool) -> Finding {
     let check = "an expired question is dropped";
-    let seen = "it was answered: work for nobody, and perhaps done twice";
+    let seen = "it was answered: wasted work, and perhaps done twice";
     let hint =
         "look at Hookbus-Deadline before the work, and at Hookbus-Timeout-Ms where clocks differ";
     match (is_answered, is_plain) {

@@ -58,7 +58,7 @@ pub(super) fn judge(instances: &[Instance]) -> Finding {
         return Finding::warning(
             check,
             "no NATS micro service says that it answers this subject",
-            "a plain subscriber works, but nobody sees whether it runs; most NATS clients have services built in",
+            "a plain subscriber works, but can't be seen; most NATS clients have services built in",
         );
     };
     let groups: BTreeSet<&str> = instances.iter().map(|instance| instance.group.as_str()).collect();

@@ -155,7 +155,7 @@ impl Described {
         let is_ambiguous = self.types.iter().any(|(_, text)| text.is_ambiguous(values));
         Err(Refusal::Malformed(match is_ambiguous {
             true => "what the type is made of comes more than once".into(),
-            false => format!("there is no type: it stands in {}", self.expected).into(),
+            false => format!("there is no type: it is expected in {}", self.expected).into(),
         }))
     }
 

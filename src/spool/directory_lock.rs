@@ -64,7 +64,7 @@ impl DirectoryLock {
             Ok(lock) => {
                 held.lock = lock;
                 held.is_taken = false;
-                info!(directory = %self.directory.display(), "somebody removed the lock of the spool; it is taken again");
+                info!(directory = %self.directory.display(), "the lock file of the spool was removed; it is made again");
                 None
             }
             Err(TryLockError::WouldBlock) => {

@@ -215,21 +215,21 @@ fn mistakes_are_found() {
         (at, message.as_str(), hint.as_str()),
         (2, "unknown variable `{typ}`", "did you mean `{type}`?")
     );
-    assert_eq!(error("{type}.x").1, "`{type}` can't stand at the beginning");
+    assert_eq!(error("{type}.x").1, "`{type}` can't be at the beginning");
     assert_eq!(error("a.{type").1, "`{` without its other half");
     assert_eq!(error("a.type}").0, 6);
     assert_eq!(error("").1, "the name is empty");
     assert_eq!(error("a..b").0, 2);
     assert_eq!(error("a.").1, "a part between the dots is empty");
-    assert_eq!(error("a.*").1, "`*` can't stand in a subject");
-    assert_eq!(error("a b").1, "a space can't stand in a subject");
+    assert_eq!(error("a.*").1, "a subject can't contain `*`");
+    assert_eq!(error("a b").1, "a subject can't contain a space");
     assert_eq!(error("a.{type}.\u{e9}").0, 9);
     assert!(error("$JS.x").1.contains("`$`"));
     assert!(error("_INBOX.x").1.contains("`_INBOX`"));
     assert!(error("_IN{key}.x").1.contains("`_INBOX`"));
     assert!(Template::subject("_mine.{key}").is_ok());
     assert!(error(&format!("a{}", "{key}".repeat(20))).1.contains("2561 bytes"));
-    assert_eq!(Template::topic("a/b").unwrap_err().message, "`/` can't stand in a topic's name");
+    assert_eq!(Template::topic("a/b").unwrap_err().message, "a topic's name can't contain `/`");
     assert!(Template::topic("..").is_err());
     assert!(Template::topic(&"a".repeat(250)).is_err());
 }

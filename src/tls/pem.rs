@@ -45,22 +45,22 @@ impl Fault {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(io::ErrorKind::PermissionDenied) => {
-                "let the user that hookbus runs as read the file, and nobody else"
+                "let only the user that hookbus runs as read the file"
             }
             Self::Unreadable(_) => {
                 "relative paths begin at the directory of the configuration file"
             }
             Self::TooLarge | Self::NotPem | Self::NoCertificate => {
-                "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`; in front of its chain stands the server's own"
+                "a certificate in PEM begins with `-----BEGIN CERTIFICATE-----`; the server's own comes first, then its chain"
             }
             Self::NoKey => {
                 "a key in PEM begins with `-----BEGIN PRIVATE KEY-----`, `RSA PRIVATE KEY` or `EC PRIVATE KEY`"
             }
             Self::Encrypted => {
-                "take the passphrase off with `openssl pkey -in FILE -out NEW`, and let nobody else read the new file"
+                "take the passphrase off with `openssl pkey -in FILE -out NEW`, and let no other user read the new file"
             }
             Self::Mismatch => {
-                "compare what `openssl x509 -noout -pubkey -in CERT` and `openssl pkey -pubout -in KEY` print; the certificate of the server stands first in its file"
+                "compare what `openssl x509 -noout -pubkey -in CERT` and `openssl pkey -pubout -in KEY` print; the certificate of the server comes first in its file"
             }
             Self::Unusable(_) => {
                 "keys are RSA of 2048 bits or more, ECDSA on P-256 or P-384, or Ed25519; certificates are X.509 version 3"

@@ -143,7 +143,7 @@ async fn nobody_there_is_said_with_the_subject() {
     let Some(nats) = Nats::start().await else { return };
     let output = conform(&nats, &["--endpoint", "voice"]).await;
     assert_eq!(output.code, Some(1), "{output:?}");
-    assert_line(&output, "FAILED", "an answer in time", "nobody listens on voice.tool.f");
+    assert_line(&output, "FAILED", "an answer in time", "no worker listens on voice.tool.f");
     assert!(output.stdout.contains("hint: is the worker running"), "{}", output.stdout);
     assert!(output.stdout.ends_with("1 failed, 1 skipped\n"), "{}", output.stdout);
 }
@@ -198,7 +198,7 @@ async fn an_empty_answer_and_a_silent_worker_are_found() {
     let _silent = plain(&nats, Some("q"), Duration::ZERO, |_, _| Does::Nothing).await;
     let output = conform(&nats, &["--timeout", "1s"]).await;
     assert_eq!(output.code, Some(1), "{output:?}");
-    assert_line(&output, "FAILED", "an answer in time", "said nothing in 1 s");
+    assert_line(&output, "FAILED", "an answer in time", "didn't reply within 1 s");
 }
 
 #[tokio::test]

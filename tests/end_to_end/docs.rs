@@ -1,6 +1,7 @@
 //! The documentation: its links lead somewhere, its configurations load, its commands exist, its Python works.
 
 pub(crate) mod commands;
+mod snippets;
 
 use crate::support::process::output;
 use crate::support::{Bridge, Nats, bridge, eventually, kafka, nats, project, python};

@@ -74,7 +74,7 @@ fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint
             let at = node.get("trust_unsigned");
             checks.error(
                 if at.is_written() { at } else { node.get("source") },
-                format!("{what} stands in `{place}`, which the signature doesn't cover: anyone who has seen a webhook could send it again as another one"),
+                format!("{what} is in `{place}`, which the signature doesn't cover: anyone who has seen a webhook could send it again as another one"),
                 format!("accept that with `trust_unsigned = [\"{place}\"]` on the endpoint"),
             );
         }
@@ -141,7 +141,7 @@ fn secrets(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, key: &str, secrets: 
     if secrets.is_empty() {
         checks.error(
             list,
-            format!("`{key}` is empty: nobody would be let in"),
+            format!("`{key}` is empty: no request would be accepted"),
             format!("write at least one, such as `{key} = [\"${{WEBHOOK_SECRET}}\"]`"),
         );
     }
@@ -189,7 +189,7 @@ fn signature(
     if asks_for_token && signature.handshake_tokens.is_empty() {
         checks.warning(
             node.get("secrets"),
-            format!("{title} sends a token in the URL when it tries the endpoint out: what stands in logs then could sign webhooks"),
+            format!("{title} sends a token in the URL when it tries the endpoint out: whoever reads it in a log could sign webhooks"),
             "tell it another one, and write that into `handshake_tokens`",
         );
     }
@@ -253,7 +253,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
     if !has(Piece::Body) {
         checks.error(
             at,
-            "the body is not signed: anybody could change it",
+            "the body is not signed: anyone could change it",
             "put {body} into `payload_format`",
         );
     }
@@ -262,7 +262,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
     if hmac.include_timestamp && !has(Piece::Time) && !is_trusted(&hmac.timestamp_header) {
         checks.error(
             at,
-            "the timestamp is not signed: anybody could change it",
+            "the timestamp is not signed: anyone could change it",
             "put {timestamp} into `payload_format`, or set `include_timestamp = false`",
         );
     }
@@ -285,7 +285,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
     if !hmac.include_timestamp && !is_identified && hmac.replay == Replay::Dedupe {
         checks.warning(
             node,
-            "without a timestamp and without a message id, a webhook that somebody has seen can be sent again at any time",
+            "without a timestamp and without a message id, a captured webhook can be sent again at any time",
             "let the sender sign a timestamp",
         );
     }
@@ -323,7 +323,7 @@ fn jwt(checks: &mut Checks<'_, '_, '_>, jwt: &Jwt, node: Node<'_>) {
     if jwt.algorithms.is_empty() {
         checks.error(
             node.get("algorithms"),
-            "`algorithms` is empty: nobody would be let in",
+            "`algorithms` is empty: no request would be accepted",
             "write those that the issuer uses, such as [\"RS256\"]",
         );
     }
@@ -332,7 +332,7 @@ fn jwt(checks: &mut Checks<'_, '_, '_>, jwt: &Jwt, node: Node<'_>) {
         if host != "localhost" && host != "127.0.0.1" {
             checks.warning(
                 node.get("jwks"),
-                "the keys come without TLS: whoever is between could give you others",
+                "the keys are fetched without TLS: someone on the network could replace them",
                 "write https://",
             );
         }

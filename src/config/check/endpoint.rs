@@ -60,7 +60,7 @@ fn name(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
         checks.error(
             node,
             format!("`{}` can't be the name of an endpoint", shown(node, &endpoint.name)),
-            "names hold lower-case letters, digits and `-`, since they stand in subjects and metrics",
+            "names hold lower-case letters, digits and `-`, since they become part of subjects and metrics",
         );
     } else if endpoint.name.len() > 64 {
         checks.error(node, "the name is longer than 64 characters", "shorten it");
@@ -368,7 +368,7 @@ fn destinations(
         if texts[..at].contains(text) {
             checks.warning(
                 node,
-                format!("`{}` stands here twice", shown(node, text)),
+                format!("`{}` is listed twice", shown(node, text)),
                 "take one out",
             );
         }

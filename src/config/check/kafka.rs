@@ -263,8 +263,8 @@ fn whole(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
         (format!("librdkafka can't log in like that: {said}"), MECHANISMS.to_owned())
     } else {
         (
-            format!("librdkafka makes no producer of these settings: {said}"),
-            "mend what it says; librdkafka's CONFIGURATION.md tells which values go together"
+            format!("librdkafka rejects these settings: {said}"),
+            "fix what it says; librdkafka's CONFIGURATION.md lists which values go together"
                 .to_owned(),
         )
     };

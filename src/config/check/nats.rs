@@ -145,7 +145,7 @@ fn subjects(checks: &mut Checks<'_, '_, '_>, stream: &Stream, list: Node<'_>) {
             checks.error(
                 node,
                 format!("`{}` can't be a subject: {what}", shown(node, subject)),
-                "subjects are words with dots between them; `*` stands for one word, `>` at the end for the rest",
+                "subjects are words with dots between them; `*` matches one word, `>` at the end the rest",
             );
         }
     }
@@ -180,7 +180,7 @@ fn others(checks: &mut Checks<'_, '_, '_>, nats: &Nats, at: usize, list: Node<'_
                     shown(node, subject),
                     shown(other_node, other)
                 ),
-                "every subject belongs to one stream, and stands there once",
+                "every subject belongs to one stream, and is listed there once",
             );
         }
     }

@@ -157,7 +157,7 @@ fn place(
         Piece::Text(_) | Piece::Header(_) | Piece::Query(_) | Piece::Path => return,
         _ => {
             let what = format!("`{piece}` holds no single value");
-            checks.error(node, what, "it may stand in what is signed only");
+            checks.error(node, what, "it may be used only in what is signed");
             return;
         }
     };
@@ -168,12 +168,11 @@ fn place(
         checks.error(
             node,
             what,
-            "name one element, such as `0`; only a token may stand in all of them",
+            "name one element, such as `0`; only a token may be in all of them",
         );
     }
     if scope == Scope::Head {
-        let what =
-            format!("`{piece}` stands in the body, which isn't read for somebody who is unknown");
+        let what = format!("`{piece}` is in the body, which isn't read for unknown senders");
         checks.error(
             node,
             what,

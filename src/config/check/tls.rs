@@ -74,7 +74,7 @@ fn identity(checks: &mut Checks<'_, '_, '_>, cert: Named<'_>, key: Named<'_>) {
     private(checks, key);
     let validity = chain.as_ref().and_then(|chain| Validity::of(chain.first()?));
     if let Some(problem) = validity.and_then(|validity| validity.problem(SystemTime::now())) {
-        let hint = "renew it in time; hookbus takes over what stands in the files";
+        let hint = "renew it in time; hookbus picks up what is in the files";
         checks.warning(cert.0, format!("`{}`: {problem}", cert.1), hint);
     }
     if let (Some(chain), Some(private_key)) = (chain, private_key)

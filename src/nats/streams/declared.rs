@@ -23,7 +23,7 @@ impl Findings {
             }
             Err(error) => self.refused.push(Finding::new(
                 format!("stream `{name}` can't be created: {error}"),
-                "mend what the server says, or create the stream by hand",
+                "fix what the server says, or create the stream by hand",
             )),
         }
     }

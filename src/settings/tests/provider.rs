@@ -52,7 +52,7 @@ fn each_mistake_is_said_where_it_is() {
 fn signatures_that_prove_nothing_are_said() {
     for (scheme, part) in [
         ("", "where the signature is isn't configured"),
-        ("headers = [\"x-s\"]\nat = \"{/s}\"", "can't stand in a header and in the body"),
+        ("headers = [\"x-s\"]\nat = \"{/s}\"", "can't be both in a header and in the body"),
         ("headers = [\"x s\"]", "`x s` can't be the name of a header"),
         (
             "headers = [\"x-s\"]\nlayout = \"pairs\"",
@@ -72,13 +72,13 @@ fn signatures_that_prove_nothing_are_said() {
         ("headers = [\"x-s\"]\ntime = \"{header:x-t}\"", "the time is not signed"),
         (
             "headers = [\"x-s\"]\ntime = \"{query:t}\"\nmessage = \"{time}{body}\"",
-            "the time of signing can't stand at `{query:t}`",
+            "the time of signing can't be at `{query:t}`",
         ),
         (
             "headers = [\"x-s\"]\ntime = \"{header:a}{header:b}\"\nmessage = \"{body}\"",
             "that is more than one place",
         ),
-        ("at = \"{header:x-s}\"", "`{header:x-s}` doesn't stand in the body"),
+        ("at = \"{header:x-s}\"", "`{header:x-s}` isn't in the body"),
         (
             "headers = [\"x-s\"]\nkey = \"hex\"\nkey_prefix = \"k_\"\nalgorithm = \"ed25519\"",
             "the secret is none of shop: it can't be decoded",
@@ -92,8 +92,8 @@ fn signatures_that_prove_nothing_are_said() {
 #[test]
 fn tokens_and_jwts_have_their_places() {
     for (rest, part) in [
-        ("[[provider.shop.token]]\nat = \"{header:a}{header:b}\"", "a token stands in one place"),
-        ("[[provider.shop.token]]\nat = \"{path}\"", "a token stands in one place"),
+        ("[[provider.shop.token]]\nat = \"{header:a}{header:b}\"", "a token is in one place"),
+        ("[[provider.shop.token]]\nat = \"{path}\"", "a token is in one place"),
         ("[[provider.shop.jwt]]\nbody_hash = \"\"", "`body_hash` is empty"),
     ] {
         assert_problem(&file(&format!("{TYPE}{rest}")), part);
@@ -143,7 +143,7 @@ fn handshakes_give_nothing_away() {
         ),
         (
             "present = [\"{/a}\"]\nafter = \"nothing\"",
-            "`{/a}` stands in the body, which isn't read for somebody who is unknown",
+            "`{/a}` is in the body, which isn't read for unknown senders",
         ),
         ("only = [\"a\"]\nafter = \"nothing\"", "`only` looks at the body"),
         (
@@ -182,7 +182,7 @@ fn what_is_not_signed_has_to_be_trusted() {
         let text = file(&format!("type = \"{kind}\"\n{SIGNATURE}"));
         assert_problem(
             &text,
-            &format!("the type stands in `{place}`, which the signature doesn't cover"),
+            &format!("the type is in `{place}`, which the signature doesn't cover"),
         );
         let trusted = format!("source = \"shop\"\ntrust_unsigned = [\"{place}\"]");
         let none: [&str; 0] = [];

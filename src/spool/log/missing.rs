@@ -61,7 +61,7 @@ impl Log {
             Err(error) if is_missing(&error) => self.mark_gone(lost.first),
             // What can be read of it, its readers will see.
             _ => {
-                warn!(segment = %lost.path.display(), "somebody changed a file of the spool; another one is begun");
+                warn!(segment = %lost.path.display(), "a file of the spool was changed from outside; a new one is started");
                 self.change(lost.first, |segment| segment.is_sealed = true);
                 // What was written is written again elsewhere: there it is in its order.
                 let length = lost.file.length().ok().and_then(|length| length.checked_sub(written));
@@ -89,7 +89,7 @@ impl Log {
             let path = self.segment_path(first);
             self.volume.lost.add(lost, format_args!("{} is gone", path.display()));
             self.volume.damaged.fetch_add(lost, Ordering::Relaxed);
-            warn!(destination = %self.text(), segment = %path.display(), records = lost, "somebody removed a file of the spool, and with it events that were not published yet");
+            warn!(destination = %self.text(), segment = %path.display(), records = lost, "a file of the spool was removed, and with it events that were not published yet");
             self.forget(unread, 0);
         }
     }

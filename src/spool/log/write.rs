@@ -115,7 +115,7 @@ impl Log {
             current.end = end;
             return Ok(Written { first, end, added });
         }
-        Err(io::Error::other("somebody removes its files as soon as they are made"))
+        Err(io::Error::other("its files are removed as soon as they are made"))
     }
 
     /// Let readers have what is synced into the last segment.

@@ -184,7 +184,7 @@ async fn keys_come_and_go() {
     let answer = post("/keys", good).await;
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.header("retry-after").is_some());
-    bridge.logs("the keys of tokens can't be had").await;
+    bridge.logs("cannot fetch the keys of tokens").await;
     *said.lock().unwrap() = Some("rubbish".to_owned());
     let wait = std::time::Duration::from_secs(30);
     *said.lock().unwrap() = Some(tokens["first"].to_string());

@@ -201,7 +201,7 @@ async fn with_strict_warnings_fail() {
     };
     for (path, flags, code, last) in [
         ("/a/", &[][..], 0, "  hint: "),
-        ("/a/", &["--strict"], 2, "hint: mend what they name"),
+        ("/a/", &["--strict"], 2, "hint: fix what they name"),
         ("/a", &["--strict"], 0, ""),
     ] {
         let (_folder, file) = file(&text(path));

@@ -108,7 +108,7 @@ async fn every_command_exists() {
 }
 
 /// The head of an answer without what differs each time, and its JSON, which a terminal shows on many lines.
-fn parts(shown: &str) -> (Vec<&str>, serde_json::Value) {
+pub(super) fn parts(shown: &str) -> (Vec<&str>, serde_json::Value) {
     let (head, body) = shown.split_at(shown.find('{').expect("JSON"));
     let each_time = ["hookbus-id: ", "latency: ", "date: "];
     let lines = head.lines().map(str::trim_end).filter(|line| !line.is_empty());

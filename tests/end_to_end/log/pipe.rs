@@ -86,8 +86,9 @@ async fn what_was_dropped_is_said_as_soon_as_somebody_reads() {
     let count = |field: &str, value: &str| {
         lines.iter().filter(|line| line[field].as_str() == Some(value)).count()
     };
-    // Beside them are the warning of `kind = "none"`, and that the settings from before stay in use.
-    assert_eq!(count("level", "ERROR") as f64 + lost, (RELOADS * (PROBLEMS + 2)) as f64);
+    // Each has a line for its hint. Beside them are the warning of `kind = "none"`, and that the settings from before stay
+    // in use.
+    assert_eq!(count("level", "ERROR") as f64 + lost, (RELOADS * (2 * (PROBLEMS + 1) + 1)) as f64);
     for once in ["serving", "webhook", "stopped"] {
         assert_eq!(count("message", once), 1, "{once}");
     }

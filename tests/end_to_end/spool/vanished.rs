@@ -89,7 +89,7 @@ async fn what_vanished_is_counted_and_holds_up_nothing() {
     }
     damaged(&bridge, RECORDS as f64).await;
     assert_all(&send_all(&bridge, 5, 100..102).await, 202);
-    bridge.logs("somebody removed a file of the spool").await;
+    bridge.logs("a file of the spool was removed").await;
     nats.restart().await;
     drained(&bridge).await;
     let stored = Broker::stored_in(&nats, "EVENTS").await;

@@ -1,6 +1,6 @@
 //! Workers on subjects that look like those of questions, and on which nothing is asked.
 
-use super::{CONFIG, serve};
+use super::{config, serve};
 use crate::support::bridge::run;
 use crate::support::{Nats, eventually};
 use std::time::Duration;
@@ -26,7 +26,7 @@ async fn near_misses_are_named() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hookbus.toml");
-    let text = format!("[nats]\nservers = [\"{}\"]\n{CONFIG}", nats.url());
+    let text = format!("[nats]\nservers = [\"{}\"]\n{}", nats.url(), config());
     std::fs::write(&file, text).unwrap();
     let arguments = ["check", "--connect", "--config", file.to_str().unwrap()];
     let said = eventually("all services", Duration::from_secs(20), async || {

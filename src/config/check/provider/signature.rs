@@ -28,7 +28,7 @@ fn scheme(checks: &mut Checks<'_, '_, '_>, scheme: &Scheme, node: Node<'_>) {
         ),
         (false, Some(_)) => checks.error(
             node.get("at"),
-            "the signature can't stand in a header and in the body",
+            "the signature can't be both in a header and in the body",
             "take one of `headers` and `at` out",
         ),
         _ => {}
@@ -38,11 +38,7 @@ fn scheme(checks: &mut Checks<'_, '_, '_>, scheme: &Scheme, node: Node<'_>) {
     }
     if scheme.separator.is_empty() && scheme.layout != Layout::Plain {
         let at = node.get("separator");
-        checks.error(
-            at,
-            "`separator` is empty",
-            "write what stands between two parts, such as \",\"",
-        );
+        checks.error(at, "`separator` is empty", "write what separates two parts, such as \",\"");
     }
     if scheme.prefix.is_empty() && matches!(scheme.layout, Layout::Pairs | Layout::Tagged) {
         checks.error(
@@ -75,7 +71,7 @@ fn scheme(checks: &mut Checks<'_, '_, '_>, scheme: &Scheme, node: Node<'_>) {
     {
         checks.error(
             node.get("at"),
-            format!("`{at}` doesn't stand in the body"),
+            format!("`{at}` isn't in the body"),
             "name a header in `headers`",
         );
     }
@@ -98,8 +94,8 @@ fn time_place(checks: &mut Checks<'_, '_, '_>, scheme: &Scheme, place: &Piece, n
     if !is_fit {
         checks.error(
             node,
-            format!("the time of signing can't stand at `{place}`"),
-            "it stands in `{header:NAME}`, with `layout = \"pairs\"` in `{pair:NAME}`, or in a signed body",
+            format!("the time of signing can't be at `{place}`"),
+            "it is in `{header:NAME}`, with `layout = \"pairs\"` in `{pair:NAME}`, or in a signed body",
         );
     }
 }
@@ -163,7 +159,7 @@ fn message(
         checks.warning(
             at,
             "the body is not signed: anyone who has seen a webhook could send another one with its signature",
-            "if the provider signs it, put {body} into `message`, or say in `body_hash` where its signed hash stands",
+            "if the provider signs it, put {body} into `message`, or say in `body_hash` where its signed hash is",
         );
     }
     let is_positional = scheme.layout == Layout::Positional;
@@ -181,7 +177,7 @@ fn message(
     if is_timed && !covers_time {
         checks.error(
             at,
-            "the time is not signed: anybody could change it",
+            "the time is not signed: anyone could change it",
             "put {time} into `message`, or take `time` out",
         );
     }
@@ -193,7 +189,7 @@ fn token(checks: &mut Checks<'_, '_, '_>, token: &Token, node: Node<'_>) {
         Ok([Piece::Header(_) | Piece::Query(_) | Piece::Pointer(_)]) => {}
         Ok(_) => checks.error(
             at,
-            "a token stands in one place",
+            "a token is in one place",
             "name a header, a parameter of the query or a member of the body",
         ),
         Err(unknown) => no_place(checks, at, unknown),

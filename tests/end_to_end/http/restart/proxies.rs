@@ -40,7 +40,10 @@ async fn accepted(program: &Path, arguments: &[&str]) {
     command.args(arguments);
     let checked = output(command, b"").await;
     assert_eq!(checked.code, Some(0), "{checked:?}");
-    assert!(!checked.stderr.contains("[WARNING]") && !checked.stderr.contains("[warn]"), "{checked:?}");
+    assert!(
+        !checked.stderr.contains("[WARNING]") && !checked.stderr.contains("[warn]"),
+        "{checked:?}"
+    );
 }
 
 async fn bridge(nats: &Nats, name: &str) -> Bridge {
@@ -95,7 +98,11 @@ async fn the_example_for_haproxy() {
     let file = file.to_str().unwrap();
     accepted(&program, &["-c", "-f", file]).await;
     let mut command = Command::new(&program);
-    command.args(["-db", "-f", file]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .args(["-db", "-f", file])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let _proxy = Process::start(&mut command, Some(folder.path()));
     roll(nats, "haproxy", &mut bridges, &address).await;
 }
