@@ -1,4 +1,4 @@
-//! Any program as a worker: NATS on one side, a process on the other.
+//! Any program as a worker: NATS on one side, a process on the other; or whatever else works answers out.
 //!
 //! A question's arguments go to the program's standard input, and nowhere else: neither a shell nor an argument list
 //! ever sees them. What it writes to standard output is the answer.
@@ -19,20 +19,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::dispatcher::{Dispatcher, Runner};
+pub use self::dispatcher::{Answerer, Answering};
 use self::json_lines::JsonLines;
 pub use self::process::Process;
-pub use self::question::{Input, Target};
+pub use self::question::{Answer, AnswerError, Input, Question, Target};
 use self::reply_sender::ReplySender;
 pub use self::service::ServiceRegistration;
 use crate::nats;
 use crate::telemetry::{stderr, terminal};
 
-/// How a program works.
+/// What works the answers out.
+#[derive(Debug)]
+pub enum Work {
+    /// A program that is started for each question.
+    PerQuestion(Process),
+    /// One that keeps running and exchanges JSON lines.
+    JsonLines(Process),
+    /// Something else.
+    Other(Arc<dyn Answerer>),
+}
+
+/// How much is worked on.
 #[derive(Debug)]
 pub struct Options {
-    /// It keeps running and exchanges JSON lines, instead of being started for each question.
-    pub json_lines: bool,
-    /// Questions that it works on at a time.
+    /// Questions that are worked on at a time.
     pub concurrency: usize,
     /// Questions that may wait beside those.
     pub waiting: usize,
@@ -53,21 +63,21 @@ pub enum Error {
     },
 }
 
-/// Answer questions with a program until `stop` ends, then finish what it works on, unless `hurry` ends before.
+/// Answer questions until `stop` ends, then finish what is worked on, unless `hurry` ends before.
 pub async fn run(
-    program: Process,
+    work: Work,
     options: Options,
     registration: ServiceRegistration,
     settings: &nats::Settings,
     stop: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
 ) -> Result<(), Error> {
-    let Options { json_lines, concurrency, waiting, drain } = options;
+    let Options { concurrency, waiting, drain } = options;
     let replies = Arc::new(ReplySender::default());
-    let runner = if json_lines {
-        Runner::JsonLines(JsonLines::start(program, replies.clone())?)
-    } else {
-        Runner::PerQuestion(program)
+    let runner = match work {
+        Work::PerQuestion(program) => Runner::PerQuestion(program),
+        Work::JsonLines(program) => Runner::JsonLines(JsonLines::start(program, replies.clone())?),
+        Work::Other(answerer) => Runner::Other(answerer),
     };
     let dispatcher = Dispatcher::new(runner, replies, concurrency, waiting);
     registration.serve(settings, &dispatcher, stop).await;

@@ -12,7 +12,7 @@ use crate::config::units::Time;
 use crate::serve::Signals;
 use crate::telemetry;
 use crate::template::Template;
-use crate::worker::{self, Input, Options, Process, ServiceRegistration, Target};
+use crate::worker::{self, Input, Options, Process, ServiceRegistration, Target, Work};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -80,6 +80,8 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     telemetry::init(&Log::default());
     let target = arguments.target.load()?;
     let registration = ServiceRegistration {
+        command: "hookbus answer",
+        description: "a program that hookbus answer runs",
         subjects: subjects(&target, &arguments.functions, &arguments.subjects)?,
         input: if arguments.payload { Input::Payload } else { Input::Arguments },
         name: arguments.name,
@@ -93,7 +95,6 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let by_default = if arguments.lines { JSON_LINES_CONCURRENCY } else { processors };
     let options = Options {
-        json_lines: arguments.lines,
         concurrency: arguments.concurrency.map_or(by_default, usize::from),
         waiting: arguments.waiting.into(),
         drain: arguments.drain.get(),
@@ -104,7 +105,9 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
         // A second signal ends what is worked on.
         let (stop, hurry) = (signals.end(), signals.hurry());
         let settings = &target.settings;
-        Ok(worker::run(program, options, registration, settings, stop, hurry).await?)
+        let work =
+            if arguments.lines { Work::JsonLines(program) } else { Work::PerQuestion(program) };
+        Ok(worker::run(work, options, registration, settings, stop, hurry).await?)
     })?;
     Ok(ExitCode::SUCCESS)
 }

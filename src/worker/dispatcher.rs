@@ -2,10 +2,11 @@
 //!
 //! Nothing in here grows without a bound: questions over a number or over a sum of bytes get the error "busy".
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::json_lines::JsonLines;
 use super::log;
 use super::process::Process;
-use super::question::{AnswerError, Question};
+use super::question::{Answer, AnswerError, Question};
 use super::reply_sender::ReplySender;
 
 /// Limit for the payloads of all questions together, in KiB.
@@ -24,6 +25,24 @@ const BUSY_REPLY_TIMEOUT: Duration = Duration::from_secs(1);
 /// Time for an error to leave after the deadline, where the question named none.
 const ERROR_REPLY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// An answer that is being worked out.
+pub type Answering<'a> = Pin<Box<dyn Future<Output = Result<Answer, AnswerError>> + Send + 'a>>;
+
+/// Works answers out by other means than a program.
+pub trait Answerer: fmt::Debug + Send + Sync {
+    /// Whether a question is for it. One that isn't gets no reply, so that others may give one.
+    fn accepts(&self, question: &Question) -> bool {
+        let _ = question;
+        true
+    }
+
+    /// The answer, of at most `limit` bytes, before the question's deadline.
+    fn answer<'a>(&'a self, question: &'a Question, limit: usize) -> Answering<'a>;
+
+    /// Tell what became of a question.
+    fn report(&self, question: &Question, outcome: &str);
+}
+
 /// What works the answers out.
 #[derive(Debug)]
 pub(super) enum Runner {
@@ -31,6 +50,8 @@ pub(super) enum Runner {
     PerQuestion(Process),
     /// One that keeps running.
     JsonLines(JsonLines),
+    /// Something else.
+    Other(Arc<dyn Answerer>),
 }
 
 /// Where questions come in and answers go out.
@@ -69,17 +90,22 @@ impl Dispatcher {
 
     /// Take a question, unless it is too late or too much.
     pub(super) async fn take(self: &Arc<Self>, question: Question) {
+        if let Runner::Other(answerer) = &self.runner
+            && !answerer.accepts(&question)
+        {
+            return;
+        }
         if question.request.message.reply.is_none() {
-            return report(&question, "dropped, since no reply is expected");
+            return self.report(&question, "dropped, since no reply is expected");
         }
         if question.is_expired() {
-            return report(&question, "dropped, since it is past its deadline");
+            return self.report(&question, "dropped, since it is past its deadline");
         }
         let Some(admission) = self.admit(question.size()) else {
             let busy = AnswerError::new(503, "busy: too many questions at the same time");
             let sent =
                 self.replies.reply(&question, Err(busy), Instant::now() + BUSY_REPLY_TIMEOUT).await;
-            return report(&question, &with("refused, since it is busy", sent));
+            return self.report(&question, &with("refused, since it is busy", sent));
         };
         let dispatcher = self.clone();
         let mut tasks = self.tasks.lock();
@@ -95,12 +121,12 @@ impl Dispatcher {
 
     async fn serve(&self, question: Question, _admission: Admission) {
         let Ok(turn) = timeout_at(question.deadline, self.turns.acquire()).await else {
-            return report(&question, "dropped, since its deadline passed while it waited");
+            return self.report(&question, "dropped, since its deadline passed while it waited");
         };
         let answer = match self.answer(&question).await {
             Err(failed) if failed.code == 504 && question.is_limited => {
                 // The bridge has stopped waiting for a reply.
-                return report(&question, "too slow: its deadline passed");
+                return self.report(&question, "too slow: its deadline passed");
             }
             answer => answer,
         };
@@ -115,16 +141,29 @@ impl Dispatcher {
             Instant::now() + ERROR_REPLY_TIMEOUT
         };
         let sent = self.replies.reply(&question, answer, deadline).await;
-        report(&question, &with(&outcome, sent));
+        self.report(&question, &with(&outcome, sent));
     }
 
-    async fn answer(&self, question: &Question) -> Result<Bytes, AnswerError> {
+    async fn answer(&self, question: &Question) -> Result<Answer, AnswerError> {
         let limit = self.replies.limit();
-        let input = question.input()?;
-        match &self.runner {
-            Runner::PerQuestion(program) => program.answer(question, input, limit).await,
-            Runner::JsonLines(lines) => lines.answer(question, &input, limit).await,
+        let answer = match &self.runner {
+            Runner::PerQuestion(program) => {
+                program.answer(question, question.input()?, limit).await?
+            }
+            Runner::JsonLines(lines) => lines.answer(question, &question.input()?, limit).await?,
+            Runner::Other(answerer) => return answerer.answer(question, limit).await,
+        };
+        Ok(answer.into())
+    }
+
+    /// Log the one line about a question.
+    fn report(&self, question: &Question, outcome: &str) {
+        if let Runner::Other(answerer) = &self.runner {
+            return answerer.report(question, outcome);
         }
+        let took = question.arrived.elapsed().as_millis();
+        let name = question.name.escape_debug();
+        log(format_args!("{name} {}: {outcome} ({took} ms)", question.id()));
     }
 
     /// Wait for the questions that are worked on, until the limit or until `hurry` ends; then end them.
@@ -154,11 +193,4 @@ fn with(outcome: &str, sent: Result<(), String>) -> String {
         Ok(()) => outcome.to_owned(),
         Err(reason) => format!("{outcome}, but it can't be said: {reason}"),
     }
-}
-
-/// Log the one line about a question.
-fn report(question: &Question, outcome: &str) {
-    let took = question.arrived.elapsed().as_millis();
-    let name = question.name.escape_debug();
-    log(format_args!("{name} {}: {outcome} ({took} ms)", question.id()));
 }

@@ -41,17 +41,18 @@ pub enum Input {
 }
 
 /// One question.
-pub(super) struct Question {
+#[derive(Debug)]
+pub struct Question {
     /// The request, through which it is replied to.
     pub(super) request: Request,
     /// The number of the connection that it came through.
     pub(super) connection: u64,
     /// The function's name, or the type of the webhook.
-    pub(super) name: Arc<str>,
+    pub name: Arc<str>,
     /// When it came.
-    pub(super) arrived: Instant,
+    pub arrived: Instant,
     /// When the answer must be there.
-    pub(super) deadline: Instant,
+    pub deadline: Instant,
     /// Whether the question named that deadline.
     pub(super) is_limited: bool,
     input: Input,
@@ -81,6 +82,17 @@ impl Question {
         Instant::now() >= self.deadline
     }
 
+    /// What was sent.
+    pub fn payload(&self) -> &Bytes {
+        &self.request.message.payload
+    }
+
+    /// The key of its webhook.
+    pub fn key(&self) -> Option<String> {
+        let key = self.header("Hookbus-Key")?;
+        Some(percent_decode_str(key).decode_utf8_lossy().into_owned())
+    }
+
     /// The size of its payload.
     pub(super) fn size(&self) -> usize {
         self.request.message.payload.len()
@@ -105,22 +117,22 @@ impl Question {
     }
 
     /// The id of the webhook, as it may stand in a log.
-    pub(super) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         self.header("Hookbus-Id").unwrap_or("-").escape_debug().to_string()
     }
 
     /// A header of the question.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         header(self.request.message.headers.as_ref(), name)
     }
 
     /// The time that is left, in milliseconds.
-    pub(super) fn left_ms(&self) -> u128 {
+    pub fn left_ms(&self) -> u128 {
         self.deadline.saturating_duration_since(Instant::now()).as_millis()
     }
 
     /// The deadline, in milliseconds since 1970.
-    pub(super) fn deadline_ms(&self) -> u128 {
+    pub fn deadline_ms(&self) -> u128 {
         since_1970(SystemTime::now()).as_millis() + self.left_ms()
     }
 
@@ -128,15 +140,13 @@ impl Question {
     pub(super) fn variables(&self) -> Vec<(&'static str, Option<String>)> {
         // No variable holds a NUL, and the system limits their size: `attribute` sees to both.
         let text = |name| self.header(name).map(|value| attribute(&value.into()).to_string());
-        let key = self.header("Hookbus-Key");
-        let key = key.map(|key| percent_decode_str(key).decode_utf8_lossy().into_owned());
         vec![
             ("HOOKBUS_FUNCTION", Some(self.name.to_string())),
             ("HOOKBUS_SUBJECT", Some(self.request.message.subject.to_string())),
             ("HOOKBUS_ID", text("Hookbus-Id")),
             ("HOOKBUS_ENDPOINT", text("Hookbus-Endpoint")),
             ("HOOKBUS_TYPE", text("Hookbus-Type")),
-            ("HOOKBUS_KEY", key.map(|key| attribute(&key.into()).to_string())),
+            ("HOOKBUS_KEY", self.key().map(|key| attribute(&key.into()).to_string())),
             ("HOOKBUS_DEADLINE", Some(self.deadline_ms().to_string())),
             ("HOOKBUS_TIMEOUT_MS", Some(self.left_ms().to_string())),
             ("TRACEPARENT", text("traceparent")),
@@ -145,28 +155,44 @@ impl Question {
     }
 }
 
+/// What the bridge gets.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Answer {
+    /// Text, JSON, or what else the sender reads.
+    pub body: Bytes,
+    /// With what it is to be sent, such as `Hookbus-Status`.
+    pub headers: HeaderMap,
+}
+
+impl From<Bytes> for Answer {
+    fn from(body: Bytes) -> Self {
+        Self { body, headers: HeaderMap::new() }
+    }
+}
+
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AnswerError {
+pub struct AnswerError {
     /// As in HTTP: 400 for a question that can't be read, 500 for the program's fault, 503 when it is busy, 504 when
     /// it was too slow.
-    pub(super) code: u16,
+    pub code: u16,
     /// One line for the bridge.
-    pub(super) text: String,
+    pub text: String,
 }
 
 impl AnswerError {
-    pub(super) fn new(code: u16, text: impl AsRef<str>) -> Self {
+    /// With the text as one line.
+    pub fn new(code: u16, text: impl AsRef<str>) -> Self {
         Self { code, text: one_line(text.as_ref()) }
     }
 
     /// The program took too long.
-    pub(super) fn late() -> Self {
+    pub fn late() -> Self {
         Self::new(504, "there was no answer in time")
     }
 
     /// The answer doesn't fit into a message.
-    pub(super) fn too_large(limit: usize) -> Self {
+    pub fn too_large(limit: usize) -> Self {
         Self::new(500, format!("the answer is larger than the {limit} bytes that the server takes"))
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::question::{AnswerError, Question};
+use super::question::{Answer, AnswerError, Question};
 use crate::ask::WORKER;
 use crate::nats::header::insert;
 
@@ -36,9 +36,12 @@ struct Current {
 }
 
 impl Current {
-    /// The headers of a reply of this size: the name, where there is room for it.
-    fn headers(&self, bytes: usize) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    /// The headers of a reply: its own, and the name where there is room for it.
+    fn headers(&self, answer: &Result<Answer, AnswerError>) -> HeaderMap {
+        let Answer { body, mut headers } = answer.clone().unwrap_or_default();
+        let values = headers.iter().flat_map(|(_, values)| values);
+        let own: usize = values.map(|value| value.as_str().len() + MAX_HEADER_BYTES).sum();
+        let bytes = body.len() + own;
         if bytes + self.worker.len() + MAX_HEADER_BYTES <= self.client.max_payload() {
             insert(&mut headers, WORKER, self.worker.parse().unwrap_or_default());
         }
@@ -71,7 +74,7 @@ impl ReplySender {
     pub(super) async fn reply(
         &self,
         question: &Question,
-        answer: Result<Bytes, AnswerError>,
+        answer: Result<Answer, AnswerError>,
         deadline: Instant,
     ) -> Result<(), String> {
         let sending = async {
@@ -80,8 +83,9 @@ impl ReplySender {
                 None => Err("not connected to NATS".to_owned()),
                 // The service counts what goes through it.
                 Some(current) if current.number == question.connection => {
+                    let headers = current.headers(&answer);
+                    let answer = answer.map(|answer| answer.body);
                     let answer = answer.map_err(AnswerError::into_service_error);
-                    let headers = current.headers(answer.as_ref().map_or(0, Bytes::len));
                     let sent = question.request.respond_with_headers(answer, headers).await;
                     sent.map_err(|error| error.to_string())
                 }
@@ -107,15 +111,15 @@ impl ReplySender {
 async fn send(
     current: &Current,
     question: &Question,
-    answer: Result<Bytes, AnswerError>,
+    answer: Result<Answer, AnswerError>,
 ) -> Result<(), String> {
     let Some(to) = question.request.message.reply.clone() else {
         return Err("no reply is expected".to_owned());
     };
     let Current { client, .. } = current;
-    let mut headers = current.headers(answer.as_ref().map_or(0, Bytes::len));
+    let mut headers = current.headers(&answer);
     let sent = match answer {
-        Ok(answer) => client.publish_with_headers(to, headers, answer).await,
+        Ok(answer) => client.publish_with_headers(to, headers, answer.body).await,
         Err(failed) => {
             // Neither holds a line break.
             let code = failed.code.to_string().parse().unwrap_or_default();

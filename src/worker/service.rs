@@ -1,5 +1,6 @@
 //! The NATS micro service: one endpoint a subject, on a connection that is made again whenever it ends.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,10 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the service is called, and where it listens.
 #[derive(Debug)]
 pub struct ServiceRegistration {
+    /// The command that it is part of, as it calls itself in its log.
+    pub command: &'static str,
+    /// What it is, for those who list services.
+    pub description: &'static str,
     /// Name of the service.
     pub name: String,
     /// Queue group of all its endpoints.
@@ -96,7 +101,8 @@ impl ServiceRegistration {
         let ready = if number == 1 { "ready" } else { "ready again" };
         let at = format_args!("{}:{}", server.host, server.port);
         log(format_args!(
-            "hookbus answer is {ready}: {} at {at}, queue group {}",
+            "{} is {ready}: {} at {at}, queue group {}",
+            self.command,
             subjects.join(", "),
             self.group
         ));
@@ -137,12 +143,16 @@ impl ServiceRegistration {
         dispatcher: &Arc<Dispatcher>,
         number: u64,
     ) -> Result<Running, async_nats::Error> {
-        let builder = client.service_builder().description("a program that hookbus answer runs");
+        let builder = client.service_builder().description(self.description);
         let version = env!("CARGO_PKG_VERSION");
         let service = builder.queue_group(&self.group).start(&self.name, version).await?;
-        let mut readers = JoinSet::new();
+        let (mut readers, mut names) = (JoinSet::new(), HashSet::new());
         for (subject, target) in &self.subjects {
-            let builder = service.endpoint_builder().name(endpoint_name(target, subject));
+            let mut name = endpoint_name(target, subject);
+            if !names.insert(name.clone()) {
+                name = plain(subject);
+            }
+            let builder = service.endpoint_builder().name(name);
             let mut requests = builder.add(subject).await?;
             let (dispatcher, target, input) = (dispatcher.clone(), target.clone(), self.input);
             readers.spawn(async move {
@@ -207,11 +217,14 @@ impl Running {
 
 /// What NATS micro takes as a name: letters, digits, `-` and `_`.
 fn endpoint_name(target: &Target, subject: &str) -> String {
-    let text = match target {
+    plain(match target {
         Target::Function(name) => name,
         Target::AnyFunction => "any",
         Target::Other => subject,
-    };
+    })
+}
+
+fn plain(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
     text.chars().map(plain).collect()
 }
