@@ -13,6 +13,7 @@ mod conform;
 mod dev;
 mod disk;
 mod dlq;
+mod forward;
 mod http_client;
 mod nats_target;
 mod providers;
@@ -79,6 +80,9 @@ enum Command {
     /// Be a worker: any program answers, arguments as JSON on stdin, the answer from stdout
     #[command(after_help = answer::EXAMPLES)]
     Answer(answer::Arguments),
+    /// Post events and questions to an HTTP server, and bring its answers back
+    #[command(after_help = forward::EXAMPLES)]
+    Forward(Box<forward::Arguments>),
     /// Check a worker of your own: answers, errors, deadlines, many calls at the same time
     #[command(after_help = conform::EXAMPLES)]
     Conform(conform::Arguments),
@@ -132,8 +136,8 @@ fn signal_policy(command: &str) -> SignalPolicy {
     match command {
         "serve" => SignalPolicy { hangs_up: true, ..ended },
         "dev" => ended,
-        // The second one ends the programs.
-        "answer" => SignalPolicy { max_requests: 2, ..ended },
+        // The second one ends what is being answered or posted.
+        "answer" | "forward" => SignalPolicy { max_requests: 2, ..ended },
         "tail" => SignalPolicy { terminates: false, ..ended },
         "dlq" | "spool" => SignalPolicy { terminates: false, early_exit_code: FAILED, ..ended },
         // They are killed, but not by a SIGHUP that is meant for a bridge.
@@ -173,6 +177,7 @@ fn run(command: Command, signals: io::Result<Signals>) -> Outcome {
         Command::Check(arguments) => check::run(&arguments),
         Command::Send(arguments) => send::run(arguments),
         Command::Answer(arguments) => answer::run(arguments, &signals()?),
+        Command::Forward(arguments) => forward::run(*arguments, &signals()?),
         Command::Conform(arguments) => conform::run(arguments),
         Command::Tail(arguments) => tail::run(arguments, &signals()?),
         Command::Dlq(command) => dlq::run(command, &signals()?),

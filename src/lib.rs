@@ -27,6 +27,7 @@
 //! stands below it.
 
 pub mod cli;
+pub mod forward;
 pub mod worker;
 pub mod conformance;
 pub mod serve;

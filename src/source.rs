@@ -195,6 +195,22 @@ pub fn function_call(id: &str, function: &str, arguments: &Value, context: usize
     vapi::samples::function_call(id, function, arguments, context)
 }
 
+/// The webhook that a server of the provider would have got for one call alone: `kind` is the type of the webhook that
+/// held it, and `payload` what a worker gets of it.
+pub fn webhook_of_call(kind: &str, payload: &[u8]) -> Option<Bytes> {
+    vapi::one_call::webhook(kind, payload).map(Bytes::from)
+}
+
+/// What a worker would have replied to that call, by the server's answer.
+pub fn reply_of_server(kind: &str, payload: &[u8], answer: &str) -> Result<Bytes, &'static str> {
+    vapi::one_call::reply(kind, payload, answer).map(Bytes::from)
+}
+
+/// Whether the sender of this type reads bytes as they are, and no text.
+pub fn is_answered_in_bytes(source: &str, kind: &str) -> bool {
+    source == vapi::NAME && vapi::is_streamed(kind)
+}
+
 /// What a source of this name says of itself, if there is one.
 pub fn facts(name: &str) -> Option<Arc<Facts>> {
     match name {

@@ -18,8 +18,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::dispatcher::{Dispatcher, Runner};
 pub use self::dispatcher::{Answerer, Answering};
+use self::dispatcher::{Dispatcher, Runner};
 use self::json_lines::JsonLines;
 pub use self::process::Process;
 pub use self::question::{Answer, AnswerError, Input, Question, Target};

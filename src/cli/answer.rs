@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -69,7 +70,7 @@ pub(super) struct Arguments {
 }
 
 /// What NATS micro takes as a name.
-fn token(text: &str) -> Result<String, &'static str> {
+pub(super) fn token(text: &str) -> Result<String, &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     let is_name = !text.is_empty() && text.chars().all(is_plain);
     is_name.then(|| text.to_owned()).ok_or("write letters, digits, `-` and `_`")
@@ -81,6 +82,7 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
     let target = arguments.target.load()?;
     let registration = ServiceRegistration {
         command: "hookbus answer",
+        health: Arc::default(),
         description: "a program that hookbus answer runs",
         subjects: subjects(&target, &arguments.functions, &arguments.subjects)?,
         input: if arguments.payload { Input::Payload } else { Input::Arguments },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{CONFIG_FILE, Failure, dev, load};
-use crate::config::{Config, Context, Nats, TOOL_SUBJECT};
+use crate::config::{Config, Context, Endpoint, Nats, TOOL_SUBJECT};
 use crate::nats::Settings;
 use crate::source;
 use crate::template::{Template, Vars, glob};
@@ -38,6 +38,8 @@ pub(super) struct NatsTarget {
     pub(super) inbox_prefix: String,
     /// The endpoint's name.
     pub(super) endpoint: String,
+    /// The configuration, or what counts where there is none.
+    pub(super) config: Config,
     rules: Vec<Rule>,
 }
 
@@ -61,12 +63,7 @@ impl Flags {
         if let Some(server) = &self.server {
             nats.servers = vec![server.clone()];
         }
-        Ok(NatsTarget {
-            settings: settings(&nats)?,
-            inbox_prefix: nats.inbox_prefix,
-            endpoint: self.endpoint.clone(),
-            rules: rules(&config, &self.endpoint)?,
-        })
+        NatsTarget::new(config, &nats, &self.endpoint)
     }
 }
 
@@ -99,6 +96,22 @@ fn rules(config: &Config, endpoint: &str) -> Result<Vec<Rule>, Failure> {
 }
 
 impl NatsTarget {
+    /// At this NATS, for an endpoint of a configuration.
+    pub(super) fn new(config: Config, nats: &Nats, endpoint: &str) -> Result<Self, Failure> {
+        Ok(Self {
+            settings: settings(nats)?,
+            inbox_prefix: nats.inbox_prefix.clone(),
+            endpoint: endpoint.to_owned(),
+            rules: rules(&config, endpoint)?,
+            config,
+        })
+    }
+
+    /// The endpoint as it is configured.
+    pub(super) fn configured(&self) -> Option<&Endpoint> {
+        self.config.endpoints.iter().find(|known| known.name == self.endpoint)
+    }
+
     /// The subject that a function is asked on; for [`ANY`] the one of all functions without a rule.
     pub(super) fn subject(&self, function: &str) -> String {
         if function == ANY {
@@ -132,12 +145,7 @@ mod tests {
 
     fn target(config: &str) -> NatsTarget {
         let config: Config = toml::from_str(config).unwrap();
-        NatsTarget {
-            settings: settings(&Nats::default()).unwrap(),
-            inbox_prefix: "_INBOX".to_owned(),
-            endpoint: "vapi".to_owned(),
-            rules: rules(&config, "vapi").unwrap(),
-        }
+        NatsTarget::new(config, &Nats::default(), "vapi").map_err(|failure| failure.text).unwrap()
     }
 
     #[test]

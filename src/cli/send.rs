@@ -4,7 +4,7 @@ mod body;
 mod edit;
 mod ids;
 mod post;
-mod sign;
+pub(super) mod sign;
 mod tally;
 
 use std::convert::Infallible;
@@ -130,7 +130,7 @@ fn secret_header(provider: &str) -> Option<HeaderName> {
 }
 
 /// Whatever it is: an error of clap would repeat the value.
-fn secret(text: &str) -> Result<Secret, Infallible> {
+pub(super) fn secret(text: &str) -> Result<Secret, Infallible> {
     Ok(Secret::new(text))
 }
 

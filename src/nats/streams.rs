@@ -17,8 +17,8 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config as Stream, Info, RetentionPolicy};
 use tokio::time::timeout;
 
-pub use self::api::Error;
-use self::api::{API_TIMEOUT, all, context, wanted};
+use self::api::{API_TIMEOUT, wanted};
+pub use self::api::{Error, all, context};
 use self::declared::{changed, stream};
 pub use self::findings::{Finding, Findings};
 use crate::config::homes::Names;

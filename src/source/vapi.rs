@@ -6,6 +6,7 @@
 mod call;
 mod facts;
 mod members;
+pub mod one_call;
 mod payload;
 mod reply;
 mod results;
@@ -39,6 +40,11 @@ pub struct Vapi;
 /// What the configuration has to know of Vapi.
 pub fn facts() -> Arc<Facts> {
     facts::FACTS.clone()
+}
+
+/// Whether the answer to a question of this type is passed on as it comes.
+pub fn is_streamed(kind: &str) -> bool {
+    matches!(facts::of(kind).1, Some(Form::Stream))
 }
 
 /// What its page in the docs says.

@@ -39,7 +39,7 @@ pub trait Answerer: fmt::Debug + Send + Sync {
     /// The answer, of at most `limit` bytes, before the question's deadline.
     fn answer<'a>(&'a self, question: &'a Question, limit: usize) -> Answering<'a>;
 
-    /// Tell what became of a question.
+    /// Tell of a question that isn't answered, or whose answer can't be sent.
     fn report(&self, question: &Question, outcome: &str);
 }
 
@@ -126,7 +126,7 @@ impl Dispatcher {
         let answer = match self.answer(&question).await {
             Err(failed) if failed.code == 504 && question.is_limited => {
                 // The bridge has stopped waiting for a reply.
-                return self.report(&question, "too slow: its deadline passed");
+                return self.report_answer(&question, "too slow: its deadline passed", Ok(()));
             }
             answer => answer,
         };
@@ -141,7 +141,7 @@ impl Dispatcher {
             Instant::now() + ERROR_REPLY_TIMEOUT
         };
         let sent = self.replies.reply(&question, answer, deadline).await;
-        self.report(&question, &with(&outcome, sent));
+        self.report_answer(&question, &outcome, sent);
     }
 
     async fn answer(&self, question: &Question) -> Result<Answer, AnswerError> {
@@ -154,6 +154,13 @@ impl Dispatcher {
             Runner::Other(answerer) => return answerer.answer(question, limit).await,
         };
         Ok(answer.into())
+    }
+
+    /// Log what came of a question. Other answerers than programs have told of it, unless it can't be sent.
+    fn report_answer(&self, question: &Question, outcome: &str, sent: Result<(), String>) {
+        if sent.is_err() || !matches!(self.runner, Runner::Other(_)) {
+            self.report(question, &with(outcome, sent));
+        }
     }
 
     /// Log the one line about a question.

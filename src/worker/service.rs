@@ -14,12 +14,16 @@ use super::dispatcher::Dispatcher;
 use super::log;
 use super::question::{Input, Question, Target};
 use crate::nats::backoff::{Backoff, STABLE_AFTER};
-use crate::nats::{Notices, Settings};
+use crate::nats::{BROKER, Notices, Settings};
+use crate::telemetry::health::Health;
 
 /// Time in which a client notices that its connection has ended.
 const DISCONNECT_NOTICE: Duration = Duration::from_millis(50);
 /// Time for each step of leaving a connection.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The name of its connection.
+const CONNECTION: &str = "questions";
 
 /// What the service is called, and where it listens.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub struct ServiceRegistration {
     pub command: &'static str,
     /// What it is, for those who list services.
     pub description: &'static str,
+    /// Hears whether there is a connection.
+    pub health: Arc<Health>,
     /// Name of the service.
     pub name: String,
     /// Queue group of all its endpoints.
@@ -57,6 +63,7 @@ impl ServiceRegistration {
         stop: impl Future<Output = ()>,
     ) {
         let mut stop = std::pin::pin!(stop);
+        self.health.expect(BROKER, CONNECTION);
         let mut paused = dispatcher.replies.pause().await;
         let (mut backoff, mut short) = (Backoff::default(), ShortConnections::default());
         for number in 1.. {
@@ -65,6 +72,7 @@ impl ServiceRegistration {
                 () = &mut stop => return,
             };
             dispatcher.replies.resume(paused, number, running.client.clone(), &running.worker);
+            self.health.set_connected(BROKER, CONNECTION, true);
             if !short.is_known() {
                 self.log_ready(&running.client, number);
             }
@@ -80,6 +88,7 @@ impl ServiceRegistration {
                     () = &mut stop => return running.leave(settings, dispatcher, number + 1).await,
                 }
             }
+            self.health.set_connected(BROKER, CONNECTION, false);
             paused = dispatcher.replies.pause().await;
             if backoff.ended(began.elapsed()) {
                 short = ShortConnections::default();

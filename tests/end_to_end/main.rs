@@ -20,6 +20,7 @@ mod docs;
 mod events;
 mod examples;
 mod fixtures;
+mod forward;
 mod github;
 mod http;
 mod kafka;

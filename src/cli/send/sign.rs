@@ -1,6 +1,7 @@
 //! What lets a request in: a secret of the command line, or what an endpoint of a configuration demands.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use crate::config::{Auth, Endpoint};
 use crate::source;
 
 /// What is added to each request.
-pub(super) enum Credential {
+pub(in crate::cli) enum Credential {
     /// Nothing.
     None,
     /// The same header each time.
@@ -28,10 +29,10 @@ pub(super) enum Credential {
 }
 
 /// A request that is allowed in.
-pub(super) struct Signed {
-    pub(super) to: Url,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(in crate::cli) struct Signed {
+    pub(in crate::cli) to: Url,
+    pub(in crate::cli) headers: HeaderMap,
+    pub(in crate::cli) body: Bytes,
 }
 
 /// The endpoint at this path of a configuration.
@@ -63,6 +64,31 @@ impl Credential {
                 (None, None) => Self::of_provider(provider, secret, to),
             },
         }
+    }
+
+    /// What an endpoint takes, made with another secret than its own: for a server that demands the same.
+    pub(in crate::cli) fn with_secret(
+        endpoint: &Endpoint,
+        secret: &Secret,
+    ) -> Result<Self, Failure> {
+        let mut endpoint = endpoint.clone();
+        endpoint.auth.retain(|kind| !matches!(kind, Auth::None {} | Auth::Jwt(_)));
+        if endpoint.auth.is_empty() {
+            if let Some(name) = secret_header(&endpoint.source) {
+                return Self::header(name, secret);
+            }
+            endpoint.auth = Endpoint::of("", Arc::default(), Vec::new(), "").auth;
+        }
+        for kind in &mut endpoint.auth {
+            match kind {
+                Auth::Secret { secrets, .. } => *secrets = vec![secret.clone()],
+                Auth::Basic { passwords, .. } => *passwords = vec![secret.clone()],
+                Auth::Hmac(hmac) => hmac.secrets = vec![secret.clone()],
+                Auth::Signature(signature) => signature.secrets = vec![secret.clone()],
+                Auth::None {} | Auth::Jwt(_) => {}
+            }
+        }
+        Self::configured(&endpoint)
     }
 
     fn header(name: HeaderName, secret: &Secret) -> Result<Self, Failure> {
@@ -112,7 +138,12 @@ impl Credential {
     }
 
     /// A request with what lets it in.
-    pub(super) fn apply(&self, method: &Method, to: &Url, body: Bytes) -> Result<Signed, String> {
+    pub(in crate::cli) fn apply(
+        &self,
+        method: &Method,
+        to: &Url,
+        body: Bytes,
+    ) -> Result<Signed, String> {
         let mut signed = Signed { to: to.clone(), headers: HeaderMap::new(), body };
         match self {
             Self::None => {}

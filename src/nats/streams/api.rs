@@ -35,7 +35,7 @@ pub(super) async fn request(
 }
 
 /// The JetStream of the server, or of another domain.
-pub(super) fn context(client: &Client, domain: Option<&str>) -> Context {
+pub fn context(client: &Client, domain: Option<&str>) -> Context {
     let mut context = match domain {
         None => jetstream::new(client.clone()),
         Some(domain) => jetstream::with_domain(client.clone(), domain),
@@ -44,7 +44,8 @@ pub(super) fn context(client: &Client, domain: Option<&str>) -> Context {
     context
 }
 
-pub(super) async fn all(context: &Context) -> Result<Vec<Info>, Error> {
+/// All streams of the account.
+pub async fn all(context: &Context) -> Result<Vec<Info>, Error> {
     let list = context.streams().try_collect();
     match timeout(API_TIMEOUT, list).await {
         Ok(list) => list.map_err(|error| {

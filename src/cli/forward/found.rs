@@ -1,0 +1,43 @@
+//! Who else answers the questions that this command is about to answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::cli::eprint;
+use crate::cli::nats_target::NatsTarget;
+use crate::discovery;
+use crate::template::overlaps;
+use crate::worker::ServiceRegistration;
+
+/// Time to connect; where that takes longer, the worker says why.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Say which workers share the questions, as far as NATS micro shows them.
+pub(super) async fn tell_others(target: &NatsTarget, registration: &ServiceRegistration) {
+    let connecting = target.settings.connect(Arc::default());
+    let Ok(Ok(client)) = timeout(CONNECT_TIMEOUT, connecting).await else { return };
+    let found = discovery::discover(&client, &target.inbox_prefix).await;
+    for service in &found.services {
+        for endpoint in &service.endpoints {
+            let is_shared =
+                registration.subjects.iter().any(|(ours, _)| overlaps(ours, &endpoint.subject));
+            if !is_shared {
+                continue;
+            }
+            let (subject, group) = (&endpoint.subject, &endpoint.queue_group);
+            let who = format!("{} {} ({})", service.name, service.version, service.id);
+            eprint(if *group == registration.group {
+                format!(
+                    "{who} answers {subject} too, in the same queue group: each question goes to one of you; \
+                     --queue NAME gets every question, beside the others"
+                )
+            } else {
+                format!(
+                    "{who} answers {subject} too, in the queue group `{group}`: the first answer counts"
+                )
+            });
+        }
+    }
+}
