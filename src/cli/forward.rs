@@ -247,6 +247,7 @@ impl Arguments {
     fn server(&self, endpoint: &Endpoint) -> Result<Server, Failure> {
         let client = http_client::builder(&self.to)
             .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(2 * usize::from(self.concurrency))
             .build()
             .map_err(|error| Failure::failed(http_client::root_cause(&error)))?;
@@ -367,6 +368,10 @@ impl Arguments {
         Ok(Some((Work::Other(Arc::new(questions)), options, registration)))
     }
 }
+
+/// How long a connection is kept for the next request. Less than servers wait for one (2 s and more): a request that meets
+/// the end of its connection would be a failure.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Time for a connection to the server.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -111,6 +111,7 @@ impl DeadLetters {
 }
 
 /// What it came with, where it stands, and why it was given up.
+#[expect(clippy::disallowed_methods, reason = "what is appended came as headers")]
 fn headers(letter: &Letter<'_>) -> HeaderMap {
     let Letter { original, stream, sequence, status, reason } = letter;
     let mut headers = HeaderMap::new();

@@ -109,9 +109,9 @@ mod tests {
         let settling = Settling::default();
         assert_eq!(settling.offer(1, 1), [1]);
         settling.begin(5, 2, Instant::now() + Duration::from_secs(30));
-        assert_eq!(settling.offer(6, 6), []);
+        assert_eq!(settling.offer(6, 6), [0; 0]);
         assert_eq!(settling.offer(4, 4), [4]);
-        assert_eq!(settling.offer(7, 7), []);
+        assert_eq!(settling.offer(7, 7), [0; 0]);
         assert_eq!(settling.offer(5, 5), [5, 6, 7]);
         assert_eq!(settling.offer(8, 8), [8]);
         assert_eq!(settling.missing(), None);
@@ -122,15 +122,15 @@ mod tests {
         let settling = Settling::default();
         let begin = || settling.begin(5, 1, Instant::now() + Duration::from_secs(30));
         begin();
-        assert_eq!(settling.offer(6, 6), []);
-        assert_eq!(settling.release(4), []);
+        assert_eq!(settling.offer(6, 6), [0; 0]);
+        assert_eq!(settling.release(4), [0; 0]);
         assert_eq!(settling.release(5), [6]);
         begin();
-        assert_eq!(settling.offer(6, 6), []);
-        assert_eq!(settling.returned(7), []);
+        assert_eq!(settling.offer(6, 6), [0; 0]);
+        assert_eq!(settling.returned(7), [0; 0]);
         assert_eq!(settling.returned(3), [6]);
         begin();
-        assert_eq!(settling.offer(6, 6), []);
+        assert_eq!(settling.offer(6, 6), [0; 0]);
         tokio::time::advance(Duration::from_secs(36)).await;
         assert_eq!(settling.release(0), [6]);
     }

@@ -89,7 +89,7 @@ async fn a_server_that_is_killed_at_random_loses_nothing() {
     for number in 0..EVENTS {
         publish(&nats, "hang", Some(&format!("k{}", number % KEYS)), &number.to_string()).await;
         random = random.wrapping_mul(6_364_136_223_846_793_005).rotate_left(17);
-        if random % 60 == 0 {
+        if random.is_multiple_of(60) {
             server.restart().await;
         }
     }

@@ -10,7 +10,7 @@ fn target(rules: &str, source: &str) -> (NatsTarget, Endpoint) {
     let name = "[[endpoint]]\nname = \"vapi\"\npath = \"/vapi\"";
     let text = format!("[nats]\n{name}\nsource = \"{source}\"\n{auth}\n{rules}");
     let loaded = settings::parse("f", &text, |_| None);
-    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.problems));
+    let config = loaded.config.ok_or(loaded.problems).unwrap();
     let nats = Nats::default();
     let target = NatsTarget::new(config, &nats, "vapi").map_err(|failure| failure.text).unwrap();
     let endpoint = endpoint(&target).map_err(|failure| failure.text).unwrap();
