@@ -201,7 +201,7 @@ mod tests {
         let read = |text| retry_after(text, now).map(|wait| wait.as_secs());
         assert_eq!(read(" 120 "), Some(120));
         assert_eq!(read("Wed, 21 Oct 2015 07:28:00 GMT"), Some(60));
-        assert_eq!(read("Wed, 21 Oct 2014 07:28:00 GMT"), Some(0));
+        assert_eq!(read("Tue, 21 Oct 2014 07:28:00 GMT"), Some(0));
         assert_eq!(read("soon"), None);
         assert_eq!(read("-1"), None);
     }

@@ -32,7 +32,7 @@ const CRM: &str =
 fn all_that_the_provider_asks() {
     assert_eq!(questions("", &[], &[]).unwrap(), ["vapi.tool.*", "vapi.ask.>"]);
     assert_eq!(questions(CRM, &[], &[]).unwrap(), ["crm.*", "vapi.tool.*", "vapi.ask.>"]);
-    let (target, endpoint) = target("", "stripe");
+    let (target, endpoint) = target("", "github");
     assert!(question_subjects(&target, &endpoint, &[], &[]).is_ok_and(|found| found.is_empty()));
 }
 
