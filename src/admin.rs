@@ -7,7 +7,9 @@ pub mod reload;
 mod tail;
 mod workers;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -22,9 +24,28 @@ use crate::discovery::Workers;
 use crate::publish::Destinations;
 use crate::publish::dead_letters::SpoolTasks;
 use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Unanswered;
 
 /// The content type of the OpenMetrics text format.
 const METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The most functions and types that `/readyz` names because nobody answers them.
+const MAX_UNANSWERED: usize = 20;
+
+/// What nobody answers at the moment, a line each. It says nothing about this process, and doesn't count for its readiness.
+fn unanswered(all: &[Unanswered]) -> String {
+    let mut text = String::new();
+    for Unanswered { name, subject, outcome, ago } in all.iter().take(MAX_UNANSWERED) {
+        let (outcome, ago) =
+            (outcome.as_str(), humantime::format_duration(Duration::from_secs(ago.as_secs())));
+        // Writing to a String can't fail.
+        let _ = writeln!(text, "unanswered: {name} ({subject}): {outcome}, last asked {ago} ago");
+    }
+    if let Some(more @ 1..) = all.len().checked_sub(MAX_UNANSWERED) {
+        let _ = writeln!(text, "unanswered: {more} more");
+    }
+    text
+}
 
 /// The routes of the admin listener. All but health and metrics ask the guard first.
 pub fn router(
@@ -36,8 +57,10 @@ pub fn router(
     asking: reload::Asking,
     guard: Arc<Guard>,
 ) -> Router {
+    let metrics = bridge.metrics.clone();
     let ready = move || async move {
-        let (is_ready, text) = health.readiness();
+        let (is_ready, mut text) = health.readiness();
+        text += &unanswered(&metrics.unanswered());
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };

@@ -55,6 +55,8 @@ pub struct Ask<'a> {
     pub may_be_empty: bool,
     /// Who replied, if the reply says so.
     pub worker: &'a OnceLock<Arc<str>>,
+    /// What late replies are counted by.
+    pub number: Option<u32>,
 }
 
 /// How a question failed, and what the worker said about it.
@@ -124,7 +126,7 @@ impl Ask<'_> {
             subject: self.subject.clone(),
             headers: || self.headers(self.deadline.saturating_duration_since(Instant::now())),
             payload: self.payload.clone(),
-            endpoint: Some(self.webhook.endpoint.clone()),
+            number: self.number,
         }
     }
 

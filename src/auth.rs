@@ -39,7 +39,8 @@ use crate::message::{Client, Refusal};
 pub struct Auth {
     from: Networks,
     proxies: Networks,
-    kinds: Vec<Kind>,
+    /// Each with the number of its table in the configuration.
+    kinds: Vec<(usize, Kind)>,
 }
 
 enum Kind {
@@ -76,6 +77,25 @@ pub enum Cause {
     Undecided,
 }
 
+/// All reasons for which a sender may be refused: causes, and what is found out about one ([`diagnosis::Reason`]).
+pub const REASONS: [&str; 15] = [
+    "address",
+    "no-header",
+    "malformed",
+    "wrong-secret",
+    "too-old",
+    "from-future",
+    "claims",
+    "repeated",
+    "full",
+    "undecided",
+    "undecodable-secret",
+    "secret-form",
+    "url-differs",
+    "body-changed",
+    "other-endpoint",
+];
+
 impl Cause {
     /// The metric label.
     pub const fn as_str(self) -> &'static str {
@@ -103,6 +123,15 @@ impl Cause {
     }
 }
 
+/// What let a request in: by their numbers, the table in the configuration, and the secret in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct By {
+    /// The table.
+    pub auth: usize,
+    /// The secret; zero where there are none.
+    pub secret: usize,
+}
+
 /// What is known of an accepted request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Delivery<'a> {
@@ -114,13 +143,16 @@ pub struct Delivery<'a> {
     pub replay: Replay,
     /// The number of the scheme whose signature let it in, if one did.
     pub scheme: Option<usize>,
+    /// What let it in.
+    pub by: Option<By>,
 }
 
 /// A request that the head alone has accepted, or that may be accepted by its body.
 pub struct Pending<'a> {
     head: &'a Parts,
-    is_accepted: bool,
-    open: Vec<Open<'a>>,
+    accepted: Option<By>,
+    /// Each with the number of its table.
+    open: Vec<(usize, Open<'a>)>,
     cause: Cause,
 }
 
@@ -141,26 +173,31 @@ impl Auth {
             let all = all.map(|(signature, number)| signature.numbered(number));
             all.filter(Signature::has_keys).map(Box::new).map(Kind::Signature).collect()
         };
-        let kinds = endpoint.auth.iter().flat_map(|kind| match kind {
-            config::Auth::Secret { header, prefix, secrets } => {
-                vec![Kind::Secret(secret::Secret::new(header, prefix, secrets))]
-            }
-            config::Auth::Basic { user, passwords } => {
-                vec![Kind::Secret(secret::Secret::basic(user, passwords))]
-            }
-            config::Auth::Hmac(_) => signatures(kind),
-            config::Auth::Signature(config::Signature { secrets, .. }) => {
-                let mut all = signatures(kind);
-                if let Some(provider) = &endpoint.facts.description {
-                    let tokens = provider.tokens.iter();
-                    all.extend(tokens.filter_map(|it| Token::new(it, secrets)).map(Kind::Token));
-                    let jwts = provider.jwts.iter().map(|it| BoundJwt::new(it, secrets));
-                    all.extend(jwts.map(Kind::BoundJwt));
+        let kinds = endpoint.auth.iter().enumerate().flat_map(|(auth, kind)| {
+            let all = match kind {
+                config::Auth::Secret { header, prefix, secrets } => {
+                    vec![Kind::Secret(secret::Secret::new(header, prefix, secrets))]
                 }
-                all
-            }
-            config::Auth::Jwt(settings) => vec![Kind::Jwt(Jwt::new(settings, issuers))],
-            config::Auth::None {} => vec![Kind::None],
+                config::Auth::Basic { user, passwords } => {
+                    vec![Kind::Secret(secret::Secret::basic(user, passwords))]
+                }
+                config::Auth::Hmac(_) => signatures(kind),
+                config::Auth::Signature(config::Signature { secrets, .. }) => {
+                    let mut all = signatures(kind);
+                    if let Some(provider) = &endpoint.facts.description {
+                        let tokens = provider.tokens.iter();
+                        all.extend(
+                            tokens.filter_map(|it| Token::new(it, secrets)).map(Kind::Token),
+                        );
+                        let jwts = provider.jwts.iter().map(|it| BoundJwt::new(it, secrets));
+                        all.extend(jwts.map(Kind::BoundJwt));
+                    }
+                    all
+                }
+                config::Auth::Jwt(settings) => vec![Kind::Jwt(Jwt::new(settings, issuers))],
+                config::Auth::None {} => vec![Kind::None],
+            };
+            all.into_iter().map(move |kind| (auth, kind))
         });
         Self {
             from: Networks::new(&endpoint.allow_from),
@@ -173,7 +210,7 @@ impl Auth {
     pub fn prepare(self: &Arc<Self>) -> impl Future<Output = ()> + use<> {
         let auth = self.clone();
         async move {
-            for kind in &auth.kinds {
+            for (_, kind) in &auth.kinds {
                 if let Kind::Jwt(jwt) = kind {
                     jwt.prepare().await;
                 }
@@ -199,33 +236,36 @@ impl Auth {
     ) -> Result<Pending<'a>, Cause> {
         self.address(head, client)?;
         // Every kind is looked at, so that the time doesn't tell which one accepted.
-        let mut pending =
-            Pending { head, is_accepted: false, open: Vec::new(), cause: Cause::Address };
-        for kind in &self.kinds {
+        let mut pending = Pending { head, accepted: None, open: Vec::new(), cause: Cause::Address };
+        for (auth, kind) in &self.kinds {
+            let auth = *auth;
             let decided = match kind {
-                Kind::None => Ok(true),
-                Kind::Secret(secret) => secret.accepts(&head.headers).and(Ok(true)),
-                Kind::Jwt(jwt) => jwt.accepts(&head.headers).await.and(Ok(true)),
+                Kind::None => Ok(Some(0)),
+                Kind::Secret(secret) => secret.accepts(&head.headers).map(Some),
+                Kind::Jwt(jwt) => jwt.accepts(&head.headers).await.and(Ok(Some(0))),
                 Kind::Signature(signature) => {
                     let signed = signature.head(head).map(Open::Signature);
-                    signed.map(|open| pending.open.push(open)).and(Ok(false))
+                    signed.map(|open| pending.open.push((auth, open))).and(Ok(None))
                 }
                 Kind::Token(token) if token.is_in_body() => {
-                    pending.open.push(Open::Token(token));
-                    Ok(false)
+                    pending.open.push((auth, Open::Token(token)));
+                    Ok(None)
                 }
-                Kind::Token(token) => token.head(head).and(Ok(true)),
+                Kind::Token(token) => token.head(head).map(Some),
                 Kind::BoundJwt(jwt) => {
                     let bound = jwt.head(head, SystemTime::now()).map(Open::Jwt);
-                    bound.map(|open| pending.open.push(open)).and(Ok(false))
+                    bound.map(|open| pending.open.push((auth, open))).and(Ok(None))
                 }
             };
             match decided {
-                Ok(is_accepted) => pending.is_accepted |= is_accepted,
+                Ok(secret) => {
+                    pending.accepted =
+                        pending.accepted.or(secret.map(|secret| By { auth, secret }));
+                }
                 Err(cause) => pending.cause = pending.cause.max(cause),
             }
         }
-        if pending.is_accepted || !pending.open.is_empty() {
+        if pending.accepted.is_some() || !pending.open.is_empty() {
             Ok(pending)
         } else {
             Err(pending.cause)
@@ -236,13 +276,13 @@ impl Auth {
 impl<'a> Pending<'a> {
     /// Whether the head alone was enough.
     pub const fn is_known(&self) -> bool {
-        self.is_accepted
+        self.accepted.is_some()
     }
 
     /// A body that comes in several pieces is shown here, all of it and in order: what takes long for a large one is
     /// done while it arrives, and not for all of it at its end, when others would have to wait.
     pub fn part(&mut self, part: &[u8]) {
-        for open in &mut self.open {
+        for (_, open) in &mut self.open {
             match open {
                 Open::Signature(signed) => signed.part(self.head, part),
                 Open::Jwt(bound) => bound.part(part),
@@ -253,29 +293,30 @@ impl<'a> Pending<'a> {
 
     /// Whether deciding takes memory like that of the body once more.
     pub fn copies_body(&self) -> bool {
-        let copies = |open: &Open<'_>| matches!(open, Open::Signature(it) if it.copies_body());
+        let copies =
+            |(_, open): &(usize, Open<'_>)| matches!(open, Open::Signature(it) if it.copies_body());
         self.open.iter().any(copies)
     }
 
     /// Decide by the received bytes.
     pub fn body(self, body: &[u8]) -> Result<Delivery<'a>, Cause> {
         let mut cause = self.cause;
-        let mut delivery = self.is_accepted.then(Delivery::default);
+        let mut delivery = self.accepted.map(|by| Delivery { by: Some(by), ..Delivery::default() });
         let mut is_signed = false;
-        for open in self.open {
+        for (auth, open) in self.open {
             // Which of several schemes fits is no secret.
             if is_signed {
                 break;
             }
             let decided = match open {
                 Open::Signature(signed) => signed.verify(self.head, body),
-                Open::Token(token) => token.body(body).map(|()| Delivery::default()),
-                Open::Jwt(bound) => bound.verify(body).map(|()| Delivery::default()),
+                Open::Token(token) => token.body(body).map(|secret| (Delivery::default(), secret)),
+                Open::Jwt(bound) => bound.verify(body).map(|secret| (Delivery::default(), secret)),
             };
             match decided {
-                Ok(known) => {
+                Ok((known, secret)) => {
                     is_signed = known.scheme.is_some();
-                    delivery = Some(known);
+                    delivery = Some(Delivery { by: Some(By { auth, secret }), ..known });
                 }
                 Err(other) => cause = cause.max(other),
             }

@@ -14,6 +14,7 @@ mod refused;
 mod stray;
 mod stream;
 mod turns;
+mod watch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,16 +33,18 @@ use self::turns::Turn;
 pub use self::turns::Turns;
 use crate::answer_cache::AnswerCache;
 use crate::auth::diagnosis::Diagnosis;
-use crate::auth::{Auth, Seen, SeenDeliveries};
+use crate::auth::{Auth, By, Seen, SeenDeliveries};
 use crate::body::{self, Encoding};
 use crate::config::Dedupe;
 use crate::inbox::Inbox;
 use crate::limit::{ByteReservation, EndpointLimits, Limits};
 use crate::live_tail::{Kind, LiveTail, TapRecord};
-use crate::message::{Client, Metadata, Outcome, Refusal, Reply, Trace, Webhook, attribute};
+use crate::message::{
+    Client, Metadata, Outcome, Refusal, Reply, Trace, Webhook, WebhookOutcome, attribute,
+};
 use crate::route::Routes;
 use crate::source::{Classified, Meaning, Request, Source};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{DeferredMetrics, Metrics};
 
 /// Everything that a webhook meets on its way.
 pub struct Bridge {
@@ -81,6 +84,8 @@ pub struct Endpoint {
     pub body_timeout: BodyTimeout,
     /// Where things go.
     pub routes: Routes,
+    /// What is counted of it.
+    pub metrics: DeferredMetrics,
     /// What tells a repeated delivery.
     pub dedupe: Dedupe,
     /// How long answers to tool calls are kept; zero: not at all.
@@ -112,12 +117,12 @@ pub struct Done {
     pub reused: bool,
     /// What the sender gets.
     pub reply: Result<Reply, Refusal>,
-    /// The type, as a metric label.
-    label: Arc<str>,
+    /// The number of its type, once that is known.
+    label: Option<usize>,
     /// Nothing is known of what was refused.
     kind: Option<Kind>,
-    /// The metric label for what became of it.
-    result: &'static str,
+    /// What became of it.
+    result: WebhookOutcome,
     /// For those who follow: why it was refused, and to be told how it was answered.
     why: Option<Arc<Diagnosis>>,
     /// The same.
@@ -147,7 +152,7 @@ impl Bridge {
                 Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
             },
         };
-        done.report(&self.metrics, &endpoint.name, started);
+        done.report(endpoint, started);
         done.keep(tap);
         done
     }
@@ -251,6 +256,9 @@ impl Bridge {
             Ok(delivery) => delivery,
             Err(cause) => return refused(cause, &received).await,
         };
+        if let Some(By { auth, secret }) = delivery.by {
+            endpoint.metrics.authenticated(auth, secret);
+        }
         let (_reading, reservation) = endpoint.limits.verified(reading, received.len())?;
         let to = endpoint.routes.destinations().map(|to| to.text());
         let turn = self.turns.of_body(received.len(), encoding.is_some(), to);
@@ -300,9 +308,9 @@ impl Done {
             outcome: None,
             reused: false,
             reply: Err(refusal),
-            label: Self::other(),
+            label: None,
             kind: None,
-            result: "refused",
+            result: WebhookOutcome::Refused,
             why: None,
             tap: None,
         }
@@ -316,9 +324,9 @@ impl Done {
                 outcome: None,
                 reused: false,
                 reply: Ok(reply),
-                label: Self::other(),
+                label: None,
                 kind: None,
-                result: "handshake",
+                result: WebhookOutcome::Handshake,
                 why: None,
                 tap: None,
             },
@@ -328,23 +336,28 @@ impl Done {
     /// One word that says why it was refused or fell back.
     fn reason(&self) -> Option<&'static str> {
         let refused = self.reply.as_ref().err().map(Refusal::reason);
-        refused.or(self.outcome.map(Outcome::as_str)).filter(|reason| *reason != self.result)
+        refused
+            .or(self.outcome.map(Outcome::as_str))
+            .filter(|reason| *reason != self.result.as_str())
     }
 
-    fn report(&self, metrics: &Metrics, endpoint: &Arc<str>, started: Instant) {
-        let took = started.elapsed();
-        metrics.webhook(endpoint, &self.label, self.result);
+    fn report(&self, endpoint: &Endpoint, started: Instant) {
+        let (took, metrics) = (started.elapsed(), &endpoint.metrics);
+        let label = self.label.unwrap_or(metrics.other());
+        metrics.webhook(label, self.result);
         if let Err(refusal) = &self.reply {
-            metrics.refused(endpoint, refusal.reason(), took);
+            metrics.refused(refusal.reason(), took);
         }
-        if let Some(kind) = self.kind {
-            metrics.webhook_took(endpoint, kind.as_str(), took);
+        match self.kind {
+            Some(Kind::Event) => metrics.event_took(took),
+            Some(Kind::Question) => metrics.question_took(took),
+            None => {}
         }
         debug!(
             id = self.id.as_deref(),
-            endpoint = &**endpoint,
-            "type" = &*self.label,
-            outcome = self.result,
+            endpoint = &*endpoint.name,
+            "type" = metrics.type_name(label),
+            outcome = self.result.as_str(),
             reason = self.reason(),
             milliseconds = took.as_millis() as u64,
             error = self.reply.as_ref().err().map(tracing::field::display),

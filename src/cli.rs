@@ -14,6 +14,7 @@ mod dev;
 mod disk;
 mod dlq;
 mod forward;
+mod health;
 mod http_client;
 mod nats_target;
 mod providers;
@@ -89,6 +90,9 @@ enum Command {
     /// Follow what a running bridge receives, one line a webhook
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
+    /// Say whether a running bridge is ready, as an exit code
+    #[command(after_help = health::EXAMPLES)]
+    Health(health::Arguments),
     /// Show dead letters, publish them again, or remove them
     #[command(subcommand, after_help = dlq::EXAMPLES)]
     Dlq(dlq::Command),
@@ -180,6 +184,7 @@ fn run(command: Command, signals: io::Result<Signals>) -> Outcome {
         Command::Forward(arguments) => forward::run(*arguments, &signals()?),
         Command::Conform(arguments) => conform::run(arguments),
         Command::Tail(arguments) => tail::run(arguments, &signals()?),
+        Command::Health(arguments) => health::run(arguments),
         Command::Dlq(command) => dlq::run(command, &signals()?),
         Command::Spool(command) => spool::run(command, &signals()?),
         Command::Providers(arguments) => providers::run(arguments),

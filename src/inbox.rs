@@ -10,11 +10,11 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use async_nats::{HeaderMap, Message, StatusCode, Subject};
 use bytes::Bytes;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use slab::Slab;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
@@ -73,8 +73,8 @@ pub struct Request<H> {
     pub headers: H,
     /// Its payload.
     pub payload: Bytes,
-    /// The endpoint whose request it is, if late replies to it are to be told.
-    pub endpoint: Option<Arc<str>>,
+    /// What is asked, if late replies to it are to be told.
+    pub number: Option<u32>,
 }
 
 /// Makes of a message the reply that is waited for; nothing if it is no such reply.
@@ -83,12 +83,24 @@ pub type Read<T> = fn(Message) -> Result<T, Message>;
 /// Told of a reply that isn't one, and of the subject that it replies to.
 pub type Strange = Box<dyn Fn(&str, &Message) + Send + Sync>;
 
-/// Told of a late reply, and of the endpoint whose request it was.
-pub type Late = Box<dyn Fn(&Arc<str>) + Send + Sync>;
+/// Told of a reply that came when nobody waited any more, and of what was asked.
+pub type Late = Box<dyn Fn(u32, Lateness) + Send + Sync>;
+
+/// Why nobody waits for a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lateness {
+    /// It is the first one, and came after its time.
+    TooLate,
+    /// It isn't the first one, or was given up.
+    Extra,
+}
+
+/// How many requests that got no reply in time are remembered, to tell their late replies from others.
+const MAX_TIMED_OUT: usize = 4_096;
 
 /// What others want to know of replies.
 pub struct Told {
-    /// A reply to a request of this endpoint came too late.
+    /// A reply came when nobody waited any more.
     pub late: Late,
     /// A reply to what was sent on this subject isn't one.
     pub strange: Strange,
@@ -102,9 +114,9 @@ pub struct Inbox<T = Message> {
     on_loss: OnLoss,
     read: Read<T>,
     told: Told,
-    /// Endpoints that asked something; reply subjects name them by their index.
-    endpoints: RwLock<Vec<Arc<str>>>,
     slots: Mutex<Slots<T>>,
+    /// The generations of requests that got no reply in time, each at its own place; zero is none.
+    timed_out: Box<[AtomicU32]>,
 }
 
 struct Slots<T> {
@@ -141,8 +153,8 @@ impl<T> Inbox<T> {
             on_loss,
             read,
             told,
-            endpoints: RwLock::default(),
             slots: Mutex::new(Slots { slab: Slab::new(), generation: 0 }),
+            timed_out: (0..MAX_TIMED_OUT).map(|_| AtomicU32::new(0)).collect(),
         }
     }
 
@@ -178,16 +190,16 @@ impl<T> Inbox<T> {
         waiter: Waiter<T>,
         deadline: Instant,
     ) -> Result<Registration<T>, Failure> {
-        let Request { subject, headers, payload, endpoint } = request;
+        let Request { subject, headers, payload, number } = request;
         let subject = Subject::from(subject);
-        let endpoint = endpoint.map(|endpoint| self.endpoint_index(endpoint));
-        let (registration, reply) = self.register(waiter, subject.clone(), endpoint);
+        let (registration, reply) = self.register(waiter, subject.clone(), number);
         self.connection.send(subject, Some(reply), headers, payload, deadline).await?;
         Ok(registration)
     }
 
     /// Why nothing came within the time.
     fn silence(&self, token: Token) -> Failure {
+        self.timed_out(token).store(token.generation, Ordering::Relaxed);
         match self.slots.lock().get(token) {
             Some(slot) if slot.is_strange => Failure::Strange,
             _ => Failure::Timeout,
@@ -198,7 +210,7 @@ impl<T> Inbox<T> {
         self: &Arc<Self>,
         waiter: Waiter<T>,
         subject: Subject,
-        endpoint: Option<u32>,
+        number: Option<u32>,
     ) -> (Registration<T>, String) {
         let mut slots = self.slots.lock();
         slots.generation = slots.generation.wrapping_add(1);
@@ -206,7 +218,7 @@ impl<T> Inbox<T> {
         let slot = Slot { generation, subject, is_strange: false, waiter };
         let slot = slots.slab.insert(slot);
         drop(slots);
-        let token = Token { slot, generation, endpoint };
+        let token = Token { slot, generation, number };
         (Registration { inbox: self.clone(), token }, token.subject(&self.prefix))
     }
 
@@ -254,27 +266,21 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The index of an endpoint in reply subjects. An endpoint keeps it as long as the process runs.
-    fn endpoint_index(&self, endpoint: Arc<str>) -> u32 {
-        let find = |all: &[Arc<str>]| all.iter().position(|known| *known == endpoint);
-        let known = find(&self.endpoints.read());
-        let index = known.unwrap_or_else(|| {
-            let mut all = self.endpoints.write();
-            find(&all).unwrap_or_else(|| {
-                all.push(endpoint.clone());
-                all.len() - 1
-            })
-        });
-        // No configuration has so many endpoints.
-        u32::try_from(index).unwrap_or(u32::MAX)
+    /// Where it is remembered that a request got no reply in time.
+    fn timed_out(&self, token: Token) -> &AtomicU32 {
+        &self.timed_out[token.generation as usize % MAX_TIMED_OUT]
     }
 
     /// A reply came when its waiter was gone.
     fn late(&self, token: Token) {
-        let endpoints = self.endpoints.read();
-        if let Some(name) = token.endpoint.and_then(|index| endpoints.get(index as usize)) {
-            (self.told.late)(name);
-        }
+        let Some(number) = token.number else { return };
+        let (known, none) = (self.timed_out(token), 0);
+        // The first one is the late answer, and any other one is too many.
+        let is_first = known
+            .compare_exchange(token.generation, none, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok();
+        let lateness = if is_first { Lateness::TooLate } else { Lateness::Extra };
+        (self.told.late)(number, lateness);
     }
 
     /// End the wait of these slots with a failure.
@@ -365,8 +371,8 @@ impl<T> Slots<T> {
 struct Token {
     slot: usize,
     generation: u32,
-    /// Whose request it is: a late reply finds no slot that could tell.
-    endpoint: Option<u32>,
+    /// What was asked: a late reply finds no slot that could tell.
+    number: Option<u32>,
 }
 
 impl Token {
@@ -375,8 +381,8 @@ impl Token {
         subject.push_str(prefix);
         // Writing to a String can't fail.
         let _ = write!(subject, "{:x}-{:x}", self.slot, self.generation);
-        if let Some(endpoint) = self.endpoint {
-            let _ = write!(subject, "-{endpoint:x}");
+        if let Some(number) = self.number {
+            let _ = write!(subject, "-{number:x}");
         }
         subject
     }
@@ -385,7 +391,7 @@ impl Token {
         let mut parts = text.split('-');
         let slot = usize::from_str_radix(parts.next()?, 16).ok()?;
         let mut next = || parts.next().map(|part| u32::from_str_radix(part, 16)).transpose().ok();
-        Some(Self { slot, generation: next()??, endpoint: next()? })
+        Some(Self { slot, generation: next()??, number: next()? })
     }
 }
 

@@ -50,10 +50,19 @@ pub struct Trace {
 pub struct Metadata {
     /// The type as received, unescaped.
     pub kind: Arc<str>,
-    /// The type as a metric label: a known name, or `other`.
-    pub label: Arc<str>,
+    /// The number of the type among those that its source knows by name; one more than the last is any other.
+    pub label: usize,
     /// What ties webhooks together: such as the id of a call.
     pub key: Option<Arc<str>>,
+}
+
+/// A type that a source knows by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownType {
+    /// The name, which is a metric label.
+    pub name: Arc<str>,
+    /// Whether its sender waits for an answer.
+    pub asks: bool,
 }
 
 /// Something that a worker is asked, or a job that is stored for one.
@@ -133,6 +142,52 @@ pub enum Receipt {
     DeadLettered,
 }
 
+/// What became of a webhook: what its sender got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookOutcome {
+    /// It is an event, and this is who holds it.
+    Event(Receipt),
+    /// It is a delivery that had its 2xx before.
+    Repeated,
+    /// It only tried out the endpoint.
+    Handshake,
+    /// It got no 2xx, and not for the want of an answer.
+    Refused,
+    /// A fallback stands for some answer.
+    Fallback,
+    /// The worst outcome of its questions.
+    Question(Outcome),
+}
+
+impl WebhookOutcome {
+    /// How many there are.
+    pub const COUNT: usize = 8 + Outcome::ALL.len();
+
+    /// Its number.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Event(receipt) => receipt as usize,
+            Self::Repeated => 4,
+            Self::Handshake => 5,
+            Self::Refused => 6,
+            Self::Fallback => 7,
+            Self::Question(outcome) => 8 + outcome as usize,
+        }
+    }
+
+    /// The word in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Event(receipt) => receipt.as_str(),
+            Self::Repeated => "repeated",
+            Self::Handshake => "handshake",
+            Self::Refused => "refused",
+            Self::Fallback => "fallback",
+            Self::Question(outcome) => outcome.as_str(),
+        }
+    }
+}
+
 impl Receipt {
     /// The word in metrics and logs.
     pub const fn as_str(self) -> &'static str {
@@ -174,6 +229,28 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// All of them, in their order.
+    pub const ALL: [Self; 9] = [
+        Self::Answered,
+        Self::Timeout,
+        Self::NoResponders,
+        Self::NotPermitted,
+        Self::WorkerError,
+        Self::BadReply,
+        Self::TooLarge,
+        Self::Disconnected,
+        Self::Overloaded,
+    ];
+
+    /// Whether it says that a worker is there: nothing where it says nothing about workers.
+    pub const fn is_worker_there(self) -> Option<bool> {
+        match self {
+            Self::Answered | Self::WorkerError => Some(true),
+            Self::Timeout | Self::NoResponders | Self::NotPermitted | Self::BadReply => Some(false),
+            Self::TooLarge | Self::Disconnected | Self::Overloaded => None,
+        }
+    }
+
     /// The word in headers, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -368,6 +445,26 @@ fn meant(near: Option<&str>) -> String {
 }
 
 impl Refusal {
+    /// The reasons for which an endpoint may refuse.
+    pub const REASONS: [&'static str; 16] = [
+        "unauthorized",
+        "undecided",
+        "malformed",
+        "method",
+        "too-large",
+        "encoding",
+        "rate-limited",
+        "overloaded",
+        "incomplete",
+        "not-stored",
+        "timeout",
+        "no-responders",
+        "not-permitted",
+        "worker-error",
+        "bad-reply",
+        "disconnected",
+    ];
+
     /// The metric label.
     pub const fn reason(&self) -> &'static str {
         match self {

@@ -114,6 +114,7 @@ impl Destinations {
         self.share.store(max.div_ceil(drafted.len().max(1)), Ordering::Relaxed);
         let mut by_text = self.by_text.write();
         for (text, destination) in drafted {
+            destination.begin();
             by_text.entry(text).or_insert(destination);
         }
     }

@@ -52,8 +52,6 @@ pub struct AskRule {
     pub context: Context,
     /// Destinations that store the webhook too.
     pub copy_to: Vec<Arc<Destination>>,
-    /// The metric label of each pattern; none where that is the type.
-    labels: Vec<Arc<str>>,
 }
 
 /// Why the rules of an endpoint can't be used.
@@ -100,13 +98,11 @@ impl Routes {
                 grace: settings.no_responders_grace.get(),
                 fallback: settings.fallback.as_ref().map(json),
                 context: settings.context.clone(),
-                labels: settings.names.iter().map(|name| name.as_str().into()).collect(),
                 ..rule(&settings.subject, &settings.copy_to)?
             })
         });
         let any_question = rule(config::ASK_SUBJECT, &[]);
-        let any_function = rule(config::TOOL_SUBJECT, &[])
-            .map(|rule| AskRule { labels: vec!["other".into()], ..rule });
+        let any_function = rule(config::TOOL_SUBJECT, &[]);
         let audit = endpoint.audit.as_ref().map(|audit| all(&audit.to));
         Ok(Self {
             events,
@@ -152,11 +148,10 @@ impl Routes {
         }
     }
 
-    /// The rule of a question, and its metric label: the name or pattern as configured. Without one it is the type.
-    pub fn rule(&self, route: Route) -> (&AskRule, Option<&Arc<str>>) {
+    /// The rule of a question.
+    pub fn rule(&self, route: Route) -> &AskRule {
         let rules = if route.is_function { &self.functions } else { &self.questions };
-        let rule = &rules.0[route.rule];
-        (rule, rule.labels.get(route.pattern))
+        &rules.0[route.rule]
     }
 
     /// How a function is asked.
@@ -171,6 +166,13 @@ impl Routes {
 
     fn ask_rules(&self) -> impl Iterator<Item = &AskRule> {
         self.questions.0.iter().chain(&self.functions.0)
+    }
+}
+
+impl Route {
+    /// The numbers of the rule and of the pattern in it, as they are configured. One more than the last rule is none.
+    pub fn of_rule(self) -> (usize, usize) {
+        (self.rule, self.pattern)
     }
 }
 
@@ -208,7 +210,6 @@ impl AskRule {
             fallback: None,
             context: Context::default(),
             copy_to: Vec::new(),
-            labels: Vec::new(),
         }
     }
 

@@ -41,6 +41,11 @@ pub trait Sink: Send + Sync {
         Box::pin(std::future::ready(error))
     }
 
+    /// Why it may fail, beside what may happen to any: each is a label of a metric.
+    fn reasons(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Let everything that waits for an acknowledgement fail now, as far as that is possible.
     fn give_up(&self) {}
 }

@@ -27,12 +27,15 @@ use crate::config::facts::Facts;
 use crate::config::provider::Refuse;
 use crate::config::sources::QuestionKind;
 use crate::config::{Context, Endpoint};
-use crate::message::{Answer, Metadata, Question, Refusal, Replied, Reply};
+use crate::message::{Answer, KnownType, Metadata, Question, Refusal, Replied, Reply};
 
 /// One provider's dialect.
 pub trait Source: Send + Sync {
     /// Read what a webhook is: in one pass, without a tree.
     fn classify(&self, request: Request<'_>) -> Result<Classified, Refusal>;
+
+    /// The types that it knows by name, by the numbers that it gives them.
+    fn types(&self) -> Vec<KnownType>;
 
     /// What the CloudEvents type begins with.
     fn event_prefix(&self) -> &str;

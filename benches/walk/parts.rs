@@ -14,7 +14,7 @@ use hookbus::publish::{Destinations, SinkWithTimeout, Sinks};
 use hookbus::route::Routes;
 use hookbus::sink::{self, Sending, Sink};
 use hookbus::telemetry::health::Health;
-use hookbus::telemetry::metrics::Metrics;
+use hookbus::telemetry::metrics::{EndpointMetrics, Metrics};
 use hookbus::{settings, source};
 
 /// The endpoint of a configuration: what stores does so at once, and nobody answers.
@@ -40,7 +40,9 @@ pub(crate) fn parts(config: &str) -> (Arc<Bridge>, Arc<Endpoint>) {
     );
     destinations.adopt(draft, config.http.max_events);
     let limits = Arc::new(Limits::new(&config.http));
+    let source = source::of(endpoint);
     let built = Endpoint {
+        metrics: EndpointMetrics::deferred(metrics.clone(), endpoint, source.types(), &[]),
         limits: Arc::new(EndpointLimits::new(limits.clone(), endpoint)),
         max_body: config.http.max_body.get(),
         body_timeout: BodyTimeout {
@@ -49,7 +51,7 @@ pub(crate) fn parts(config: &str) -> (Arc<Bridge>, Arc<Endpoint>) {
         },
         name: endpoint.name.as_str().into(),
         seen: Arc::new(Seen::new(1)),
-        source: source::of(endpoint),
+        source,
         auth: Arc::new(Auth::new(endpoint, &[], &Issuers::default())),
         routes: routes.unwrap(),
         dedupe: endpoint.dedupe,

@@ -51,7 +51,7 @@ impl Guard {
             return Ok(());
         }
         if let Some(token) = &*self.token.load() {
-            return token.accepts(request.headers()).map_err(|_| Refused::Token);
+            return token.accepts(request.headers()).map(drop).map_err(|_| Refused::Token);
         }
         if self.has_authority {
             return Err(Refused::Certificate);

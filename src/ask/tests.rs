@@ -24,6 +24,7 @@ async fn ask(limit: u64, grace: u64, reply: Result<u8, Failure>) -> Told {
     let ask = Ask {
         may_be_empty: false,
         worker: &OnceLock::new(),
+        number: None,
         webhook: &webhook,
         kind: &"t".into(),
         key: None,

@@ -9,6 +9,7 @@ use ring::{digest, hmac};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::secret::find;
 use super::secret::same;
 use super::{Cause, only};
 use crate::config::provider;
@@ -30,11 +31,14 @@ pub(super) struct BoundJwt {
     body_hash: String,
     encoding: Encoding,
     tolerance: Duration,
-    keys: Vec<hmac::Key>,
+    /// Each with its number in the configuration.
+    keys: Vec<(usize, hmac::Key)>,
 }
 
 /// A token whose body is to come.
 pub(super) struct Bound {
+    /// The number of the secret that signed the token.
+    secret: usize,
     hash: Vec<u8>,
     /// The hash of the body as far as it has come; none for one that comes in one piece.
     begun: Option<digest::Context>,
@@ -48,8 +52,11 @@ struct Head {
 impl BoundJwt {
     pub(super) fn new(settings: &provider::BoundJwt, secrets: &[Secret]) -> Self {
         // Anybody could sign with nothing.
-        let secrets = secrets.iter().map(Secret::expose).filter(|secret| !secret.is_empty());
-        let key = |secret: &str| hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let secrets = secrets.iter().map(Secret::expose).enumerate();
+        let secrets = secrets.filter(|(_, secret)| !secret.is_empty());
+        let key = |(number, secret): (usize, &str)| {
+            (number, hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()))
+        };
         Self {
             header: settings.header.parse().ok(),
             prefix: settings.prefix.clone(),
@@ -66,18 +73,18 @@ impl BoundJwt {
         let header = self.header.as_ref().ok_or(Cause::Missing)?;
         let value = only(&head.headers, header)?.to_str().map_err(|_| Cause::Malformed)?;
         let token = value.strip_prefix(&self.prefix).ok_or(Cause::Malformed)?;
-        let claims = self.claims(token)?;
+        let (claims, secret) = self.claims(token)?;
         if self.issuer.as_deref().is_some_and(|issuer| claims.get("iss") != Some(&issuer.into())) {
             return Err(Cause::Audience);
         }
         self.check_time(&claims, now)?;
         let written = claims.get(&self.body_hash).and_then(Value::as_str);
         let hash = self.decode(written.ok_or(Cause::Audience)?).ok_or(Cause::Malformed)?;
-        Ok(Bound { hash, begun: None })
+        Ok(Bound { secret, hash, begun: None })
     }
 
-    /// What a token says whose signature is right.
-    fn claims(&self, token: &str) -> Result<Map<String, Value>, Cause> {
+    /// What a token says whose signature is right, and the number of the secret that made it.
+    fn claims(&self, token: &str) -> Result<(Map<String, Value>, usize), Cause> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Cause::Malformed);
         }
@@ -91,12 +98,12 @@ impl BoundJwt {
         if head.alg != "HS256" {
             return Err(Cause::Mismatch);
         }
-        let fits = |fits, key| fits | same(hmac::sign(key, signed.as_bytes()).as_ref(), &signature);
-        // All are looked at, so that the time doesn't tell which fits.
-        if !self.keys.iter().fold(false, fits) {
-            return Err(Cause::Mismatch);
-        }
-        serde_json::from_slice(&claims).map_err(|_| Cause::Malformed)
+        let fits = |(_, key): &(_, hmac::Key)| {
+            same(hmac::sign(key, signed.as_bytes()).as_ref(), &signature)
+        };
+        let at = find(&self.keys, fits).ok_or(Cause::Mismatch)?;
+        let claims = serde_json::from_slice(&claims).map_err(|_| Cause::Malformed)?;
+        Ok((claims, self.keys[at].0))
     }
 
     /// Each of the times that the token says. One that doesn't say until when it is valid is so for five minutes.
@@ -147,7 +154,7 @@ impl BoundJwt {
         let claims = Value::Object(claims).to_string();
         let head = BASE64URL_NOPAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
         let signed = format!("{head}.{}", BASE64URL_NOPAD.encode(claims.as_bytes()));
-        let signature = hmac::sign(self.keys.first()?, signed.as_bytes());
+        let signature = hmac::sign(&self.keys.first()?.1, signed.as_bytes());
         let signature = BASE64URL_NOPAD.encode(signature.as_ref());
         Some(format!("{}{signed}.{signature}", self.prefix))
     }
@@ -159,13 +166,13 @@ impl Bound {
         self.begun.get_or_insert_with(|| digest::Context::new(&digest::SHA256)).update(part);
     }
 
-    /// Whether the body is the one that the token was made for.
-    pub(super) fn verify(self, body: &[u8]) -> Result<(), Cause> {
+    /// The number of the secret, if the body is the one that the token was made for.
+    pub(super) fn verify(self, body: &[u8]) -> Result<usize, Cause> {
         let hash = match self.begun {
             Some(begun) => begun.finish(),
             None => digest::digest(&digest::SHA256, body),
         };
-        if same(&self.hash, hash.as_ref()) { Ok(()) } else { Err(Cause::Mismatch) }
+        if same(&self.hash, hash.as_ref()) { Ok(self.secret) } else { Err(Cause::Mismatch) }
     }
 }
 

@@ -31,24 +31,24 @@ impl Secret {
         Self { header: Some(http::header::AUTHORIZATION), digests }
     }
 
-    /// Exactly one such header, with one of the values.
-    pub fn accepts(&self, headers: &HeaderMap) -> Result<(), Cause> {
+    /// Exactly one such header, with one of the values: its number.
+    pub fn accepts(&self, headers: &HeaderMap) -> Result<usize, Cause> {
         let header = self.header.as_ref().ok_or(Cause::Missing)?;
         let given: [u8; 32] = Sha256::digest(only(headers, header)?.as_bytes()).into();
-        if is_any(&self.digests, |digest| same(digest, &given)) {
-            Ok(())
-        } else {
-            Err(Cause::Mismatch)
-        }
+        find(&self.digests, |digest| same(digest, &given)).ok_or(Cause::Mismatch)
     }
 }
 
-/// Whether it is one of these. All of them are looked at, so that the time doesn't tell which.
-pub(super) fn is_any<T>(
+/// The number of the first that it is, if it is one of these. All of them are looked at, so that the time doesn't tell
+/// which.
+pub(super) fn find<T>(
     all: impl IntoIterator<Item = T>,
     mut is_it: impl FnMut(T) -> bool,
-) -> bool {
-    all.into_iter().fold(false, |known, one| known | is_it(one))
+) -> Option<usize> {
+    all.into_iter().enumerate().fold(None, |found, (number, one)| {
+        let is_it = is_it(one).then_some(number);
+        found.or(is_it)
+    })
 }
 
 /// Digests have one length, and comparing them tells nothing about the secret.

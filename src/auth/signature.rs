@@ -133,13 +133,14 @@ impl<'a> Signed<'a> {
         self.signed.part(head, part);
     }
 
-    /// Whether the signature is that of these bytes, by any of the secrets.
-    pub(super) fn verify(self, head: &Parts, body: &[u8]) -> Result<Delivery<'a>, Cause> {
+    /// What is known of a delivery whose signature is that of these bytes, and the number of the secret that made it.
+    pub(super) fn verify(self, head: &Parts, body: &[u8]) -> Result<(Delivery<'a>, usize), Cause> {
         let Self { signature, signed, message_id } = self;
         let id = Some(message_id).filter(|id| !id.is_empty());
         let proof = signed.verify(head, body)?;
         let mark = signature.mark(id, &proof);
-        Ok(Delivery { id, mark, replay: signature.replay, scheme: Some(signature.number) })
+        let scheme = Some(signature.number);
+        Ok((Delivery { id, mark, replay: signature.replay, scheme, by: None }, proof.key))
     }
 }
 

@@ -3,6 +3,7 @@
 use http::request::Parts;
 
 use super::Cause;
+use super::secret::find;
 use crate::config::piece::{Piece, pieces};
 use crate::config::provider;
 use crate::config::secret::Secret;
@@ -14,7 +15,8 @@ use crate::places::{Places, Text, Value};
 pub(super) struct Token {
     at: At,
     prefix: String,
-    secrets: Vec<Secret>,
+    /// Each with its number in the configuration.
+    secrets: Vec<(usize, Secret)>,
 }
 
 #[derive(Debug)]
@@ -41,7 +43,8 @@ impl Token {
             }
         };
         // Everybody knows the empty one.
-        let secrets = secrets.iter().filter(|secret| !secret.expose().is_empty()).cloned();
+        let secrets = secrets.iter().cloned().enumerate();
+        let secrets = secrets.filter(|(_, secret)| !secret.expose().is_empty());
         Some(Self { at, prefix: settings.prefix.clone(), secrets: secrets.collect() })
     }
 
@@ -50,8 +53,8 @@ impl Token {
         matches!(self.at, At::Body(_))
     }
 
-    /// Whether the head holds it.
-    pub(super) fn head(&self, head: &Parts) -> Result<(), Cause> {
+    /// The number of the secret that the head holds.
+    pub(super) fn head(&self, head: &Parts) -> Result<usize, Cause> {
         let At::Head(head_places) = &self.at else { return Err(Cause::Missing) };
         let (places, text) = &**head_places;
         let values = places.read_head(head);
@@ -62,8 +65,8 @@ impl Token {
         }
     }
 
-    /// Whether all members of the body hold it that should, and there is one.
-    pub(super) fn body(&self, body: &[u8]) -> Result<(), Cause> {
+    /// The number of the secret, if all members of the body hold it that should, and there is one.
+    pub(super) fn body(&self, body: &[u8]) -> Result<usize, Cause> {
         let At::Body(pointers) = &self.at else { return Err(Cause::Missing) };
         let mut reader = Reader::new(body).map_err(|_| Cause::Malformed)?;
         let mut result = Err(Cause::Missing);
@@ -74,7 +77,7 @@ impl Token {
             Found::Missing => wrong = Some(Cause::Missing),
             Found::Value(json) => match Value::of_json(json) {
                 Value::One(given) => match self.check(&given) {
-                    Ok(()) => result = Ok(()),
+                    Ok(number) => result = Ok(number),
                     Err(cause) => wrong = Some(cause),
                 },
                 _ => wrong = Some(Cause::Missing),
@@ -85,11 +88,10 @@ impl Token {
         wrong.map_or(result, Err)
     }
 
-    fn check(&self, given: &str) -> Result<(), Cause> {
+    fn check(&self, given: &str) -> Result<usize, Cause> {
         let given = given.strip_prefix(&self.prefix).ok_or(Cause::Malformed)?;
-        // All are looked at, so that the time doesn't tell which fits.
-        let fits = self.secrets.iter().fold(false, |fits, secret| fits | secret.is(given));
-        if fits { Ok(()) } else { Err(Cause::Mismatch) }
+        let found = find(&self.secrets, |(_, secret)| secret.is(given));
+        found.map(|at| self.secrets[at].0).ok_or(Cause::Mismatch)
     }
 }
 

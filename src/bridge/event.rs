@@ -11,7 +11,7 @@ use super::{Bridge, Done, Endpoint, Held, Kind, TapRecord};
 use crate::auth::Delivered;
 use crate::config::Dedupe;
 use crate::limit::ByteReservation;
-use crate::message::{Event, Metadata, Receipt, Refusal, Webhook, attribute};
+use crate::message::{Event, Metadata, Receipt, Refusal, Webhook, WebhookOutcome, attribute};
 use crate::publish::{self, Destination};
 use crate::template::Vars;
 
@@ -55,9 +55,9 @@ fn repeated(endpoint: &Endpoint, id: Arc<str>, ended: Result<Delivered, Refusal>
             outcome: None,
             reused: false,
             reply: Ok(endpoint.source.acknowledge(is_accepted)),
-            label: Done::other(),
+            label: None,
             kind: None,
-            result: "repeated",
+            result: WebhookOutcome::Repeated,
             why: None,
             tap: None,
         },
@@ -66,7 +66,7 @@ fn repeated(endpoint: &Endpoint, id: Arc<str>, ended: Result<Delivered, Refusal>
 
 /// Store an event at all its destinations. Its copies learn of its end, also if nobody waits for it.
 async fn store(mut event: Arriving<'_>, once: Once) -> Done {
-    let (id, label) = (event.webhook.id.clone(), event.metadata.label.clone());
+    let (id, label) = (event.webhook.id.clone(), event.metadata.label);
     let (source, turn) = (&*event.endpoint.source, event.turn.take());
     if let Some(turn) = &turn {
         turn.ready().await;
@@ -82,9 +82,9 @@ async fn store(mut event: Arriving<'_>, once: Once) -> Done {
         id: Some(id),
         outcome: None,
         reused: false,
-        result: receipt.as_ref().map_or("refused", |receipt| receipt.as_str()),
+        result: receipt.as_ref().map_or(WebhookOutcome::Refused, |it| WebhookOutcome::Event(*it)),
         reply: receipt.map(|receipt| source.acknowledge(receipt.is_accepted())),
-        label,
+        label: Some(label),
         kind: Some(Kind::Event),
         why: None,
         tap: None,

@@ -1,7 +1,5 @@
 //! What those who follow are told of a webhook on its way.
 
-use std::sync::Arc;
-
 use super::Done;
 use super::questions::Walk;
 use crate::live_tail::{RecentQuestion, TapRecord};
@@ -36,16 +34,10 @@ impl Done {
     /// Record how it ended; the status is added where the response is made.
     pub(super) fn keep(&mut self, tap: Option<TapRecord>) {
         let Some(mut tap) = tap else { return };
-        tap.ended(self.result, self.reason(), self.kind);
+        tap.ended(self.result.as_str(), self.reason(), self.kind);
         if let Some(why) = &self.why {
             tap.explained(why.to_string());
         }
         self.tap = Some(tap);
-    }
-
-    /// The label of a type that nobody knows.
-    pub(super) fn other() -> Arc<str> {
-        static OTHER: std::sync::LazyLock<Arc<str>> = std::sync::LazyLock::new(|| "other".into());
-        OTHER.clone()
     }
 }

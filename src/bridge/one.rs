@@ -16,6 +16,7 @@ use crate::message::{Answer, Content, Outcome, Question, Replied, attribute};
 use crate::publish;
 use crate::route::AskRule;
 use crate::source::{Dialogue, Identity};
+use crate::telemetry::metrics::QuestionMetrics;
 
 impl Walk {
     /// Exactly one answer to one question.
@@ -27,10 +28,10 @@ impl Walk {
     ) -> End {
         let (began, worker) = (Instant::now(), OnceLock::new());
         let question = &self.questions[place];
-        let (rule, label) = self.rule(place);
+        let (rule, metrics) = (self.rule(place), self.metrics(place));
         let CachedAnswer { answered, reused } = match payload {
             Err(failed) => CachedAnswer::asked(Err(failed)),
-            Ok(payload) => self.once(dialogue, place, rule, payload, &worker).await,
+            Ok(payload) => self.once(dialogue, place, payload, &metrics, &worker).await,
         };
         let answer = match answered {
             Ok(reply) => Answer { outcome: Outcome::Answered, content: Content::Reply(reply) },
@@ -38,12 +39,11 @@ impl Walk {
             Err(failed) if question.is_async => fall_back(failed, None),
             Err(failed) => fall_back(failed, rule.fallback.clone().or_else(|| dialogue.fallback())),
         };
-        let name = &self.endpoint.name;
         if reused {
-            self.bridge.metrics.answer_reused(name);
+            metrics.reused();
         } else {
-            let outcome = answer.outcome.as_str();
-            self.bridge.metrics.asked(name, label, outcome, began.elapsed());
+            metrics.ended(answer.outcome, began.elapsed());
+            self.watch(place, &metrics, answer.outcome);
         }
         self.end(dialogue, place, answer, worker.get(), reused)
     }
@@ -61,7 +61,7 @@ impl Walk {
         debug!(
             id = &*self.webhook.id,
             endpoint = &*self.endpoint.name,
-            "type" = &*self.metadata.label,
+            "type" = self.endpoint.metrics.type_name(self.metadata.label),
             function = self.questions[place].function.as_ref().map(attribute).as_deref(),
             outcome,
             milliseconds = took.as_millis() as u64,
@@ -81,16 +81,16 @@ impl Walk {
         &self,
         dialogue: &dyn Dialogue,
         place: usize,
-        rule: &AskRule,
         payload: Bytes,
+        metrics: &QuestionMetrics,
         worker: &OnceLock<Arc<str>>,
     ) -> CachedAnswer {
-        let question = &self.questions[place];
+        let (question, rule) = (&self.questions[place], self.rule(place));
         let ask = async || {
             if question.is_async {
                 return self.job(place, rule, payload).await;
             }
-            let ask = self.prepare(question, rule, payload, worker);
+            let ask = self.prepare(place, payload, metrics, worker);
             let reply = ask.once(self.bridge.questions.as_ref()).await?;
             self.checked(dialogue, reply)
         };
@@ -127,7 +127,7 @@ impl Walk {
         match dialogue.check(&reply) {
             Ok(()) => Ok(reply),
             Err(why) => {
-                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, "type" = %self.metadata.label, reason = Outcome::BadReply.as_str(), error = why, "a worker's reply can't be sent on");
+                debug!(id = %self.webhook.id, endpoint = %self.endpoint.name, "type" = self.endpoint.metrics.type_name(self.metadata.label), reason = Outcome::BadReply.as_str(), error = why, "a worker's reply can't be sent on");
                 Err((Outcome::BadReply, None))
             }
         }
@@ -140,24 +140,30 @@ impl Walk {
 
     pub(super) fn prepare<'a>(
         &'a self,
-        question: &'a Question,
-        rule: &AskRule,
+        place: usize,
         payload: Bytes,
+        metrics: &QuestionMetrics,
         worker: &'a OnceLock<Arc<str>>,
     ) -> Ask<'a> {
+        let (question, rule) = (&self.questions[place], self.rule(place));
         self.bridge.live_tail.recent.add(self.asked(question));
-        let function = question.function.as_deref();
         Ask {
             webhook: &self.webhook,
             kind: &self.metadata.kind,
             key: self.metadata.key.as_ref(),
-            subject: rule.subject(&event::vars(&self.endpoint, &self.metadata, function)),
+            subject: self.subject(place),
             payload,
             deadline: self.deadline(question, rule),
             grace: rule.grace,
             may_be_empty: question.may_be_empty,
             worker,
+            number: Some(metrics.number()),
         }
+    }
+
+    pub(super) fn subject(&self, place: usize) -> String {
+        let function = self.questions[place].function.as_deref();
+        self.rule(place).subject(&event::vars(&self.endpoint, &self.metadata, function))
     }
 
     /// A tool call that nobody waits for: stored like an event, then accepted.

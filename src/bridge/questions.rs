@@ -19,9 +19,12 @@ use crate::auth::Delivered;
 use crate::config::Context;
 use crate::limit::{ByteReservation, Permit};
 use crate::live_tail::{TapQuestions, TapRecord};
-use crate::message::{Answer, Body, Content, Metadata, Outcome, Question, Refusal, Reply, Webhook};
+use crate::message::{
+    Answer, Body, Content, Metadata, Outcome, Question, Refusal, Reply, Webhook, WebhookOutcome,
+};
 use crate::route::{AskRule, Route};
 use crate::source::{Dialogue, Questions, Unasked};
+use crate::telemetry::metrics::QuestionMetrics;
 
 /// The payloads of one webhook, in bytes. Each is written by copying, and all of them before anybody else has a turn.
 const TOGETHER: usize = 64 << 20;
@@ -39,7 +42,7 @@ pub(super) async fn ask(
     // A repeated question is asked, or its answer reused, call by call: no copy waits for another.
     let Held { reservation, once, turn, .. } = held;
     let id = webhook.id.clone();
-    let label = metadata.label.clone();
+    let label = Some(metadata.label);
     let Questions { all, dialogue } = questions;
     // A webhook over the limit still gets its answers: the fallbacks.
     let permit = endpoint.limits.question().ok();
@@ -68,8 +71,8 @@ pub(super) async fn ask(
     });
     let Answered { outcome, fell_back, reused, reply } = answering.await;
     let result = match (&reply, fell_back) {
-        (Ok(_), true) => "fallback",
-        _ => outcome.as_str(),
+        (Ok(_), true) => WebhookOutcome::Fallback,
+        _ => WebhookOutcome::Question(outcome),
     };
     Done {
         id: Some(id),
@@ -216,7 +219,7 @@ impl Walk {
             left -= if is_small { bytes } else { 0 };
             is_small
         };
-        let context = |place: usize| -> &Context { &self.rule(place).0.context };
+        let context = |place: usize| -> &Context { &self.rule(place).context };
         let payloads = dialogue.payloads(&context, &mut take).into_iter();
         payloads.map(|payload| payload.map_or_else(overloaded, Ok)).collect()
     }
@@ -231,15 +234,23 @@ impl Walk {
         })
     }
 
-    /// How a question is asked, and its metric label.
-    pub(super) fn rule(&self, place: usize) -> (&AskRule, &Arc<str>) {
-        let (rule, label) = self.endpoint.routes.rule(self.routes[place]);
-        (rule, label.unwrap_or(&self.metadata.label))
+    /// How a question is asked.
+    pub(super) fn rule(&self, place: usize) -> &AskRule {
+        self.endpoint.routes.rule(self.routes[place])
+    }
+
+    /// What is counted of a question.
+    pub(super) fn metrics(&self, place: usize) -> Arc<QuestionMetrics> {
+        let metrics = &self.endpoint.metrics;
+        match &self.questions[place].function {
+            Some(name) => metrics.function(self.routes[place].of_rule(), name),
+            None => metrics.question(self.metadata.label).clone(),
+        }
     }
 
     /// How each question is asked, in their order.
     pub(super) fn rules(&self) -> impl Iterator<Item = &AskRule> + Clone {
-        self.routes.iter().map(|route| self.endpoint.routes.rule(*route).0)
+        self.routes.iter().map(|route| self.endpoint.routes.rule(*route))
     }
 }
 

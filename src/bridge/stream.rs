@@ -13,12 +13,11 @@ impl Walk {
     /// Ask it; its place is held until the last part.
     pub(super) async fn stream(&self, dialogue: &dyn Dialogue, permit: Option<Permit>) -> Answered {
         let (began, worker) = (Instant::now(), OnceLock::new());
-        let (rule, label) = self.rule(0);
+        let (rule, metrics) = (self.rule(0), self.metrics(0));
         let asked = match permit {
             None => Err(Outcome::Overloaded),
             Some(permit) => {
-                let ask =
-                    self.prepare(&self.questions[0], rule, self.webhook.body.clone(), &worker);
+                let ask = self.prepare(0, self.webhook.body.clone(), &metrics, &worker);
                 let answer = ask.stream(self.bridge.questions.as_ref(), rule.chunk_timeout).await;
                 let reply = |Streamed { body, content_type }| {
                     Reply::bytes(hold(body, permit), content_type)
@@ -27,8 +26,8 @@ impl Walk {
             }
         };
         let outcome = asked.as_ref().err().copied().unwrap_or(Outcome::Answered);
-        let name = &self.endpoint.name;
-        self.bridge.metrics.asked(name, label, outcome.as_str(), began.elapsed());
+        metrics.ended(outcome, began.elapsed());
+        self.watch(0, &metrics, outcome);
         // What is streamed is not kept.
         let fallback = rule.fallback.clone().filter(|_| asked.is_err());
         let content = fallback.clone().map_or(Content::Nothing, Content::Fallback);

@@ -53,6 +53,11 @@ pub(super) fn config(
     Ok(Some(config))
 }
 
+/// The cause of a failed answer.
+pub(super) fn cause(error: &reqwest::Error) -> String {
+    root_cause(error)
+}
+
 /// The admin listener of a bridge.
 pub(super) struct Listener {
     client: Client,

@@ -43,6 +43,20 @@ pub enum Auth {
     None {},
 }
 
+impl Auth {
+    /// What is written as its `kind`, and how many secrets it has.
+    pub fn secrets(&self) -> (&'static str, usize) {
+        match self {
+            Self::Secret { secrets, .. } => ("secret", secrets.len()),
+            Self::Basic { passwords, .. } => ("basic", passwords.len()),
+            Self::Signature(signature) => ("signature", signature.secrets.len()),
+            Self::Hmac(hmac) => ("hmac", hmac.secrets.len()),
+            Self::Jwt(_) => ("jwt", 0),
+            Self::None {} => ("none", 0),
+        }
+    }
+}
+
 /// `kind = "hmac"`: what signatures are like, where the users of a provider choose that.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -212,6 +212,7 @@ impl Client {
             deadline,
             may_be_empty: false,
             worker: &OnceLock::new(),
+            number: None,
             grace: Duration::ZERO,
         };
         let mut headers = ask.headers(deadline.saturating_duration_since(Instant::now()));

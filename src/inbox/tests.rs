@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// An inbox without a connection, and what it tells.
 struct Bench {
     inbox: Arc<Inbox>,
-    late: Arc<Mutex<Vec<Arc<str>>>>,
+    late: Arc<Mutex<Vec<String>>>,
     strange: Arc<Mutex<Vec<String>>>,
 }
 
@@ -30,9 +30,12 @@ impl Bench {
             Connection::new("test", (1 << 20, Release::Written), Arc::<Health>::default());
         let (late, strange) =
             (Arc::<Mutex<Vec<_>>>::default(), Arc::<Mutex<Vec<String>>>::default());
-        let (late_endpoints, strange_subjects) = (late.clone(), strange.clone());
+        let (late_numbers, strange_subjects) = (late.clone(), strange.clone());
         let told = Told {
-            late: Box::new(move |endpoint| late_endpoints.lock().push(endpoint.clone())),
+            late: Box::new(move |number, lateness| {
+                let extra = if lateness == Lateness::Extra { "+" } else { "" };
+                late_numbers.lock().push(format!("{number}{extra}"));
+            }),
             strange: Box::new(move |subject, _| strange_subjects.lock().push(subject.to_owned())),
         };
         Self {
@@ -42,11 +45,10 @@ impl Bench {
         }
     }
 
-    fn waits(&self, subject: &'static str, endpoint: &str) -> Waits {
+    fn waits(&self, subject: &'static str, number: u32) -> Waits {
         let (sender, receiver) = oneshot::channel();
-        let endpoint = Some(self.inbox.endpoint_index(endpoint.into()));
         let (registration, reply) =
-            self.inbox.register(Waiter::One(sender), subject.into(), endpoint);
+            self.inbox.register(Waiter::One(sender), subject.into(), Some(number));
         Waits { registration, reply, receiver }
     }
 
@@ -96,7 +98,7 @@ fn message(to: &str, text: &str) -> Message {
 #[test]
 fn a_reply_finds_whoever_waits_for_it() {
     let bench = Bench::new(OnLoss::Wait);
-    let (mut first, mut second) = (bench.waits("a", "e1"), bench.waits("b", "e2"));
+    let (mut first, mut second) = (bench.waits("a", 1), bench.waits("b", 2));
     for waits in [&first, &second] {
         assert!(waits.reply.starts_with(bench.inbox.prefix()));
     }
@@ -111,27 +113,27 @@ fn a_reply_finds_whoever_waits_for_it() {
 #[test]
 fn a_late_reply_is_counted_and_goes_to_nobody_else() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut first = bench.waits("a", "e1");
+    let mut first = bench.waits("a", 1);
     bench.deliver(&first.reply, "one");
     bench.deliver(&first.reply, "again");
-    assert_eq!((first.came(), bench.late()), (Some(Ok("one".into())), "e1".to_owned()));
+    assert_eq!((first.came(), bench.late()), (Some(Ok("one".into())), "1+".to_owned()));
     drop(first.registration);
-    let given_up = bench.waits("a", "e2");
+    let given_up = bench.waits("a", 2);
     drop(given_up.registration);
     assert_eq!(bench.waiting(), 0);
     // The same slot.
-    let mut next = bench.waits("a", "e3");
+    let mut next = bench.waits("a", 3);
     bench.deliver(&given_up.reply, "two");
-    assert_eq!((next.came(), bench.late()), (None, "e2".to_owned()));
+    assert_eq!((next.came(), bench.late()), (None, "2+".to_owned()));
     bench.deliver(&given_up.reply, "?");
-    assert_eq!((next.came(), bench.late()), (None, "e2".to_owned()));
+    assert_eq!((next.came(), bench.late()), (None, "2+".to_owned()));
     // What an earlier one leaves behind doesn't take the slot away.
     bench.inbox.unregister(token(&given_up.reply));
     assert_eq!(bench.waiting(), 1);
     let Waits { reply, receiver, .. } = next;
     drop(receiver);
     bench.deliver(&reply, "three");
-    assert_eq!(bench.late(), "e3");
+    assert_eq!(bench.late(), "3+");
     assert!(bench.strange.lock().is_empty());
 }
 
@@ -143,7 +145,7 @@ fn token(reply: &str) -> Token {
 #[test]
 fn what_is_no_reply_of_ours_is_nobodys() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut waits = bench.waits("a", "e1");
+    let mut waits = bench.waits("a", 1);
     let prefix = bench.inbox.prefix();
     for subject in
         ["_INBOX.other.0-1-1", "a", prefix, &format!("{prefix}0"), &format!("{prefix}0-1-x")]
@@ -156,7 +158,7 @@ fn what_is_no_reply_of_ours_is_nobodys() {
 #[test]
 fn nobody_there_is_a_failure() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut waits = bench.waits("a", "e1");
+    let mut waits = bench.waits("a", 1);
     let status = Some(StatusCode::NO_RESPONDERS);
     bench.inbox.deliver(Message { status, ..message(&waits.reply, "") });
     assert_eq!(waits.came(), Some(Err(Failure::NoResponders)));
@@ -166,7 +168,7 @@ fn nobody_there_is_a_failure() {
 #[test]
 fn a_strange_reply_is_passed_over() {
     let bench = Bench::new(OnLoss::Wait);
-    let (mut waits, other) = (bench.waits("a", "e1"), bench.waits("b", "e2"));
+    let (mut waits, other) = (bench.waits("a", 1), bench.waits("b", 2));
     bench.deliver(&waits.reply, "?");
     assert_eq!((waits.came(), bench.strange.lock().as_slice()), (None, &["a".to_owned()][..]));
     assert_eq!(bench.inbox.silence(waits.registration.token), Failure::Strange);
@@ -179,7 +181,7 @@ fn a_strange_reply_is_passed_over() {
 fn a_lost_connection_is_told_to_those_who_would_send_again() {
     for (on_loss, came) in [(OnLoss::Fail, Some(Err(Failure::Lost))), (OnLoss::Wait, None)] {
         let bench = Bench::new(on_loss);
-        let mut waits = [bench.waits("a", "e1"), bench.waits("b", "e2")];
+        let mut waits = [bench.waits("a", 1), bench.waits("b", 2)];
         bench.inbox.lost();
         assert_eq!(waits.each_mut().map(Waits::came), [came.clone(), came.clone()]);
         assert_eq!(bench.waiting(), if came.is_some() { 0 } else { 2 });
@@ -189,7 +191,7 @@ fn a_lost_connection_is_told_to_those_who_would_send_again() {
 #[test]
 fn what_is_not_permitted_ends_at_once() {
     let bench = Bench::new(OnLoss::Wait);
-    let mut waits = [bench.waits("a", "e1"), bench.waits("b", "e2")];
+    let mut waits = [bench.waits("a", 1), bench.waits("b", 2)];
     let refused = Some(Err(Failure::NotPermitted));
     bench.inbox.refused("a");
     assert_eq!(waits.each_mut().map(Waits::came), [refused.clone(), None]);
@@ -206,7 +208,7 @@ async fn what_is_not_sent_waits_for_nothing() {
         subject: "a".to_owned(),
         headers: HeaderMap::new,
         payload: Bytes::new(),
-        endpoint: None,
+        number: None,
     };
     let deadline = Instant::now() + LIMIT;
     let once = bench.inbox.request(request(), deadline).await.err();
@@ -220,8 +222,7 @@ fn replies(bench: &Bench) -> (Replies, String) {
     let (sender, receiver) = mpsc::channel(MAX_STREAM_PARTS);
     let unread = Arc::new(AtomicUsize::new(0));
     let waiter = Waiter::Many { sender, unread: unread.clone() };
-    let endpoint = Some(bench.inbox.endpoint_index("e7".into()));
-    let (registration, reply) = bench.inbox.register(waiter, "a".into(), endpoint);
+    let (registration, reply) = bench.inbox.register(waiter, "a".into(), Some(7));
     (Replies { receiver, unread, registration }, reply)
 }
 
@@ -242,7 +243,7 @@ async fn several_replies_come_in_their_order() {
     advance(LIMIT).await;
     assert_eq!(replies.next(Instant::now() + LIMIT).await.err(), Some(Failure::Lost));
     bench.deliver(&reply, "4");
-    assert_eq!((bench.late(), bench.waiting()), ("e7".to_owned(), 0));
+    assert_eq!((bench.late(), bench.waiting()), ("7+".to_owned(), 0));
 }
 
 /// A hole would be worse: what can't be kept breaks the answer, after what was kept.

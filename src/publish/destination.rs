@@ -2,10 +2,11 @@
 
 mod admission;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -26,6 +27,18 @@ use crate::template::{self, Vars};
 /// more, as ADR-22 has it.
 pub(super) const TRANSIENT_TIMEOUT: Duration = Duration::from_millis(600);
 
+/// Why an event may not be stored, whatever the sink is.
+const REASONS: [&str; 8] = [
+    "overloaded",
+    "queued",
+    "timeout",
+    sink::DISCONNECTED,
+    "too-large",
+    "spool-full",
+    "spool-slow",
+    "spool-error",
+];
+
 /// Time for the broker to say whether a subject or topic exists.
 pub(super) const EXAMINE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -43,6 +56,8 @@ pub struct Destination {
     is_live: bool,
     pub(super) disk: Option<OnDisk>,
     pub(super) metrics: Arc<Metrics>,
+    /// Where it is counted how long an acknowledgement takes; looked up once.
+    seconds: OnceLock<Histogram>,
     pub(super) health: Arc<Health>,
 }
 
@@ -90,6 +105,7 @@ impl Destination {
             is_live,
             disk,
             metrics,
+            seconds: OnceLock::new(),
             health,
         }
     }
@@ -158,7 +174,7 @@ impl Destination {
         loop {
             let error = match self.sink.send(name, event, deadline).await {
                 Ok(()) => {
-                    self.metrics.published(&self.text, start.elapsed());
+                    self.record_published(start.elapsed());
                     self.record_success();
                     if let Some(apart) = self.apart() {
                         apart.record_success(name);
@@ -252,6 +268,18 @@ impl Destination {
             Ok(()) => Ok(Receipt::DeadLettered),
             Err(error) => Err(self.not_stored(error.reason())),
         }
+    }
+
+    /// An event was acknowledged.
+    pub(super) fn record_published(&self, took: Duration) {
+        let seconds = self.seconds.get_or_init(|| self.metrics.publish_seconds(&self.text));
+        seconds.observe(took.as_secs_f64());
+    }
+
+    /// From now on events may go here: what is counted of it begins at zero.
+    pub(super) fn begin(&self) {
+        let reasons = REASONS.into_iter().chain(self.sink.reasons().iter().copied());
+        self.metrics.destination(&self.text, reasons);
     }
 
     fn not_stored(&self, reason: &'static str) -> Refusal {

@@ -11,7 +11,7 @@ use tracing::warn;
 use super::Error;
 use crate::ask;
 use crate::config::{self, Config};
-use crate::inbox::{Inbox, OnLoss, Read, Told};
+use crate::inbox::{Inbox, Lateness, OnLoss, Read, Told};
 use crate::nats::{self, Connection, Release, Settings};
 use crate::publish::{Destinations, SinkWithTimeout, Sinks, SpoolHandle};
 use crate::sink::jetstream::{self, Acks, JetStream};
@@ -136,7 +136,7 @@ impl Connect<'_> {
                 );
             }
         };
-        let told = Told { late: Box::new(|_| {}), strange: Box::new(strange) };
+        let told = Told { late: Box::new(|_, _| {}), strange: Box::new(strange) };
         // How late an event arrives doesn't matter; how much memory it takes until then does.
         let room = (MAX_EVENT_BYTES, Release::Written);
         self.inbox(EVENTS_ROLE, room, OnLoss::Fail, (jetstream::read, told), background)
@@ -147,7 +147,10 @@ impl Connect<'_> {
         let (metrics, seldom) = (self.metrics.clone(), LogLimit::default());
         let late = {
             let metrics = metrics.clone();
-            move |endpoint: &Arc<str>| metrics.late_reply(endpoint)
+            move |number, lateness| match lateness {
+                Lateness::TooLate => metrics.late_reply(number),
+                Lateness::Extra => metrics.ignored_reply("extra"),
+            }
         };
         let strange = move |subject: &str, _: &Message| {
             metrics.ignored_reply("question");

@@ -1,6 +1,6 @@
 //! Building every part from the configuration.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,7 +11,7 @@ use tracing::warn;
 use super::Error;
 use super::brokers::{Brokers, Connect};
 use crate::answer_cache::AnswerCache;
-use crate::auth::{Auth, Issuers, Seen, SeenDeliveries};
+use crate::auth::{self, Auth, Issuers, Seen, SeenDeliveries};
 use crate::bridge::{BodyTimeout, Bridge, Diagnoses, Endpoint};
 use crate::config::{self, Config};
 use crate::limit::{EndpointLimits, Limits};
@@ -25,7 +25,7 @@ use crate::route::Routes;
 use crate::sink::kafka::{self, Kafka};
 use crate::source;
 use crate::telemetry::health::Health;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{EndpointMetrics, Metrics};
 use crate::tls;
 
 /// Everything that runs in one process.
@@ -112,9 +112,14 @@ impl Components {
             let limits = old.map(|old| old.limits.clone());
             let max_seen = endpoint.max_seen();
             let seen = self.bridge.deliveries.of(&name);
+            let source = source::of(endpoint);
+            let metrics = self.bridge.metrics.clone();
+            let metrics =
+                EndpointMetrics::deferred(metrics, endpoint, source.types(), &auth::REASONS);
             let built = Endpoint {
                 name,
-                source: source::of(endpoint),
+                source,
+                metrics,
                 auth: auth.unwrap_or_else(|| {
                     let proxies = &config.http.trusted_proxies;
                     Arc::new(Auth::new(endpoint, proxies, &self.issuers))
@@ -145,6 +150,8 @@ impl Components {
             .set_can_fall_back(endpoints.values().any(|endpoint| endpoint.routes.has_fallback()));
         let known = self.table.now();
         for endpoint in endpoints.values() {
+            // What is counted of it exists from now on.
+            LazyLock::force(&endpoint.metrics);
             if !known.values().any(|old| Arc::ptr_eq(&old.auth, &endpoint.auth)) {
                 background.spawn(endpoint.auth.prepare());
             }

@@ -54,7 +54,7 @@ impl Sink for JetStream {
                 headers
             };
             let payload = event.payload.clone();
-            let request = Request { subject: name.to_owned(), headers, payload, endpoint: None };
+            let request = Request { subject: name.to_owned(), headers, payload, number: None };
             let acked = self.acks.request(request, deadline).await;
             acked.unwrap_or_else(|failure| {
                 Err(match failure {
@@ -83,6 +83,20 @@ impl Sink for JetStream {
                 })
             })
         })
+    }
+
+    fn reasons(&self) -> &'static [&'static str] {
+        &[
+            "no-stream",
+            NOT_PERMITTED,
+            "bad-ack",
+            "unavailable",
+            "busy",
+            "store-failed",
+            "sealed",
+            "headers-too-large",
+            "refused",
+        ]
     }
 
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {

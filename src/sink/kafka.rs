@@ -166,6 +166,18 @@ impl Sink for Kafka {
         Box::pin(self.store(name, event, deadline))
     }
 
+    fn reasons(&self) -> &'static [&'static str] {
+        &[
+            "unknown-topic",
+            "unauthorized",
+            "not-enough-replicas",
+            "unreachable",
+            "queue-full",
+            "invalid-record",
+            "refused",
+        ]
+    }
+
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         // librdkafka retries by itself and reports no blips.
         Box::pin(std::future::ready(()))

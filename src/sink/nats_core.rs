@@ -40,6 +40,10 @@ impl Sink for NatsCore {
         })
     }
 
+    fn reasons(&self) -> &'static [&'static str] {
+        &["not-permitted"]
+    }
+
     fn recovered(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(self.connection.connected())
     }

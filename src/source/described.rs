@@ -25,7 +25,7 @@ use crate::config::piece::{Piece, pieces};
 use crate::config::provider::{self, Acknowledge, After, BodyKind, Provider, Refuse};
 use crate::config::scheme::Scheme;
 use crate::config::sources::QuestionKind;
-use crate::message::{Body, Metadata, Refusal, Reply};
+use crate::message::{Body, KnownType, Metadata, Refusal, Reply};
 use crate::places::{self, Places, Shape, Text, Values};
 use crate::source::{Classified, Meaning, Request, Source};
 
@@ -57,8 +57,6 @@ pub(super) struct Described {
     /// Of senders that don't have to.
     unproven: Vec<Handshake>,
 }
-
-static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
 
 /// Why a described provider couldn't read a fallback.
 pub(super) fn judge_fallback(
@@ -159,11 +157,10 @@ impl Described {
         }))
     }
 
-    fn label(&self, kind: &str) -> Arc<str> {
-        match self.labels.binary_search_by(|label| (**label).cmp(kind)) {
-            Ok(at) => self.labels[at].clone(),
-            Err(_) => OTHER.clone(),
-        }
+    /// The number of a type.
+    fn label(&self, kind: &str) -> usize {
+        let found = self.labels.binary_search_by(|label| (**label).cmp(kind));
+        found.unwrap_or(self.labels.len())
     }
 }
 
@@ -177,7 +174,8 @@ impl Source for Described {
         };
         let values = values.map_err(|error| Refusal::Malformed(error.to_string().into()))?;
         if let Some(handshake) = self.proven.iter().find(|it| it.is_it(request, &values)) {
-            let metadata = Metadata { kind: HANDSHAKE.clone(), label: OTHER.clone(), key: None };
+            let metadata =
+                Metadata { kind: HANDSHAKE.clone(), label: self.labels.len(), key: None };
             let meaning = Meaning::Handshake(handshake.answer(&values)?);
             return Ok(Classified { metadata, delivery_id: None, meaning });
         }
@@ -204,6 +202,12 @@ impl Source for Described {
             }
         };
         Ok(Classified { metadata, delivery_id, meaning })
+    }
+
+    fn types(&self) -> Vec<KnownType> {
+        let asks = |name: &str| self.questions.iter().any(|asking| asking.is_meant(name));
+        let known = |name: &Arc<str>| KnownType { name: name.clone(), asks: asks(name) };
+        self.labels.iter().map(known).collect()
     }
 
     fn event_prefix(&self) -> &str {

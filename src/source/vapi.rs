@@ -24,7 +24,7 @@ use self::tool_calls::Lists;
 use crate::config::facts::Facts;
 use crate::config::sources::QuestionKind;
 use crate::json::{self, Kind, Reader, Text};
-use crate::message::{Metadata, Refusal};
+use crate::message::{KnownType, Metadata, Refusal};
 use crate::source::{Classified, Meaning, Page, Questions, Request, Source};
 
 /// What an endpoint calls this source.
@@ -90,6 +90,10 @@ impl Source for Vapi {
         };
         let metadata = Metadata { kind, label, key };
         Ok(Classified { metadata, delivery_id: None, meaning })
+    }
+
+    fn types(&self) -> Vec<KnownType> {
+        facts::types()
     }
 
     fn event_prefix(&self) -> &str {

@@ -3,26 +3,39 @@
 //! Label values from outside are bounded before they come here: types by the source's
 //! list of known names, functions and destinations as configured.
 
+mod endpoint;
+mod process;
+mod questions;
+
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use parking_lot::Mutex;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use self::endpoint::{DeferredMetrics, EndpointMetrics};
+use self::questions::Questions;
+pub use self::questions::{QuestionMetrics, Unanswered};
 use super::stderr;
 
-/// Upper bounds of the histogram buckets, in seconds: from a broker on the same host to a tool's longest answer.
-const BUCKETS: [f64; 16] = [
-    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0,
-    20.0,
+/// Upper bounds of the histogram buckets, in seconds: from a broker on the same host to a tool's longest answer. Where
+/// people wait they are close together, since a quantile is anywhere between two of them.
+const BUCKETS: [f64; 32] = [
+    0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15,
+    0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0,
 ];
+
+/// The label of whatever isn't known by name.
+static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
 
 /// A label value that is shared rather than copied.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -46,8 +59,14 @@ labels! {
     WalkLabels { endpoint: Shared, kind: &'static str }
     DestinationLabels { destination: Shared }
     PublishErrorLabels { destination: Shared, reason: &'static str }
-    AskLabels { endpoint: Shared, function_or_type: Shared, outcome: &'static str }
-    EndpointLabels { endpoint: Shared }
+    QuestionLabels { endpoint: Shared, r#type: Shared, function: Shared }
+    AskLabels { endpoint: Shared, r#type: Shared, function: Shared, outcome: &'static str }
+    AuthenticationLabels {
+        endpoint: Shared,
+        auth: usize,
+        kind: &'static str,
+        secret: Option<usize>
+    }
     RefusalLabels { endpoint: Shared, reason: &'static str }
     OutcomeLabels { outcome: &'static str }
     KindLabels { kind: &'static str }
@@ -61,9 +80,10 @@ fn histograms<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
 }
 
 /// The metrics of one process.
-#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    process: Registry,
+    questions: Mutex<Questions>,
     webhooks: Family<WebhookLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
     refusal_seconds: Histograms<RefusalLabels>,
@@ -71,10 +91,12 @@ pub struct Metrics {
     webhook_seconds: Histograms<WalkLabels>,
     publish_seconds: Histograms<DestinationLabels>,
     publish_errors: Family<PublishErrorLabels, Counter>,
+    questions_total: Family<AskLabels, Counter>,
     ask_seconds: Histograms<AskLabels>,
-    late_replies: Family<EndpointLabels, Counter>,
+    late_replies: Family<QuestionLabels, Counter>,
+    authentications: Family<AuthenticationLabels, Counter>,
     ignored_replies: Family<KindLabels, Counter>,
-    answers_reused: Family<EndpointLabels, Counter>,
+    answers_reused: Family<QuestionLabels, Counter>,
     in_flight: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
     unverified_bytes: Gauge<u64, AtomicU64>,
@@ -93,6 +115,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("hookbus"),
+            process: Registry::default(),
+            questions: Mutex::default(),
             webhooks: Family::default(),
             refusals: Family::default(),
             refusal_seconds: histograms(),
@@ -100,7 +124,9 @@ impl Default for Metrics {
             webhook_seconds: histograms(),
             publish_seconds: histograms(),
             publish_errors: Family::default(),
+            questions_total: Family::default(),
             ask_seconds: histograms(),
+            authentications: Family::default(),
             late_replies: Family::default(),
             ignored_replies: Family::default(),
             answers_reused: Family::default(),
@@ -150,13 +176,23 @@ impl Default for Metrics {
             metrics.publish_errors.clone(),
         );
         registry.register(
+            "authenticated",
+            "Requests whose sender was accepted, by the place of the secret in the configuration",
+            metrics.authentications.clone(),
+        );
+        registry.register(
+            "questions",
+            "Questions by how they ended",
+            metrics.questions_total.clone(),
+        );
+        registry.register(
             "ask_seconds",
             "From a question to its end, in seconds",
             metrics.ask_seconds.clone(),
         );
         registry.register(
             "late_replies",
-            "Replies that came after their question had ended",
+            "Replies that came after their question had ended without one",
             metrics.late_replies.clone(),
         );
         registry.register(
@@ -229,6 +265,18 @@ impl Default for Metrics {
             "Events on disk that their destination will never take",
             metrics.dead_letters.clone(),
         );
+        registry.register(
+            "build",
+            "The version that runs",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        for kind in ["event", "question", "extra"] {
+            metrics.ignored_replies.get_or_create_owned(&KindLabels { kind });
+        }
+        for outcome in ["done", "refused"] {
+            metrics.reloads.get_or_create_owned(&OutcomeLabels { outcome });
+        }
+        process::register(&mut metrics.process);
         metrics
     }
 }
@@ -239,18 +287,14 @@ impl Metrics {
         // They are of the process, and not of what is measured here.
         self.log_lines_dropped.inner().fetch_max(stderr::dropped(), Ordering::Relaxed);
         let mut text = String::new();
-        if encode(&mut text, &self.registry).is_err() {
+        let written = encode_registry(&mut text, &self.registry)
+            .and_then(|()| encode_registry(&mut text, &self.process))
+            .and_then(|()| encode_eof(&mut text));
+        if written.is_err() {
             text.clear();
             let _ = writeln!(text, "# the metrics could not be written");
         }
         text
-    }
-
-    /// A webhook ended: `outcome` is `stored`, `dropped`, `answered`, `fallback`, `refused` or an outcome of a question.
-    pub fn webhook(&self, endpoint: &Arc<str>, label: &Arc<str>, outcome: &'static str) {
-        let (endpoint, r#type) = (Shared(endpoint.clone()), Shared(label.clone()));
-        let labels = WebhookLabels { endpoint, r#type, outcome };
-        self.webhooks.get_or_create(&labels).inc();
     }
 
     /// A webhook got another answer than the sender wants; `reason` says which.
@@ -266,16 +310,28 @@ impl Metrics {
         self.unauthorized.get_or_create(&labels).inc();
     }
 
-    /// How long a webhook took; `kind` is `event` or `question`.
-    pub fn webhook_took(&self, endpoint: &Arc<str>, kind: &'static str, took: Duration) {
-        let labels = WalkLabels { endpoint: Shared(endpoint.clone()), kind };
-        self.webhook_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    /// How long it takes until events are acknowledged there.
+    pub fn publish_seconds(&self, destination: &Arc<str>) -> Histogram {
+        let labels = DestinationLabels { destination: Shared(destination.clone()) };
+        self.publish_seconds.get_or_create_owned(&labels)
     }
 
-    /// An event was acknowledged.
-    pub fn published(&self, destination: &Arc<str>, took: Duration) {
-        let labels = DestinationLabels { destination: Shared(destination.clone()) };
-        self.publish_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+    /// From now on events may go to this destination, and fail for these reasons.
+    pub fn destination(&self, destination: &Arc<str>, reasons: impl Iterator<Item = &'static str>) {
+        let destination = Shared(destination.clone());
+        for reason in reasons {
+            let labels = PublishErrorLabels { destination: destination.clone(), reason };
+            self.publish_errors.get_or_create_owned(&labels);
+        }
+        self.publish_seconds.get_or_create_owned(&DestinationLabels { destination });
+    }
+
+    /// For what reasons a sender of this endpoint may not be accepted.
+    fn unauthorized_reasons(&self, endpoint: &Arc<str>, reasons: &'static [&'static str]) {
+        for reason in reasons {
+            let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
+            self.unauthorized.get_or_create_owned(&labels);
+        }
     }
 
     /// An attempt to store an event failed.
@@ -284,37 +340,10 @@ impl Metrics {
         self.publish_errors.get_or_create(&labels).inc();
     }
 
-    /// A question ended.
-    pub fn asked(
-        &self,
-        endpoint: &Arc<str>,
-        function_or_type: &Arc<str>,
-        outcome: &'static str,
-        took: Duration,
-    ) {
-        let labels = AskLabels {
-            endpoint: Shared(endpoint.clone()),
-            function_or_type: Shared(function_or_type.clone()),
-            outcome,
-        };
-        self.ask_seconds.get_or_create(&labels).observe(took.as_secs_f64());
-    }
-
-    /// A reply came after its question had ended.
-    pub fn late_reply(&self, endpoint: &Arc<str>) {
-        let labels = EndpointLabels { endpoint: Shared(endpoint.clone()) };
-        self.late_replies.get_or_create(&labels).inc();
-    }
-
-    /// A reply was none: not an acknowledgement of an `event`, or no answer to a `question` but an acknowledgement.
+    /// A reply was none: not an acknowledgement of an `event`, or no answer to a `question` but an acknowledgement, or
+    /// `extra`: its question had a reply already.
     pub fn ignored_reply(&self, kind: &'static str) {
         self.ignored_replies.get_or_create(&KindLabels { kind }).inc();
-    }
-
-    /// A repeated tool call got the answer of an earlier or a running one.
-    pub fn answer_reused(&self, endpoint: &Arc<str>) {
-        let labels = EndpointLabels { endpoint: Shared(endpoint.clone()) };
-        self.answers_reused.get_or_create(&labels).inc();
     }
 
     /// How many webhooks of a kind are held now.
@@ -374,13 +403,18 @@ mod tests {
     /// Also of those that are shown only once something happened.
     #[test]
     fn each_of_them_is_explained_and_no_others() {
-        let registry = format!("{:?}", Metrics::default().registry);
+        let metrics = Metrics::default();
+        let registry = format!("{:?}", metrics.registry);
         let registered = registry.split("Descriptor { name: \"").skip(1);
         let registered: BTreeSet<_> =
             registered.filter_map(|rest| rest.split('"').next()).collect();
         let rows = include_str!("../../docs/operations.md").lines();
         let explained = rows.filter_map(|row| row.strip_prefix("| `hookbus_")?.split('`').next());
-        let explained = explained.map(|name| name.strip_suffix("_total").unwrap_or(name)).collect();
+        let explained = explained
+            .map(|name| {
+                ["_total", "_info"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
+            })
+            .collect();
         assert_eq!(registered, explained);
     }
 }

@@ -242,7 +242,11 @@ async fn the_kinds_of_metrics_are_as_explained() {
     let types = metrics.text().lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let mut count = 0;
     for (name, kind) in types.map(|line| line.split_once(' ').unwrap()) {
-        let ending = if kind == "counter" { "_total" } else { "" };
+        let ending = match kind {
+            "counter" => "_total",
+            "info" => "_info",
+            _ => "",
+        };
         let is_histogram = kind == "histogram";
         let rows: Vec<_> = text
             .lines()

@@ -27,6 +27,7 @@ mod kafka;
 mod layers;
 mod nats;
 mod log;
+mod metrics;
 mod outage;
 mod providers;
 mod reload;

@@ -25,7 +25,7 @@ pub(super) fn secret(
         Err(attempt) => return attempt,
     };
     match Header::new(header, prefix, secrets).accepts(&request.head.headers) {
-        Ok(()) => {
+        Ok(_) => {
             attempt.fine("secret", "it is one of the secrets");
             attempt
         }
@@ -127,7 +127,7 @@ pub(super) fn token(
     };
     let at = &settings.at;
     match check(secrets) {
-        Ok(()) => {
+        Ok(_) => {
             attempt.fine("secret", "it is one of the secrets");
             attempt
         }

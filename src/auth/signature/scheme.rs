@@ -36,6 +36,8 @@ const MAX_SIGNATURES: usize = 8;
 #[derive(Debug)]
 pub struct Scheme {
     keys: Vec<Key>,
+    /// The number of each in the configuration.
+    numbers: Vec<usize>,
     headers: Vec<HeaderName>,
     /// What the names of headers begin with that hold a signature each.
     numbered: Vec<String>,
@@ -62,6 +64,8 @@ pub struct Scheme {
 pub struct Proof<'a> {
     /// It itself.
     pub signature: Vec<u8>,
+    /// The number of the secret that made it.
+    pub key: usize,
     /// The time of signing as it was sent, where it is signed.
     pub time: Cow<'a, str>,
     /// The same in seconds since 1970.
@@ -84,7 +88,10 @@ impl Scheme {
     /// As described; `url` is the one that the sender was told. A key that can't be read was a problem of the
     /// configuration, and lets nobody in.
     pub fn new(settings: &scheme::Scheme, secrets: &[Secret], url: Option<&str>) -> Self {
-        let keys = secrets.iter().filter_map(|secret| key(settings, secret.expose()));
+        let keys = secrets
+            .iter()
+            .enumerate()
+            .filter_map(|(number, secret)| Some((number, key(settings, secret.expose())?)));
         let place = |text: &Option<String>| pieces(text.as_deref()?).ok()?.pop();
         let (at, time, body_hash) =
             (place(&settings.at), place(&settings.time), place(&settings.body_hash));
@@ -104,7 +111,8 @@ impl Scheme {
         }
         let headers = settings.headers.iter();
         Self {
-            keys: keys.collect(),
+            keys: keys.clone().map(|(_, key)| key).collect(),
+            numbers: keys.map(|(number, _)| number).collect(),
             headers: headers.clone().filter_map(|name| name.parse().ok()).collect(),
             numbered: headers.filter_map(|name| Some(name.strip_suffix('*')?.to_owned())).collect(),
             at,
@@ -281,7 +289,7 @@ impl<'a> Signed<'a> {
         let (signatures, mut right) = (&self.read.signatures, None);
         for url in self.urls(head) {
             // All keys are tried, so that the time doesn't tell which fits. Which form of the URL does is no secret.
-            for key in &self.scheme.keys {
+            for (key, number) in self.scheme.keys.iter().zip(&self.scheme.numbers) {
                 let mut signed = match key {
                     Key::Secret(key) => {
                         let begun = begun.next();
@@ -296,13 +304,14 @@ impl<'a> Signed<'a> {
                     }
                 }
                 let fitting = signed.fitting(signatures);
-                right = right.or(fitting);
+                right = right.or(fitting.map(|at| (at, *number)));
             }
             if right.is_some() {
                 break;
             }
         }
-        let signature = right.and_then(|at| signatures.get(at)).ok_or(Cause::Mismatch)?.clone();
+        let (at, key) = right.ok_or(Cause::Mismatch)?;
+        let signature = signatures.get(at).ok_or(Cause::Mismatch)?.clone();
         self.check_body_hash(&values, body)?;
         // A time in the body is one only now that nobody can have changed it.
         if let Some(timed) = self.scheme.time.as_ref().filter(|timed| !timed.is_in_head()) {
@@ -314,7 +323,7 @@ impl<'a> Signed<'a> {
         let is_timed = self.scheme.signs_time();
         let (time, at) = if is_timed { (self.time, self.at) } else { (Cow::Borrowed(""), None) };
         let at = at.map(|at| at.as_secs());
-        Ok(Proof { signature, time, at })
+        Ok(Proof { signature, key, time, at })
     }
 
     /// What the scheme needs of the query and of the body; of a body that holds the signature also that.

@@ -72,7 +72,7 @@ fn a_delivery_is_told_by_what_is_signed() {
     let refuse = "replay = \"refuse\"\n";
     let mark = |text: &str, id: &str, time: &'static str| {
         let at = time.parse().ok();
-        let proof = scheme::Proof { signature: b"s".to_vec(), time: time.into(), at };
+        let proof = scheme::Proof { signature: b"s".to_vec(), key: 0, time: time.into(), at };
         signature(text).mark(Some(id).filter(|id| !id.is_empty()), &proof)
     };
     let plain = |parts: &[&[u8]]| Some(Mark::new(parts, None));
@@ -101,7 +101,7 @@ fn only_what_is_signed_or_trusted_is_told() {
             }
         }
         let delivery = signature.head(&head).and_then(|signed| signed.verify(&head, b"{}"));
-        delivery.map(|delivery| delivery.id.map(str::to_owned))
+        delivery.map(|(delivery, _)| delivery.id.map(str::to_owned))
     };
     let trusted = "message_id_header = \"x-id\"";
     assert_eq!(verify(trusted, Some("a")), Ok(Some("a".to_owned())));

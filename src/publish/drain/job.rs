@@ -122,7 +122,7 @@ impl Job {
         let destination = &self.destination;
         let error = match result {
             Ok(()) => {
-                destination.metrics.published(destination.text(), began.elapsed());
+                destination.record_published(began.elapsed());
                 destination.record_success();
                 self.counts.published.fetch_add(1, Ordering::Relaxed);
                 return AttemptResult::Done(queued);

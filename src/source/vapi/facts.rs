@@ -8,6 +8,7 @@ use super::TOOL_CALLS;
 use crate::config::facts::{Asked, Facts};
 use crate::config::units::Time;
 use crate::json::Text;
+use crate::message::KnownType;
 
 /// How long a worker has for an answer unless something else is said.
 const TIMEOUT: Time = Time::seconds(18);
@@ -128,13 +129,21 @@ static KNOWN: LazyLock<Vec<(Arc<str>, Option<Form>)>> = LazyLock::new(|| {
     known.sort_unstable_by(|(one, _), (other, _)| order(one, other));
     known
 });
-static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
 
-/// The metric label of a type, and how it is answered if it asks.
-pub(super) fn of(kind: &str) -> (Arc<str>, Option<Form>) {
+/// All types with a label.
+pub(super) fn types() -> Vec<KnownType> {
+    let known = |(name, form): &(Arc<str>, Option<Form>)| KnownType {
+        name: name.clone(),
+        asks: form.is_some(),
+    };
+    KNOWN.iter().map(known).collect()
+}
+
+/// The number of a type, and how it is answered if it asks.
+pub(super) fn of(kind: &str) -> (usize, Option<Form>) {
     match KNOWN.binary_search_by(|(name, _)| order(name, kind)) {
-        Ok(at) => KNOWN[at].clone(),
-        Err(_) => (OTHER.clone(), None),
+        Ok(at) => (at, KNOWN[at].1),
+        Err(_) => (KNOWN.len(), None),
     }
 }
 

@@ -156,6 +156,7 @@ async fn dev_has_a_kafka_to_try() {
     };
     let command =
         dev.commands().into_iter().find(|command| command.contains("end-of-call-report")).unwrap();
+    // As the sample is, to compare it.
     let sent = shell(&format!("{command} --keep-ids")).await;
     assert_eq!(sent.code, Some(0), "{}", sent.stderr);
     let consumer: StreamConsumer = ClientConfig::new()

@@ -105,7 +105,8 @@ async fn its_configurations_pass_the_check() {
         let checked = output(command, b"").await;
         assert_eq!(checked.code, Some(0), "{values:?}: {checked:?}\n{config}");
         // The network inside a cluster is its operator's affair, and Kafka alone was chosen.
-        let expected = ["the token goes over the network", "without `[nats]` nobody can be asked"];
+        let expected =
+            ["the token goes over the network", "without `[nats]` no worker can be asked"];
         for warning in checked.stderr.lines().filter(|line| line.contains("warning:")) {
             assert!(expected.iter().any(|text| warning.contains(text)), "{values:?}: {warning}");
         }

@@ -52,7 +52,7 @@ async fn each_call_has_its_own_outcome() {
     assert_eq!(id(&slow), id(&failing));
     for (function, outcome) in [("*", "timeout"), ("*", "no-responders"), ("*", "worker-error")] {
         let metric = format!(
-            r#"hookbus_ask_seconds_count{{endpoint="three",function_or_type="{function}",outcome="{outcome}""#
+            r#"hookbus_ask_seconds_count{{endpoint="three",type="",function="{function}",outcome="{outcome}""#
         );
         assert_eq!(bridge.metric(&metric).await, 1.0, "{outcome}");
     }

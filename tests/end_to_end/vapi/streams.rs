@@ -193,9 +193,9 @@ async fn parts_that_nobody_reads_break_the_response_and_leave_no_hole() {
     }
     worker.publish(question.reply.unwrap(), "end".into()).await.unwrap();
     worker.flush().await.unwrap();
-    // What is too much is seen as a late reply, once the answer is given up.
+    // What is too much is seen as an extra reply, once the answer is given up.
     eventually("the end of it", Duration::from_secs(10), async || {
-        (bridge.metric(r#"hookbus_late_replies_total{endpoint="flood""#).await > 0.0).then_some(())
+        (bridge.metric(r#"hookbus_ignored_replies_total{kind="extra""#).await > 0.0).then_some(())
     })
     .await;
     assert!(bridge.rss_bytes() < before + (20 << 20), "{before}, then {}", bridge.rss_bytes());
