@@ -1,6 +1,6 @@
 //! Every query of the dashboard, asked of a real Prometheus that scrapes a real bridge under load.
 
-use super::metrics::dashboard;
+use super::metrics::{Query, dashboard};
 use super::{list, packaged, read, text};
 use crate::support::http::Client;
 use crate::support::process::Process;
@@ -77,7 +77,7 @@ impl Prometheus {
 }
 
 /// The queries as Grafana sends them, with all variables at what they are at first.
-fn queries() -> Vec<(String, String)> {
+fn queries() -> Vec<Query> {
     let board: Value = serde_json::from_str(&read("deploy/grafana/hookbus.json")).unwrap();
     let mut variables = vec![("$__rate_interval".to_owned(), "5s".to_owned())];
     for variable in list(&board, "/templating/list") {
@@ -90,11 +90,11 @@ fn queries() -> Vec<(String, String)> {
         variables.push((format!("${}", text(variable, "/name")), value.to_owned()));
     }
     let mut queries = dashboard();
-    for (title, query) in &mut queries {
+    for query in &mut queries {
         for (name, value) in &variables {
-            *query = query.replace(name.as_str(), value);
+            query.expression = query.expression.replace(name.as_str(), value);
         }
-        assert!(!query.contains('$'), "{title}: a variable that doesn't exist: {query}");
+        assert!(!query.expression.contains('$'), "a variable that doesn't exist: {query:?}");
     }
     queries
 }
@@ -155,9 +155,9 @@ async fn every_query_of_the_dashboard_returns_data() {
         load(&mut bridge, round).await;
         round += 1;
         let mut empty = Vec::new();
-        for (title, query) in left {
-            if prometheus.ask(&query).await.is_empty() {
-                empty.push((title, query));
+        for query in left {
+            if prometheus.ask(&query.expression).await.is_empty() {
+                empty.push(query);
             }
         }
         left = empty;

@@ -9,14 +9,27 @@ use std::path::Path;
 
 const ALERTS: &str = "deploy/prometheus/alerts.yaml";
 
-/// The expressions of the dashboard, with the titles of their panels.
-pub(super) fn dashboard() -> Vec<(String, String)> {
+/// Something that is asked of Prometheus.
+#[derive(Debug)]
+pub(super) struct Query {
+    /// The alert, or the title of the panel.
+    pub(super) place: String,
+    pub(super) expression: String,
+    /// The text that shows what comes.
+    pub(super) shown: String,
+}
+
+/// The queries of the dashboard.
+pub(super) fn dashboard() -> Vec<Query> {
     let board: serde_json::Value =
         serde_json::from_str(&read("deploy/grafana/hookbus.json")).unwrap();
     let panels = list(&board, "/panels").iter().filter(|panel| text(panel, "/type") != "row");
     let queries = panels.flat_map(|panel| {
-        let title = text(panel, "/title");
-        list(panel, "/targets").iter().map(|it| (title.to_owned(), text(it, "/expr").to_owned()))
+        list(panel, "/targets").iter().map(|target| Query {
+            place: text(panel, "/title").to_owned(),
+            expression: text(target, "/expr").to_owned(),
+            shown: text(target, "/legendFormat").to_owned(),
+        })
     });
     queries.collect()
 }
@@ -66,17 +79,62 @@ async fn each_alert_has_a_severity_a_test_and_a_runbook() {
     assert_eq!(alerts, explained);
 }
 
-/// The words of a query that name a metric of ours, and what its matchers ask labels to be.
-fn parts(query: &str) -> (Vec<&str>, Vec<&str>) {
-    let is_word = |char: char| char.is_ascii_alphanumeric() || char == '_';
-    // Texts are every second part.
-    let (code, texts): (Vec<_>, Vec<_>) =
-        query.split('"').enumerate().partition(|(number, _)| number % 2 == 0);
-    let words = code.into_iter().flat_map(|(_, part)| part.split(|char| !is_word(char)));
-    let names = words.filter(|word| word.starts_with("hookbus_") || word.starts_with("process_"));
-    let values = texts.into_iter().flat_map(|(_, text)| text.split('|'));
-    let values = values.filter(|value| !value.is_empty() && !value.contains('$'));
-    (names.collect(), values.collect())
+/// What is asked of metrics in one place.
+#[derive(Debug, Default)]
+struct Asked<'a> {
+    names: Vec<&'a str>,
+    labels: Vec<&'a str>,
+    /// What labels are compared with.
+    values: Vec<&'a str>,
+}
+
+fn is_word(char: char) -> bool {
+    char.is_ascii_alphanumeric() || char == '_'
+}
+
+impl<'a> Asked<'a> {
+    /// By a query, and by the text that shows its results.
+    fn of(query: &'a str, shown: &'a str) -> Self {
+        // Texts are every second part.
+        let (code, texts): (Vec<_>, Vec<_>) =
+            query.split('"').enumerate().partition(|(number, _)| number % 2 == 0);
+        let code = code.into_iter().map(|(_, part)| part);
+        let words = code.clone().flat_map(|part| part.split(|char| !is_word(char)));
+        let is_ours = |word: &&str| word.starts_with("hookbus_") || word.starts_with("process_");
+        // A matcher ends where its text begins.
+        let matched = code.filter_map(|part| {
+            let name = part.trim_end_matches(['=', '~', '!']);
+            (name.len() < part.len()).then(|| name.rsplit(|char| !is_word(char)).next().unwrap())
+        });
+        let grouped = query
+            .split("by (")
+            .skip(1)
+            .flat_map(|rest| rest[..rest.find(')').unwrap()].split(", "));
+        let shown = shown.split("{{").skip(1).filter_map(|rest| {
+            let name = rest[..rest.find("}}").unwrap()].trim();
+            // `$value` is none.
+            let name = name.strip_prefix("$labels.").or((!name.starts_with('$')).then_some(name));
+            name.map(|name| name.split(' ').next().unwrap())
+        });
+        let values = texts.into_iter().flat_map(|(_, text)| text.split('|'));
+        Asked {
+            names: words.filter(is_ours).collect(),
+            labels: matched.chain(grouped).chain(shown).collect(),
+            values: values.filter(|value| !value.is_empty() && !value.contains('$')).collect(),
+        }
+    }
+}
+
+/// The labels of a metric, as the documentation explains it.
+fn labels(name: &str) -> Vec<String> {
+    let page = read("docs/operations.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let row = rows.filter(|row| row.starts_with("hookbus_")).find(|row| {
+        let rest = name.strip_prefix(row.split('`').next().unwrap());
+        rest.is_some_and(|rest| ["", "_bucket", "_count", "_sum"].contains(&rest))
+    });
+    let cell = row.and_then(|row| row.split('|').nth(1)).unwrap_or_default();
+    cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
 /// All code of the bridge, where the values of labels are written.
@@ -95,18 +153,30 @@ fn sources(folder: &Path, into: &mut String) {
 async fn every_metric_and_label_that_is_asked_for_exists() {
     let Some(files) = yaml(&read(ALERTS)).await else { return };
     let rules = list(&files[0], "/groups/0/rules").iter();
-    let alerts =
-        rules.map(|rule| (text(rule, "/alert").to_owned(), text(rule, "/expr").to_owned()));
+    let alerts = rules.map(|rule| Query {
+        place: text(rule, "/alert").to_owned(),
+        expression: text(rule, "/expr").to_owned(),
+        shown: text(rule, "/annotations/summary").to_owned(),
+    });
     let mut code = String::new();
     sources(&project().join("src"), &mut code);
     let mut count = 0;
-    for (place, query) in alerts.chain(dashboard()) {
-        let (names, values) = parts(&query);
-        for name in names {
+    for Query { place, expression, shown } in alerts.chain(dashboard()) {
+        let asked = Asked::of(&expression, &shown);
+        // Those that Prometheus and its histograms bring.
+        let mut known = ["instance", "job", "le"].map(str::to_owned).to_vec();
+        for name in asked.names {
             assert!(is_metric(name), "{place}: there is no metric {name}");
+            known.extend(labels(name));
             count += 1;
         }
-        for value in values {
+        for label in asked.labels {
+            assert!(
+                known.iter().any(|known| known == label),
+                "{place}: no label {label} in {known:?}"
+            );
+        }
+        for value in asked.values {
             // The job is what Prometheus itself is told.
             let exists = value == "hookbus" || code.contains(&format!("\"{value}\""));
             assert!(exists, "{place}: no label has the value {value}");
