@@ -111,6 +111,7 @@ expect() {
 start
 expect "an event without a broker" "$(post '{"message":{"type":"status-update","call":{"id":"c"}}}')" 202
 expect "a question without a worker" "$(post '{"message":{"type":"tool-calls","call":{"id":"c"},"toolCallList":[{"id":"1","function":{"name":"f","arguments":{}}}]}}')" 200
+(inside health --config /etc/hookbus/hookbus.toml) >>"$work/log" 2>&1 || fail "health says no" "what it wrote stands below"
 stop
 start
 queued=$(curl --fail --silent "http://127.0.0.1:$admin/metrics" | sed -n 's/^hookbus_spool_records{destination="nats:{endpoint}.events.{type}"} //p')

@@ -32,9 +32,12 @@ async fn the_image_runs_commands_that_exist() {
     let mut known = BTreeMap::new();
     let binary = "/usr/bin/hookbus";
     assert_eq!(words(&instruction("ENTRYPOINT")), [binary]);
-    let command = words(&instruction("CMD"));
-    let command: Vec<_> = command.iter().map(String::as_str).collect();
-    exists("deploy/Dockerfile", &command, &mut known).await;
+    let health = words(&instruction("HEALTHCHECK"));
+    assert_eq!(health[0], binary);
+    for command in [&words(&instruction("CMD"))[..], &health[1..]] {
+        let command: Vec<_> = command.iter().map(String::as_str).collect();
+        exists("deploy/Dockerfile", &command, &mut known).await;
+    }
     for path in read(".dockerignore").lines().filter_map(|line| line.strip_prefix('!')) {
         assert!(project().join(path).exists(), "{path}");
     }
