@@ -120,7 +120,7 @@ enum Command {
 const CONFIG_FILE: &str = "hookbus.toml";
 
 /// How a command ended, when it did not fail.
-type Outcome = Result<ExitCode, Failure>;
+type CommandResult = Result<ExitCode, Failure>;
 
 /// Time for the last lines to be taken by their reader.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
@@ -171,7 +171,7 @@ pub fn main() -> ExitCode {
     })
 }
 
-fn run(command: Command, signals: io::Result<Signals>) -> Outcome {
+fn run(command: Command, signals: io::Result<Signals>) -> CommandResult {
     let signals = || {
         signals.map_err(|error| Failure::failed(format_args!("can't wait for signals: {error}")))
     };
@@ -237,7 +237,7 @@ impl Drop for Written {
     }
 }
 
-fn serve(path: &Path, signals: &Signals) -> Outcome {
+fn serve(path: &Path, signals: &Signals) -> CommandResult {
     let config = load(path)?;
     telemetry::init(&config.log);
     block_on(async { Ok(serve::run(config, Some(path.to_owned()), signals, |_| ()).await?) })?;
@@ -325,7 +325,7 @@ fn eprint(line: impl Display) {
 }
 
 /// Write text and a line break to standard output. Text from outside can't control the terminal.
-fn print(text: &str) -> Outcome {
+fn print(text: &str) -> CommandResult {
     write(terminal::lines(text).as_bytes())?;
     write(b"\n")?;
     Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, Failure, Outcome, write};
+use super::{Cli, CommandResult, Failure, write};
 
 /// The version, the commit, and what it is built of.
 pub(super) static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -49,14 +49,14 @@ pub(super) struct Manual {
     path: Vec<String>,
 }
 
-pub(super) fn completions(arguments: &Completions) -> Outcome {
+pub(super) fn completions(arguments: &Completions) -> CommandResult {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "hookbus", &mut script);
     write(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 
-pub(super) fn manual(arguments: &Manual) -> Outcome {
+pub(super) fn manual(arguments: &Manual) -> CommandResult {
     let mut command = Cli::command();
     // So that a page of `dlq replay` is called hookbus-dlq-replay.
     command.build();

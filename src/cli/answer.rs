@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::nats_target::{self, ANY, NatsTarget};
-use super::{Failure, Outcome, block_on};
+use super::{CommandResult, Failure, block_on};
 use crate::config::Log;
 use crate::config::units::Time;
 use crate::serve::Signals;
@@ -76,7 +76,7 @@ pub(super) fn token(text: &str) -> Result<String, &'static str> {
     is_name.then(|| text.to_owned()).ok_or("write letters, digits, `-` and `_`")
 }
 
-pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
+pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
     // For what the connection has to say; the lines about questions are said directly.
     telemetry::init(&Log::default());
     let target = arguments.target.load()?;

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::{CONFIG_FILE, Failure, Outcome, block_on, print, read, settle};
+use super::{CONFIG_FILE, CommandResult, Failure, block_on, print, read, settle};
 use crate::config::{Config, Endpoint, Problem, Severity};
 
 pub(super) const EXAMPLES: &str = "\
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     strict: bool,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Outcome {
+pub(super) fn run(arguments: &Arguments) -> CommandResult {
     let loaded = read(&arguments.config)?;
     let is_warning = |problem: &Problem| problem.severity == Severity::Warning;
     let mut has_warnings = loaded.problems.iter().any(is_warning);

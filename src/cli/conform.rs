@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::nats_target::{self, ANY};
-use super::{Failure, Outcome, block_on, print};
+use super::{CommandResult, Failure, block_on, print};
 use crate::config::units::Time;
 use crate::conformance::{self, Client, Plan, Worker};
 use crate::telemetry::terminal;
@@ -48,7 +48,7 @@ fn json(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|error| format!("this is not JSON: {error}"))
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments) -> CommandResult {
     let Arguments { function, arguments: right, mut wrong, timeout, parallel, json, target } =
         arguments;
     if function.is_empty() || function.contains(ANY) {

@@ -18,7 +18,7 @@ use rdkafka::producer::DefaultProducerContext;
 
 use self::nats_server::NatsServer;
 use self::worker::Worker;
-use super::{Failure, Outcome, block_on, eprint, print, providers, settle};
+use super::{CommandResult, Failure, block_on, eprint, print, providers, settle};
 use crate::serve::{self, Signals};
 use crate::settings;
 use crate::telemetry;
@@ -70,7 +70,7 @@ const TOPIC: &str = "vapi.events";
 /// Any topic will do on one machine; several partitions show that a call stays in one.
 const PARTITIONS: i32 = 4;
 
-pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
+pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
     let names = arguments.providers.iter().map(|name| providers::known(name));
     let mut names = names.collect::<Result<Vec<_>, _>>()?;
     // That one is there anyway.

@@ -14,7 +14,7 @@ use reqwest::Url;
 use self::access::Access;
 pub(super) use self::printer::Action;
 use self::printer::Printer;
-use super::{Failure, Outcome, admin, block_on};
+use super::{CommandResult, Failure, admin, block_on};
 use crate::publish::dead_letters::{Line, Task};
 use crate::serve::Signals;
 
@@ -34,7 +34,12 @@ pub(super) struct Options {
 }
 
 /// Do a task, and report on it as this action.
-pub(super) fn run(options: Options, action: Action, task: Task, signals: &Signals) -> Outcome {
+pub(super) fn run(
+    options: Options,
+    action: Action,
+    task: Task,
+    signals: &Signals,
+) -> CommandResult {
     let Options { json, admin, config } = options;
     block_on(async move {
         let access = Access::find(admin, config.as_deref()).await?;
@@ -48,7 +53,12 @@ pub(super) fn run(options: Options, action: Action, task: Task, signals: &Signal
     })
 }
 
-async fn work(access: &Access, mut printer: Printer, task: Task, signals: &Signals) -> Outcome {
+async fn work(
+    access: &Access,
+    mut printer: Printer,
+    task: Task,
+    signals: &Signals,
+) -> CommandResult {
     let begun = tokio::select! {
         begun = access.begin(task) => Some(begun?),
         () = signals.end() => None,

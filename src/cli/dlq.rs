@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::{Args, Subcommand};
 
 use super::disk::{self, Action, Options};
-use super::{Failure, Outcome};
+use super::{CommandResult, Failure};
 use crate::publish::dead_letters::{Filter, Task, moment};
 use crate::serve::Signals;
 
@@ -115,7 +115,7 @@ impl From<FilterArguments> for Filter {
     }
 }
 
-pub(super) fn run(command: Command, signals: &Signals) -> Outcome {
+pub(super) fn run(command: Command, signals: &Signals) -> CommandResult {
     match command {
         Command::List { filter, options } => {
             let filter = Filter::from(filter);

@@ -18,7 +18,7 @@ use self::sign::Signing;
 use self::subjects::{EventSubjects, event_subjects, question_subjects};
 use super::answer::token;
 use super::nats_target::{self, NatsTarget};
-use super::{Failure, Outcome, block_on, eprint, http_client};
+use super::{CommandResult, Failure, block_on, eprint, http_client};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::config::{Endpoint, Log, librdkafka};
@@ -159,7 +159,7 @@ fn topic(text: &str) -> Result<String, String> {
     checked.map(|_| topic.to_owned())
 }
 
-pub(super) fn run(arguments: Arguments, signals: &Signals) -> Outcome {
+pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
     // For what the connection has to say; the lines about requests are said directly.
     telemetry::init(&Log::default());
     let target = arguments.target.load()?;

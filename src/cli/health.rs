@@ -10,7 +10,7 @@ use reqwest::Url;
 use tokio::time::timeout;
 
 use super::admin::{self, Listener};
-use super::{Failure, Outcome, block_on, print};
+use super::{CommandResult, Failure, block_on, print};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -34,7 +34,7 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments) -> CommandResult {
     let Arguments { admin, config } = arguments;
     let bridge = match admin::config(admin.as_ref(), config.as_deref())? {
         Some(config) => Listener::of(&config)?,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Failure, Outcome, print};
+use super::{CommandResult, Failure, print};
 use crate::source;
 use crate::template::nearest;
 
@@ -50,7 +50,7 @@ enum Command {
     },
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments) -> CommandResult {
     match arguments.command {
         None => list(false),
         Some(Command::List { json }) => list(json),
@@ -97,7 +97,7 @@ impl Row {
     }
 }
 
-fn list(as_json: bool) -> Outcome {
+fn list(as_json: bool) -> CommandResult {
     let rows: Vec<_> = source::names().into_iter().filter_map(Row::of).collect();
     let mut text = String::new();
     if as_json {
@@ -121,7 +121,7 @@ fn list(as_json: bool) -> Outcome {
     print(text.trim_end())
 }
 
-fn show(name: &str) -> Outcome {
+fn show(name: &str) -> CommandResult {
     let Some(example) = source::example(name) else { return Ok(ExitCode::SUCCESS) };
     let mut text = match source::built_in(name) {
         Some(known) => format!("{}\n\n", known.text.trim_end()),

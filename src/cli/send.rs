@@ -26,7 +26,7 @@ use self::body::{Body, body};
 use self::edit::Edit;
 use self::post::{ID, OUTCOME, Post, REUSED};
 use self::tally::{Tally, milliseconds};
-use super::{Failure, Outcome, block_on, dev, eprint, print, providers, write};
+use super::{CommandResult, Failure, block_on, dev, eprint, print, providers, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::source;
@@ -142,7 +142,7 @@ fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments) -> CommandResult {
     let to = arguments.target()?;
     let endpoint = match &arguments.config {
         Some(file) => Some(sign::endpoint(file, &to)?),
@@ -162,7 +162,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if many { block_on(post_many(post, body)) } else { block_on(post_one(post, body)) }
 }
 
-fn list(provider: &str) -> Outcome {
+fn list(provider: &str) -> CommandResult {
     let samples = source::samples(provider);
     let width = samples.iter().map(|sample| sample.name.len()).max().unwrap_or_default() + 2;
     let mut text = String::new();
@@ -176,7 +176,7 @@ fn list(provider: &str) -> Outcome {
 const NOBODY_THERE: &str =
     "is `hookbus dev` (or `hookbus serve`) running there? --to names another address";
 
-async fn post_one(post: Post, body: Body) -> Outcome {
+async fn post_one(post: Post, body: Body) -> CommandResult {
     let answer = match post.send(body.render(1)?).await {
         Ok(answer) => answer,
         Err(error) => return Err(Failure::failed(post.reason(&error)).hint(NOBODY_THERE)),
@@ -232,7 +232,7 @@ fn shown(body: &str) -> String {
     if text == body { text } else { terminal::json(&text) }
 }
 
-async fn post_many(post: Post, body: Body) -> Outcome {
+async fn post_many(post: Post, body: Body) -> CommandResult {
     let (post, body) = (Arc::new(post), Arc::new(body));
     let next = Arc::new(AtomicU64::new(1));
     let started = Instant::now();

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::Outcome;
+use super::CommandResult;
 use super::disk::{self, Action, Options};
 use crate::publish::dead_letters::Task;
 use crate::serve::Signals;
@@ -49,7 +49,7 @@ pub(super) struct Drain {
     options: Options,
 }
 
-pub(super) fn run(command: Command, signals: &Signals) -> Outcome {
+pub(super) fn run(command: Command, signals: &Signals) -> CommandResult {
     match command {
         Command::List(options) => disk::run(options, Action::ListQueues, Task::Queues, signals),
         Command::Drain(Drain { destination, dry_run: true, options }) => {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 
 use self::screen::Screen;
 use super::admin::{self, Listener, ResponseLines, Unasked};
-use super::{Failure, Outcome, block_on, eprint};
+use super::{CommandResult, Failure, block_on, eprint};
 use crate::live_tail::{Filter, Line};
 use crate::nats::backoff::Backoff;
 use crate::serve::Signals;
@@ -66,7 +66,7 @@ pub(super) struct Arguments {
 }
 
 /// Ctrl-C ends it at any time, also while it waits for the reader of its lines: nothing of it has to be ended in order.
-pub(super) fn run(arguments: Arguments, _signals: &Signals) -> Outcome {
+pub(super) fn run(arguments: Arguments, _signals: &Signals) -> CommandResult {
     let Arguments { endpoint, kind, key, outcome, errors, json, bodies, admin, config } = arguments;
     let filter =
         Filter { endpoints: endpoint, types: kind, keys: key, outcomes: outcome, errors, bodies };
@@ -78,7 +78,7 @@ pub(super) fn run(arguments: Arguments, _signals: &Signals) -> Outcome {
     block_on(follow(&bridge, &query, Screen::new(json)))
 }
 
-async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> Outcome {
+async fn follow(bridge: &Listener, query: &str, mut screen: Screen) -> CommandResult {
     let mut lines = match ask(bridge, query).await {
         Ok(lines) => lines,
         Err(Unasked::Unreachable(failure)) => {

@@ -13,7 +13,7 @@ use clap::Args;
 use http::Uri;
 
 use self::capture::Capture;
-use super::{CONFIG_FILE, Failure, Outcome, eprint, load, print, providers};
+use super::{CONFIG_FILE, CommandResult, Failure, eprint, load, print, providers};
 use crate::auth::diagnosis::{self, Attempt};
 use crate::config::secret::Secret;
 use crate::config::{Auth, Endpoint};
@@ -77,7 +77,7 @@ fn time(text: &str) -> Result<SystemTime, String> {
         .map_err(|_| "write it like 2026-11-30T09:15:00Z, or as Unix seconds".to_owned())
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments) -> CommandResult {
     let (name, file) = match (&arguments.provider, &arguments.first, &arguments.second) {
         (Some(_), file, None) => (None, file.as_deref()),
         (Some(_), _, Some(_)) => {
@@ -220,7 +220,7 @@ fn verify(
     others: &[&Endpoint],
     capture: &Capture,
     now: SystemTime,
-) -> Outcome {
+) -> CommandResult {
     let head = &capture.head;
     let body = capture.body.clone().unwrap_or_default();
     capture.notes(&body).iter().for_each(|note| eprint(format_args!("note: {note}")));

@@ -19,7 +19,7 @@ use std::path::Path;
 
 use super::Config;
 use super::load::tree::Node;
-use super::problem::Report;
+use super::problem::Problems;
 use super::sources::{Judge, Sources};
 use super::units::{Size, Time};
 use crate::template;
@@ -29,8 +29,8 @@ const LARGEST_BODY: Size = Size::mib(1_024);
 /// No machine has more memory, and counting it can't overflow.
 const LARGEST_IN_FLIGHT: Size = Size::mib(1 << 20);
 
-/// Report what is wrong with settings whose shape is right.
-pub(super) fn check(config: &Config, root: Node<'_>, sources: Sources, report: &mut Report<'_>) {
+/// Problems what is wrong with settings whose shape is right.
+pub(super) fn check(config: &Config, root: Node<'_>, sources: Sources, report: &mut Problems<'_>) {
     let names = (sources.names)();
     let mut checks = Checks { config, root, sources: &names, judge: sources.judge, report };
     checks.http();
@@ -58,7 +58,7 @@ struct Checks<'a, 'r, 't> {
     sources: &'a [&'static str],
     /// Says why a provider can't read a fallback.
     judge: Judge,
-    report: &'r mut Report<'t>,
+    report: &'r mut Problems<'t>,
 }
 
 impl Checks<'_, '_, '_> {
@@ -74,7 +74,7 @@ impl Checks<'_, '_, '_> {
         }
     }
 
-    /// Report what is wrong with a template that stands at this node.
+    /// Problems what is wrong with a template that stands at this node.
     fn template_error(&mut self, node: Node<'_>, error: template::Error) {
         if node.is_broken() {
             return;
@@ -93,7 +93,7 @@ impl Checks<'_, '_, '_> {
         }
     }
 
-    /// Report a time that must not be zero.
+    /// Problems a time that must not be zero.
     fn not_zero(&mut self, node: Node<'_>, key: &str, time: Time) {
         if time.get().is_zero() {
             self.error(
@@ -104,7 +104,7 @@ impl Checks<'_, '_, '_> {
         }
     }
 
-    /// Report a file that can't be opened.
+    /// Problems a file that can't be opened.
     fn file(&mut self, node: Node<'_>, key: &str, path: Option<&Path>) {
         let node = node.get(key);
         let Some(path) = path else { return };

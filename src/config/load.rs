@@ -20,7 +20,7 @@ use toml::de::{DeTable, DeValue};
 use self::tree::{Node, Tree};
 use self::variables::Surroundings;
 use super::facts::Facts;
-use super::problem::Report;
+use super::problem::Problems;
 use super::sources::Sources;
 use super::{Config, Problem, Severity, check};
 
@@ -64,7 +64,7 @@ pub fn parse(
 ) -> Loaded {
     let folder = Path::new(name).parent().unwrap_or(Path::new(""));
     let surroundings = Surroundings { env: &env, folder };
-    let mut report = Report::new(name, text);
+    let mut report = Problems::new(name, text);
     let (document, errors) = DeTable::parse_recoverable(text);
     let is_partial = !errors.is_empty();
     for error in errors {
@@ -105,7 +105,7 @@ pub fn parse(
 
 fn not_text(name: &str, bytes: &[u8], error: &std::str::Utf8Error) -> Loaded {
     let text = String::from_utf8_lossy(bytes);
-    let mut report = Report::new(name, &text);
+    let mut report = Problems::new(name, &text);
     report.error(error.valid_up_to(), "the file is not UTF-8 text", "save it as UTF-8");
     Loaded { config: None, problems: report.into_problems() }
 }

@@ -47,13 +47,13 @@ impl fmt::Display for Problem {
 }
 
 /// Collects the problems of one file.
-pub(super) struct Report<'a> {
+pub(super) struct Problems<'a> {
     file: &'a str,
     text: &'a str,
     problems: Vec<Problem>,
 }
 
-impl<'a> Report<'a> {
+impl<'a> Problems<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
         Self { file, text, problems: Vec::new() }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::super::{FAILED, Failure, WRONG, eprint};
-use super::report::Report;
+use super::report::BrokerFindings;
 use super::{kafka, nats};
 use crate::config::Config;
 use crate::telemetry::terminal;
@@ -25,7 +25,7 @@ pub(super) async fn run(config: &Config) -> Asked {
     settle([nats, kafka].into_iter().flatten().collect())
 }
 
-fn settle(reports: Vec<Report>) -> Asked {
+fn settle(reports: Vec<BrokerFindings>) -> Asked {
     let mut printed = String::new();
     let mut line = |kind: &str, broker: &str, problem: &str, hint: Option<&str>| {
         // Writing to a String can't fail.
@@ -73,9 +73,9 @@ mod tests {
 
     #[test]
     fn all_problems_are_said_and_the_worst_decides() {
-        let mut nats = Report::new("nats");
+        let mut nats = BrokerFindings::new("nats");
         nats.unreachable("127.0.0.1:1: refused", "start it");
-        let mut kafka = Report::new("kafka");
+        let mut kafka = BrokerFindings::new("kafka");
         kafka.warn("a single copy", "more copies");
         kafka.note("a topic will be created");
         kafka.reached("cluster `a`".to_owned());
@@ -91,7 +91,7 @@ mod tests {
                     note: kafka: a topic will be created\n\
                     warning: kafka: a single copy\n  hint: more copies";
         assert_eq!(failure, Some((1, text.to_owned())));
-        let mut kafka = Report::new("kafka");
+        let mut kafka = BrokerFindings::new("kafka");
         kafka.wrong("no topic", "create it");
         kafka.unreachable("gone", "start it");
         assert!(settle(vec![kafka]).failure.is_some_and(|failure| failure.code == 2));

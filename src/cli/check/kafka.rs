@@ -15,7 +15,7 @@ use self::cluster::{Cluster, Unreachable};
 use self::judge::Judge;
 use self::settings::Settings;
 use self::wanted::Wanted;
-use super::report::Report;
+use super::report::BrokerFindings;
 use crate::config::{self, Config, librdkafka};
 use crate::sink::kafka::{BROKER, address};
 
@@ -23,9 +23,9 @@ const COMPARE: &str = "compare `brokers` and `[kafka.properties]` with what the 
 const ADVERTISED: &str = "the cluster tells its clients to connect there (advertised.listeners of the broker): make that work from here, or let the broker name another address";
 
 /// What the configured Kafka says; nothing where there is none.
-pub(super) async fn ask(config: &Config) -> Option<Report> {
+pub(super) async fn ask(config: &Config) -> Option<BrokerFindings> {
     let kafka = config.kafka.as_ref()?;
-    let mut report = Report::new(BROKER);
+    let mut report = BrokerFindings::new(BROKER);
     if let Err(error) = look(config, kafka, &mut report).await {
         let reason = error.to_string();
         let is_of_a_member = address::parts(&reason).0.is_some_and(address::is_member);
@@ -38,7 +38,7 @@ pub(super) async fn ask(config: &Config) -> Option<Report> {
 async fn look(
     config: &Config,
     kafka: &config::Kafka,
-    report: &mut Report,
+    report: &mut BrokerFindings,
 ) -> Result<(), anyhow::Error> {
     let mut client = librdkafka::producer(kafka, &config.http);
     // It only looks.

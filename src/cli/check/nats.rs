@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use super::report::{Report, larger_events};
+use super::report::{BrokerFindings, larger_events};
 use super::{permissions, workers};
 use crate::config::Config;
 use crate::nats::streams::RequiredStreams;
 use crate::nats::{BROKER, Notices, Settings};
 
 /// What the configured NATS says; nothing where there is none.
-pub(super) async fn ask(config: &Config) -> Option<Report> {
+pub(super) async fn ask(config: &Config) -> Option<BrokerFindings> {
     let nats = config.nats.as_ref()?;
-    let mut report = Report::new(BROKER);
+    let mut report = BrokerFindings::new(BROKER);
     let settings = match Settings::new(nats) {
         Ok(settings) => settings,
         Err(error) => {

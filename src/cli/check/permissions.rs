@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_nats::Client;
 
-use super::report::Report;
+use super::report::BrokerFindings;
 use crate::config::{Config, Nats};
 use crate::discovery::Functions;
 use crate::nats::streams::RequiredStreams;
@@ -21,7 +21,7 @@ pub(super) async fn ask(
     notices: &Notices,
     config: &Config,
     (nats, required_streams): (&Nats, &RequiredStreams),
-    report: &mut Report,
+    report: &mut BrokerFindings,
 ) {
     let (named, others) = Functions::new(config).subjects();
     let events: BTreeSet<_> = required_streams.known_subjects().map(str::to_owned).collect();

@@ -14,7 +14,7 @@ pub(super) fn larger_events(config: &Config) -> &'static str {
 
 /// What one broker said.
 #[derive(Debug, Default)]
-pub(super) struct Report {
+pub(super) struct BrokerFindings {
     /// The broker's name in what is printed.
     pub(super) broker: &'static str,
     /// What was reached.
@@ -28,7 +28,7 @@ pub(super) struct Report {
     pub(super) notes: Vec<String>,
 }
 
-impl Report {
+impl BrokerFindings {
     pub(super) fn new(broker: &'static str) -> Self {
         Self { broker, ..Self::default() }
     }

@@ -2,7 +2,7 @@
 
 use async_nats::Client;
 
-use super::report::Report;
+use super::report::BrokerFindings;
 use crate::config::{Config, Endpoint, Nats};
 use crate::discovery::{self, Answering, Functions, Worker};
 
@@ -26,7 +26,7 @@ pub(super) async fn ask(client: &Client, config: &Config, nats: &Nats) -> Answer
 }
 
 impl Answers {
-    pub(super) fn tell(self, report: &mut Report) {
+    pub(super) fn tell(self, report: &mut BrokerFindings) {
         let Some((functions, workers)) = self.0 else { return };
         if !workers.functions.is_empty() {
             for problem in workers.problems {

@@ -65,7 +65,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: 
     }
 }
 
-/// Report what the source can't do without, and some signature doesn't cover.
+/// Problems what the source can't do without, and some signature doesn't cover.
 fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint) {
     let unsigned = endpoint.unsigned().filter(|routing| routing.is_needed);
     for Routing { piece, what, .. } in unsigned {
@@ -81,7 +81,7 @@ fn unsigned(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, endpoint: &Endpoint
     }
 }
 
-/// Report what is trusted for nothing.
+/// Problems what is trusted for nothing.
 fn trusted(checks: &mut Checks<'_, '_, '_>, list: Node<'_>, endpoint: &Endpoint) {
     let is_read = |auth: &Auth, name: &str| match auth {
         Auth::Hmac(hmac) => {

@@ -144,7 +144,7 @@ fn path(checks: &mut Checks<'_, '_, '_>, path: &str, node: Node<'_>) {
     }
 }
 
-/// Report what an earlier endpoint has already.
+/// Problems what an earlier endpoint has already.
 fn once<'a>(
     checks: &mut Checks<'_, '_, '_>,
     seen: &mut HashMap<&'a str, usize>,
@@ -232,7 +232,7 @@ fn questions(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_
     }
 }
 
-/// Report fallbacks that the provider couldn't read.
+/// Problems fallbacks that the provider couldn't read.
 fn fallbacks(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, list: Node<'_>) {
     let provider = &endpoint.facts.provider;
     for kind in endpoint.facts.asked() {
@@ -293,7 +293,7 @@ fn tools(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     }
 }
 
-/// Report a window that no memory will hold.
+/// Problems a window that no memory will hold.
 fn answer_window(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     if endpoint.answer_window > MAX_WINDOW {
         checks.warning(
@@ -307,7 +307,7 @@ fn answer_window(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Nod
     }
 }
 
-/// Report a time that changes nothing, or that nothing could keep.
+/// Problems a time that changes nothing, or that nothing could keep.
 fn ack_within(checks: &mut Checks<'_, '_, '_>, endpoint: &Endpoint, node: Node<'_>) {
     let Some(within) = endpoint.ack_within else { return };
     checks.not_zero(node, "ack_within", within);
@@ -384,7 +384,7 @@ fn destinations(
     }
 }
 
-/// Report `{function}` where there is none.
+/// Problems `{function}` where there is none.
 fn function(
     checks: &mut Checks<'_, '_, '_>,
     node: Node<'_>,
@@ -404,7 +404,7 @@ fn function(
     );
 }
 
-/// Report a destination whose broker has no table.
+/// Problems a destination whose broker has no table.
 fn broker(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, text: &str, destination: &Destination) {
     let config = checks.config;
     let (is_there, table, address) = match destination {

@@ -142,7 +142,7 @@ fn is_address(broker: &str) -> bool {
     !host.is_empty() && (is_bracketed || is_plain) && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
-/// Report a property that is ours, unknown or unusable. Its value is never shown.
+/// Problems a property that is ours, unknown or unusable. Its value is never shown.
 fn property(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, key: &str, value: &str) {
     if node.is_broken() {
         return;
@@ -195,7 +195,7 @@ fn property(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, key: &str, value: &
     }
 }
 
-/// Report properties that are set twice, under two names.
+/// Problems properties that are set twice, under two names.
 fn aliases(checks: &mut Checks<'_, '_, '_>, kafka: &Kafka, node: Node<'_>) {
     for (one, other) in librdkafka::ALIASES {
         let is_set = |key| kafka.properties.contains_key(key);

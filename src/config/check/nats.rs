@@ -67,7 +67,7 @@ pub(super) fn check(checks: &mut Checks<'_, '_, '_>, nats: &Nats, node: Node<'_>
     streams(checks, nats, node.get("stream"));
 }
 
-/// Report one of two keys that make sense together only.
+/// Problems one of two keys that make sense together only.
 fn pair(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, one: (&str, bool), other: (&str, bool)) {
     let (there, absent) = match (one.1, other.1) {
         (true, false) => (one.0, other.0),
@@ -151,7 +151,7 @@ fn subjects(checks: &mut Checks<'_, '_, '_>, stream: &Stream, list: Node<'_>) {
     }
 }
 
-/// Report subjects that two streams, or one stream twice, would store.
+/// Problems subjects that two streams, or one stream twice, would store.
 fn others(checks: &mut Checks<'_, '_, '_>, nats: &Nats, at: usize, list: Node<'_>) {
     let Some(stream) = nats.streams.get(at) else {
         return;

@@ -116,7 +116,7 @@ fn texts(checks: &mut Checks<'_, '_, '_>, provider: &Provider, node: Node<'_>, t
     }
 }
 
-/// Report what is wrong with a text with places.
+/// Problems what is wrong with a text with places.
 fn text(
     checks: &mut Checks<'_, '_, '_>,
     provider: &Provider,
@@ -143,7 +143,7 @@ fn no_place(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, unknown: &str) {
     );
 }
 
-/// Report a place that holds no value where it stands.
+/// Problems a place that holds no value where it stands.
 fn place(
     checks: &mut Checks<'_, '_, '_>,
     provider: &Provider,

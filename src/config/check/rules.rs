@@ -72,7 +72,7 @@ pub(super) fn check(
     }
 }
 
-/// Report variants of a type, such as `transcript[transcriptType="final"]`, that no rule takes although one takes the
+/// Problems variants of a type, such as `transcript[transcriptType="final"]`, that no rule takes although one takes the
 /// type itself.
 fn variants(checks: &mut Checks<'_, '_, '_>, facts: &Facts, rules: &[Patterns<'_>]) {
     let taken = |kind: &str| {

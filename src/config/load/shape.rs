@@ -16,13 +16,13 @@ use self::messages::{
 use self::tables::{tables_with, title};
 use super::schema::{self, Shape};
 use super::tree::{Tree, Value};
-use crate::config::problem::Report;
+use crate::config::problem::Problems;
 use crate::template::nearest;
 
-/// Report what is wrong, and replace it by something that fits.
+/// Problems what is wrong, and replace it by something that fits.
 ///
 /// With `is_partial` a part of the file could not be read, and nothing is said to be missing.
-pub(super) fn check(root: &Json, tree: &mut Tree, is_partial: bool, report: &mut Report<'_>) {
+pub(super) fn check(root: &Json, tree: &mut Tree, is_partial: bool, report: &mut Problems<'_>) {
     let mut walk = Walk { root, is_partial, report };
     walk.table(root, tree, "");
 }
@@ -30,7 +30,7 @@ pub(super) fn check(root: &Json, tree: &mut Tree, is_partial: bool, report: &mut
 struct Walk<'a, 'r, 't> {
     root: &'a Json,
     is_partial: bool,
-    report: &'r mut Report<'t>,
+    report: &'r mut Problems<'t>,
 }
 
 impl<'a> Walk<'a, '_, '_> {
@@ -139,7 +139,7 @@ impl<'a> Walk<'a, '_, '_> {
         }
     }
 
-    /// Report a key that isn't known, and say which one was meant.
+    /// Problems a key that isn't known, and say which one was meant.
     fn unknown(
         &mut self,
         schema: &'a Json,

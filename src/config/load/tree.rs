@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use toml::de::DeValue;
 
 use super::variables::{self, Surroundings};
-use crate::config::problem::Report;
+use crate::config::problem::Problems;
 
 /// One value of the file.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Tree {
         value: &DeValue<'_>,
         span: Range<usize>,
         surroundings: Surroundings<'_>,
-        report: &mut Report<'_>,
+        report: &mut Problems<'_>,
     ) -> Self {
         let mut is_broken = false;
         let value = match value {

@@ -1,6 +1,6 @@
 //! What the state of a cluster means for a configuration.
 
-use super::super::report::{Report, larger_events};
+use super::super::report::{BrokerFindings, larger_events};
 use super::cluster::{Cluster, Topic};
 use super::settings::Settings;
 use super::wanted::Wanted;
@@ -18,7 +18,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    pub(super) fn all(&self, wanted: &Wanted, report: &mut Report) {
+    pub(super) fn all(&self, wanted: &Wanted, report: &mut BrokerFindings) {
         let mut takes_default = wanted.has_more;
         for (topic, only_jobs) in &wanted.topics {
             if let Some(found) = self.cluster.topics.get(topic) {
@@ -53,7 +53,7 @@ impl Judge<'_> {
         &self,
         destination: &str,
         topics: impl Iterator<Item = &'a String>,
-        report: &mut Report,
+        report: &mut BrokerFindings,
     ) {
         let is_declared = |topic: &str| self.declared.iter().any(|declared| declared.name == topic);
         let mut missing =
@@ -81,7 +81,7 @@ impl Judge<'_> {
         }
     }
 
-    fn missing(&self, topic: &str, only_jobs: bool, report: &mut Report) {
+    fn missing(&self, topic: &str, only_jobs: bool, report: &mut BrokerFindings) {
         const CREATE: &str = "create it, or declare it with [[kafka.topic]]";
         if let Some(declared) = self.declared.iter().find(|declared| declared.name == topic) {
             report.note(format!("topic `{topic}` is missing; `serve` will create it"));
@@ -107,7 +107,7 @@ impl Judge<'_> {
         }
     }
 
-    fn existing(&self, topic: &str, found: &Topic, report: &mut Report) {
+    fn existing(&self, topic: &str, found: &Topic, report: &mut BrokerFindings) {
         let Topic { copies, in_sync, orphan } = *found;
         let needed = self.settings.topic::<usize>(topic, "min.insync.replicas");
         if copies == 1 && !self.cluster.is_mock() {
@@ -147,7 +147,7 @@ impl Judge<'_> {
     }
 }
 
-fn single(topic: &str, report: &mut Report) {
+fn single(topic: &str, report: &mut BrokerFindings) {
     report.warn(
         format!("topic `{topic}` has a single copy (replication factor 1)"),
         "with 3 copies and min.insync.replicas 2 it outlives the loss of a broker",

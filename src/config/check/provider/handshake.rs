@@ -120,7 +120,7 @@ fn token(
     }
 }
 
-/// Report a part of an answer that can't be given. Returns whether it is signed.
+/// Problems a part of an answer that can't be given. Returns whether it is signed.
 fn part(
     checks: &mut Checks<'_, '_, '_>,
     provider: &Provider,
