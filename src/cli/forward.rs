@@ -334,7 +334,9 @@ impl Arguments {
         server: &Arc<Server>,
         (screen, health): (&Arc<dyn Reporter>, &Arc<Health>),
     ) -> Result<Option<(Work, Options, ServiceRegistration)>, Failure> {
-        if self.only == Some(Only::Events) {
+        // A bridge that has Kafka alone asks nobody.
+        let has_nats = target.config.nats.is_some() || target.config.kafka.is_none();
+        if self.only == Some(Only::Events) || !has_nats {
             return Ok(None);
         }
         let filter = self.filter();

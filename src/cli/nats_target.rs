@@ -18,7 +18,7 @@ pub(super) const ANY: &str = "*";
 /// Which NATS, and whose questions.
 #[derive(Debug, Args)]
 pub(super) struct Flags {
-    /// The endpoint whose questions these are
+    /// The endpoint of the bridge that this is about
     #[arg(long, value_name = "NAME", default_value = dev::ENDPOINT)]
     endpoint: String,
     /// The NATS server, instead of the configured one [default: nats://127.0.0.1:4222]

@@ -293,3 +293,20 @@ async fn health_and_metrics_are_shown() {
         assert!(text.contains(line), "{line} in\n{text}");
     }
 }
+
+#[tokio::test]
+async fn events_larger_than_all_that_may_wait_come_too() {
+    let Some((nats, server)) = start().await else { return };
+    // 8 MiB may wait.
+    let flags = ["--durable", "d", "--concurrency", "1"];
+    let mut forward = Forward::events(&nats, &server.url("ok"), &flags).await;
+    let sizes = [3_000_000, 3_000_000, 3_000_000, 12_000_000, 3_000_000, 10];
+    for size in sizes {
+        publish(&nats, "hang", Some("a"), &"x".repeat(size)).await;
+    }
+    let posted: Vec<_> =
+        server.heard(sizes.len()).await.iter().map(|request| request.body.len()).collect();
+    assert_eq!(posted, sizes);
+    settled(&nats, "d").await;
+    forward.stop().await;
+}
