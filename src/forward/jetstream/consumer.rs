@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::ledger::Ledger;
-use super::pull::Pull;
+use super::pull::{EXPIRES, Pull};
 use super::settling::Settling;
 use super::streams::{Error, Found};
 use super::{Plan, Taken};
@@ -77,7 +77,9 @@ impl Session {
         self.filters.clone_from(&found.filters);
         let before = std::mem::take(&mut *self.consumer.lock()).name;
         let consumer = match &plan.durable {
-            Some(name) => self.durable(client, plan, name, found.is_queue).await?,
+            Some(name) => {
+                self.durable(client, plan, (name, found.is_queue), !before.is_empty()).await?
+            }
             None => {
                 let name = format!("hookbus-forward-{}", uuid::Uuid::new_v4().simple());
                 self.create(client, plan, &name, false).await?;
@@ -97,8 +99,8 @@ impl Session {
         &self,
         client: &Client,
         plan: &Plan,
-        name: &str,
-        is_queue: bool,
+        (name, is_queue): (&str, bool),
+        is_again: bool,
     ) -> Result<Consumer, Error> {
         let subject = format!("CONSUMER.INFO.{}.{name}", self.stream);
         match ask(client, plan, subject, &json!({})).await? {
@@ -108,7 +110,7 @@ impl Session {
                     let (stream, consumer) = (self.stream.clone(), name.to_owned());
                     return Err(Error::Differs { stream, consumer, difference });
                 }
-                self.expect_open(&info);
+                self.expect_open(&self.unasked(client, plan, name, info.clone(), is_again).await?);
                 Ok(Consumer {
                     name: name.to_owned(),
                     max_ack_pending: config["max_ack_pending"].as_u64().unwrap_or(MAX_ACK_PENDING),
@@ -167,6 +169,27 @@ impl Session {
         created.map(drop).map_err(|(_, text)| {
             Error::Other(format!("no consumer of the stream `{}` can be made: {text}", self.stream))
         })
+    }
+
+    /// What the consumer says of itself, once a request of the connection before is over: what the server still hands to
+    /// that would be missing without anybody knowing.
+    async fn unasked(
+        &self,
+        client: &Client,
+        plan: &Plan,
+        name: &str,
+        mut info: Value,
+        is_again: bool,
+    ) -> Result<Value, Error> {
+        let began = Instant::now();
+        while is_again && info["num_waiting"].as_u64() > Some(0) && began.elapsed() < EXPIRES {
+            sleep(LOOK_INTERVAL).await;
+            let subject = format!("CONSUMER.INFO.{}.{name}", self.stream);
+            info = ask(client, plan, subject, &json!({}))
+                .await?
+                .map_err(|(_, text)| Error::Other(text))?;
+        }
+        Ok(info)
     }
 
     /// What the consumer has handed out, and nobody acknowledged, comes before what is new. What is held here is no part

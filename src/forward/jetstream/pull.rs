@@ -11,14 +11,15 @@ use tokio::time::timeout;
 
 use super::streams::Error;
 
-/// How long one request stays with the server.
-const EXPIRES: Duration = Duration::from_secs(30);
+/// How long one request stays with the server, also when the connection that it came through is gone and the server
+/// hasn't noticed.
+pub(super) const EXPIRES: Duration = Duration::from_secs(10);
 
 /// How often the server says that it still knows the request.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT: Duration = Duration::from_secs(4);
 
 /// Without a word for so long the server has forgotten it.
-const SILENCE: Duration = Duration::from_secs(12);
+const SILENCE: Duration = Duration::from_secs(9);
 
 /// A message of a stream.
 #[derive(Debug)]

@@ -114,3 +114,28 @@ async fn a_server_that_is_killed_at_random_loses_nothing() {
     }
     forward.stop().await;
 }
+
+#[tokio::test]
+async fn a_frozen_nats_loses_nothing_and_keeps_the_order() {
+    let Some((mut nats, server)) = start().await else { return };
+    let mut forward = Forward::events(&nats, &server.url("slow/0.1"), &["--durable", "d"]).await;
+    for number in 0..20 {
+        publish(&nats, "hang", Some("a"), &number.to_string()).await;
+    }
+    server.heard(3).await;
+    nats.stop_signal();
+    forward.said("not connected to NATS").await;
+    nats.cont_signal();
+    forward.said("events again from").await;
+    for number in 20..25 {
+        publish(&nats, "hang", Some("a"), &number.to_string()).await;
+    }
+    let requests = eventually("all of them", PATIENCE * 2, async || {
+        let requests = server.requests();
+        bodies(&requests, "a").contains(&"24").then_some(requests)
+    })
+    .await;
+    let expected: Vec<_> = (0..25).map(|number| number.to_string()).collect();
+    assert_eq!(bodies(&requests, "a"), expected);
+    settled(&nats, "d").await;
+}
