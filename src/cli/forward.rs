@@ -38,7 +38,7 @@ Examples:
   hookbus forward --to http://localhost:3000/webhook --only events --since 1h --open-bodies
   hookbus forward --to http://localhost:3000/webhook --only questions --functions get_weather,book_table
   hookbus forward --to http://localhost:3000/webhook --mine call-7 --queue ann
-  hookbus forward --to http://crm:8000/vapi --config hookbus.toml --durable crm --dead-letters vapi.dead
+  hookbus forward --to http://crm:8000/hooks --config hookbus.toml --durable crm --dead-letters shop.dead
 
 Events are read by a consumer of this command's own, so that others get them as well; with --durable several \
 instances share them. A question is answered by one worker of its queue group, and this command is one of them. With \
@@ -400,7 +400,7 @@ fn check_subject(subject: &str) -> Result<(), Failure> {
         Err(error) => error.to_string(),
     };
     Err(Failure::wrong(format_args!("dead letters can't go to `{subject}`: {problem}"))
-        .hint("write a whole subject, such as vapi.dead"))
+        .hint("write a whole subject, such as shop.dead"))
 }
 
 impl From<jetstream::Error> for Failure {
