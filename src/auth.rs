@@ -73,7 +73,7 @@ pub enum Cause {
     Repeated,
     /// Its endpoint refuses repetitions, and has no room to remember this one.
     Full,
-    /// The keys that would tell can't be had.
+    /// The keys that verify the sender cannot be fetched.
     Undecided,
 }
 

@@ -58,7 +58,7 @@ unpack() {
     local package=$1 program archive packages
     mapfile -t packages < <(lacking "$package")
     if ((${#packages[@]} == 0)) && ((EUID == 0)); then
-        apt-get update >/dev/null || fail "the lists of packages can't be had" "check the network, then run it again"
+        apt-get update >/dev/null || fail "cannot fetch the package lists" "check the network, then run it again"
         mapfile -t packages < <(lacking "$package")
     fi
     ((${#packages[@]} > 0)) || fail "apt-get knows no $package" "run: apt-get update, then run it again"

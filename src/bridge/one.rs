@@ -48,7 +48,7 @@ impl Walk {
         self.end(dialogue, place, answer, worker.get(), reused)
     }
 
-    /// Tell of the end of a question whoever wants to know.
+    /// Show the end of a question to the log and to the live tail.
     pub(super) fn end(
         &self,
         dialogue: &dyn Dialogue,

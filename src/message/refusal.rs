@@ -26,7 +26,7 @@ pub enum Refusal {
     /// The sender is not who it should be; nothing more is said.
     #[error("authentication is missing or wrong")]
     Unauthorized,
-    /// The keys that would tell who the sender is can't be had.
+    /// The keys that verify the sender cannot be fetched.
     #[error("who sent this can't be verified right now")]
     Undecided,
     /// The body is not a webhook of this source.

@@ -97,7 +97,7 @@ fn add_body(lines: &mut String, mark: char, body: &[u8]) {
     }
 }
 
-/// The time of the day: the day is known to whoever watches.
+/// The time of day; a person who watches knows the date.
 fn now() -> String {
     let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
     now.split_once('T').map_or(now.clone(), |(_, time)| time.to_owned())

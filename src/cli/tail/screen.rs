@@ -43,7 +43,7 @@ impl Screen {
     }
 
     fn line(&mut self, webhook: &Webhook) -> String {
-        // The day is known to whoever watches.
+        // A person who watches knows the date.
         let time = webhook.time.split_once('T').map_or(&*webhook.time, |(_, time)| time);
         let outcome = match &webhook.reason {
             Some(reason) => format!("{}:{reason}", webhook.outcome),

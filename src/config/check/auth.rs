@@ -189,7 +189,7 @@ fn signature(
     if asks_for_token && signature.handshake_tokens.is_empty() {
         checks.warning(
             node.get("secrets"),
-            format!("{title} sends a token in the URL when it tries the endpoint out: whoever reads it in a log could sign webhooks"),
+            format!("{title} sends a token in the URL when it tries the endpoint out: anyone who reads it in a log could sign webhooks"),
             "tell it another one, and write that into `handshake_tokens`",
         );
     }
