@@ -86,6 +86,11 @@ impl ReadAhead {
         }
     }
 
+    /// Whether a record of this key is ready or in flight, so that others wait behind it.
+    pub(super) fn holds(&self, key: Option<&Arc<str>>) -> bool {
+        key.is_some_and(|key| self.lines.contains_key(key))
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records == 0
     }

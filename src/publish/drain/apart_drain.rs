@@ -233,7 +233,10 @@ impl<'a> ApartDrain<'a> {
     ) -> Result<(), sink::Error> {
         let Some(batch) = self.backoff.record_read(&self.job, batch)? else { return Ok(()) };
         for queued in batch {
-            if let Some(queued) = self.pass_over(queued) {
+            // An older one of its key is under way, perhaps of its name: that one comes first, whatever is known by now.
+            let waits = self.source.read_ahead.holds(queued.key());
+            let queued = if waits { Some(queued) } else { self.pass_over(queued) };
+            if let Some(queued) = queued {
                 self.source.read_ahead.add(queued);
             }
         }

@@ -56,6 +56,48 @@ async fn a_restart_keeps_it_apart_and_in_order() {
     assert_eq!(store(&paths, "e.none", "k0", "a3").await, Ok(Receipt::Stored));
 }
 
+/// While the first of its name and key is tried again, another event finds out that the name takes nothing. What comes
+/// from the disk then is not taken for the first one.
+#[tokio::test(start_paused = true)]
+async fn what_is_tried_again_stays_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut before = paths(&folder).await;
+    before.drain();
+    before.nats.name("e.none", no_topic());
+    assert_eq!(store(&before, "e.none", "k", "old").await, Ok(Receipt::Spooled));
+    before.all.give_up();
+    before.spool.close();
+    drop(before);
+
+    let mut paths =
+        Paths::with_writer(folder.path(), 1_000, crate::config::Spool::default().sync_timeout)
+            .await;
+    configured(&paths.all, TO, 1_000);
+    paths.nats.one("old", retry());
+    paths.drain();
+    while paths.nats.attempts() == 0 || paths.nats.under_way() > 0 {
+        pass(Duration::from_millis(1)).await;
+    }
+    assert_eq!(paths.nats.attempts(), 1);
+    paths.nats.one("old", Mode::Takes);
+    // The destination works for others.
+    assert_eq!(store(&paths, "e.good", "g", "g").await, Ok(Receipt::Spooled));
+    until("a stored one", || paths.nats.taken_by("e.good") == ["g"]).await;
+    let stalled = paths.stall("nats:other");
+    stalled.is_paused().await;
+    paths.nats.one("finder", no_topic());
+    let new = paths.begin_as("e.none", &[TO], "k", "new");
+    let finder = paths.begin_as("e.none", &[TO], "l", "finder");
+    let blocked = "problem: nats:e.{type}: unknown-topic: `e.none` takes nothing";
+    until("a name that takes nothing", || paths.health.readiness().1.contains(blocked)).await;
+    stalled.end().await;
+    paths.nats.one("finder", Mode::Takes);
+    in_time("all of them", || paths.apart() == 0 && new.is_finished() && finder.is_finished())
+        .await;
+    let of_key = |taken: &script::DrainGuard| taken.name == "e.none" && taken.key == "k";
+    assert_eq!(paths.nats.taken_if(of_key), ["old", "new"]);
+}
+
 async fn summary(mut lines: Lines) -> (Summary, Vec<String>) {
     let (mut last, mut given_up) = (None, Vec::new());
     in_time("the end of a replay", || {
