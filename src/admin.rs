@@ -1,9 +1,10 @@
 //! The second listener: is it alive, should it get traffic, what does it count, what is on disk,
-//! what comes in, who answers.
+//! what comes in, who answers, whether anything was lost.
 
 mod disk;
 mod guard;
 pub mod reload;
+pub mod status;
 mod tail;
 mod workers;
 
@@ -14,9 +15,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
+use serde::Serialize;
 
 pub use self::guard::Guard;
 use crate::bridge::Bridge;
@@ -47,6 +49,15 @@ fn unanswered(all: &[Unanswered]) -> String {
     text
 }
 
+/// One JSON object and a line break.
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_string(value) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),
+        // Text and numbers can be written.
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
 /// The routes of the admin listener. All but health and metrics ask the guard first.
 pub fn router(
     bridge: Arc<Bridge>,
@@ -58,14 +69,16 @@ pub fn router(
     guard: Arc<Guard>,
 ) -> Router {
     let metrics = bridge.metrics.clone();
+    let readiness = health.clone();
     let ready = move || async move {
-        let (is_ready, mut text) = health.readiness();
+        let (is_ready, mut text) = readiness.readiness();
         text += &unanswered(&metrics.unanswered());
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
     let guarded = disk::router(spool_tasks)
         .merge(reload::router(asking))
+        .merge(status::router(destinations.clone(), health.clone()))
         .merge(tail::router(bridge.clone()))
         .merge(workers::router(workers, bridge.clone()));
     let metrics = move || async move {

@@ -20,6 +20,7 @@ mod nats_target;
 mod providers;
 mod send;
 mod spool;
+mod status;
 mod tail;
 mod verify;
 
@@ -93,6 +94,9 @@ enum Command {
     /// Say whether a running bridge is ready, as an exit code
     #[command(after_help = health::EXAMPLES)]
     Health(health::Arguments),
+    /// Say where the events of a running bridge are, and whether any is missing
+    #[command(after_help = status::EXAMPLES)]
+    Status(status::Arguments),
     /// Show dead letters, publish them again, or remove them
     #[command(subcommand, after_help = dlq::EXAMPLES)]
     Dlq(dlq::Command),
@@ -185,6 +189,7 @@ fn run(command: Command, signals: io::Result<Signals>) -> CommandResult {
         Command::Conform(arguments) => conform::run(arguments),
         Command::Tail(arguments) => tail::run(arguments, &signals()?),
         Command::Health(arguments) => health::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
         Command::Dlq(command) => dlq::run(command, &signals()?),
         Command::Spool(command) => spool::run(command, &signals()?),
         Command::Providers(arguments) => providers::run(arguments),

@@ -10,6 +10,7 @@
 //! are taken in the order in which [`begin`] is called. Everything else is pipelined.
 
 mod apart_queue;
+pub mod balance;
 mod disk_queue;
 mod circuit;
 mod destination;
@@ -114,7 +115,8 @@ impl Destinations {
         self.share.store(max.div_ceil(drafted.len().max(1)), Ordering::Relaxed);
         let mut by_text = self.by_text.write();
         for (text, destination) in drafted {
-            destination.begin();
+            // From now on events may go here: what is counted of it begins at zero.
+            destination.counters();
             by_text.entry(text).or_insert(destination);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{StatusCode, header};
+use http::StatusCode;
 
 use crate::bridge::Bridge;
 use crate::discovery::{Unasked, Workers};
@@ -17,11 +17,7 @@ pub(super) fn router(workers: Arc<Workers>, bridge: Arc<Bridge>) -> Router {
 
 async fn answer(workers: &Workers, bridge: &Bridge) -> Response {
     match workers.report(&bridge.live_tail.recent.all()).await {
-        Ok(report) => match serde_json::to_string(&report) {
-            Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json + "\n").into_response(),
-            // Text and numbers can be written.
-            Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-        },
+        Ok(report) => super::json(&report),
         Err(unasked) => {
             let status = match unasked {
                 Unasked::NoNats => StatusCode::NOT_FOUND,

@@ -138,6 +138,11 @@ impl Listener {
         format!("{host}:{}", self.url.port_or_known_default().unwrap_or_default())
     }
 
+    /// It is there, and is no bridge.
+    pub(super) fn odd(&self, what: impl std::fmt::Display) -> Failure {
+        odd(&self.place(), what)
+    }
+
     async fn refused(&self, mut response: Response) -> Failure {
         let status = response.status();
         let mut text = Vec::new();
@@ -192,11 +197,11 @@ impl ResponseLines {
                 let line = self.buffer.split_to(end + 1);
                 return match serde_json::from_slice(&line) {
                     Ok(line) => Ok(Some(line)),
-                    Err(error) => Err(self.odd(error)),
+                    Err(error) => Err(odd(&self.place, error)),
                 };
             }
             if self.buffer.len() > MAX_LINE_BYTES {
-                return Err(self.odd("a line without an end"));
+                return Err(odd(&self.place, "a line without an end"));
             }
             match self.response.chunk().await {
                 Ok(Some(chunk)) => self.buffer.extend_from_slice(&chunk),
@@ -205,9 +210,8 @@ impl ResponseLines {
             }
         }
     }
+}
 
-    fn odd(&self, what: impl std::fmt::Display) -> Failure {
-        Failure::failed(format_args!("{} answered something else: {what}", self.place))
-            .hint(SOMETHING_ELSE)
-    }
+fn odd(place: &str, what: impl std::fmt::Display) -> Failure {
+    Failure::failed(format_args!("{place} answered something else: {what}")).hint(SOMETHING_ELSE)
 }

@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
@@ -20,7 +19,7 @@ use crate::message::{Event, Receipt, Refusal};
 use crate::sink::{self, Class, Scope, Sink};
 use crate::spool::Record;
 use crate::telemetry::health::Health;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{DestinationMetrics, Metrics};
 use crate::template::{self, Vars};
 
 /// How long an event waits for the end of a [`Class::Transient`] when there is a disk that it can go to: two attempts
@@ -56,8 +55,8 @@ pub struct Destination {
     is_live: bool,
     pub(super) disk: Option<OnDisk>,
     pub(super) metrics: Arc<Metrics>,
-    /// Where it is counted how long an acknowledgement takes; looked up once.
-    seconds: OnceLock<Histogram>,
+    /// What is counted of it, from its first event on.
+    counters: OnceLock<DestinationMetrics>,
     pub(super) health: Arc<Health>,
 }
 
@@ -105,7 +104,7 @@ impl Destination {
             is_live,
             disk,
             metrics,
-            seconds: OnceLock::new(),
+            counters: OnceLock::new(),
             health,
         }
     }
@@ -125,9 +124,11 @@ impl Destination {
         }
     }
 
-    /// Publish an event that has no place in the order any more.
+    /// Publish a dead letter: an event that has no place in the order any more.
     pub async fn replay(&self, name: &str, event: &Event) -> Result<(), sink::Error> {
-        self.send(name, event, Budget::now()).await
+        self.send(name, event, Budget::now()).await?;
+        self.metrics.dead_letter_replayed();
+        Ok(())
     }
 
     /// Whether this event has to take the disk path. The caller has the turn of its key.
@@ -174,7 +175,7 @@ impl Destination {
         loop {
             let error = match self.sink.send(name, event, deadline).await {
                 Ok(()) => {
-                    self.record_published(start.elapsed());
+                    self.counters().published(start.elapsed());
                     self.record_success();
                     if let Some(apart) = self.apart() {
                         apart.record_success(name);
@@ -270,16 +271,17 @@ impl Destination {
         }
     }
 
-    /// An event was acknowledged.
-    pub(super) fn record_published(&self, took: Duration) {
-        let seconds = self.seconds.get_or_init(|| self.metrics.publish_seconds(&self.text));
-        seconds.observe(took.as_secs_f64());
+    /// What is counted of it; exists from the first call on.
+    pub(super) fn counters(&self) -> &DestinationMetrics {
+        self.counters.get_or_init(|| {
+            let reasons = REASONS.into_iter().chain(self.sink.reasons().iter().copied());
+            self.metrics.destination(&self.text, reasons)
+        })
     }
 
-    /// From now on events may go here: what is counted of it begins at zero.
-    pub(super) fn begin(&self) {
-        let reasons = REASONS.into_iter().chain(self.sink.reasons().iter().copied());
-        self.metrics.destination(&self.text, reasons);
+    /// Whether it is for live views, and keeps nothing.
+    pub(super) fn is_live(&self) -> bool {
+        self.is_live
     }
 
     fn not_stored(&self, reason: &'static str) -> Refusal {

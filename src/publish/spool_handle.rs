@@ -41,6 +41,8 @@ impl SpoolHandle {
     pub fn new(spool: Spool, metrics: Arc<Metrics>, health: Arc<Health>) -> Self {
         health.set_can_keep(true);
         let dead_letters = spool.dead_letters();
+        let queued: u64 = spool.queues().iter().map(Queue::len).sum();
+        metrics.set_spool_found(queued + dead_letters.len());
         let has_trouble = AtomicBool::new(false);
         Self { spool: Arc::new(spool), dead_letters, has_trouble, metrics, health }
     }
@@ -71,6 +73,11 @@ impl SpoolHandle {
             *place = Some(queue);
         }
         all.into_values().collect()
+    }
+
+    /// How often something was set aside since it was opened, and how many records vanished with their files.
+    pub(super) fn damaged(&self) -> u64 {
+        self.spool.damaged()
     }
 
     /// The dead letters.

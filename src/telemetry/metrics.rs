@@ -3,6 +3,7 @@
 //! Label values from outside are bounded before they come here: types by the source's
 //! list of known names, functions and destinations as configured.
 
+mod destination;
 mod endpoint;
 mod process;
 mod questions;
@@ -22,6 +23,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+pub use self::destination::{DestinationCounts, DestinationMetrics};
 pub use self::endpoint::{DeferredMetrics, EndpointMetrics};
 use self::questions::Questions;
 pub use self::questions::{QuestionMetrics, Unanswered};
@@ -33,6 +35,10 @@ const BUCKETS: [f64; 32] = [
     0.000_5, 0.001, 0.002, 0.003, 0.005, 0.007_5, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15,
     0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0, 15.0, 20.0,
 ];
+
+/// What becomes of dead letters in the end.
+const REPLAYED: &str = "replayed";
+const DROPPED: &str = "dropped";
 
 /// The label of whatever isn't known by name.
 static OTHER: LazyLock<Arc<str>> = LazyLock::new(|| "other".into());
@@ -58,6 +64,7 @@ labels! {
     WebhookLabels { endpoint: Shared, r#type: Shared, outcome: &'static str }
     WalkLabels { endpoint: Shared, kind: &'static str }
     DestinationLabels { destination: Shared }
+    DestinationOutcomeLabels { destination: Shared, outcome: &'static str }
     PublishErrorLabels { destination: Shared, reason: &'static str }
     QuestionLabels { endpoint: Shared, r#type: Shared, function: Shared }
     AskLabels { endpoint: Shared, r#type: Shared, function: Shared, outcome: &'static str }
@@ -91,6 +98,8 @@ pub struct Metrics {
     webhook_seconds: Histograms<WalkLabels>,
     publish_seconds: Histograms<DestinationLabels>,
     publish_errors: Family<PublishErrorLabels, Counter>,
+    events: Family<DestinationOutcomeLabels, Counter>,
+    drained: Family<DestinationOutcomeLabels, Counter>,
     questions_total: Family<AskLabels, Counter>,
     ask_seconds: Histograms<AskLabels>,
     late_replies: Family<QuestionLabels, Counter>,
@@ -108,7 +117,9 @@ pub struct Metrics {
     spool_bytes: Gauge<u64, AtomicU64>,
     spool_oldest_seconds: Gauge<f64, AtomicU64>,
     spool_damaged: Gauge<u64, AtomicU64>,
+    spool_found: Gauge<u64, AtomicU64>,
     dead_letters: Gauge<u64, AtomicU64>,
+    dead_letters_removed: Family<OutcomeLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -124,6 +135,8 @@ impl Default for Metrics {
             webhook_seconds: histograms(),
             publish_seconds: histograms(),
             publish_errors: Family::default(),
+            events: Family::default(),
+            drained: Family::default(),
             questions_total: Family::default(),
             ask_seconds: histograms(),
             authentications: Family::default(),
@@ -141,7 +154,9 @@ impl Default for Metrics {
             spool_bytes: Gauge::default(),
             spool_oldest_seconds: Gauge::default(),
             spool_damaged: Gauge::default(),
+            spool_found: Gauge::default(),
             dead_letters: Gauge::default(),
+            dead_letters_removed: Family::default(),
         };
         let registry = &mut metrics.registry;
         registry.register("webhooks", "Webhooks by what became of them", metrics.webhooks.clone());
@@ -174,6 +189,16 @@ impl Default for Metrics {
             "publish_errors",
             "Failed attempts to store an event, by reason",
             metrics.publish_errors.clone(),
+        );
+        registry.register(
+            "events",
+            "Events that a destination accepted, by where they were then",
+            metrics.events.clone(),
+        );
+        registry.register(
+            "drained",
+            "Events that left the queue on disk of their destination, by what became of them",
+            metrics.drained.clone(),
         );
         registry.register(
             "authenticated",
@@ -266,6 +291,16 @@ impl Default for Metrics {
             metrics.dead_letters.clone(),
         );
         registry.register(
+            "spool_found",
+            "Queued events and dead letters that were on disk at the start",
+            metrics.spool_found.clone(),
+        );
+        registry.register(
+            "dead_letters_removed",
+            "Dead letters that were published again, or dropped",
+            metrics.dead_letters_removed.clone(),
+        );
+        registry.register(
             "build",
             "The version that runs",
             Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
@@ -275,6 +310,9 @@ impl Default for Metrics {
         }
         for outcome in ["done", "refused"] {
             metrics.reloads.get_or_create_owned(&OutcomeLabels { outcome });
+        }
+        for outcome in [REPLAYED, DROPPED] {
+            metrics.dead_letters_removed.get_or_create_owned(&OutcomeLabels { outcome });
         }
         process::register(&mut metrics.process);
         metrics
@@ -308,22 +346,6 @@ impl Metrics {
     pub fn unauthorized(&self, endpoint: &Arc<str>, reason: &'static str) {
         let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
         self.unauthorized.get_or_create(&labels).inc();
-    }
-
-    /// How long it takes until events are acknowledged there.
-    pub fn publish_seconds(&self, destination: &Arc<str>) -> Histogram {
-        let labels = DestinationLabels { destination: Shared(destination.clone()) };
-        self.publish_seconds.get_or_create_owned(&labels)
-    }
-
-    /// From now on events may go to this destination, and fail for these reasons.
-    pub fn destination(&self, destination: &Arc<str>, reasons: impl Iterator<Item = &'static str>) {
-        let destination = Shared(destination.clone());
-        for reason in reasons {
-            let labels = PublishErrorLabels { destination: destination.clone(), reason };
-            self.publish_errors.get_or_create_owned(&labels);
-        }
-        self.publish_seconds.get_or_create_owned(&DestinationLabels { destination });
     }
 
     /// For what reasons a sender of this endpoint may not be accepted.
@@ -386,6 +408,33 @@ impl Metrics {
         self.spool_bytes.set(bytes);
         self.spool_oldest_seconds.set(oldest.as_secs_f64());
         self.spool_damaged.set(damaged);
+    }
+
+    /// What was on disk when it was opened: queued events and dead letters.
+    pub fn set_spool_found(&self, records: u64) {
+        self.spool_found.set(records);
+    }
+
+    /// What was on disk when it was opened.
+    pub fn spool_found(&self) -> u64 {
+        self.spool_found.get()
+    }
+
+    /// A dead letter is about to go, since it is published.
+    pub fn dead_letter_replayed(&self) {
+        self.dead_letters_removed.get_or_create(&OutcomeLabels { outcome: REPLAYED }).inc();
+    }
+
+    /// A dead letter is about to go, since somebody wants it so.
+    pub fn dead_letter_dropped(&self) {
+        self.dead_letters_removed.get_or_create(&OutcomeLabels { outcome: DROPPED }).inc();
+    }
+
+    /// How many dead letters were published again, and how many dropped.
+    pub fn dead_letters_removed(&self) -> (u64, u64) {
+        let count =
+            |outcome| self.dead_letters_removed.get_or_create(&OutcomeLabels { outcome }).get();
+        (count(REPLAYED), count(DROPPED))
     }
 
     /// How many dead letters there are.

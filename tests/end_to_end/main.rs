@@ -33,6 +33,7 @@ mod providers;
 mod reload;
 mod spool;
 mod start;
+mod status;
 #[allow(dead_code, unused_imports, reason = "what one test file needs stands ready for the next")]
 #[path = "../support/mod.rs"]
 mod support;

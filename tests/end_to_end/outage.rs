@@ -4,7 +4,7 @@ mod connection;
 mod hurry;
 
 use self::connection::Connection;
-use crate::support::http::{Answer, Client};
+use crate::support::http::Client;
 use crate::support::{Bridge, HOOK, Kafka, LOAD, Nats, Question, Reply, Worker, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
@@ -51,15 +51,6 @@ fn is_past_its_deadline(question: &Question) -> bool {
     arrived.as_millis() >= deadline
 }
 
-/// Whether `/readyz` says this.
-async fn readiness(bridge: &Bridge, text: &str) -> Answer {
-    eventually(&format!("`{text}` in /readyz"), RECOVERY, async || {
-        let ready = bridge.admin("/readyz").await;
-        ready.text().contains(text).then_some(ready)
-    })
-    .await
-}
-
 /// Posts until it is stored.
 async fn stored(bridge: &Bridge, path: &str, body: &str) {
     eventually("a stored event", RECOVERY * 2, async || {
@@ -90,7 +81,7 @@ async fn no_question_outlives_the_connection() {
     answered(&bridge, &tool_call(0)).await;
 
     nats.kill();
-    readiness(&bridge, "nats: down (events, questions)").await;
+    bridge.readiness("nats: down (events, questions)").await;
     for number in 1..=20 {
         let answer = bridge.post("/hook", question(number), &[]).await;
         assert_eq!((answer.status, answer.header("hookbus-outcome")), (503, Some("disconnected")));
@@ -237,11 +228,11 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
     ));
 
     refused().await;
-    let ready = readiness(&bridge, "kafka: down (producer)").await;
+    let ready = bridge.readiness("kafka: down (producer)").await;
     assert_eq!(ready.status, 200, "NATS is there");
     kafka.restart().await;
     stored(&bridge, "/hook", &event("there", 0)).await;
-    readiness(&bridge, "kafka: connected").await;
+    bridge.readiness("kafka: connected").await;
 
     kafka.stop_signal();
     refused().await;
@@ -250,7 +241,7 @@ async fn kafka_may_come_and_go_without_harm_to_nats() {
 
     kafka.kill();
     refused().await;
-    readiness(&bridge, "kafka: down (producer)").await;
+    bridge.readiness("kafka: down (producer)").await;
     kafka.restart().await;
     stored(&bridge, "/hook", &event("back", 0)).await;
 
@@ -320,7 +311,7 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     nats.kill();
     let text = "[nats]\nservers = [\"{nats}\"]\nack_timeout = \"500ms\"\n";
     let bridge = Bridge::config(format!("{HOOK}{text}")).nats(&nats).without_spool().start().await;
-    let ready = readiness(&bridge, "not ready: nothing can be served").await;
+    let ready = bridge.readiness("not ready: nothing can be served").await;
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("nats: down (events, questions)"), "{}", ready.text());
     assert_eq!(bridge.metric(r#"hookbus_broker_connected{broker="nats"}"#).await, 0.0);
@@ -330,7 +321,7 @@ async fn a_bridge_without_its_broker_says_so_and_waits_for_it() {
     assert!(answer.elapsed < Duration::from_millis(700), "{:?}", answer.elapsed);
 
     nats.restart().await;
-    let ready = readiness(&bridge, "nats: connected").await;
+    let ready = bridge.readiness("nats: connected").await;
     assert_eq!(ready.status, 200);
     stored(&bridge, "/hook", &event("k", 1)).await;
     assert_eq!(bridge.metric(r#"hookbus_broker_connected{broker="nats"}"#).await, 1.0);

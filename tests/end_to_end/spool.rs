@@ -294,15 +294,6 @@ async fn drained(bridge: &Bridge) {
     .await;
 }
 
-/// Whether `/readyz` says this.
-async fn readiness(bridge: &Bridge, text: &str) -> Answer {
-    eventually(&format!("`{text}` in /readyz"), RECOVERY, async || {
-        let ready = bridge.admin("/readyz").await;
-        ready.text().contains(text).then_some(ready)
-    })
-    .await
-}
-
 /// The first number of events that are only sent to see where they go.
 const PROBES: usize = 1_000_000;
 

@@ -13,6 +13,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const START: Duration = Duration::from_secs(20);
+/// How soon readiness says what has changed.
+const RECOVERY: Duration = Duration::from_secs(30);
 
 /// The program as cargo built it.
 pub(crate) fn program() -> Command {
@@ -323,6 +325,15 @@ impl Bridge {
     /// Asks the admin listener.
     pub(crate) async fn admin(&self, path: &str) -> Answer {
         self.client.get(&self.admin_url(path)).await
+    }
+
+    /// Waits until `/readyz` says this.
+    pub(crate) async fn readiness(&self, text: &str) -> Answer {
+        eventually(&format!("`{text}` in /readyz"), RECOVERY, async || {
+            let ready = self.admin("/readyz").await;
+            ready.text().contains(text).then_some(ready)
+        })
+        .await
     }
 
     /// The sum of the metrics whose lines begin so: a name, or a name with its first labels

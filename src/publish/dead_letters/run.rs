@@ -113,6 +113,7 @@ pub(super) async fn remove(mut run: Run) -> Summary {
                 break;
             }
             let entry = Entry::new(position, &letter);
+            run.destinations.metrics.dead_letter_dropped();
             run.remove(position);
             run.summary.dropped += 1;
             run.say(entry.became(ReplayOutcome::Dropped, None)).await;

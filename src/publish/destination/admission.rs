@@ -63,6 +63,21 @@ impl Admission {
 
     /// Store an event by whichever path is open, beginning with the one that was chosen.
     pub(in crate::publish) async fn store(
+        self,
+        path: Path,
+        name: String,
+        event: &Event,
+        budget: Budget,
+    ) -> Result<Receipt, Refusal> {
+        let destination = self.destination.clone();
+        let receipt = self.store_by(path, name, event, budget).await?;
+        if !destination.is_live {
+            destination.counters().accepted(receipt);
+        }
+        Ok(receipt)
+    }
+
+    async fn store_by(
         mut self,
         mut path: Path,
         name: String,

@@ -122,7 +122,8 @@ impl Job {
         let destination = &self.destination;
         let error = match result {
             Ok(()) => {
-                destination.record_published(began.elapsed());
+                destination.counters().published(began.elapsed());
+                destination.counters().drained();
                 destination.record_success();
                 self.counts.published.fetch_add(1, Ordering::Relaxed);
                 return AttemptResult::Done(queued);
@@ -134,6 +135,7 @@ impl Job {
         if error.class == Class::Permanent {
             let record = queued.record.clone();
             if disk.spool.dead_letter_queued(destination.text(), record, &error).await.is_ok() {
+                destination.counters().drained_dead_lettered();
                 self.counts.dead_lettered.fetch_add(1, Ordering::Relaxed);
                 return AttemptResult::Done(queued);
             }

@@ -28,7 +28,7 @@ async fn after(damage: impl FnOnce(&mut Vec<u8>)) -> Option<(Vec<usize>, usize)>
     let setup = Bridge::config(config(spool.path(), &["nats:events.{type}"])).nats(&nats);
     let mut bridge = setup.clone().start_ready().await;
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     let sent = send(&bridge, "k", 0..20).await;
     assert_all(&sent, 202);
     bridge.kill();

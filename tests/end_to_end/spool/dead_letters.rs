@@ -44,7 +44,7 @@ async fn larger_than_nats_takes() {
 
     // The same while nobody can say yet what is too large.
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     let queued = send(&bridge, "k", 3..4).await;
     let answer = bridge.post("/hook", large("k", 4), &[]).await;
     assert_eq!(answer.status, 202);

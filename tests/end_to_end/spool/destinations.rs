@@ -61,7 +61,7 @@ async fn repaired(
     let statuses = statuses(&sent);
     assert!(statuses.keys().all(|status| [200, 202].contains(status)), "{statuses:?}");
     assert!(statuses[&202] > 0);
-    let ready = readiness(bridge, &format!("problem: {destination}: {reason}")).await;
+    let ready = bridge.readiness(&format!("problem: {destination}: {reason}")).await;
     assert_eq!(ready.status, 200, "{}", ready.text());
     let warning = "events are not stored; they queue on disk";
     bridge.logs(warning).await;
@@ -167,7 +167,7 @@ async fn a_part_of_a_destination_is_missing() {
     })
     .await;
     assert_kept(&sent, &ours().await);
-    readiness(&bridge, "nats:events.{type}: no-stream").await;
+    bridge.readiness("nats:events.{type}: no-stream").await;
     let log = bridge.log();
     assert!(log.lines().count() < 30, "{log}");
 

@@ -62,10 +62,10 @@ async fn the_spool_is_full() {
     let text = config(spool.path(), &["nats:events.{type}"]) + "max_bytes = \"1MiB\"\n";
     let bridge = Bridge::config(&text).nats(&nats).start_ready().await;
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     let mut sent = fill_up(&bridge, 0, "spool-full").await;
     assert!(sent.len() > 8, "{}", sent.len());
-    let ready = readiness(&bridge, "problem: spool: the spool is full").await;
+    let ready = bridge.readiness("problem: spool: the spool is full").await;
     assert_eq!(ready.status, 503, "neither a broker nor a disk: {}", ready.text());
     let errors =
         r#"hookbus_publish_errors_total{destination="nats:events.{type}",reason="spool-full"}"#;
@@ -124,9 +124,9 @@ async fn the_disk_is_full() {
     let text = config(&disk.0.path().join("spool"), &["nats:events.{type}"]);
     let mut bridge = Bridge::config(&text).nats(&nats).start_ready().await;
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     let mut sent = fill_up(&bridge, 0, "spool-error").await;
-    let ready = readiness(&bridge, "problem: spool: ").await;
+    let ready = bridge.readiness("problem: spool: ").await;
     assert!(ready.text().contains("No space left on device"), "{}", ready.text());
     assert_eq!(ready.status, 503, "{}", ready.text());
 
@@ -165,7 +165,7 @@ impl Faulty {
     async fn start() -> Option<Self> {
         let mut faulty = Self::start_with("").await?;
         faulty.nats.kill();
-        readiness(&faulty.bridge, "nats: down").await;
+        faulty.bridge.readiness("nats: down").await;
         assert_all(&send(&faulty.bridge, "first", 0..1).await, 202);
         Some(faulty)
     }
@@ -231,7 +231,7 @@ async fn the_disk_is_read_only() {
         assert_refused(&answer, "spool-error");
         assert!(answer.elapsed < SLACK, "{:?}", answer.elapsed);
     }
-    let ready = readiness(&faulty.bridge, "problem: spool: ").await;
+    let ready = faulty.bridge.readiness("problem: spool: ").await;
     assert!(ready.text().contains("Read-only file system"), "{}", ready.text());
     assert_eq!(ready.status, 503, "{}", ready.text());
 
@@ -243,7 +243,7 @@ async fn the_disk_is_read_only() {
     sent.extend(direct);
     assert_eq!(faulty.bridge.admin("/readyz").await.status, 200);
     faulty.nats.kill();
-    readiness(&faulty.bridge, "nats: down").await;
+    faulty.bridge.readiness("nats: down").await;
     assert_refused(&faulty.bridge.post("/hook", event("k", 12), &[]).await, "spool-error");
     faulty.ends_well(sent).await;
 }
@@ -278,8 +278,7 @@ async fn the_disk_is_slow() {
         assert!(took + SLACK > LIMIT && took < LIMIT + SLACK, "{took:?}");
     }
     sent.extend(refused);
-    let ready =
-        readiness(&faulty.bridge, "problem: spool: the disk of the spool is too slow").await;
+    let ready = faulty.bridge.readiness("problem: spool: the disk of the spool is too slow").await;
     assert_eq!(ready.status, 503, "{}", ready.text());
     faulty.ends_well(sent).await;
 }

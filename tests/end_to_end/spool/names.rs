@@ -79,7 +79,7 @@ async fn a_type_without_a_stream_holds_up_no_other() {
     let problem = format!(
         "problem: {TO}: no-stream: `events.status-update` takes nothing; its events wait on disk, apart from the others"
     );
-    let ready = readiness(&bridge, &problem).await;
+    let ready = bridge.readiness(&problem).await;
     assert_eq!(ready.status, 200, "{}", ready.text());
     let log = bridge.log();
     assert_eq!(log.matches("events are not stored; they queue on disk").count(), 1, "{log}");
@@ -120,7 +120,7 @@ async fn an_outage_keeps_the_order_of_all_that_flows() {
     let mut homeless = vec![told(&bridge, "status-update", "k", 0, 202).await];
     for round in 0..2 {
         nats.kill();
-        readiness(&bridge, "nats: down").await;
+        bridge.readiness("nats: down").await;
         for number in 1..40 {
             let number = round * 100 + number;
             let kind = ["hang", "status-update", "transcript"][number % 3];

@@ -24,7 +24,7 @@ async fn killed(mut broker: Broker) {
     assert!(p99(&following) < SLACK, "{:?}", p99(&following));
     let count = following.len() as f64 + 1.0;
     sent.extend(following);
-    let ready = readiness(&bridge, broker.down()).await;
+    let ready = bridge.readiness(broker.down()).await;
     assert_eq!(ready.status, 200, "{}", ready.text());
     assert_eq!(bridge.metric("hookbus_spool_records").await, count);
     assert_eq!(outcomes(&bridge, "spooled").await, count);
@@ -182,7 +182,7 @@ async fn repetitions_are_known_on_both_roads() {
     let (status, id) = post("/body").await;
     assert_eq!((status, post("/off").await.0), (200, 200));
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     for _ in 0..3 {
         assert_eq!(post("/body").await, (202, id.clone()));
         assert_eq!(post("/off").await.0, 202);

@@ -131,7 +131,7 @@ async fn a_second_signal_ends_at_once() {
     })
     .await;
     bridge.signal("TERM");
-    readiness(&bridge, "not ready: stopping").await;
+    bridge.readiness("not ready: stopping").await;
     let began = Instant::now();
     bridge.signal("INT");
     assert_eq!(bridge.wait().await.code(), Some(1));

@@ -17,7 +17,7 @@ async fn the_first_event_of_an_outage_is_kept_too_late(rounds: usize) {
     let mut number = 2;
     for round in 0..rounds {
         faulty.nats.kill();
-        readiness(&faulty.bridge, "nats: down").await;
+        faulty.bridge.readiness("nats: down").await;
         faulty.is("slow 1500");
         let opens = send(&faulty.bridge, "k", number..number + 1).await;
         assert_refused(&opens[0].answer, "spool-slow");

@@ -1,6 +1,7 @@
 //! Somebody removes files of the spool while a bridge uses them: a cleaner of temporary files, or a hand that slipped.
 
 use super::*;
+use crate::support::bridge::run;
 use std::fs;
 use std::path::PathBuf;
 
@@ -32,13 +33,13 @@ async fn after(mischief: impl Fn(&Path)) {
     let mut bridge =
         Bridge::config(config(&spool, &["nats:events.{type}"])).nats(&nats).start_ready().await;
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     assert_all(&send(&bridge, "first", 0..5).await, 202);
     mischief(&spool);
     let mut kept = send(&bridge, "k", 0..5).await;
     assert_all(&kept, 202);
     damaged(&bridge, 1.0).await;
-    let ready = readiness(&bridge, "problem: spool files: ").await;
+    let ready = bridge.readiness("problem: spool files: ").await;
     assert_eq!(ready.status, 200, "{}", ready.text());
     assert!(ready.text().contains("events that were kept on disk are lost: "), "{}", ready.text());
 
@@ -97,6 +98,9 @@ async fn what_vanished_is_counted_and_holds_up_nothing() {
     let lost = RECORDS - (stored.len() - 10);
     assert!(lost > RECORDS / 2 && lost as f64 <= bridge.metric(DAMAGED).await, "{lost}");
     assert_eq!(bridge.metric(DAMAGED).await, RECORDS as f64);
+    let status = run(&["status", "--admin", &bridge.admin_url("")]).await;
+    assert_eq!(status.code, Some(1), "{status:?}");
+    assert!(status.stdout.contains(&format!("MISSING         {lost:>12}  ")), "{}", status.stdout);
     // Every key is in order, and nothing is left over.
     assert_kept(&[], &stored);
     eventually("an empty disk", RECOVERY, async || {
@@ -122,7 +126,7 @@ async fn dead_letters_vanish() {
         fs::remove_file(path).unwrap();
     }
     damaged(&bridge, 1.0).await;
-    readiness(&bridge, "problem: spool files: 1 event that was kept on disk is lost: ").await;
+    bridge.readiness("problem: spool files: 1 event that was kept on disk is lost: ").await;
     assert_eq!(bridge.metric("hookbus_dead_letters").await, 0.0);
     assert_eq!(bridge.post("/hook", large, &[]).await.status, 202);
     assert_eq!(bridge.metric("hookbus_dead_letters").await, 1.0);

@@ -33,7 +33,7 @@ async fn a_thousand_types_without_a_stream_hold_up_nothing() {
         assert!(p99(&flows) < SLACK, "{:?}", p99(&flows));
     }
     waiting_apart(&bridge, 3 * TYPES).await;
-    let ready = readiness(&bridge, "and 997 more take nothing").await;
+    let ready = bridge.readiness("and 997 more take nothing").await;
     assert_eq!(ready.status, 200);
     assert!(ready.text().len() < 2_000, "{}", ready.text());
     let log = bridge.log();
@@ -91,7 +91,7 @@ async fn a_full_spool_lets_through_what_flows() {
     let text = config(spool.path(), &[TO]) + "max_bytes = \"2MiB\"\n";
     let bridge = Bridge::config(&text).nats(&nats).start_ready().await;
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     let text = "x".repeat(1_000);
     let (mut flows, mut homeless) = (Vec::new(), Vec::new());
     for number in 0.. {

@@ -23,7 +23,7 @@ async fn a_topic_that_is_missing_holds_up_no_other() {
     }
     let slow = homeless.iter().skip(1).map(|sent| sent.answer.elapsed).max().unwrap();
     assert!(slow < SLACK, "nobody waits for what is known: {slow:?}");
-    readiness(&bridge, &format!("{to}: unknown-topic: `names-status-update` takes nothing")).await;
+    bridge.readiness(&format!("{to}: unknown-topic: `names-status-update` takes nothing")).await;
     kafka.create_topic("names-status-update", 1).await;
     drained(&bridge).await;
     eventually("200", RECOVERY, async || {
@@ -89,7 +89,7 @@ async fn a_former_destination_is_drained_as_far_as_it_goes() {
     let mut bridge = old.start_ready().await;
     let mut homeless = vec![told(&bridge, "status-update", "k", 0, 202).await];
     nats.kill();
-    readiness(&bridge, "nats: down").await;
+    bridge.readiness("nats: down").await;
     let hang = vec![told(&bridge, "hang", "k", 1, 202).await];
     homeless.push(told(&bridge, "status-update", "k", 2, 202).await);
     bridge.kill();
