@@ -87,5 +87,5 @@ manifests: ## Write the Helm chart with its default values to deploy/kubernetes
 	deploy/tools/helm.sh
 	deploy/tools/manifests.sh
 
-tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy, Prometheus, Helm
+tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy, Prometheus, tmux, Helm
 	for tool in nats-server kafka python sdks debian helm; do deploy/tools/$$tool.sh; done

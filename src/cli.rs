@@ -22,6 +22,7 @@ mod send;
 mod spool;
 mod status;
 mod tail;
+mod top;
 mod verify;
 
 use std::ffi::OsStr;
@@ -91,6 +92,9 @@ enum Command {
     /// Follow what a running bridge receives, one line a webhook
     #[command(after_help = tail::EXAMPLES)]
     Tail(tail::Arguments),
+    /// Show a running bridge on one screen: rates, latencies, functions and their workers, destinations
+    #[command(after_help = top::EXAMPLES)]
+    Top(top::Arguments),
     /// Say whether a running bridge is ready, as an exit code
     #[command(after_help = health::EXAMPLES)]
     Health(health::Arguments),
@@ -143,7 +147,7 @@ fn signal_policy(command: &str) -> SignalPolicy {
     };
     match command {
         "serve" => SignalPolicy { hangs_up: true, ..ended },
-        "dev" => ended,
+        "dev" | "top" => ended,
         // The second one ends what is being answered or posted.
         "answer" | "forward" => SignalPolicy { max_requests: 2, ..ended },
         "tail" => SignalPolicy { terminates: false, ..ended },
@@ -188,6 +192,7 @@ fn run(command: Command, signals: io::Result<Signals>) -> CommandResult {
         Command::Forward(arguments) => forward::run(*arguments, &signals()?),
         Command::Conform(arguments) => conform::run(arguments),
         Command::Tail(arguments) => tail::run(arguments, &signals()?),
+        Command::Top(arguments) => top::run(arguments, &signals()?),
         Command::Health(arguments) => health::run(arguments),
         Command::Status(arguments) => status::run(arguments),
         Command::Dlq(command) => dlq::run(command, &signals()?),

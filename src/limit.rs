@@ -83,12 +83,15 @@ impl Limits {
 
     /// Write what is in flight into the metrics.
     pub fn report(&self, metrics: &Metrics) {
-        metrics.set_in_flight("reading", self.reading.held());
+        let pools =
+            [("reading", &self.reading), ("event", &self.events), ("question", &self.questions)];
+        for (kind, pool) in pools {
+            metrics.set_in_flight(kind, pool.held());
+            metrics.set_in_flight_max(kind, pool.most());
+        }
         metrics.set_in_flight("unverified", self.unverified.load(Ordering::Relaxed));
         metrics.set_unverified_bytes(self.unverified_bytes.load(Ordering::Relaxed));
-        metrics.set_in_flight("event", self.events.held());
-        metrics.set_in_flight("question", self.questions.held());
-        metrics.set_in_flight_bytes(self.bytes.held());
+        metrics.set_in_flight_bytes(self.bytes.held(), self.bytes.most());
     }
 }
 
@@ -283,6 +286,10 @@ impl Pool {
 
     fn set(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
+    }
+
+    fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
     }
 
     fn held(&self) -> usize {

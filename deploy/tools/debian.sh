@@ -10,6 +10,7 @@ declare -A programs=(
     [mmdebstrap]=mmdebstrap            # makes the image's file system
     [nginx]=nginx                      # the same, behind another one
     [prometheus]="prometheus promtool" # alerts and dashboard
+    [tmux]=tmux                        # a terminal for `hookbus top`
 )
 # What else it takes to run them.
 declare -A with=(

@@ -24,6 +24,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// Longest text of a refusal that is shown, in bytes.
 const MAX_ERROR_BYTES: usize = 4 << 10;
 
+/// Longest text that is read as a whole, in bytes.
+const MAX_TEXT_BYTES: usize = 16 << 20;
+
 /// Longest line that is read, in bytes.
 const MAX_LINE_BYTES: usize = 4 << 20;
 
@@ -113,6 +116,14 @@ impl Listener {
         path: &str,
         query: &str,
     ) -> Result<Response, Unasked> {
+        let response = self.send(method, path, query).await.map_err(Unasked::Unreachable)?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        Err(Unasked::Refused(self.refused(response).await))
+    }
+
+    async fn send(&self, method: Method, path: &str, query: &str) -> Result<Response, Failure> {
         let mut url = self.url.clone();
         url.set_path(path);
         url.set_query((!query.is_empty()).then_some(query));
@@ -121,15 +132,24 @@ impl Listener {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         };
-        let response = request.send().await.map_err(|error| {
-            let cause = root_cause(&error);
-            let text = format!("no answer from {}: {cause}", self.place());
-            Unasked::Unreachable(Failure::failed(text))
-        })?;
-        if response.status().is_success() {
-            return Ok(response);
+        request.send().await.map_err(|error| self.no_answer(&error))
+    }
+
+    fn no_answer(&self, error: &reqwest::Error) -> Failure {
+        Failure::failed(format_args!("no answer from {}: {}", self.place(), root_cause(error)))
+    }
+
+    /// The text at this path, and its status: a bridge that isn't ready says why.
+    pub(super) async fn text(&self, path: &str) -> Result<(StatusCode, String), Failure> {
+        let mut response = self.send(Method::GET, path, "").await?;
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.no_answer(&error))? {
+            text.extend_from_slice(&chunk);
+            if text.len() > MAX_TEXT_BYTES {
+                return Err(self.odd("more text than it has"));
+            }
         }
-        Err(Unasked::Refused(self.refused(response).await))
+        Ok((response.status(), String::from_utf8_lossy(&text).into_owned()))
     }
 
     /// The host and the port: nothing else of the address is shown, as it may be secret.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::collect::Discovered;
 use super::function::Function;
@@ -12,7 +12,7 @@ use super::service::{Endpoint, Service};
 const GROUP: &str = "q";
 
 /// Who answers what.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Overview {
     /// What is configured, and what was asked lately.
     pub functions: Vec<Answering>,
@@ -26,7 +26,7 @@ pub struct Overview {
 }
 
 /// One function, or one type of question, and its workers.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Answering {
     /// Name of the endpoint.
     pub endpoint: Arc<str>,
@@ -46,7 +46,7 @@ pub struct Answering {
 }
 
 /// One subject of one instance of a service.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Worker {
     /// Name of the service.
     pub service: String,

@@ -107,7 +107,9 @@ pub struct Metrics {
     ignored_replies: Family<KindLabels, Counter>,
     answers_reused: Family<QuestionLabels, Counter>,
     in_flight: Family<KindLabels, Gauge>,
+    in_flight_max: Family<KindLabels, Gauge>,
     in_flight_bytes: Gauge<u64, AtomicU64>,
+    in_flight_bytes_max: Gauge<u64, AtomicU64>,
     unverified_bytes: Gauge<u64, AtomicU64>,
     broker_connected: Family<BrokerLabels, Gauge>,
     reloads: Family<OutcomeLabels, Counter>,
@@ -144,7 +146,9 @@ impl Default for Metrics {
             ignored_replies: Family::default(),
             answers_reused: Family::default(),
             in_flight: Family::default(),
+            in_flight_max: Family::default(),
             in_flight_bytes: Gauge::default(),
+            in_flight_bytes_max: Gauge::default(),
             unverified_bytes: Gauge::default(),
             broker_connected: Family::default(),
             reloads: Family::default(),
@@ -236,9 +240,19 @@ impl Default for Metrics {
             metrics.in_flight.clone(),
         );
         registry.register(
+            "in_flight_max",
+            "How many webhooks may be read or handled at the same time",
+            metrics.in_flight_max.clone(),
+        );
+        registry.register(
             "in_flight_bytes",
             "Bytes of bodies and payloads held now",
             metrics.in_flight_bytes.clone(),
+        );
+        registry.register(
+            "in_flight_bytes_max",
+            "Bytes of bodies and payloads that may be held at the same time",
+            metrics.in_flight_bytes_max.clone(),
         );
         registry.register(
             "unverified_bytes",
@@ -374,9 +388,16 @@ impl Metrics {
         self.in_flight.get_or_create(&KindLabels { kind }).set(count);
     }
 
-    /// How many bytes are held now.
-    pub fn set_in_flight_bytes(&self, bytes: usize) {
+    /// How many of them there may be.
+    pub fn set_in_flight_max(&self, kind: &'static str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.in_flight_max.get_or_create(&KindLabels { kind }).set(count);
+    }
+
+    /// How many bytes are held now, and how many may be.
+    pub fn set_in_flight_bytes(&self, bytes: usize, max: usize) {
         self.in_flight_bytes.set(bytes as u64);
+        self.in_flight_bytes_max.set(max as u64);
     }
 
     /// The bytes held of bodies whose sender isn't known yet.

@@ -40,5 +40,6 @@ mod support;
 mod tail;
 mod tls;
 mod tools;
+mod top;
 mod vapi;
 mod workers;

@@ -15,6 +15,7 @@ pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod python;
 pub(crate) mod samples;
+pub(crate) mod tmux;
 pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
@@ -24,6 +25,7 @@ pub(crate) use haproxy::Haproxy;
 pub(crate) use kafka::Kafka;
 pub(crate) use nats::Nats;
 pub(crate) use samples::{Sample, sample, samples};
+pub(crate) use tmux::Terminal;
 pub(crate) use worker::{Question, Reply, Worker};
 
 use std::path::{Path, PathBuf};
