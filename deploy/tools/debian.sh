@@ -7,6 +7,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 declare -A programs=(
     [bubblewrap]=bwrap                 # runs the image's file system
     [haproxy]=haproxy                  # restarts behind a proxy
+    [kcat]=kcat                        # reads a topic, as the README shows
     [mmdebstrap]=mmdebstrap            # makes the image's file system
     [nginx]=nginx                      # the same, behind another one
     [prometheus]="prometheus promtool" # alerts and dashboard

@@ -7,24 +7,21 @@ mod offer;
 mod stop;
 
 use crate::support::bridge::program;
-use crate::support::process::Process;
+use crate::support::process::Program;
 use crate::support::{Nats, eventually};
 use async_nats::{HeaderMap, HeaderValue, Message};
 use hookbus::nats::header::insert;
 use serde_json::{Value, json};
-use std::io::Read;
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running `hookbus answer`, in a folder of its own.
 pub(crate) struct Answer {
-    pub(crate) process: Process,
+    program: Program,
     pub(crate) folder: tempfile::TempDir,
-    log: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Answer {
@@ -57,35 +54,8 @@ impl Answer {
             .args(arguments)
             .current_dir(folder.path())
             .env("HOOKBUS_KEY", "of somebody else")
-            .envs(environment.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut process = Process::start(&mut command, None);
-        let mut pipe = process.child().stderr.take().unwrap();
-        let log: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let buffer = log.clone();
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
-                buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
-            }
-        });
-        Answer { process, folder, log }
-    }
-
-    pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
-    }
-
-    /// Waits until it has said this.
-    pub(crate) async fn said(&mut self, text: &str) {
-        eventually(&format!("`{text}`"), PATIENCE, async || {
-            let log = self.log();
-            assert!(self.process.ended().is_none() || log.contains(text), "it ended:\n{log}");
-            log.contains(text).then_some(())
-        })
-        .await;
+            .envs(environment.iter().copied());
+        Answer { program: Program::start(&mut command), folder }
     }
 
     /// What a program has written into this file of its folder, once it is there and whole lines.
@@ -104,21 +74,21 @@ impl Answer {
     /// SIGTERM, and its end with 0.
     async fn stop(mut self) -> String {
         self.process.signal("TERM");
-        self.end().await
-    }
-
-    async fn end(&mut self) -> String {
-        let status = self.process.wait(PATIENCE).await.expect("an end");
-        assert_eq!(status.code(), Some(0), "{}", self.log());
-        self.log()
+        self.end(0).await
     }
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("hookbus answer wrote:\n{}", self.log());
-        }
+impl Deref for Answer {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.program
+    }
+}
+
+impl DerefMut for Answer {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.program
     }
 }
 

@@ -1,6 +1,7 @@
 //! The documentation: its links lead somewhere, its configurations load, its commands exist, its Python works.
 
 pub(crate) mod commands;
+mod outputs;
 mod snippets;
 
 use crate::support::process::output;

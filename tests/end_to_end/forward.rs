@@ -8,10 +8,11 @@ mod questions;
 mod refused;
 
 use crate::support::bridge::program;
-use crate::support::process::Process;
+use crate::support::process::{Process, Program};
 use crate::support::{Nats, eventually, missing, project, tool};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
+use std::ops::{Deref, DerefMut};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,33 +20,14 @@ use std::time::Duration;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A running `hookbus forward`.
-pub(crate) struct Forward {
-    pub(crate) process: Process,
-    log: Arc<Mutex<Vec<u8>>>,
-}
+pub(crate) struct Forward(Program);
 
 impl Forward {
     /// Started, with these arguments and no others.
     pub(crate) fn start(arguments: &[&str]) -> Forward {
         let mut command = program();
-        command
-            .arg("forward")
-            .args(arguments)
-            .current_dir(std::env::temp_dir())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut process = Process::start(&mut command, None);
-        let mut pipe = process.child().stderr.take().unwrap();
-        let log: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let buffer = log.clone();
-        std::thread::spawn(move || {
-            let mut chunk = [0; 4096];
-            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
-                buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
-            }
-        });
-        Forward { process, log }
+        command.arg("forward").args(arguments).current_dir(std::env::temp_dir());
+        Forward(Program::start(&mut command))
     }
 
     /// Posts the events of a server, and is ready for them.
@@ -68,39 +50,24 @@ impl Forward {
         forward
     }
 
-    pub(crate) fn log(&self) -> String {
-        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
-    }
-
-    /// Waits until it has said this.
-    pub(crate) async fn said(&mut self, text: &str) {
-        eventually(&format!("`{text}`"), PATIENCE, async || {
-            let log = self.log();
-            assert!(self.process.ended().is_none() || log.contains(text), "it ended:\n{log}");
-            log.contains(text).then_some(())
-        })
-        .await;
-    }
-
     /// SIGINT, and its end with 0.
     pub(crate) async fn stop(&mut self) -> String {
         self.process.signal("INT");
         self.end(0).await
     }
+}
 
-    /// Its end with this code, and what it has said.
-    pub(crate) async fn end(&mut self, code: i32) -> String {
-        let status = self.process.wait(PATIENCE).await.expect("an end");
-        assert_eq!(status.code(), Some(code), "{}", self.log());
-        self.log()
+impl Deref for Forward {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.0
     }
 }
 
-impl Drop for Forward {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("hookbus forward wrote:\n{}", self.log());
-        }
+impl DerefMut for Forward {
+    fn deref_mut(&mut self) -> &mut Program {
+        &mut self.0
     }
 }
 

@@ -1,7 +1,7 @@
 //! `hookbus tail` and `GET /tail`: what comes in, one line a webhook, and nobody is held up by who watches.
 
 mod bodies;
-mod follower;
+pub(crate) mod follower;
 mod lines;
 mod readers;
 mod stray;

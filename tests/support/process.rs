@@ -1,11 +1,17 @@
 //! Child processes: those that run never outlive the tests, not even when these are killed; and those that just end.
 
-use std::io::{PipeReader, PipeWriter, Write as _};
+use super::eventually;
+use std::io::{PipeReader, PipeWriter, Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
+
+/// How long a program may take for what is waited for.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 /// Holds the pipe's reading end: a line means that the child has ended, the end of the pipe that the tests are gone.
 const WATCHDOG: &str = r#"trap '' HUP INT TERM
@@ -104,6 +110,99 @@ impl Drop for Process {
         }
         let _ = self.watchdog.wait();
     }
+}
+
+/// A program that runs, and what it has written so far.
+pub(crate) struct Program {
+    pub(crate) process: Process,
+    stdout: Gathered,
+    stderr: Gathered,
+}
+
+/// What comes out of a pipe, and the thread that reads it to its end.
+struct Gathered(Arc<Mutex<Vec<u8>>>, JoinHandle<()>);
+
+impl Program {
+    /// Starts it, with nothing on its standard input.
+    pub(crate) fn start(command: &mut Command) -> Program {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Process::start(command, None);
+        let stdout = gather(process.child().stdout.take().expect("a pipe"));
+        let stderr = gather(process.child().stderr.take().expect("a pipe"));
+        Program { process, stdout, stderr }
+    }
+
+    /// What it wrote to standard error.
+    pub(crate) fn log(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// What it wrote to standard output.
+    pub(crate) fn output(&self) -> String {
+        self.stdout.text()
+    }
+
+    /// Waits until its log has a whole line with this.
+    pub(crate) async fn said(&mut self, text: &str) {
+        eventually(&format!("`{text}`"), PATIENCE, async || {
+            let is_over = self.process.ended().is_some() && self.stderr.1.is_finished();
+            let log = self.log();
+            let is_said =
+                log.split_inclusive('\n').any(|line| line.ends_with('\n') && line.contains(text));
+            assert!(!is_over || is_said, "it ended:\n{log}");
+            is_said.then_some(())
+        })
+        .await;
+    }
+
+    /// Its lines on standard output, once there are so many whole ones.
+    pub(crate) async fn lines(&self, count: usize) -> Vec<String> {
+        eventually(&format!("{count} lines"), PATIENCE, async || {
+            let output = self.output();
+            let whole = output.rfind('\n').map_or("", |end| &output[..end]);
+            let lines: Vec<_> = whole.lines().map(str::to_owned).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+        .await
+    }
+
+    /// Its end.
+    pub(crate) async fn ends(&mut self) -> ExitStatus {
+        self.process.wait(PATIENCE).await.expect("an end")
+    }
+
+    /// Its end with this code, and what it has said.
+    pub(crate) async fn end(&mut self, code: i32) -> String {
+        let status = self.ends().await;
+        assert_eq!(status.code(), Some(code), "{}", self.log());
+        self.log()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the program wrote:\n{}{}", self.output(), self.log());
+        }
+    }
+}
+
+impl Gathered {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+fn gather(mut pipe: impl Read + Send + 'static) -> Gathered {
+    let gathered: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let buffer = gathered.clone();
+    let reader = std::thread::spawn(move || {
+        let mut chunk = [0; 4096];
+        while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+            buffer.lock().unwrap().extend_from_slice(&chunk[..length]);
+        }
+    });
+    Gathered(gathered, reader)
 }
 
 /// A pipe that takes nothing more until somebody reads it: whoever writes to it waits.

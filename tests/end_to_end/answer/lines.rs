@@ -62,7 +62,7 @@ async fn one_program_answers_many_in_any_order() {
     let folder = answer.folder.path().to_owned();
     let mut answer = answer;
     answer.process.signal("TERM");
-    answer.end().await;
+    answer.end(0).await;
     // It was told by the end of its input, and had time for that.
     assert_eq!(std::fs::read_to_string(folder.join("ended")).unwrap(), "by itself\n");
 }
@@ -141,5 +141,5 @@ async fn a_program_that_does_not_read_blocks_nothing() {
     assert!(answer.log().contains("too slow: its deadline passed"), "{}", answer.log());
     // It doesn't end by itself either.
     answer.process.signal("TERM");
-    answer.end().await;
+    answer.end(0).await;
 }

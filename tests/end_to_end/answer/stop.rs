@@ -25,7 +25,7 @@ async fn a_call_in_flight_is_finished() {
     assert_eq!(further.unwrap_err(), RequestErrorKind::NoResponders);
     answer.touch("go");
     assert_eq!(text(&asked.await.unwrap()), "fine");
-    answer.end().await;
+    answer.end(0).await;
 }
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn no_question_is_lost_by_a_stop() {
     answer.process.signal("TERM");
     let counts = askers.join_all().await;
     assert!(counts.iter().sum::<u32>() > 50, "{counts:?}");
-    answer.end().await;
+    answer.end(0).await;
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn what_takes_longer_than_the_drain_is_ended() {
     let asked = tokio::spawn(async move { ask_within(&client, "f", json!({}), PATIENCE).await });
     let running = answer.file("running").await;
     answer.process.signal("INT");
-    answer.end().await;
+    answer.end(0).await;
     gone(&running).await;
     asked.abort();
 }
@@ -82,7 +82,7 @@ async fn a_second_signal_waits_for_nothing() {
     answer.process.signal("TERM");
     answer.said("stopping: 1 in flight").await;
     answer.process.signal("TERM");
-    answer.end().await;
+    answer.end(0).await;
     gone(&running).await;
     asked.abort();
 }

@@ -1,21 +1,17 @@
 //! `dev`: everything comes up, every command that it prints works as printed, and all of it ends.
 
 use crate::support::bridge::{program, run};
-use crate::support::process::{Output, Process, output};
+use crate::support::process::{Output, Program, output};
 use crate::support::{missing, tool};
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{Consumer, StreamConsumer};
 use rdkafka::{Message, Offset, TopicPartitionList};
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Dev {
-    process: Process,
-    lines: Receiver<String>,
+    program: Program,
     /// What it said when it was ready.
     welcome: Vec<String>,
     folder: tempfile::TempDir,
@@ -26,13 +22,7 @@ impl Dev {
     pub(crate) async fn start(arguments: &[&str]) -> Option<Dev> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = program();
-        command
-            .args(["dev", "--listen", "127.0.0.1:0"])
-            .args(arguments)
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
+        command.args(["dev", "--listen", "127.0.0.1:0"]).args(arguments).current_dir(folder.path());
         if std::env::var_os("HOOKBUS_NATS_SERVER").is_none() {
             let server = tool("nats-server");
             if !server.exists() {
@@ -41,29 +31,14 @@ impl Dev {
             }
             command.env("HOOKBUS_NATS_SERVER", server);
         }
-        let mut process = Process::start(&mut command, None);
-        let (sender, lines) = channel();
-        let pipe = process.child().stderr.take().unwrap();
-        std::thread::spawn(move || {
-            for line in BufReader::new(pipe).lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
-        let mut dev = Dev { process, lines, welcome: Vec::new(), folder };
+        let mut program = Program::start(&mut command);
         // The last command that it prints asks for the metrics; with Kafka there is one more.
-        loop {
-            let line = dev.lines.recv_timeout(PATIENCE);
-            let line = line.unwrap_or_else(|_| panic!("not ready after {:#?}", dev.welcome));
-            let is_last = line.contains(if arguments.contains(&"--kafka") {
-                "  kcat "
-            } else {
-                "  curl -s http://"
-            });
-            dev.welcome.push(line);
-            if is_last {
-                return Some(dev);
-            }
-        }
+        let last = if arguments.contains(&"--kafka") { "  kcat " } else { "  curl -s http://" };
+        program.said(last).await;
+        let log = program.log();
+        let end = log.find(last).map_or(0, |at| at + log[at..].find('\n').unwrap_or_default());
+        let welcome = log[..end].lines().map(str::to_owned).collect();
+        Some(Dev { program, welcome, folder })
     }
 
     /// The commands that it wants to be tried.
@@ -84,13 +59,10 @@ impl Dev {
     /// Ctrl-C.
     pub(crate) async fn end(mut self) {
         let nats = self.address("nats");
-        self.process.signal("INT");
-        let status = self.process.wait(PATIENCE).await.expect("an end");
-        let said: Vec<String> = self.lines.iter().collect();
-        assert_eq!(status.code(), Some(0), "{said:?}");
+        self.program.process.signal("INT");
+        let said = self.program.end(0).await;
         // On one machine nobody expects copies.
-        let is_said = |line: &&String| line.contains("single copy");
-        assert_eq!(self.welcome.iter().chain(&said).find(is_said), None);
+        assert!(!said.contains("single copy"), "{said}");
         let nats = nats.strip_prefix("nats://").unwrap();
         assert!(std::net::TcpStream::connect(nats).is_err(), "nats-server lives on");
         let left: Vec<_> = std::fs::read_dir(self.folder.path()).unwrap().collect();

@@ -14,7 +14,7 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs lines of a shell in a folder, with the program as `hookbus`.
-async fn shell(folder: &Path, line: &str, environment: &[(&str, &str)]) -> Output {
+pub(super) async fn shell(folder: &Path, line: &str, environment: &[(&str, &str)]) -> Output {
     let mut command = tokio::process::Command::new("bash");
     let path = std::env::var("PATH").unwrap_or_default();
     let ours = Path::new(program().get_program()).parent().unwrap().display().to_string();
@@ -24,14 +24,14 @@ async fn shell(folder: &Path, line: &str, environment: &[(&str, &str)]) -> Outpu
 }
 
 /// The commands of a block and what each prints.
-fn session(block: &str) -> Vec<(&str, &str)> {
+pub(super) fn session(block: &str) -> Vec<(&str, &str)> {
     let commands = block.strip_prefix("$ ").expect("a command").split("\n$ ");
     commands.map(|command| command.trim_end().split_once('\n').unwrap_or((command, ""))).collect()
 }
 
 /// Lines with `#` in place of numbers and ids, which differ each time; blanks that put columns below each other count
 /// as one.
-fn masked(text: &str) -> Vec<String> {
+pub(super) fn masked(text: &str) -> Vec<String> {
     let mask = |line: &str| {
         let mut out = String::new();
         let mut chars = line.chars().peekable();

@@ -19,8 +19,8 @@ async fn they_are_shown_only_where_that_is_allowed_and_asked_for() {
     let mut bridge = bridge_of(&dropping("")).start().await;
     let mut follower = Follower::begin(&bridge, &["--bodies"], None);
     assert_eq!(follower.ends().await.code(), Some(1));
-    follower.hears("bodies are not shown here").await;
-    follower.hears("hint: `bodies = true` in [tail]").await;
+    follower.said("bodies are not shown here").await;
+    follower.said("hint: `bodies = true` in [tail]").await;
     assert_eq!(bridge.admin("/tail?bodies=true").await.status, 403);
 
     bridge.configure(&dropping(ALLOWED));

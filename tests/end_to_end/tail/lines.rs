@@ -110,7 +110,7 @@ async fn each_webhook_is_a_line_with_its_fate() {
     assert!(shown.contains("ms, reused] broken()[no-responders, "), "{fell:?}");
     assert!(shown.ends_with("ms] nats:hook.events.copies"), "{fell:?}");
 
-    let everything = format!("{lines:?}{fell:?}{}", all.said());
+    let everything = format!("{lines:?}{fell:?}{}", all.log());
     assert!(!everything.contains("opensesame"), "{everything}");
     assert!(!everything.contains("toolCallList") && !everything.contains("ended"), "{everything}");
 }
@@ -142,8 +142,8 @@ async fn it_connects_again_and_ends_by_ctrl_c() {
     bridge.post("/hook", event("before"), &[]).await;
     follower.lines(1).await;
     bridge.restart().await;
-    follower.hears("went away").await;
-    follower.hears("again").await;
+    follower.said("went away").await;
+    follower.said("again").await;
     bridge.post("/hook", event("after"), &[]).await;
     let keys: Vec<_> = follower.json(2).await.iter().map(|line| line["key"].clone()).collect();
     assert_eq!(keys, ["before", "after"]);
@@ -151,7 +151,7 @@ async fn it_connects_again_and_ends_by_ctrl_c() {
     // Who watches doesn't hold up the end of a bridge.
     bridge.signal("TERM");
     assert!(bridge.wait().await.success());
-    assert!(follower.interrupt().await.success(), "{}", follower.said());
+    assert!(follower.interrupt().await.success(), "{}", follower.log());
 }
 
 #[tokio::test]
@@ -160,8 +160,8 @@ async fn a_bridge_that_is_not_there_is_an_error() {
     bridge.kill();
     let mut follower = Follower::begin(&bridge, &[], None);
     assert_eq!(follower.ends().await.code(), Some(1));
-    follower.hears("error: no answer from 127.0.0.1:").await;
-    follower.hears("hint: is a bridge running there?").await;
+    follower.said("error: no answer from 127.0.0.1:").await;
+    follower.said("hint: is a bridge running there?").await;
 }
 
 #[tokio::test]
@@ -171,10 +171,10 @@ async fn a_token_is_asked_for() {
     for wrong in [None, Some("t-2")] {
         let mut follower = Follower::begin(&bridge, &[], wrong);
         assert_eq!(follower.ends().await.code(), Some(1));
-        follower.hears("asks for the token").await;
+        follower.said("asks for the token").await;
     }
-    let follower = Follower::begin(&bridge, &["--json"], Some("t-1"));
-    follower.hears("following").await;
+    let mut follower = Follower::begin(&bridge, &["--json"], Some("t-1"));
+    follower.said("following").await;
     bridge.post("/hook", event("c"), &[]).await;
     follower.lines(1).await;
     assert!(!bridge.log().contains("t-1"));
