@@ -45,7 +45,7 @@ pub struct Delivery {
 
 /// How it ended with an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum DeliveryResult {
     /// The server took it.
     Taken,
     /// It will not be posted again.
@@ -86,23 +86,23 @@ impl Delivery {
         mut request: Request,
         before: u64,
         stop: &Stop,
-    ) -> Outcome {
+    ) -> DeliveryResult {
         let mut attempts = before;
         let mut failures = 0;
         loop {
             let turn = tokio::select! {
                 turn = self.turns.acquire() => turn,
-                () = stop.begun() => return Outcome::Stopped,
+                () = stop.begun() => return DeliveryResult::Stopped,
             };
             // The semaphore is never closed.
             if turn.is_err() || stop.has_begun() {
-                return Outcome::Stopped;
+                return DeliveryResult::Stopped;
             }
             request.set(ATTEMPT, &(attempts + 1).to_string());
             let began = Instant::now();
             if self.is_dry {
                 self.reporter.dry(about, &request);
-                return Outcome::Taken;
+                return DeliveryResult::Taken;
             }
             let posted = self.server.tell(&request, began + self.limits.timeout).await;
             drop(turn);
@@ -121,11 +121,11 @@ impl Delivery {
             };
             self.report(about, &request, &posted, note, began);
             match next {
-                Next::Done => return Outcome::Taken,
+                Next::Done => return DeliveryResult::Taken,
                 Next::GiveUp => return given_up(&posted),
                 Next::Wait(pause) => tokio::select! {
                     () = sleep(pause) => {}
-                    () = stop.begun() => return Outcome::Stopped,
+                    () = stop.begun() => return DeliveryResult::Stopped,
                 },
             }
         }
@@ -166,13 +166,13 @@ impl Delivery {
     }
 }
 
-fn given_up(posted: &Result<Answered, Failed>) -> Outcome {
+fn given_up(posted: &Result<Answered, Failed>) -> DeliveryResult {
     match posted {
-        Ok(answered) => Outcome::GivenUp {
+        Ok(answered) => DeliveryResult::GivenUp {
             status: Some(answered.status.as_u16()),
             reason: format!("the server answered {}", answered.status),
         },
-        Err(failed) => Outcome::GivenUp { status: None, reason: failed.to_string() },
+        Err(failed) => DeliveryResult::GivenUp { status: None, reason: failed.to_string() },
     }
 }
 

@@ -29,7 +29,7 @@ use self::pull::Ended;
 pub use self::streams::Error;
 use self::streams::{Found, find};
 use super::about::About;
-use super::delivery::{Delivery, Outcome};
+use super::delivery::{Delivery, DeliveryResult};
 use super::filter::Filter;
 use super::lanes::{Handle, Lanes};
 use super::request::{Dialect, Request};
@@ -334,9 +334,9 @@ impl Handle<Taken> for Poster {
         let outcome = self.delivery.deliver(&about, request, before, stop).await;
         let what = match outcome {
             // What is left in the ledger goes back.
-            Outcome::Stopped => return,
-            Outcome::Taken => ACK,
-            Outcome::GivenUp { status, reason } => {
+            DeliveryResult::Stopped => return,
+            DeliveryResult::Taken => ACK,
+            DeliveryResult::GivenUp { status, reason } => {
                 let letter = dead_letters::Letter {
                     original,
                     stream: ledger.stream(),

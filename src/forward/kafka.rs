@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use self::assignment::{Assignment, Context, Ticket};
 use self::dead_letters::{DeadLetters, Letter};
 use super::about::About;
-use super::delivery::{Delivery, Outcome};
+use super::delivery::{Delivery, DeliveryResult};
 use super::lanes::{Handle, Lanes};
 use super::request::{Dialect, Request};
 use super::stop::Stop;
@@ -215,9 +215,9 @@ impl Handle<Taken> for Poster {
         let Taken { ticket, about, request, original } = taken;
         let stop = ticket.stop();
         match self.delivery.deliver(&about, request, 0, stop).await {
-            Outcome::Stopped => return,
-            Outcome::Taken => {}
-            Outcome::GivenUp { status, reason } => {
+            DeliveryResult::Stopped => return,
+            DeliveryResult::Taken => {}
+            DeliveryResult::GivenUp { status, reason } => {
                 let topic = &*self.topic;
                 let letter = Letter { original, topic, ticket: &ticket, status, reason };
                 if !self.give_up(&letter, stop).await {
