@@ -16,8 +16,9 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use hookbus::config;
-use hookbus::message::{Event, Trace};
+use hookbus::message::Event;
 use hookbus::spool::{Queue, Record, Spool};
+use hookbus::trace::Trace;
 
 const TASKS: usize = 64;
 const TIME: Duration = Duration::from_secs(5);

@@ -58,6 +58,13 @@ fn json(value: &impl Serialize) -> Response {
     }
 }
 
+/// The text that Prometheus reads, with what is only looked up for it.
+pub fn metrics_text(bridge: &Bridge, destinations: &Destinations) -> String {
+    bridge.limits.report(&bridge.metrics);
+    destinations.report();
+    bridge.metrics.text()
+}
+
 /// The routes of the admin listener. All but health and metrics ask the guard first.
 pub fn router(
     bridge: Arc<Bridge>,
@@ -82,9 +89,8 @@ pub fn router(
         .merge(tail::router(bridge.clone()))
         .merge(workers::router(workers, bridge.clone()));
     let metrics = move || async move {
-        bridge.limits.report(&bridge.metrics);
-        destinations.report();
-        ([(header::CONTENT_TYPE, METRICS)], bridge.metrics.text()).into_response()
+        let text = metrics_text(&bridge, &destinations);
+        ([(header::CONTENT_TYPE, METRICS)], text).into_response()
     };
     let check = move |request: Request, next: Next| {
         let checked = guard.check(&request);

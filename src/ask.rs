@@ -22,6 +22,7 @@ use crate::inbox::{Failure, Inbox, Request};
 use crate::message::{Answer, Content, Outcome, Replied, Webhook, attribute};
 use crate::nats::header::{encoded, insert};
 use crate::sink::jetstream;
+use crate::trace::Trace;
 
 /// How often a question is asked again while it has no worker.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -39,6 +40,8 @@ const LONGEST_ERROR: usize = 500;
 pub struct Ask<'a> {
     /// The webhook that it came in.
     pub webhook: &'a Webhook,
+    /// The trace that it is asked in.
+    pub trace: &'a Trace,
     /// Its type as received.
     pub kind: &'a Arc<str>,
     /// Its key.
@@ -147,10 +150,10 @@ impl Ask<'_> {
         if let Some(key) = self.key {
             insert("Hookbus-Key", encoded(&attribute(key)).as_str());
         }
-        if let Some(parent) = &self.webhook.trace.parent {
+        if let Some(parent) = &self.trace.parent {
             insert("traceparent", parent);
         }
-        if let Some(state) = &self.webhook.trace.state {
+        if let Some(state) = &self.trace.state {
             insert("tracestate", state);
         }
         headers

@@ -2,6 +2,7 @@
 //!
 //! receive → authenticate → classify → route → publish | ask → reply
 
+mod asking;
 mod audit;
 mod beside;
 mod event;
@@ -13,6 +14,7 @@ mod questions;
 mod refused;
 mod stray;
 mod stream;
+mod traced;
 mod turns;
 mod watch;
 
@@ -29,6 +31,7 @@ use uuid::Uuid;
 use self::once::Once;
 pub use self::refused::Diagnoses;
 use self::refused::Refused;
+pub use self::traced::answered;
 use self::turns::Turn;
 pub use self::turns::Turns;
 use crate::answer_cache::AnswerCache;
@@ -40,11 +43,12 @@ use crate::inbox::Inbox;
 use crate::limit::{ByteReservation, EndpointLimits, Limits};
 use crate::live_tail::{Kind, LiveTail, TapRecord};
 use crate::message::{
-    Client, Metadata, Outcome, Refusal, Reply, Trace, Webhook, WebhookOutcome, attribute,
+    Client, Metadata, Outcome, Refusal, Reply, Webhook, WebhookOutcome, attribute,
 };
 use crate::route::Routes;
 use crate::source::{Classified, Meaning, Request, Source};
 use crate::telemetry::metrics::{DeferredMetrics, Metrics};
+use crate::trace::{Span, Trace, Tracer};
 
 /// Everything that a webhook meets on its way.
 pub struct Bridge {
@@ -64,6 +68,8 @@ pub struct Bridge {
     pub metrics: Arc<Metrics>,
     /// What others may follow.
     pub live_tail: LiveTail,
+    /// What makes spans of it, if anything does.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 /// One endpoint, ready to be used.
@@ -127,6 +133,8 @@ pub struct Done {
     why: Option<Arc<Diagnosis>>,
     /// The same.
     pub tap: Option<TapRecord>,
+    /// All of it, up to the response.
+    pub span: Span,
 }
 
 impl Bridge {
@@ -144,14 +152,20 @@ impl Bridge {
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
     {
         let started = Instant::now();
+        let (trace, span) = self.trace(endpoint, head, client);
         let mut tap = self.live_tail.record(&endpoint.name, &client.hang_up);
         let mut done = match self.handshake(endpoint, head, client).await {
             Some(done) => done,
             None => match self.receive(endpoint, head, client, body).await {
                 Err(Refused { refusal, why }) => Done { why, ..Done::refused(None, refusal) },
-                Ok(received) => self.handle(endpoint, head, received, started, tap.as_mut()).await,
+                Ok(received) => {
+                    let began = (started, trace);
+                    self.handle(endpoint, head, received, began, tap.as_mut()).await
+                }
             },
         };
+        done.span = span;
+        done.describe(endpoint);
         done.report(endpoint, started);
         done.keep(tap);
         done
@@ -175,7 +189,7 @@ impl Bridge {
         endpoint: &Arc<Endpoint>,
         head: &Parts,
         received: Received<'_>,
-        started: Instant,
+        (started, trace): (Instant, Trace),
         mut tap: Option<&mut TapRecord>,
     ) -> Done {
         let Received { body, hash, held } = received;
@@ -198,7 +212,7 @@ impl Bridge {
             id,
             endpoint: endpoint.name.clone(),
             content_type: content_type(&head.headers),
-            trace: trace(&head.headers),
+            trace,
             received: SystemTime::now(),
             started,
             body,
@@ -313,6 +327,7 @@ impl Done {
             result: WebhookOutcome::Refused,
             why: None,
             tap: None,
+            span: Span::default(),
         }
     }
 
@@ -329,12 +344,13 @@ impl Done {
                 result: WebhookOutcome::Handshake,
                 why: None,
                 tap: None,
+                span: Span::default(),
             },
         }
     }
 
     /// One word that says why it was refused or fell back.
-    fn reason(&self) -> Option<&'static str> {
+    pub fn reason(&self) -> Option<&'static str> {
         let refused = self.reply.as_ref().err().map(Refusal::reason);
         refused
             .or(self.outcome.map(Outcome::as_str))
@@ -346,11 +362,11 @@ impl Done {
         let label = self.label.unwrap_or(metrics.other());
         metrics.webhook(label, self.result);
         if let Err(refusal) = &self.reply {
-            metrics.refused(refusal.reason(), took);
+            metrics.refused(refusal.reason(), took, self.span.ids());
         }
         match self.kind {
-            Some(Kind::Event) => metrics.event_took(took),
-            Some(Kind::Question) => metrics.question_took(took),
+            Some(Kind::Event) => metrics.event_took(took, self.span.ids()),
+            Some(Kind::Question) => metrics.question_took(took, self.span.ids()),
             None => {}
         }
         debug!(
@@ -386,54 +402,4 @@ fn content_type(headers: &HeaderMap) -> Arc<str> {
 /// The value of a header, if it is visible ASCII.
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
-}
-
-/// The trace context that the sender is in (W3C Trace Context, §3.2). A malformed one is as good as none.
-fn trace(headers: &HeaderMap) -> Trace {
-    let Some(parent) = text(headers, "traceparent").filter(|parent| is_trace_parent(parent)) else {
-        return Trace::default();
-    };
-    Trace {
-        parent: Some(parent.into()),
-        state: text(headers, "tracestate").filter(|state| state.len() <= 512).map(Into::into),
-    }
-}
-
-fn is_trace_parent(parent: &str) -> bool {
-    // Later versions may append something, but not anything.
-    if parent.len() > 256 {
-        return false;
-    }
-    let mut parts = parent.split('-');
-    let mut is_hex = |length: usize| {
-        let part = parts.next().unwrap_or_default();
-        let is_hex = part.len() == length
-            && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        (is_hex, part.bytes().all(|byte| byte == b'0'), part == "ff")
-    };
-    let (version, id, span, flags) = (is_hex(2), is_hex(32), is_hex(16), is_hex(2));
-    let shapes = version.0 && !version.2 && id.0 && !id.1 && span.0 && !span.1 && flags.0;
-    // Later versions may append something; version 00 may not.
-    shapes && (parts.next().is_none() || !parent.starts_with("00"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_trace_parent;
-
-    #[test]
-    fn a_trace_parent_is_taken_only_well_formed() {
-        assert!(is_trace_parent("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01"));
-        for wrong in [
-            "",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0aa902b7-01-x",
-        ] {
-            assert!(!is_trace_parent(wrong), "{wrong}");
-        }
-    }
 }

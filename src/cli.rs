@@ -249,7 +249,7 @@ impl Drop for Written {
 
 fn serve(path: &Path, signals: &Signals) -> CommandResult {
     let config = load(path)?;
-    telemetry::init(&config.log);
+    telemetry::init(&config.log, config.telemetry.otlp.as_ref());
     block_on(async { Ok(serve::run(config, Some(path.to_owned()), signals, |_| ()).await?) })?;
     Ok(ExitCode::SUCCESS)
 }

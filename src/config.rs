@@ -29,6 +29,7 @@ pub mod scheme;
 pub mod secret;
 pub mod sources;
 mod spool;
+mod telemetry;
 mod tls;
 pub mod units;
 pub mod written;
@@ -56,6 +57,7 @@ pub use self::rules::{
     JOB_TOPIC, QuestionRule, TOOL_SUBJECT, ToolRule,
 };
 pub use self::spool::Spool;
+pub use self::telemetry::{Otlp, OtlpProtocol, Signal, Telemetry};
 pub use self::tls::Tls;
 
 /// The whole configuration file.
@@ -70,6 +72,8 @@ pub struct Config {
     pub tail: Tail,
     /// What is logged, and how.
     pub log: Log,
+    /// What an OpenTelemetry collector is told.
+    pub telemetry: Telemetry,
     /// Where events wait on this machine while their destination can't store them.
     pub spool: Spool,
     /// The NATS servers; without this table nothing is asked and nothing goes to JetStream.

@@ -56,4 +56,5 @@ pub mod config;
 pub mod tls;
 pub mod template;
 pub mod message;
+pub mod trace;
 pub mod json;

@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::client::{Client, HangUp};
 pub use self::refusal::Refusal;
+use crate::trace::Trace;
 
 /// One HTTP delivery, authenticated and read.
 #[derive(Debug, Clone)]
@@ -36,15 +37,6 @@ pub struct Webhook {
     pub received: SystemTime,
     /// The trace that the sender is in.
     pub trace: Trace,
-}
-
-/// W3C trace context, passed on as it came.
-#[derive(Debug, Clone, Default)]
-pub struct Trace {
-    /// `traceparent`, when it came well-formed.
-    pub parent: Option<Arc<str>>,
-    /// `tracestate`, when there is a parent.
-    pub state: Option<Arc<str>>,
 }
 
 /// What a webhook is.

@@ -41,6 +41,7 @@ use crate::sink::Sink;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Metrics;
 use crate::template;
+use crate::trace::Span;
 
 /// A sink, and how long it may take.
 #[derive(Clone)]
@@ -277,6 +278,10 @@ struct Part {
     path: Path,
     /// The topic or subject.
     name: String,
+    /// That of storing it there.
+    span: Span,
+    /// The event as it is stored there, where it says so.
+    traced: Option<Box<Event>>,
 }
 
 /// Begin to store an event under the name that it has at each destination: take its turns, in the order of the calls.
@@ -288,12 +293,13 @@ pub fn begin(
         .into_iter()
         .map(|(destination, name)| {
             let admission = destination.admit(event.key.as_ref())?;
-            Ok(Part { admission, path: Path::Waiting, name })
+            let (span, traced) = destination.trace(&name, &event);
+            Ok(Part { admission, path: Path::Waiting, name, span, traced })
         })
         .collect::<Result<Vec<_>, Refusal>>()?;
     // Only now that there is a place at each of them: what is refused here should leave nothing on any disk.
-    for Part { admission, path, name } in &mut parts {
-        *path = admission.choose_path(name, &event);
+    for Part { admission, path, name, traced, .. } in &mut parts {
+        *path = admission.choose_path(name, traced.as_deref().unwrap_or(&event));
     }
     Ok(Publishing { event, parts, began: Instant::now() })
 }
@@ -309,7 +315,13 @@ impl Publishing {
     pub async fn finish_within(self, within: Option<Duration>) -> Result<Receipt, Refusal> {
         let Self { event, mut parts, began } = self;
         let budget = Budget { began, within };
-        let store = |part: Part| part.admission.store(part.path, part.name, &event, budget);
+        let store = async |part: Part| {
+            let Part { admission, path, name, span, traced } = part;
+            let event = traced.as_deref().unwrap_or(&event);
+            let stored = admission.store(path, name, event, budget).await;
+            destination::stored(span, &stored);
+            stored
+        };
         match (parts.pop(), parts.is_empty()) {
             (None, _) => Ok(Receipt::Dropped),
             (Some(only), true) => store(only).await,

@@ -25,13 +25,15 @@ use self::reload::Reload;
 pub use self::signals::{SignalPolicy, Signals};
 use self::start::Components;
 use crate::admin::{self, Guard};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
 use crate::receive::Receiver;
 use crate::server::{self, Shutdown};
 use crate::spool;
 use crate::telemetry::health::Health;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::otlp::{self, Otlp};
 use crate::tls::Anonymous;
 
 /// How long the start waits for brokers before it goes on without them.
@@ -81,6 +83,9 @@ pub enum Error {
     /// Something in the configuration that only building it shows.
     #[error("{0}")]
     Config(String),
+    /// What the collector is told can't be sent.
+    #[error("[telemetry.otlp]: {0}")]
+    Telemetry(#[from] otlp::Error),
     /// What couldn't be stored would have nowhere to go.
     #[error(transparent)]
     Spool(#[from] spool::Error),
@@ -96,7 +101,7 @@ impl Error {
     /// What the process ends with.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Streams(_) => 2,
+            Self::Config(_) | Self::Telemetry(_) | Self::Streams(_) => 2,
             Self::Listen { .. } | Self::Spool(_) | Self::System(_) => 1,
         }
     }
@@ -130,7 +135,17 @@ pub async fn run(
     let mut background = JoinSet::new();
     // From here on something may be on its way to a broker: a signal ends it in order.
     signals.begun();
-    let components = Components::build(&config, &mut background)?;
+    let otlp = config.telemetry.otlp.as_ref();
+    let metrics = Arc::new(Metrics::new(otlp.is_some_and(config::Otlp::has_traces)));
+    let mut otlp = otlp.map(|otlp| Otlp::start(otlp, metrics.clone())).transpose()?;
+    let tracer = otlp.as_ref().and_then(|otlp| otlp.tracer.clone());
+    let components = Components::build(&config, metrics, tracer, &mut background)?;
+    if let Some(otlp) = &mut otlp {
+        let components = components.clone();
+        otlp.send_metrics(move || {
+            admin::metrics_text(&components.bridge, &components.destinations)
+        });
+    }
     if file.is_none() {
         components
             .required_streams
@@ -177,6 +192,7 @@ pub async fn run(
             admin_shutdown.announce();
             components.drain(&shutdown, Instant::now() + config.http.drain.get()).await;
             info!("stopped before it served anything");
+            stop(otlp).await;
             return Ok(());
         }
     };
@@ -216,8 +232,16 @@ pub async fn run(
     tokio::time::sleep(delay).await;
     components.drain(&shutdown, Instant::now() + drain).await;
     info!("stopped");
+    stop(otlp).await;
     background.shutdown().await;
     Ok(())
+}
+
+/// Let the collector have the last lines.
+async fn stop(otlp: Option<Otlp>) {
+    if let Some(otlp) = otlp {
+        otlp.stop().await;
+    }
 }
 
 /// How long the end may take.

@@ -6,6 +6,7 @@
 
 pub mod health;
 pub mod metrics;
+pub mod otlp;
 pub mod stderr;
 pub mod terminal;
 
@@ -18,11 +19,11 @@ use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
-use crate::config::{Log, LogFormat, LogLevel};
+use crate::config::{Log, LogFormat, LogLevel, Otlp, Signal};
 
-/// Send the log to standard error, as configured. `RUST_LOG` wins where it is set, within `ceiling`.
-/// A second call changes nothing.
-pub fn init(log: &Log) {
+/// Send the log to standard error, as configured, and to a collector, if there is one for it. `RUST_LOG` wins where it is
+/// set, within `ceiling`. A second call changes nothing.
+pub fn init(log: &Log, otlp: Option<&Otlp>) {
     let (filter, handle) = reload::Layer::new(filter(log.level));
     let lines = tracing_subscriber::fmt::layer().with_writer(|| stderr::Writer).with_target(false);
     let lines = match log.format {
@@ -30,7 +31,9 @@ pub fn init(log: &Log) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let lines = lines.with_filter(ceiling());
-    if tracing_subscriber::registry().with(filter).with(lines).try_init().is_ok() {
+    let has_records = otlp.is_some_and(|otlp| otlp.signals.contains(&Signal::Logs));
+    let records = has_records.then(|| otlp::Layer.with_filter(ceiling()));
+    if tracing_subscriber::registry().with(filter).with(lines).with(records).try_init().is_ok() {
         // It is the first call.
         let _ = FILTER.set(handle);
     }

@@ -66,6 +66,7 @@ pub(crate) fn parts(config: &str) -> (Arc<Bridge>, Arc<Endpoint>) {
         diagnoses: Diagnoses::default(),
         metrics,
         live_tail: LiveTail::default(),
+        tracer: None,
     };
     (Arc::new(bridge), Arc::new(built))
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::ready;
 
 use super::*;
-use crate::message::Trace;
+use crate::trace::Trace;
 
 /// What came of asking: the outcome, when it was asked, and when that was over, in milliseconds.
 type Told = (Result<u8, Outcome>, Vec<u128>, u128);
@@ -26,6 +26,7 @@ async fn ask(limit: u64, grace: u64, reply: Result<u8, Failure>) -> Told {
         worker: &OnceLock::new(),
         number: None,
         webhook: &webhook,
+        trace: &webhook.trace,
         kind: &"t".into(),
         key: None,
         subject: "e.ask.t".into(),

@@ -238,7 +238,8 @@ async fn read(path: &Path) -> std::io::Result<Vec<u8>> {
 
 async fn download(url: reqwest::Url) -> Result<Vec<u8>, String> {
     let failed = |error: reqwest::Error| error.without_url().to_string();
-    let client = reqwest::Client::builder().timeout(FETCH_TIMEOUT).build().map_err(failed)?;
+    let client =
+        reqwest::Client::builder().http1_only().timeout(FETCH_TIMEOUT).build().map_err(failed)?;
     let response = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
     let mut response = response.map_err(failed)?;
     let mut bytes = Vec::new();

@@ -14,6 +14,7 @@ use crate::limit::ByteReservation;
 use crate::message::{Event, Metadata, Receipt, Refusal, Webhook, WebhookOutcome, attribute};
 use crate::publish::{self, Destination};
 use crate::template::Vars;
+use crate::trace::Span;
 
 /// Store an event at all its destinations, and say who holds it.
 pub(super) async fn publish(
@@ -60,6 +61,7 @@ fn repeated(endpoint: &Endpoint, id: Arc<str>, ended: Result<Delivered, Refusal>
             result: WebhookOutcome::Repeated,
             why: None,
             tap: None,
+            span: Span::default(),
         },
     }
 }
@@ -88,6 +90,7 @@ async fn store(mut event: Arriving<'_>, once: Once) -> Done {
         kind: Some(Kind::Event),
         why: None,
         tap: None,
+        span: Span::default(),
     }
 }
 

@@ -1,18 +1,18 @@
 //! One question, from its payload to exactly one answer before its deadline.
 
-use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use bytes::Bytes;
 use tokio::time::timeout_at;
 use tracing::debug;
 
+use super::asking::Asking;
 use super::event;
 use super::questions::{End, Walk};
 use super::spawn_on_drop::SpawnOnDrop;
 use crate::answer_cache::{self, CachedAnswer};
 use crate::ask::{Ask, Failed, fall_back};
-use crate::message::{Answer, Content, Outcome, Question, Replied, attribute};
+use crate::message::{Answer, Content, Event, Outcome, Question, Replied, attribute};
 use crate::publish;
 use crate::route::AskRule;
 use crate::source::{Dialogue, Identity};
@@ -26,12 +26,13 @@ impl Walk {
         place: usize,
         payload: Result<Bytes, Failed>,
     ) -> End {
-        let (began, worker) = (Instant::now(), OnceLock::new());
+        let began = Instant::now();
         let question = &self.questions[place];
         let (rule, metrics) = (self.rule(place), self.metrics(place));
+        let asking = self.asking(place, &metrics);
         let CachedAnswer { answered, reused } = match payload {
             Err(failed) => CachedAnswer::asked(Err(failed)),
-            Ok(payload) => self.once(dialogue, place, payload, &metrics, &worker).await,
+            Ok(payload) => self.once(dialogue, place, payload, &metrics, &asking).await,
         };
         let answer = match answered {
             Ok(reply) => Answer { outcome: Outcome::Answered, content: Content::Reply(reply) },
@@ -42,10 +43,10 @@ impl Walk {
         if reused {
             metrics.reused();
         } else {
-            metrics.ended(answer.outcome, began.elapsed());
+            metrics.ended(answer.outcome, began.elapsed(), asking.span.ids());
             self.watch(place, &metrics, answer.outcome);
         }
-        self.end(dialogue, place, answer, worker.get(), reused)
+        self.end(dialogue, place, answer, asking, reused)
     }
 
     /// Show the end of a question to the log and to the live tail.
@@ -54,9 +55,10 @@ impl Walk {
         dialogue: &dyn Dialogue,
         place: usize,
         answer: Answer,
-        worker: Option<&Arc<str>>,
+        asking: Asking,
         reused: bool,
     ) -> End {
+        let worker = asking.worker.get();
         let (outcome, took) = (answer.outcome.as_str(), self.webhook.started.elapsed());
         debug!(
             id = &*self.webhook.id,
@@ -73,7 +75,9 @@ impl Walk {
             tap.ended(place, outcome, took, worker, reused);
         }
         let told = (took, worker.map(|name| &**name), reused);
-        End { record: self.record(dialogue, place, &answer, told), answer, reused }
+        let record = self.record(dialogue, place, &answer, told);
+        asking.end(answer.outcome, reused);
+        End { record, answer, reused }
     }
 
     /// Ask, unless it is a call that has been asked already.
@@ -83,14 +87,14 @@ impl Walk {
         place: usize,
         payload: Bytes,
         metrics: &QuestionMetrics,
-        worker: &OnceLock<Arc<str>>,
+        asking: &Asking,
     ) -> CachedAnswer {
         let (question, rule) = (&self.questions[place], self.rule(place));
         let ask = async || {
             if question.is_async {
-                return self.job(place, rule, payload).await;
+                return self.job(place, rule, payload, asking).await;
             }
-            let ask = self.prepare(place, payload, metrics, worker);
+            let ask = self.prepare(place, payload, metrics, asking);
             let reply = ask.once(self.bridge.questions.as_ref()).await?;
             self.checked(dialogue, reply)
         };
@@ -143,12 +147,13 @@ impl Walk {
         place: usize,
         payload: Bytes,
         metrics: &QuestionMetrics,
-        worker: &'a OnceLock<Arc<str>>,
+        asking: &'a Asking,
     ) -> Ask<'a> {
         let (question, rule) = (&self.questions[place], self.rule(place));
         self.bridge.live_tail.recent.add(self.asked(question));
         Ask {
             webhook: &self.webhook,
+            trace: self.trace(asking),
             kind: &self.metadata.kind,
             key: self.metadata.key.as_ref(),
             subject: self.subject(place),
@@ -156,7 +161,7 @@ impl Walk {
             deadline: self.deadline(question, rule),
             grace: rule.grace,
             may_be_empty: question.may_be_empty,
-            worker,
+            worker: &asking.worker,
             number: Some(metrics.number()),
         }
     }
@@ -167,11 +172,18 @@ impl Walk {
     }
 
     /// A tool call that nobody waits for: stored like an event, then accepted.
-    async fn job(&self, place: usize, rule: &AskRule, payload: Bytes) -> Result<Replied, Failed> {
+    async fn job(
+        &self,
+        place: usize,
+        rule: &AskRule,
+        payload: Bytes,
+        asking: &Asking,
+    ) -> Result<Replied, Failed> {
         let question = &self.questions[place];
         let id = format!("{}.{}", self.webhook.id, place + 1).into();
         let json = "application/json".into();
         let job = event::event(&self.endpoint, &self.webhook, &self.metadata, id, json, payload);
+        let job = Event { trace: self.trace(asking).clone(), ..job };
         let vars = event::vars(&self.endpoint, &self.metadata, question.function.as_deref());
         let refused = || (Outcome::Disconnected, Some("the job could not be stored".to_owned()));
         let to = self.endpoint.routes.job().ok_or_else(refused)?;

@@ -25,6 +25,7 @@ use crate::message::{
 use crate::route::{AskRule, Route};
 use crate::source::{Dialogue, Questions, Unasked};
 use crate::telemetry::metrics::QuestionMetrics;
+use crate::trace::Span;
 
 /// The payloads of one webhook, in bytes. Each is written by copying, and all of them before anybody else has a turn.
 const TOGETHER: usize = 64 << 20;
@@ -84,6 +85,7 @@ pub(super) async fn ask(
         result,
         why: None,
         tap: None,
+        span: Span::default(),
     }
 }
 

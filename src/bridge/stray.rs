@@ -18,7 +18,7 @@ impl Bridge {
         let started = Instant::now();
         let (method, path) = (&head.method, head.uri.path());
         debug!(%method, path, reason = refusal.reason(), "a request reached no endpoint");
-        self.metrics.refused(&NOWHERE, refusal.reason(), started.elapsed());
+        self.metrics.refused(&NOWHERE, refusal.reason(), started.elapsed(), None);
         let mut tap = self.live_tail.record(&NOWHERE, &client.hang_up);
         if let Some(tap) = &mut tap {
             tap.asked(&format!("{method} {path}").into());

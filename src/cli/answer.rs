@@ -78,7 +78,7 @@ pub(super) fn token(text: &str) -> Result<String, &'static str> {
 
 pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
     // For what the connection has to say; the lines about questions are said directly.
-    telemetry::init(&Log::default());
+    telemetry::init(&Log::default(), None);
     let target = arguments.target.load()?;
     let registration = ServiceRegistration {
         command: "hookbus answer",

@@ -113,7 +113,7 @@ async fn all(
     let text = settings(listen, admin, nats.url(), brokers.as_deref(), names);
     let mut config = settle(settings::parse("hookbus dev", &text, |_| None))?;
     config.spool.dir = nats.folder().join("spool");
-    telemetry::init(&config.log);
+    telemetry::init(&config.log, None);
 
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();

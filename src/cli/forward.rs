@@ -161,7 +161,7 @@ fn topic(text: &str) -> Result<String, String> {
 
 pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
     // For what the connection has to say; the lines about requests are said directly.
-    telemetry::init(&Log::default());
+    telemetry::init(&Log::default(), None);
     let target = arguments.target.load()?;
     let endpoint = endpoint(&target)?;
     let stop = Stop::default();

@@ -6,6 +6,7 @@ use reqwest::{Client, ClientBuilder, Url, redirect};
 pub(super) fn builder(to: &Url) -> ClientBuilder {
     let mut builder = Client::builder()
         .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
+        .http1_only()
         .redirect(redirect::Policy::none());
     if is_loopback(to) {
         builder = builder.no_proxy();

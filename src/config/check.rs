@@ -13,6 +13,7 @@ mod kafka;
 mod nats;
 mod provider;
 mod rules;
+mod telemetry;
 mod tls;
 
 use std::path::Path;
@@ -37,6 +38,7 @@ pub(super) fn check(config: &Config, root: Node<'_>, sources: Sources, report: &
     let proxies = root.get("http").get("trusted_proxies");
     auth::networks(&mut checks, proxies, &config.http.trusted_proxies);
     admin::check(&mut checks);
+    telemetry::check(&mut checks);
     checks.spool();
     checks.brokers();
     if let Some(nats) = &config.nats {

@@ -16,13 +16,14 @@ use super::load::schema::{self, Format, Shape};
 use super::provider;
 
 /// The tables of the file, and the keys of each in the order of the types.
-fn tables() -> [(&'static str, &'static [&'static str]); 29] {
+fn tables() -> [(&'static str, &'static [&'static str]); 30] {
     [
         ("Http", keys::<super::Http>()),
         ("Admin", keys::<super::Admin>()),
         ("Tail", keys::<super::Tail>()),
         ("Tls", keys::<super::Tls>()),
         ("Log", keys::<super::Log>()),
+        ("Otlp", keys::<super::Otlp>()),
         ("Spool", keys::<super::Spool>()),
         ("Nats", keys::<super::Nats>()),
         ("Stream", keys::<super::Stream>()),
@@ -128,7 +129,7 @@ fn type_of(root: &Json, schema: &Json) -> String {
         .to_owned(),
         Shape::Choice(words) if words.len() == 1 => format!("`{:?}`", words[0]),
         Shape::Choice(_) => "word".to_owned(),
-        Shape::Integer { .. } => "number".to_owned(),
+        Shape::Integer { .. } | Shape::Number { .. } => "number".to_owned(),
         Shape::Boolean => "true, false".to_owned(),
         Shape::List(items) => match Shape::new(root, items) {
             Shape::Table(_) | Shape::Tagged { .. } => "tables".to_owned(),

@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use crate::ask::{self, Ask, fall_back};
 use crate::config::Context;
-use crate::message::{Answer, Body, Content, Outcome, Trace, Webhook};
+use crate::message::{Answer, Body, Content, Outcome, Webhook};
 use crate::nats::header::insert;
 use crate::source::{self, Classified, Dialogue, Meaning, Request, Source};
+use crate::trace::Trace;
 
 /// The worker under test.
 #[derive(Debug, Clone)]
@@ -205,6 +206,7 @@ impl Client {
     fn headers(&self, webhook: &Webhook, call: &Call, deadline: Instant) -> HeaderMap {
         let ask = Ask {
             webhook,
+            trace: &webhook.trace,
             kind: &Arc::from(source::FUNCTION_CALLS),
             key: None,
             subject: self.worker.subject.clone(),
@@ -252,8 +254,5 @@ fn read(dialogue: Box<dyn Dialogue>, message: Message) -> (Outcome, Value) {
 fn trace() -> Trace {
     let id = Uuid::new_v4().simple().to_string();
     let span = &Uuid::new_v4().simple().to_string()[..16];
-    Trace {
-        parent: Some(format!("00-{id}-{span}-01").into()),
-        state: Some("hookbus=conform".into()),
-    }
+    Trace::new(Some(format!("00-{id}-{span}-01").into()), Some("hookbus=conform".into()))
 }

@@ -11,6 +11,8 @@ use tokio::sync::Notify;
 pub struct Client {
     /// Its address.
     pub address: IpAddr,
+    /// Whether the connection is encrypted up to here.
+    pub is_encrypted: bool,
     /// Whether it showed a certificate that the listener trusts.
     pub has_certificate: bool,
     /// Tells when it sends nothing more.
@@ -21,7 +23,12 @@ impl Client {
     /// A client with this address and no certificate.
     #[must_use]
     pub fn new(address: impl Into<IpAddr>) -> Self {
-        Self { address: address.into(), has_certificate: false, hang_up: Arc::default() }
+        Self {
+            address: address.into(),
+            is_encrypted: false,
+            has_certificate: false,
+            hang_up: Arc::default(),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One configured destination: the direct path to its broker, the one over the disk, and which of them an event takes.
 
 mod admission;
+mod traced;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -10,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 pub(super) use self::admission::{Admission, Path};
+pub(super) use self::traced::stored;
 use super::apart_queue::{ApartQueue, NameStatus, UNCERTAIN_TIMEOUT};
 use super::circuit::Circuit;
 use super::disk_queue::{DiskQueue, PendingAppend};
@@ -175,7 +177,7 @@ impl Destination {
         loop {
             let error = match self.sink.send(name, event, deadline).await {
                 Ok(()) => {
-                    self.counters().published(start.elapsed());
+                    self.counters().published(start.elapsed(), event.trace.ids());
                     self.record_success();
                     if let Some(apart) = self.apart() {
                         apart.record_success(name);

@@ -17,8 +17,8 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout_at;
 
 use super::*;
-use crate::message::Trace;
 use crate::sink::{self, Sending};
+use crate::trace::Trace;
 
 /// A sink that tells what it is handed, and acknowledges when it is told to.
 struct Manual {

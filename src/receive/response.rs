@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 
-use crate::bridge::Done;
+use crate::bridge::{self, Done};
 use crate::config::provider::Refuse;
 use crate::message::{self, Outcome, Refusal};
 
@@ -23,6 +23,7 @@ const ENCODINGS: HeaderValue = HeaderValue::from_static("gzip, zstd");
 
 /// The response to a webhook.
 pub(super) fn of(done: Done, refuse: &Refuse) -> Response {
+    let reason = done.reason();
     let mut response = match done.reply {
         Ok(reply) => {
             let body = match reply.body {
@@ -57,6 +58,7 @@ pub(super) fn of(done: Done, refuse: &Refuse) -> Response {
     if let Some(tap) = done.tap {
         tap.answered(response.status().as_u16());
     }
+    bridge::answered(done.span, response.status(), reason);
     response
 }
 

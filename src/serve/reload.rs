@@ -225,6 +225,17 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
         "spool", Spool: &old.spool, &new.spool;
         fixed: enabled, dir, max_bytes, sync_timeout; follows:
     );
+    match (&old.telemetry.otlp, &new.telemetry.otlp) {
+        (Some(old), Some(new)) => {
+            check!(
+                "telemetry.otlp", Otlp: old, new;
+                fixed: endpoint, protocol, signals, sample_ratio, metrics_interval, timeout, tls_ca, headers, resource;
+                follows:
+            );
+        }
+        (None, None) => {}
+        _ => keys.push("telemetry.otlp".to_owned()),
+    }
     match (&old.nats, &new.nats) {
         (Some(old), Some(new)) => {
             check!(
@@ -302,6 +313,11 @@ mod tests {
         let old = config("[nats]\n[kafka]");
         let text = "[http]\nlisten = \"127.0.0.1:1\"\nmax_events = 1\nmax_body = \"1MiB\"\n[spool]\ndir = \"other\"\n\
                     [nats]\ntoken = \"x\"\n[[nats.stream]]\nname = \"A\"\nsubjects = [\"a\"]";
+        let otlp = |ratio| {
+            config(&format!("[telemetry.otlp]\nendpoint = \"http://c\"\nsample_ratio = {ratio}"))
+        };
+        assert_eq!(fixed(&otlp(0.5), &otlp(0.6)), ["telemetry.otlp.sample_ratio"]);
+        assert_eq!(fixed(&config(""), &otlp(0.5)), ["telemetry.otlp"]);
         let keys = fixed(&old, &config(text));
         assert_eq!(keys, ["http.listen", "spool.dir", "nats.token", "kafka"]);
         assert_eq!(

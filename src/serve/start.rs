@@ -27,6 +27,7 @@ use crate::source;
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::{EndpointMetrics, Metrics};
 use crate::tls;
+use crate::trace::Tracer;
 
 /// Everything that runs in one process.
 pub(super) struct Components {
@@ -44,9 +45,13 @@ pub(super) struct Components {
 
 impl Components {
     /// Build all components; what they do by themselves is spawned into `background`.
-    pub(super) fn build(config: &Config, background: &mut JoinSet<()>) -> Result<Arc<Self>, Error> {
+    pub(super) fn build(
+        config: &Config,
+        metrics: Arc<Metrics>,
+        tracer: Option<Arc<Tracer>>,
+        background: &mut JoinSet<()>,
+    ) -> Result<Arc<Self>, Error> {
         let health = Arc::new(Health::default());
-        let metrics = Arc::new(Metrics::default());
         let mut questions = None;
         if let Some(settings) = &config.nats {
             let connect = Connect { settings, health: &health, metrics: &metrics };
@@ -67,6 +72,7 @@ impl Components {
             diagnoses: Diagnoses::default(),
             metrics,
             live_tail: LiveTail::default(),
+            tracer,
         });
         bridge.live_tail.show_bodies(config.tail.bodies);
         let components = Self {

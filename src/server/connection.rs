@@ -108,6 +108,7 @@ impl HttpConnection {
         };
         match handshake {
             Ok(Ok(stream)) => {
+                self.client.is_encrypted = true;
                 self.client.has_certificate = stream.get_ref().1.peer_certificates().is_some();
                 self.serve(stream).await;
             }

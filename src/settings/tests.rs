@@ -7,6 +7,7 @@ mod brokers;
 mod endpoint;
 mod file;
 mod provider;
+mod telemetry;
 
 use std::path::Path;
 
@@ -114,7 +115,8 @@ fn the_examples_of_the_reference_have_no_problems() {
     let text = std::fs::read_to_string(path).unwrap();
     let with_old = |name: &str| {
         let is_other =
-            ["VAPI_SECRET_OLD", "VAPI_HMAC_SECRET", "GITHUB_SECRET", "SHOP_SECRET"].contains(&name);
+            ["VAPI_SECRET_OLD", "VAPI_HMAC_SECRET", "GITHUB_SECRET", "SHOP_SECRET", "OTLP_TOKEN"]
+                .contains(&name);
         env(name).or_else(|| is_other.then(|| "battery".to_owned()))
     };
     for example in text.split("```toml\n").skip(1) {

@@ -13,7 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes};
 
-use crate::message::{Event, Trace};
+use crate::message::Event;
+use crate::trace::Trace;
 
 const RECORD: u8 = 1;
 const DEAD_LETTER: u8 = 2;
@@ -94,7 +95,7 @@ impl Stored for Record {
             time,
             content_type,
             payload: bytes.split_off(0),
-            trace: Trace { parent, state },
+            trace: Trace::new(parent, state),
             dedupe: flags & DEDUPE != 0,
         };
         Some(Self { name, event })

@@ -23,7 +23,8 @@ use super::disk::{self, Disk, Job, Join, Lock, System, Task};
 use super::segment;
 use super::volume::Volume;
 use super::{Damage, DeadLetter, Error, Position, Queue, Record, Spool};
-use crate::message::{Event, Trace};
+use crate::message::Event;
+use crate::trace::Trace;
 
 /// A disk of this machine, and what is wrong with it.
 #[derive(Debug, Clone, Default)]

@@ -5,6 +5,7 @@
 
 mod destination;
 mod endpoint;
+mod latency;
 mod process;
 mod questions;
 
@@ -19,15 +20,17 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use self::destination::{DestinationCounts, DestinationMetrics};
 pub use self::endpoint::{DeferredMetrics, EndpointMetrics};
+pub use self::latency::Latency;
+use self::latency::{Latencies, latencies};
 use self::questions::Questions;
 pub use self::questions::{QuestionMetrics, Unanswered};
 use super::stderr;
+use crate::trace::Ids;
 
 /// Upper bounds of the histogram buckets, in seconds: from a broker on the same host to a tool's longest answer. Where
 /// people wait they are close together, since a quantile is anywhere between two of them.
@@ -76,14 +79,9 @@ labels! {
     }
     RefusalLabels { endpoint: Shared, reason: &'static str }
     OutcomeLabels { outcome: &'static str }
+    SignalLabels { signal: &'static str }
     KindLabels { kind: &'static str }
     BrokerLabels { broker: &'static str }
-}
-
-type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
-
-fn histograms<L: Clone + std::hash::Hash + Eq>() -> Histograms<L> {
-    Family::new_with_constructor(|| Histogram::new(BUCKETS))
 }
 
 /// The metrics of one process.
@@ -93,15 +91,15 @@ pub struct Metrics {
     questions: Mutex<Questions>,
     webhooks: Family<WebhookLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
-    refusal_seconds: Histograms<RefusalLabels>,
+    refusal_seconds: Latencies<RefusalLabels>,
     unauthorized: Family<RefusalLabels, Counter>,
-    webhook_seconds: Histograms<WalkLabels>,
-    publish_seconds: Histograms<DestinationLabels>,
+    webhook_seconds: Latencies<WalkLabels>,
+    publish_seconds: Latencies<DestinationLabels>,
     publish_errors: Family<PublishErrorLabels, Counter>,
     events: Family<DestinationOutcomeLabels, Counter>,
     drained: Family<DestinationOutcomeLabels, Counter>,
     questions_total: Family<AskLabels, Counter>,
-    ask_seconds: Histograms<AskLabels>,
+    ask_seconds: Latencies<AskLabels>,
     late_replies: Family<QuestionLabels, Counter>,
     authentications: Family<AuthenticationLabels, Counter>,
     ignored_replies: Family<KindLabels, Counter>,
@@ -114,6 +112,7 @@ pub struct Metrics {
     broker_connected: Family<BrokerLabels, Gauge>,
     reloads: Family<OutcomeLabels, Counter>,
     log_lines_dropped: Counter,
+    telemetry_dropped: Family<SignalLabels, Counter>,
     spool_records: Family<DestinationLabels, Gauge>,
     spool_apart_records: Family<DestinationLabels, Gauge>,
     spool_bytes: Gauge<u64, AtomicU64>,
@@ -125,22 +124,30 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
+    /// Without the ids of traces.
     fn default() -> Self {
+        Self::new(false)
+    }
+}
+
+impl Metrics {
+    /// All of them at zero, with the ids of traces beside what takes time, or without.
+    pub fn new(has_traces: bool) -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("hookbus"),
             process: Registry::default(),
             questions: Mutex::default(),
             webhooks: Family::default(),
             refusals: Family::default(),
-            refusal_seconds: histograms(),
+            refusal_seconds: latencies(has_traces),
             unauthorized: Family::default(),
-            webhook_seconds: histograms(),
-            publish_seconds: histograms(),
+            webhook_seconds: latencies(has_traces),
+            publish_seconds: latencies(has_traces),
             publish_errors: Family::default(),
             events: Family::default(),
             drained: Family::default(),
             questions_total: Family::default(),
-            ask_seconds: histograms(),
+            ask_seconds: latencies(has_traces),
             authentications: Family::default(),
             late_replies: Family::default(),
             ignored_replies: Family::default(),
@@ -153,6 +160,7 @@ impl Default for Metrics {
             broker_connected: Family::default(),
             reloads: Family::default(),
             log_lines_dropped: Counter::default(),
+            telemetry_dropped: Family::default(),
             spool_records: Family::default(),
             spool_apart_records: Family::default(),
             spool_bytes: Gauge::default(),
@@ -275,6 +283,11 @@ impl Default for Metrics {
             metrics.log_lines_dropped.clone(),
         );
         registry.register(
+            "telemetry_dropped",
+            "Spans, log records and exports of metrics that the OpenTelemetry collector did not get",
+            metrics.telemetry_dropped.clone(),
+        );
+        registry.register(
             "spool_records",
             "Events that queue on disk for a destination",
             metrics.spool_records.clone(),
@@ -350,10 +363,16 @@ impl Metrics {
     }
 
     /// A webhook got another answer than the sender wants; `reason` says which.
-    pub fn refused(&self, endpoint: &Arc<str>, reason: &'static str, took: Duration) {
+    pub fn refused(
+        &self,
+        endpoint: &Arc<str>,
+        reason: &'static str,
+        took: Duration,
+        span: Option<Ids>,
+    ) {
         let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
         self.refusals.get_or_create(&labels).inc();
-        self.refusal_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        self.refusal_seconds.get_or_create(&labels).observe(took, span);
     }
 
     /// A sender was not accepted; `reason` is told to nobody else.
@@ -414,6 +433,11 @@ impl Metrics {
     pub fn reloaded(&self, is_done: bool) {
         let outcome = if is_done { "done" } else { "refused" };
         self.reloads.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// What the collector doesn't get of a signal is counted here.
+    pub fn telemetry_dropped(&self, signal: &'static str) -> Counter {
+        self.telemetry_dropped.get_or_create_owned(&SignalLabels { signal })
     }
 
     /// How many events queue on disk for a destination, and how many of them wait apart from the others.

@@ -38,6 +38,7 @@ mod status;
 #[path = "../support/mod.rs"]
 mod support;
 mod tail;
+mod telemetry;
 mod tls;
 mod tools;
 mod top;

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use hookbus::config;
 use hookbus::config::units::Time;
-use hookbus::message::{Event, Refusal, Trace};
+use hookbus::message::{Event, Refusal};
 use hookbus::publish::dead_letters::{Line, SpoolTasks, Summary, Task};
 use hookbus::publish::{self, Destinations, SinkWithTimeout, Sinks, SpoolHandle};
 use hookbus::spool::Spool;
 use hookbus::telemetry::health::Health;
 use hookbus::telemetry::metrics::Metrics;
+use hookbus::trace::Trace;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 

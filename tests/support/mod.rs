@@ -6,6 +6,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod certificates;
+pub(crate) mod collector;
 pub(crate) mod endpoint;
 pub(crate) mod haproxy;
 pub(crate) mod http;
@@ -20,6 +21,7 @@ pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
 pub(crate) use certificates::{Authority, Identity};
+pub(crate) use collector::{Collector, Receiver};
 pub(crate) use endpoint::{DROP, Endpoint, HOOK, endpoint};
 pub(crate) use haproxy::Haproxy;
 pub(crate) use kafka::Kafka;

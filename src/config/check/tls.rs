@@ -84,7 +84,12 @@ fn identity(checks: &mut Checks<'_, '_, '_>, cert: Named<'_>, key: Named<'_>) {
     }
 }
 
-fn authorities(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, name: &str, path: &Path) {
+pub(super) fn authorities(
+    checks: &mut Checks<'_, '_, '_>,
+    node: Node<'_>,
+    name: &str,
+    path: &Path,
+) {
     read(checks, (node, name, path), pem::roots);
 }
 

@@ -27,6 +27,11 @@ pub(in crate::config) enum Shape<'a> {
         min: Option<i64>,
         max: Option<i64>,
     },
+    /// Perhaps with a fraction.
+    Number {
+        min: f64,
+        max: f64,
+    },
     Boolean,
     List(&'a Json),
     /// Any keys, with values that are text.
@@ -82,6 +87,13 @@ impl<'a> Shape<'a> {
                     max: limit("maximum").or(is_narrow.then_some(i64::from(i32::MAX))),
                 }
             }
+            Some("number") => {
+                let limit = |name| schema.get(name).and_then(Json::as_f64);
+                Self::Number {
+                    min: limit("minimum").unwrap_or(f64::MIN),
+                    max: limit("maximum").unwrap_or(f64::MAX),
+                }
+            }
             Some("boolean") => Self::Boolean,
             Some("array") => schema.get("items").map_or(Self::Any, Self::List),
             Some("object") if schema.get("properties").is_some() => Self::Table(schema),
@@ -110,6 +122,7 @@ impl<'a> Shape<'a> {
             .to_owned(),
             Self::Choice(words) => listed(words, '"', "or"),
             Self::Integer { .. } => "a whole number".to_owned(),
+            Self::Number { .. } => "a number".to_owned(),
             Self::Boolean => "true or false".to_owned(),
             Self::List(items) => match Shape::new(root, items) {
                 Self::Table(_) | Self::Tagged { .. } => "a list of tables".to_owned(),
@@ -138,6 +151,7 @@ impl<'a> Shape<'a> {
             }),
             Self::Choice(words) => words.first().copied().into(),
             Self::Integer { min, .. } => min.unwrap_or(1).max(1).into(),
+            Self::Number { min, .. } => (*min).into(),
             Self::Boolean => false.into(),
             Self::List(_) => Json::Array(Vec::new()),
             Self::Texts | Self::Tables(_) => Json::Object(serde_json::Map::new()),
@@ -232,7 +246,7 @@ pub(in crate::config) fn example(root: &Json, schema: &Json) -> String {
     own(schema).or_else(|| own(resolve(root, schema))).unwrap_or_else(|| {
         match Shape::new(root, schema) {
             Shape::Choice(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
-            Shape::Integer { .. } => "1".to_owned(),
+            Shape::Integer { .. } | Shape::Number { .. } => "1".to_owned(),
             Shape::Boolean => "true".to_owned(),
             Shape::List(_) => "[\"...\"]".to_owned(),
             _ => "\"...\"".to_owned(),

@@ -11,7 +11,8 @@ use std::mem;
 use serde_json::Value as Json;
 
 use self::messages::{
-    Location, kind, shown, wrong_anything, wrong_choice, wrong_number, wrong_text, wrong_type,
+    Location, kind, shown, wrong_anything, wrong_choice, wrong_fraction, wrong_number, wrong_text,
+    wrong_type,
 };
 use self::tables::{tables_with, title};
 use super::schema::{self, Shape};
@@ -64,6 +65,7 @@ impl<'a> Walk<'a, '_, '_> {
             (Shape::Integer { min, max }, Value::Integer(number)) => {
                 wrong_number(*number, *min, *max, place)
             }
+            (Shape::Number { min, max }, value) => wrong_fraction(value, *min, *max, place),
             (Shape::List(items), Value::List(list)) => {
                 for item in list {
                     let place = Location { is_item: true, ..place };
@@ -285,6 +287,7 @@ fn take_from_text(shape: &Shape<'_>, tree: &mut Tree) {
         Shape::Integer { .. } => {
             text.trim().parse().ok().map(|number| Value::Integer(Some(number)))
         }
+        Shape::Number { .. } => text.trim().parse().ok().map(Value::Float),
         Shape::Boolean => text.trim().parse().ok().map(Value::Boolean),
         _ => None,
     };
@@ -300,6 +303,7 @@ fn fits(shape: &Shape<'_>, value: &Value) -> bool {
             | (_, Value::Placeholder(_))
             | (Shape::Text(_) | Shape::Choice(_), Value::Text { .. })
             | (Shape::Integer { .. }, Value::Integer(_))
+            | (Shape::Number { .. }, Value::Integer(_) | Value::Float(_))
             | (Shape::Boolean, Value::Boolean(_))
             | (Shape::List(_), Value::List(_))
             | (

@@ -122,7 +122,7 @@ impl Job {
         let destination = &self.destination;
         let error = match result {
             Ok(()) => {
-                destination.counters().published(began.elapsed());
+                destination.counters().published(began.elapsed(), None);
                 destination.counters().drained();
                 destination.record_success();
                 self.counts.published.fetch_add(1, Ordering::Relaxed);

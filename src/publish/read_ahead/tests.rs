@@ -3,7 +3,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 
 use super::*;
-use crate::message::{Event, Trace};
+use crate::message::Event;
+use crate::trace::Trace;
 
 /// A record of this name, without a key where that is empty, and with so many bytes.
 pub(in crate::publish) fn queued(

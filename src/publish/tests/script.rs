@@ -16,9 +16,9 @@ use super::disk::SameThread;
 use super::*;
 use crate::config;
 use crate::config::units::Time;
-use crate::message::Trace;
 use crate::sink::{self, Sending};
 use crate::spool::{Appending, Queue, Record, Spool};
+use crate::trace::Trace;
 
 /// What becomes of what a sink is handed.
 #[derive(Clone)]

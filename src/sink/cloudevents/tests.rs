@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rdkafka::message::Headers as _;
 
 use super::*;
-use crate::message::Trace;
+use crate::trace::Trace;
 
 #[test]
 fn what_is_known_stands_in_the_headers() {
@@ -17,7 +17,7 @@ fn what_is_known_stands_in_the_headers() {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
         content_type: "application/json; charset=utf-8".into(),
         payload: Bytes::new(),
-        trace: Trace { parent: Some("00-1-2-01".into()), state: Some("a=b c".into()) },
+        trace: Trace::new(Some("00-1-2-01".into()), Some("a=b c".into())),
         dedupe: true,
     };
     let on_kafka = |event: &Event| {

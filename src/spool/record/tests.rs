@@ -23,7 +23,7 @@ fn full() -> Record {
             time: SystemTime::UNIX_EPOCH + Duration::new(1_800_000_000, 123_456_789),
             content_type: "application/json".into(),
             payload: Bytes::from_static(b"{\"a\": \xff}"),
-            trace: Trace { parent: Some("00-a-b-01".into()), state: Some("k=v".into()) },
+            trace: Trace::new(Some("00-a-b-01".into()), Some("k=v".into())),
             dedupe: true,
         },
     }
@@ -76,7 +76,7 @@ fn record() -> impl Strategy<Value = Record> {
         |(names, (key, subject, parent, state), (seconds, nanoseconds), payload, dedupe)| {
             let (name, id, endpoint, kind, content_type) = names;
             let time = SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds);
-            let (payload, trace) = (payload.into(), Trace { parent, state });
+            let (payload, trace) = (payload.into(), Trace::new(parent, state));
             Record {
                 name,
                 event: Event {

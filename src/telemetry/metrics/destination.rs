@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 
-use super::{DestinationLabels, DestinationOutcomeLabels, Metrics, PublishErrorLabels, Shared};
+use super::{
+    DestinationLabels, DestinationOutcomeLabels, Latency, Metrics, PublishErrorLabels, Shared,
+};
 use crate::message::Receipt;
+use crate::trace::Ids;
 
 /// The metrics of one destination.
 pub struct DestinationMetrics {
-    seconds: Histogram,
+    seconds: Latency,
     stored: Counter,
     spooled: Counter,
     dead_lettered: Counter,
@@ -64,8 +66,8 @@ impl Metrics {
 
 impl DestinationMetrics {
     /// An event is acknowledged, whichever path it took.
-    pub fn published(&self, took: Duration) {
-        self.seconds.observe(took.as_secs_f64());
+    pub fn published(&self, took: Duration, span: Option<Ids>) {
+        self.seconds.observe(took, span);
     }
 
     /// An event was accepted, and is where the receipt says.

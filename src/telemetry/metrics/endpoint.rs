@@ -5,14 +5,14 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 
 use super::{
-    AuthenticationLabels, Metrics, OTHER, QuestionMetrics, RefusalLabels, Shared, WalkLabels,
-    WebhookLabels,
+    AuthenticationLabels, Latency, Metrics, OTHER, QuestionMetrics, RefusalLabels, Shared,
+    WalkLabels, WebhookLabels,
 };
 use crate::config::Endpoint;
 use crate::message::{KnownType, Outcome, Receipt, Refusal, WebhookOutcome};
+use crate::trace::Ids;
 
 /// The metrics of one endpoint.
 pub struct EndpointMetrics {
@@ -22,8 +22,8 @@ pub struct EndpointMetrics {
     types: Vec<Arc<str>>,
     /// By type, and by outcome.
     webhooks: Vec<[OnceLock<Counter>; WebhookOutcome::COUNT]>,
-    event_seconds: Histogram,
-    question_seconds: Histogram,
+    event_seconds: Latency,
+    question_seconds: Latency,
     /// By type, for questions that are asked as a whole.
     questions: Vec<Arc<QuestionMetrics>>,
     /// By rule, and by pattern in it.
@@ -145,18 +145,18 @@ impl EndpointMetrics {
     }
 
     /// How long an event took.
-    pub fn event_took(&self, took: Duration) {
-        self.event_seconds.observe(took.as_secs_f64());
+    pub fn event_took(&self, took: Duration, span: Option<Ids>) {
+        self.event_seconds.observe(took, span);
     }
 
     /// How long a webhook with questions took.
-    pub fn question_took(&self, took: Duration) {
-        self.question_seconds.observe(took.as_secs_f64());
+    pub fn question_took(&self, took: Duration, span: Option<Ids>) {
+        self.question_seconds.observe(took, span);
     }
 
     /// A webhook got another answer than the sender wants; `reason` says which.
-    pub fn refused(&self, reason: &'static str, took: Duration) {
-        self.metrics.refused(&self.endpoint, reason, took);
+    pub fn refused(&self, reason: &'static str, took: Duration, span: Option<Ids>) {
+        self.metrics.refused(&self.endpoint, reason, took, span);
     }
 
     /// A sender was accepted by the secret with this number in the table with that one.

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::histogram::Histogram;
 
-use super::{AskLabels, Histograms, Metrics, OTHER, QuestionLabels, Shared};
+use super::{AskLabels, Latencies, Latency, Metrics, OTHER, QuestionLabels, Shared};
 use crate::message::{Outcome, attribute};
+use crate::trace::Ids;
 
 /// Functions that are known by name although no rule names them, for each endpoint.
 const MAX_UNRULED: usize = 100;
@@ -32,8 +32,8 @@ pub struct QuestionMetrics {
     number: u32,
     labels: QuestionLabels,
     outcomes: [Counter; Outcome::ALL.len()],
-    seconds: [OnceLock<Histogram>; Outcome::ALL.len()],
-    all_seconds: Histograms<AskLabels>,
+    seconds: [OnceLock<Latency>; Outcome::ALL.len()],
+    all_seconds: Latencies<AskLabels>,
     late: Counter,
     reused: Counter,
     silence: Silence,
@@ -182,14 +182,14 @@ impl QuestionMetrics {
     }
 
     /// A question ended.
-    pub fn ended(&self, outcome: Outcome, took: Duration) {
+    pub fn ended(&self, outcome: Outcome, took: Duration, span: Option<Ids>) {
         self.outcomes[outcome as usize].inc();
         let seconds = self.seconds[outcome as usize].get_or_init(|| {
             let QuestionLabels { endpoint, r#type, function } = self.labels.clone();
             let labels = AskLabels { endpoint, r#type, function, outcome: outcome.as_str() };
             self.all_seconds.get_or_create_owned(&labels)
         });
-        seconds.observe(took.as_secs_f64());
+        seconds.observe(took, span);
     }
 
     /// A repeated tool call got the answer of an earlier or a running one.

@@ -72,8 +72,9 @@ pub(super) fn wrong_type(
         (Shape::Text(Format::Plain), Value::Integer(Some(number))) => {
             format!("put it in quotes: `\"{number}\"`")
         }
-        (Shape::Integer { .. }, Value::Text { text, written: None })
-            if text.parse::<i64>().is_ok() =>
+        (Shape::Integer { .. } | Shape::Number { .. }, Value::Text { text, written: None })
+            if text.parse::<i64>().is_ok()
+                || (matches!(shape, Shape::Number { .. }) && text.parse::<f64>().is_ok()) =>
         {
             format!("write `{key} = {text}`, without quotes")
         }
@@ -161,6 +162,25 @@ pub(super) fn wrong_number(
         None => format!("{} is a number beyond all bounds", place.subject()),
     };
     Some((message, format!("write {range}")))
+}
+
+/// The same for a number that may have a fraction.
+pub(super) fn wrong_fraction(
+    value: &Value,
+    min: f64,
+    max: f64,
+    place: Location<'_>,
+) -> Option<(String, String)> {
+    let number = match value {
+        Value::Integer(number) => number.map_or(f64::NAN, |number| number as f64),
+        Value::Float(number) => *number,
+        _ => return None,
+    };
+    if (min..=max).contains(&number) {
+        return None;
+    }
+    let message = format!("{} can't be {number}", place.subject());
+    Some((message, format!("write a number from {min} to {max}")))
 }
 
 /// What a value that is handed on as JSON holds that JSON can't.

@@ -1,8 +1,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::message::{Event, Trace};
+use crate::message::Event;
 use crate::spool::Record;
+use crate::trace::Trace;
 
 fn dead_letter() -> DeadLetter {
     let event = Event {

@@ -1,0 +1,80 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use std::time::Duration;
+
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{Metric, exemplar, number_data_point};
+
+use super::figures::read;
+use crate::telemetry::metrics::Metrics;
+use crate::trace::Ids;
+
+fn find<'a>(metrics: &'a [Metric], name: &str) -> &'a Data {
+    let metric = metrics.iter().find(|metric| metric.name == name);
+    metric.unwrap_or_else(|| panic!("no {name}")).data.as_ref().unwrap()
+}
+
+#[test]
+fn what_prometheus_reads_is_what_is_sent() {
+    let ids = Ids { trace: [0xab; 16], span: [0xcd; 8] };
+    let metrics = Metrics::new(true);
+    // Whatever a name holds.
+    let destination = metrics.destination(&r#"nats:a"b\c"#.into(), [].into_iter());
+    destination.published(Duration::from_millis(4), Some(ids));
+    destination.published(Duration::from_secs(100), None);
+    metrics.set_connected("nats", true);
+    metrics.telemetry_dropped("logs").inc_by(3);
+    let read = read(&metrics.text(), 1, 2);
+
+    let Data::Histogram(histogram) = find(&read, "hookbus_publish_seconds") else { panic!() };
+    let [point] = &histogram.data_points[..] else { panic!("{histogram:?}") };
+    assert_eq!((point.count, point.sum), (2, Some(100.004)));
+    assert_eq!((point.start_time_unix_nano, point.time_unix_nano), (1, 2));
+    assert_eq!(point.bucket_counts.len(), point.explicit_bounds.len() + 1);
+    assert_eq!(point.bucket_counts.iter().sum::<u64>(), 2);
+    let at = point.explicit_bounds.iter().position(|bound| *bound >= 0.004).unwrap();
+    assert_eq!((point.bucket_counts[at], point.bucket_counts.last()), (1, Some(&1)));
+    let [exemplar] = &point.exemplars[..] else { panic!("{point:?}") };
+    assert_eq!((&exemplar.trace_id[..], &exemplar.span_id[..]), (&ids.trace[..], &ids.span[..]));
+    assert_eq!(exemplar.value, Some(exemplar::Value::AsDouble(0.004)));
+    let [label] = &point.attributes[..] else { panic!("{point:?}") };
+    assert_eq!(label.key, "destination");
+    let expected = super::resource::text(r#"nats:a"b\c"#);
+    assert_eq!(label.value.as_ref(), Some(&expected));
+
+    let Data::Sum(sum) = find(&read, "hookbus_telemetry_dropped_total") else { panic!() };
+    assert!(sum.is_monotonic);
+    assert_eq!(sum.data_points[0].value, Some(number_data_point::Value::AsInt(3)));
+    let Data::Gauge(gauge) = find(&read, "hookbus_broker_connected") else { panic!() };
+    assert_eq!(gauge.data_points[0].value, Some(number_data_point::Value::AsInt(1)));
+    assert!(matches!(find(&read, "hookbus_build_info"), Data::Gauge(_)));
+    // Each of them once, and all that the text names.
+    let names = |line: &str| line.strip_prefix("# TYPE ").map(|rest| rest.to_owned());
+    let kinds = metrics.text().lines().filter_map(names).count();
+    assert!(read.len() <= kinds && read.iter().all(|metric| !metric.description.is_empty()));
+}
+
+#[test]
+fn what_is_not_understood_is_left_out() {
+    let wrong = [
+        "",
+        "#",
+        "x",
+        "{",
+        "a{",
+        "a{b",
+        "a{b=\"",
+        "a{b=\"\\",
+        "a{b=\"c\"}",
+        "a{b=\"c\"} 1 2",
+        "a b",
+    ];
+    for line in wrong {
+        for kind in ["histogram", "counter", "gauge"] {
+            let text = format!("# TYPE a {kind}\n{line}\n");
+            assert_eq!(read(&text, 1, 2), [], "{text}");
+        }
+    }
+    let lonely = read("# TYPE a histogram\na_bucket{le=\"1\"} 1\na_x 1\na_count 1 # {\n", 1, 2);
+    assert!(matches!(&lonely[..], [metric] if metric.name == "a"), "{lonely:?}");
+}
