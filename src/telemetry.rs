@@ -4,6 +4,7 @@
 //! (`id`, `endpoint`, `kind`, `destination`, `error`). No body and no secret is ever a field. What libraries log
 //! below a warning may hold either: no level and no variable lets it through.
 
+pub mod exposition;
 pub mod health;
 pub mod metrics;
 pub mod otlp;

@@ -19,6 +19,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::delivery::Delivery;
 use super::resource::{Resource, attribute, nanoseconds, scope, text as any};
+use crate::telemetry::exposition::{self, Sample};
 
 /// Send what `text` says at each interval, and at the end.
 pub(super) async fn deliver(
@@ -63,14 +64,14 @@ pub(super) fn read(text: &str, since: u64, now: u64) -> Vec<Metric> {
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             kind = rest.split_once(' ').map_or("", |(_, kind)| kind);
         } else if let Some(sample) = Sample::read(line) {
-            sample.add(&mut metrics, (help, kind), (since, now));
+            Point::from(sample).add(&mut metrics, (help, kind), (since, now));
         }
     }
     metrics
 }
 
 /// One line.
-struct Sample<'a> {
+struct Point<'a> {
     name: &'a str,
     labels: Vec<KeyValue>,
     /// The upper bound of a bucket.
@@ -79,26 +80,18 @@ struct Sample<'a> {
     exemplar: Option<Exemplar>,
 }
 
-impl<'a> Sample<'a> {
-    fn read(line: &'a str) -> Option<Self> {
-        let end = line.find(['{', ' ']).filter(|_| !line.starts_with('#'))?;
-        let (name, rest) = line.split_at(end);
-        let (labels, rest) = match rest.strip_prefix('{') {
-            Some(rest) => labels(rest)?,
-            None => (Vec::new(), rest),
-        };
-        let (value, exemplar) = match rest.trim_start().split_once(" # {") {
-            Some((value, exemplar)) => (value, read_exemplar(exemplar)),
-            None => (rest.trim_start(), None),
-        };
+impl<'a> From<Sample<'a>> for Point<'a> {
+    fn from(Sample { name, labels, value, exemplar }: Sample<'a>) -> Self {
         let (bounds, labels): (Vec<_>, Vec<_>) =
             labels.into_iter().partition(|(name, _)| *name == "le");
         let bound = bounds.first().and_then(|(_, bound)| bound.parse().ok());
         let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
         let labels = labels.map(|(name, value)| attribute(name, any(value))).collect();
-        Some(Self { name, labels, bound, value, exemplar })
+        Self { name, labels, bound, value, exemplar: exemplar.and_then(with_ids) }
     }
+}
 
+impl Point<'_> {
     fn add(self, metrics: &mut Vec<Metric>, (help, kind): (&str, &str), times: (u64, u64)) {
         if kind == "histogram" {
             return self.add_to_histogram(metrics, help, times);
@@ -187,10 +180,9 @@ fn value(text: &str) -> Option<number_data_point::Value> {
     }
 }
 
-/// `trace_id="…",span_id="…"} VALUE TIME`
-fn read_exemplar(text: &str) -> Option<Exemplar> {
-    let (labels, rest) = labels(text)?;
-    let (value, time) = rest.trim_start().split_once(' ')?;
+/// An exemplar that names a span.
+fn with_ids(exemplar: exposition::Exemplar<'_>) -> Option<Exemplar> {
+    let exposition::Exemplar { labels, value, time } = exemplar;
     let time = Duration::try_from_secs_f64(time.parse().ok()?).ok()?;
     let id = |wanted| {
         let (_, id) = labels.iter().find(|(name, _)| *name == wanted)?;
@@ -203,28 +195,4 @@ fn read_exemplar(text: &str) -> Option<Exemplar> {
         value: Some(exemplar::Value::AsDouble(value.parse().ok()?)),
         ..Exemplar::default()
     })
-}
-
-/// Names and values up to the brace, and what follows that.
-fn labels(mut text: &str) -> Option<(Vec<(&str, String)>, &str)> {
-    let mut labels = Vec::new();
-    loop {
-        if let Some(rest) = text.strip_prefix('}') {
-            return Some((labels, rest));
-        }
-        let (name, rest) = text.strip_prefix(',').unwrap_or(text).split_once("=\"")?;
-        let (mut value, mut chars) = (String::new(), rest.char_indices());
-        let end = loop {
-            match chars.next()? {
-                (at, '"') => break at + 1,
-                (_, '\\') => value.push(match chars.next()?.1 {
-                    'n' => '\n',
-                    other => other,
-                }),
-                (_, other) => value.push(other),
-            }
-        };
-        labels.push((name, value));
-        text = &rest[end..];
-    }
 }
