@@ -94,6 +94,20 @@ async fn templates_make_legal_topics() {
 }
 
 #[tokio::test]
+async fn a_topic_that_can_not_be_created_is_named() {
+    let Some(kafka) = kafka::shared().await else {
+        return;
+    };
+    let rules = "[kafka]\nbrokers = [\"{kafka}\"]\n[[kafka.topic]]\nname = \"kafka-thrice\"\nreplication_factor = 3\n";
+    let text = to("kafka-thrice") + rules;
+    let bridge = Bridge::config(&text).kafka(kafka).start().await;
+    let ready =
+        bridge.readiness("problem: topics: topic `kafka-thrice` could not be created: ").await;
+    assert!(ready.text().contains("InvalidReplicationFactor"), "{}", ready.text());
+    bridge.logs("topic `kafka-thrice` could not be created: InvalidReplicationFactor").await;
+}
+
+#[tokio::test]
 async fn declared_topics_are_created() {
     let Some(kafka) = kafka::shared().await else {
         return;

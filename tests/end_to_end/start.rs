@@ -50,6 +50,24 @@ async fn declared_streams_are_there_as_soon_as_the_server_is() {
     .await;
 }
 
+/// One server keeps no three copies: without it there is no start, and with a server that comes later it is said.
+#[tokio::test]
+async fn a_stream_that_can_not_be_created_is_named() {
+    let Some(mut nats) = Nats::start().await else {
+        return;
+    };
+    let text = config().replace("name = \"START\"", "name = \"START\"\nreplicas = 3");
+    assert!(text.contains("replicas = 3"), "{text}");
+    let mut refused = Bridge::config(&text).nats(&nats).start_or_end().await;
+    assert_eq!(refused.wait().await.code(), Some(2));
+    let said = "stream `START` can't be created: ";
+    assert!(refused.log().contains(said), "{}", refused.log());
+    nats.kill();
+    let bridge = Bridge::config(&text).nats(&nats).start().await;
+    nats.restart().await;
+    bridge.readiness(said).await;
+}
+
 /// Not much of a bridge, but what `check` calls right has to start.
 #[tokio::test]
 async fn without_any_broker_there_are_fallbacks() {

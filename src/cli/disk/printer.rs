@@ -275,5 +275,6 @@ fn dead_letter_line(entry: &Entry) -> String {
 fn queue_line(queue: &QueueStatus) -> String {
     let QueueStatus { destination, records, bytes, oldest, .. } = queue;
     let oldest = oldest.as_deref().unwrap_or("-");
-    terminal::line(&format!("{oldest}  {destination}  {records} events  {bytes} bytes"))
+    let events = if *records == 1 { "event" } else { "events" };
+    terminal::line(&format!("{oldest}  {destination}  {records} {events}  {bytes} bytes"))
 }

@@ -102,7 +102,8 @@ impl EndpointMetrics {
         for (number, known) in types.iter().enumerate() {
             let is_other = number + 1 == types.len();
             let asked = Outcome::ALL.map(Question).into_iter().chain([Fallback]);
-            let told = [Receipt::Stored, Receipt::Spooled, Receipt::DeadLettered].map(Event);
+            let told = [Receipt::Stored, Receipt::Spooled, Receipt::DeadLettered, Receipt::Dropped];
+            let told = told.map(Event);
             let both = [Refused].into_iter().chain(asked.filter(|_| known.asks));
             let both = both.chain(told.into_iter().filter(|_| !known.asks));
             let other = [Repeated, Handshake].into_iter().filter(|_| is_other);
