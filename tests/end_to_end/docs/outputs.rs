@@ -2,6 +2,7 @@
 
 use super::snippets::{masked, session, shell};
 use super::{SECRET, block, read};
+use crate::forward::{Forward, Server};
 use crate::support::process::output;
 use crate::support::worker::{Reply, Worker};
 use crate::support::{Bridge, Kafka, Nats, missing, project, tool};
@@ -213,4 +214,53 @@ async fn a_capture_is_verified_as_shown() {
     let wrong = shell(folder.path(), command, &[("STRIPE_SECRET", "whsec_2")]).await;
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     assert!((wrong.stdout + &wrong.stderr).contains("wrong-secret"));
+}
+
+/// Lines of `forward`: of a server that takes what comes, and of one that doesn't.
+#[tokio::test]
+async fn forward_shows_what_its_page_shows() {
+    let Some(nats) = Nats::start().await else { return };
+    let Some(server) = Server::start() else { return };
+    let bridge = bridge(&nats).await;
+    let mut forward = Forward::start(&["--server", &nats.url(), "--to", &server.url("/vapi")]);
+    forward.said("hookbus forward is ready").await;
+    let call = r#"{"message":{"type":"tool-calls","call":{"id":"9be2bf9f"},"toolCallList":[{"id":"c-1","type":"function","function":{"name":"get_weather","arguments":{"city":"Oslo"}}}]}}"#;
+    assert!(bridge.post("/vapi", call, &[SECRET]).await.text().contains("sunny"));
+    forward.said("get_weather()").await;
+    let update = UPDATE.replace("call-7", "9be2bf9f");
+    assert_eq!(bridge.post("/vapi", update.clone(), &[SECRET]).await.status, 200);
+    forward.said("status-update").await;
+    forward.process.signal("INT");
+    let said = forward.end(0).await;
+
+    let mut failing = Forward::events(&nats, &server.url("/status/500"), &["--since", "1h"]).await;
+    failing.said("again in").await;
+    let failed = failing.log().replace("status-update", "transcript");
+    let again = failed.lines().find(|line| line.contains("again in")).unwrap();
+
+    let shown = block("docs/forward.md", "text", "hookbus forward is ready");
+    let shown = shown.replace("nats.example.com:4222", nats.url().trim_start_matches("nats://"));
+    let mut expected = masked(&shown);
+    assert_eq!(expected.pop().unwrap(), masked(again)[0]);
+    let said =
+        masked(&said).into_iter().filter(|line| !line.starts_with("warning")).collect::<Vec<_>>();
+    assert_eq!(said, expected);
+}
+
+/// The line that a webhook has in the log at `debug`, as JSON.
+#[tokio::test]
+async fn the_log_has_the_fields_that_are_shown() {
+    let Some(nats) = Nats::start().await else { return };
+    let text = read(&project().join("deploy/config/quickstart.toml"));
+    let text = text.replace("nats://127.0.0.1:4222", "{nats}");
+    let text = format!("[log]\nlevel = \"debug\"\nformat = \"json\"\n{text}");
+    let bridge =
+        Bridge::config(text).nats(&nats).environment("VAPI_SECRET", SECRET.1).start_ready().await;
+    assert_eq!(bridge.post("/vapi", UPDATE, &[SECRET]).await.status, 200);
+    bridge.logs("\"message\":\"webhook\"").await;
+    let log = bridge.log();
+    let said = log.lines().find(|line| line.contains("\"message\":\"webhook\"")).unwrap();
+    let shown = block(PAGE, "text", "\"message\":\"webhook\"");
+    let read = |line: &str| -> Value { serde_json::from_str(line).unwrap() };
+    assert_alike(&read(&shown), &read(said), "");
 }
