@@ -1,4 +1,5 @@
-//! What an event of each kind of provider costs beside one of Vapi's of the same size: `cargo bench --bench providers`.
+//! What an event of each kind of provider costs beside one of Vapi's of the same size: `cargo bench --bench providers`,
+//! of all of them or of those whose names follow behind `--`.
 //!
 //! Each is a whole walk, from the head of a request to its reply, to a sink that stores at once. A signature costs what
 //! its algorithm costs; that is measured by itself and taken off before the comparison.
@@ -161,7 +162,7 @@ fn main() {
         let question = String::from_utf8_lossy(&body).replace("status-update", "assistant-request");
         let question = of_vapi(&question.into());
         println!("{:20} {size:8} {question:10.0} {:>10} {:>8}", "vapi asks", "-", "1.00");
-        for case in CASES {
+        for case in CASES.iter().filter(|case| is_wanted(case.name)) {
             let body = if case.is_form { form(size) } else { body.clone() };
             let auth = format!("kind = \"signature\"\nsecrets = [\"{}\"]", case.secret);
             let text =
@@ -184,10 +185,19 @@ fn main() {
             let ratio = (walk - mac) / if case.asks { question } else { vapi };
             println!("{:20} {size:8} {walk:10.0} {mac:10.0} {ratio:8.2}", case.name);
         }
+        if !is_wanted("public keys") {
+            continue;
+        }
         for (name, walk) in public(&runtime, &body) {
             println!("{name:20} {size:8} {walk:10.0} {:>10} {:8.2}", "-", walk / vapi);
         }
     }
+}
+
+/// Whether this is one of those that were asked for.
+fn is_wanted(name: &str) -> bool {
+    let mut names = std::env::args().skip(1).filter(|name| !name.starts_with('-')).peekable();
+    names.peek().is_none() || names.any(|wanted| wanted == name)
 }
 
 /// Walks whose signatures are made with a private key.
@@ -292,8 +302,8 @@ fn mac(mac: Mac, body: &Bytes) -> f64 {
         }
         // Of the two schemes the first fits.
         Mac::Sha1OfForm => {
-            let form = Form::of(body).unwrap();
-            let signed = [URL.as_bytes(), &sorted(body, &form)].concat();
+            let mut form = Form::of(body).unwrap();
+            let signed = [URL.as_bytes(), &sorted(&mut form)].concat();
             let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, b"a-secret");
             time(&mut || {
                 black_box(hmac::sign(&key, black_box(&signed)));

@@ -34,6 +34,7 @@ pub use self::signer::{Change, Signer};
 use self::token::Token;
 use crate::config::{self, Replay};
 use crate::message::{Client, Refusal};
+use crate::places::Form;
 
 /// What one endpoint demands; any of its kinds is enough.
 pub struct Auth {
@@ -298,8 +299,8 @@ impl<'a> Pending<'a> {
         self.open.iter().any(copies)
     }
 
-    /// Decide by the received bytes.
-    pub fn body(self, body: &[u8]) -> Result<Delivery<'a>, Cause> {
+    /// Decide by the received bytes. The fields of a form are left in `form`, if they had to be found.
+    pub fn body(self, body: &[u8], form: &mut Option<Form>) -> Result<Delivery<'a>, Cause> {
         let mut cause = self.cause;
         let mut delivery = self.accepted.map(|by| Delivery { by: Some(by), ..Delivery::default() });
         let mut is_signed = false;
@@ -309,7 +310,7 @@ impl<'a> Pending<'a> {
                 break;
             }
             let decided = match open {
-                Open::Signature(signed) => signed.verify(self.head, body),
+                Open::Signature(signed) => signed.verify(self.head, body, form),
                 Open::Token(token) => token.body(body).map(|secret| (Delivery::default(), secret)),
                 Open::Jwt(bound) => bound.verify(body).map(|secret| (Delivery::default(), secret)),
             };

@@ -45,6 +45,7 @@ use crate::live_tail::{Kind, LiveTail, TapRecord};
 use crate::message::{
     Client, Metadata, Outcome, Refusal, Reply, Webhook, WebhookOutcome, attribute,
 };
+use crate::places::Form;
 use crate::route::Routes;
 use crate::source::{Classified, Meaning, Request, Source};
 use crate::telemetry::metrics::{DeferredMetrics, Metrics};
@@ -192,8 +193,8 @@ impl Bridge {
         (started, trace): (Instant, Trace),
         mut tap: Option<&mut TapRecord>,
     ) -> Done {
-        let Received { body, hash, held } = received;
-        let request = Request { head, body: &body, scheme: held.scheme };
+        let Received { body, hash, form, held } = received;
+        let request = Request { head, body: &body, scheme: held.scheme, form };
         let classified = endpoint.source.classify(request);
         let sent =
             classified.as_ref().ok().and_then(|classified| classified.delivery_id.as_deref());
@@ -266,7 +267,8 @@ impl Bridge {
         if pending.copies_body() {
             reading.grow(received.len())?;
         }
-        let delivery = match pending.body(&received) {
+        let mut form = None;
+        let delivery = match pending.body(&received, &mut form) {
             Ok(delivery) => delivery,
             Err(cause) => return refused(cause, &received).await,
         };
@@ -284,11 +286,16 @@ impl Bridge {
             .then(|| format!("{:x}", Sha256::digest(&received)).into());
         let (body, reservation) = match encoding {
             None => (received, reservation),
-            Some(encoding) => encoding.decode(received, limit, reservation).await?,
+            Some(encoding) => {
+                // It is of what was received.
+                form = None;
+                encoding.decode(received, limit, reservation).await?
+            }
         };
         Ok(Received {
             body,
             hash,
+            form,
             held: Held { id: delivery.id, scheme: delivery.scheme, once, reservation, turn },
         })
     }
@@ -300,6 +307,8 @@ struct Received<'a> {
     body: Bytes,
     /// That of the received bytes, where it tells a repeated delivery.
     hash: Option<Arc<str>>,
+    /// Its fields, where the signature of a form needed them.
+    form: Option<Form>,
     held: Held<'a>,
 }
 

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use http::HeaderName;
 use http::request::Parts;
 
-pub use self::fields::{Field, Fields, Form, MAX_FIELDS};
+pub use self::fields::{Field, Form, MAX_FIELDS};
 pub use self::object::object;
 pub use self::sorted::sorted;
 pub use self::text::Text;
@@ -49,28 +49,24 @@ struct Members {
 #[derive(Debug, Clone, Default)]
 struct Names {
     all: Vec<(String, usize)>,
-    /// A bit for each length that one of them has, so that most fields are passed at a glance.
-    lengths: u64,
+    /// A bit for each length with a first byte that one of them has, so that most fields are passed at a glance.
+    seen: [u64; 4],
 }
 
-/// How a body is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
-    /// As one JSON document.
-    Json,
-    /// As a form.
-    Form,
-    /// Not at all.
-    Bytes,
+/// A body, by how it is read.
+#[derive(Debug, Clone, Copy)]
+pub enum Content<'a> {
+    /// One JSON document.
+    Json(&'a [u8]),
+    /// A form, whose fields were found.
+    Form(&'a Form),
+    /// Something that isn't read.
+    Unread,
 }
 
 /// What stands in the places of one request, by their numbers.
 #[derive(Debug, Default)]
-pub struct Values<'a> {
-    all: Vec<Value<'a>>,
-    /// Where the fields of the body stand, if that was read as a form.
-    form: Option<Form>,
-}
+pub struct Values<'a>(Vec<Value<'a>>);
 
 /// What stands in one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -78,8 +74,8 @@ pub enum Value<'a> {
     /// Nothing, an empty text, or `null`.
     #[default]
     Absent,
-    /// An object or an array: something, and no text.
-    Nested,
+    /// An object or an array, as it is written: something, and no text.
+    Nested(Cow<'a, str>),
     /// A text; of a number, `true` and `false` the JSON.
     One(Cow<'a, str>),
     /// Several: a header, parameter or field that comes more than once.
@@ -140,44 +136,43 @@ impl Places {
         self.reads_form() || self.members.pointers.count() > 0 || !self.others.is_empty()
     }
 
-    fn reads_form(&self) -> bool {
+    /// Whether something is needed of a form.
+    pub fn reads_form(&self) -> bool {
         !self.forms.all.is_empty() || !self.forms_of_json.is_empty()
     }
 
     /// Reads all places of a request. A body of JSON is read to its end, whatever is needed of it.
-    pub fn read<'a>(
-        &self,
-        head: &'a Parts,
-        body: &'a [u8],
-        shape: Shape,
-    ) -> Result<Values<'a>, Error> {
+    pub fn read<'a>(&self, head: &'a Parts, content: Content<'a>) -> Result<Values<'a>, Error> {
         let mut values = self.read_head(head);
-        match shape {
-            Shape::Json => self.read_json(body, &mut values)?,
-            Shape::Form if self.reads_form() => self.read_form(body, &mut values)?,
-            Shape::Form | Shape::Bytes => {}
+        match content {
+            Content::Json(body) => self.read_json(body, &mut values)?,
+            Content::Form(form) if self.reads_form() => self.read_form(form, &mut values)?,
+            Content::Form(_) | Content::Unread => {}
         }
         Ok(values)
     }
 
     /// Reads the places of the head; those of the body are absent.
     pub fn read_head<'a>(&self, head: &'a Parts) -> Values<'a> {
-        let mut values = Values { all: vec![Value::Absent; self.all.len()], form: None };
+        let mut values = Values(vec![Value::Absent; self.all.len()]);
         for (name, number) in &self.headers {
             for value in head.headers.get_all(name) {
                 match value.to_str() {
-                    Ok(text) => values.all[*number].add(Cow::Borrowed(text)),
-                    Err(_) => values.all[*number] = Value::Several,
+                    Ok(text) => values.0[*number].add(Cow::Borrowed(text)),
+                    Err(_) => values.0[*number] = Value::Several,
                 }
             }
         }
         if !self.queries.all.is_empty() {
-            for field in Fields::of(head.uri.query().unwrap_or_default().as_bytes()) {
-                values.field(&self.queries, field);
+            let query = head.uri.query().unwrap_or_default();
+            for field in Form::of_query(query.as_bytes()).fields() {
+                if let Some(number) = self.queries.number(field) {
+                    values.0[number].add(Cow::Owned(field.value().into_owned()));
+                }
             }
         }
         for number in &self.paths {
-            values.all[*number].add(Cow::Borrowed(head.uri.path()));
+            values.0[*number].add(Cow::Borrowed(head.uri.path()));
         }
         values
     }
@@ -187,32 +182,31 @@ impl Places {
         self.members.read(&mut reader, values)?;
         reader.end()?;
         for (but, number) in &self.others {
-            values.all[*number] = first_member(body, but).map_or(Value::Absent, Value::of);
+            values.0[*number] = first_member(body, but).map_or(Value::Absent, Value::of);
         }
         Ok(())
     }
 
-    fn read_form<'a>(&self, body: &'a [u8], values: &mut Values<'a>) -> Result<(), Error> {
-        let form = Form::of(body).ok_or(Error::TooManyFields)?;
+    fn read_form<'a>(&self, form: &'a Form, values: &mut Values<'a>) -> Result<(), Error> {
         let mut documents = vec![Value::Absent; self.forms_of_json.len()];
-        for field in form.fields(body) {
+        for field in form.fields() {
             for ((known, _), document) in self.forms_of_json.iter().zip(&mut documents) {
                 if field.is(known) {
                     document.add(field.value());
                 }
             }
-            values.field(&self.forms, field);
+            if let Some(number) = self.forms.number(field) {
+                values.0[number].add(field.value());
+            }
         }
-        values.form = Some(form);
         for ((_, members), document) in self.forms_of_json.iter().zip(documents) {
             let Value::One(document) = document else { continue };
-            let all = vec![Value::Absent; values.all.len()];
-            let mut found = Values { all, form: None };
+            let mut found = Values(vec![Value::Absent; values.0.len()]);
             let mut reader = Reader::new(document.as_bytes())?;
             members.read(&mut reader, &mut found)?;
             reader.end()?;
             for number in &members.numbers {
-                values.all[*number] = std::mem::take(&mut found.all[*number]).into_owned();
+                values.0[*number] = std::mem::take(&mut found.0[*number]).into_owned();
             }
         }
         Ok(())
@@ -222,20 +216,24 @@ impl Places {
 impl Names {
     fn add(&mut self, name: &str, number: usize) {
         self.all.push((name.to_owned(), number));
-        self.lengths |= Self::length(name.len());
+        let (word, bit) = Self::bit(name.as_bytes());
+        self.seen[word] |= bit;
     }
 
     /// The number of the value that a field is.
     fn number(&self, field: Field<'_>) -> Option<usize> {
-        let is_known = self.lengths & Self::length(field.written_name().len()) != 0;
-        if field.is_plain() && !is_known {
+        let (word, bit) = Self::bit(field.name_bytes());
+        if self.seen[word] & bit == 0 {
             return None;
         }
         self.all.iter().find(|(name, _)| field.is(name)).map(|(_, number)| *number)
     }
 
-    fn length(length: usize) -> u64 {
-        1 << length.min(63)
+    /// The word and the bit of a name.
+    fn bit(name: &[u8]) -> (usize, u64) {
+        let first = name.first().copied().unwrap_or_default();
+        let at = usize::from(first).wrapping_mul(29).wrapping_add(name.len());
+        (at / 64 % 4, 1 << (at % 64))
     }
 }
 
@@ -252,7 +250,7 @@ impl Members {
         values: &mut Values<'a>,
     ) -> Result<(), json::Error> {
         self.pointers.read(reader, &mut |at, found| {
-            if let Some(value) = self.numbers.get(at).and_then(|at| values.all.get_mut(*at)) {
+            if let Some(value) = self.numbers.get(at).and_then(|at| values.0.get_mut(*at)) {
                 *value = match found {
                     Found::Value(json) => Value::of_json(json),
                     Found::Missing | Found::Again => Value::Absent,
@@ -266,18 +264,7 @@ impl<'a> Values<'a> {
     /// What stands in the place with this number.
     pub fn get(&self, number: usize) -> &Value<'a> {
         static ABSENT: Value<'static> = Value::Absent;
-        self.all.get(number).unwrap_or(&ABSENT)
-    }
-
-    /// Where the fields of the body stand, if that was read as a form.
-    pub fn into_form(self) -> Option<Form> {
-        self.form
-    }
-
-    fn field(&mut self, known: &Names, field: Field<'a>) {
-        if let Some(number) = known.number(field) {
-            self.all[number].add(field.value());
-        }
+        self.0.get(number).unwrap_or(&ABSENT)
     }
 }
 
@@ -294,7 +281,7 @@ impl<'a> Value<'a> {
                 reader.string().map_or(Self::Absent, |text| Self::of(text.unescape()))
             }
             Ok(Kind::Number | Kind::True | Kind::False) => Self::One(Cow::Borrowed(json)),
-            Ok(Kind::Object | Kind::Array) => Self::Nested,
+            Ok(Kind::Object | Kind::Array) => Self::Nested(Cow::Borrowed(json)),
             _ => Self::Absent,
         }
     }
@@ -303,14 +290,14 @@ impl<'a> Value<'a> {
     fn add(&mut self, text: Cow<'a, str>) {
         *self = match self {
             Self::Absent => Self::of(text),
-            Self::One(_) | Self::Several | Self::Nested => Self::Several,
+            Self::One(_) | Self::Several | Self::Nested(_) => Self::Several,
         };
     }
 
     fn into_owned(self) -> Value<'static> {
         match self {
             Self::Absent => Value::Absent,
-            Self::Nested => Value::Nested,
+            Self::Nested(json) => Value::Nested(Cow::Owned(json.into_owned())),
             Self::One(text) => Value::One(Cow::Owned(text.into_owned())),
             Self::Several => Value::Several,
         }

@@ -28,6 +28,7 @@ use crate::config::provider::Refuse;
 use crate::config::sources::QuestionKind;
 use crate::config::{Context, Endpoint};
 use crate::message::{Answer, KnownType, Metadata, Question, Refusal, Replied, Reply};
+use crate::places::Form;
 
 /// One provider's dialect.
 pub trait Source: Send + Sync {
@@ -75,7 +76,6 @@ pub trait Source: Send + Sync {
 }
 
 /// A request that was authenticated and read.
-#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// Method, path, query and headers.
     pub head: &'a Parts,
@@ -83,6 +83,15 @@ pub struct Request<'a> {
     pub body: &'a Bytes,
     /// The number of the scheme whose signature let it in (`Endpoint::schemes`), if one did: what that covers counts.
     pub scheme: Option<usize>,
+    /// The fields of the body, if it is a form and they were found already.
+    pub form: Option<Form>,
+}
+
+impl<'a> Request<'a> {
+    /// One of which nothing else is known.
+    pub const fn new(head: &'a Parts, body: &'a Bytes) -> Self {
+        Self { head, body, scheme: None, form: None }
+    }
 }
 
 /// What a source read out of a webhook.
@@ -115,10 +124,10 @@ pub struct Questions {
 
 /// Between the sender and the workers, for as long as a webhook with questions is handled.
 pub trait Dialogue: Send + Sync {
-    /// What workers get, in the order of the questions. `context` tells what the rule of a question hands on, and
+    /// What workers get, in the order of the questions; asked for once. `context` tells what the rule of a question hands on, and
     /// `take` is asked before bytes are taken: where it refuses, nothing is built.
     fn payloads<'a>(
-        &self,
+        &mut self,
         context: &dyn Fn(usize) -> &'a Context,
         take: &mut dyn FnMut(usize) -> bool,
     ) -> Vec<Option<Bytes>>;

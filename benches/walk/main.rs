@@ -140,12 +140,12 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
 }
 
 fn classify(head: &Parts, body: &Bytes) -> Classified {
-    Vapi.classify(Request { head, body, scheme: None }).unwrap()
+    Vapi.classify(Request::new(head, body)).unwrap()
 }
 
 /// From a call to what its worker gets, and from the answer to the reply.
 fn reply(classified: Classified) -> Reply {
-    let Meaning::Questions(questions) = classified.meaning else {
+    let Meaning::Questions(mut questions) = classified.meaning else {
         panic!("tool calls are questions")
     };
     let context = Context::default();

@@ -174,11 +174,11 @@ fn request(endpoint: &Endpoint, sample: &Sample) -> Option<(Parts, Bytes)> {
 }
 
 async fn authenticate(auth: &Auth, head: &Parts, body: &[u8]) -> Result<(), super::Cause> {
-    auth.head(head, &Client::new(Ipv4Addr::LOCALHOST)).await?.body(body).map(drop)
+    auth.head(head, &Client::new(Ipv4Addr::LOCALHOST)).await?.body(body, &mut None).map(drop)
 }
 
 fn classify(endpoint: &Endpoint, head: &Parts, body: &Bytes) -> Result<Classified, Refusal> {
-    source::of(endpoint).classify(Request { head, body, scheme: None })
+    source::of(endpoint).classify(Request::new(head, body))
 }
 
 #[tokio::test]

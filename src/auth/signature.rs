@@ -14,6 +14,7 @@ use super::{Cause, Delivery, Mark, only, seen};
 use crate::config::piece::Piece;
 use crate::config::secret::Secret;
 use crate::config::{self, Replay};
+use crate::places::Form;
 
 /// What an endpoint's signatures must be like, and what they say of a delivery.
 #[derive(Debug)]
@@ -133,11 +134,17 @@ impl<'a> Signed<'a> {
         self.signed.part(head, part);
     }
 
-    /// What is known of a delivery whose signature is that of these bytes, and the number of the secret that made it.
-    pub(super) fn verify(self, head: &Parts, body: &[u8]) -> Result<(Delivery<'a>, usize), Cause> {
+    /// What is known of a delivery whose signature is that of these bytes, and the number of the secret that made it. The
+    /// fields of a form are left in `form`, if they had to be found.
+    pub(super) fn verify(
+        self,
+        head: &Parts,
+        body: &[u8],
+        form: &mut Option<Form>,
+    ) -> Result<(Delivery<'a>, usize), Cause> {
         let Self { signature, signed, message_id } = self;
         let id = Some(message_id).filter(|id| !id.is_empty());
-        let proof = signed.verify(head, body)?;
+        let proof = signed.verify_form(head, body, form)?;
         let mark = signature.mark(id, &proof);
         let scheme = Some(signature.number);
         Ok((Delivery { id, mark, replay: signature.replay, scheme, by: None }, proof.key))

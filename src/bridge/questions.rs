@@ -130,7 +130,7 @@ pub(super) struct Answered {
 impl Walk {
     async fn answer(
         self,
-        dialogue: Box<dyn Dialogue>,
+        mut dialogue: Box<dyn Dialogue>,
         permit: Option<Permit>,
         mut reservation: ByteReservation,
     ) -> Answered {
@@ -138,7 +138,7 @@ impl Walk {
             self.give_turn_up();
             return self.stream(&*dialogue, permit).await;
         }
-        let payloads = self.payloads(&*dialogue, &mut reservation);
+        let payloads = self.payloads(&mut *dialogue, &mut reservation);
         let ends = self.answers(&*dialogue, payloads).await;
         let reused = ends.iter().any(|end| end.reused);
         let (answers, records): (Vec<_>, Vec<_>) =
@@ -206,7 +206,7 @@ impl Walk {
     /// What the workers get. Its bytes are held as long as the webhook's, and nothing is built that there is no room for.
     fn payloads(
         &self,
-        dialogue: &dyn Dialogue,
+        dialogue: &mut dyn Dialogue,
         reservation: &mut ByteReservation,
     ) -> Vec<Result<Bytes, Failed>> {
         let overloaded = || Err((Outcome::Overloaded, None));

@@ -254,7 +254,7 @@ fn verify(
             if capture.is_compressed() {
                 return print(&text);
             }
-            let _ = match source.classify(Request { head, body: &body, scheme: None }) {
+            let _ = match source.classify(Request::new(head, &body)) {
                 Ok(webhook) => {
                     let kind = webhook.metadata.kind;
                     match webhook.meaning {

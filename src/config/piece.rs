@@ -7,7 +7,8 @@
 //! signature's own header.
 //!
 //! Answers to handshakes also know `{hmac-sha256-hex:PLACE}` and the like ([`enum@Hash`]), of one place or of several with `+`
-//! between them; what is signed may hold such a hash of the body, as `{md5-base64:body}`.
+//! between them; what is signed may hold such a hash of the body, as `{md5-base64:body}`, and parts in square brackets
+//! that are left out where one of their places holds nothing.
 
 use std::fmt;
 
@@ -50,6 +51,8 @@ pub enum Piece {
     Secret,
     /// The hash of some places, one after the other.
     Hashed(Hash, Vec<Piece>),
+    /// What is left out where one of its places holds nothing.
+    Optional(Vec<Piece>),
 }
 
 /// A hash, and how it is written.
@@ -104,6 +107,31 @@ impl Hash {
 /// The pieces of a text; an error names the placeholder that there is not.
 pub fn pieces(text: &str) -> Result<Vec<Piece>, String> {
     parse(text, |_| true)
+}
+
+/// The pieces of what is signed: some of them may be optional.
+pub fn signed_pieces(text: &str) -> Result<Vec<Piece>, String> {
+    let mut all = Vec::new();
+    let mut rest = text;
+    while let Some(start) = outside_of_braces(rest, '[') {
+        let optional = &rest[start + 1..];
+        let length = outside_of_braces(optional, ']').ok_or(&rest[start..])?;
+        all.append(&mut pieces(&rest[..start])?);
+        all.push(Piece::Optional(pieces(&optional[..length])?));
+        rest = &optional[length + 1..];
+    }
+    all.append(&mut pieces(rest)?);
+    Ok(all)
+}
+
+/// Where this character stands for the first time that it is no part of a name.
+fn outside_of_braces(text: &str, wanted: char) -> Option<usize> {
+    let mut is_in_braces = false;
+    let mut found = text.char_indices().filter(|(_, character)| {
+        is_in_braces = *character == '{' || is_in_braces && *character != '}';
+        *character == wanted && !is_in_braces
+    });
+    found.next().map(|(at, _)| at)
 }
 
 /// The pieces of a text that may be JSON: a brace without a name behind it stands for itself.
@@ -185,6 +213,7 @@ impl fmt::Display for Piece {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.write_str(text),
+            Self::Optional(_) => f.write_str(&self.name()),
             named => write!(f, "{{{}}}", named.name()),
         }
     }
@@ -194,6 +223,14 @@ impl Piece {
     /// Whether it is the hash of the body that anybody can make, and that stands for the body where it is signed.
     pub fn is_hash_of_body(&self) -> bool {
         matches!(self, Self::Hashed(hash, of) if !hash.is_keyed() && **of == [Self::Body])
+    }
+
+    /// Itself, or the pieces that it is made of.
+    pub fn parts(&self) -> &[Self] {
+        match self {
+            Self::Optional(pieces) => pieces,
+            piece => std::slice::from_ref(piece),
+        }
     }
 
     /// Its name as `trust_unsigned` has it: a header as it is, anything else as between the braces.
@@ -229,6 +266,9 @@ impl Piece {
             Self::Hashed(hash, places) => {
                 let places: Vec<_> = places.iter().map(Self::name).collect();
                 format!("{}:{}", hash.name(), places.join("+"))
+            }
+            Self::Optional(pieces) => {
+                format!("[{}]", pieces.iter().map(Self::to_string).collect::<String>())
             }
         }
     }

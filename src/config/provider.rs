@@ -253,6 +253,9 @@ pub struct Asking {
     /// What workers get.
     #[serde(default)]
     pub payload: Payload,
+    /// Several questions of one webhook: one for each element of a list in the body.
+    #[serde(default)]
+    pub each: Option<Each>,
     /// Content types of answers. The first that fits counts, where the worker doesn't say one of them
     /// (`Hookbus-Content-Type`); one of JSON fits JSON only.
     #[serde(default = "json")]
@@ -271,6 +274,25 @@ pub struct Asking {
     /// type isn't one of JSON.
     #[serde(default)]
     pub fallback: Option<serde_json::Value>,
+}
+
+/// `each` of a question: one is asked for each element of a list, and a worker gets that element. Each has the whole time,
+/// and the fallback is that of each; without one, an element without an answer leaves the webhook without one.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Each {
+    /// Where the list is in the body: 64 elements at most. One that isn't there is an empty one.
+    #[schemars(example = &"{/calls}")]
+    pub of: String,
+    /// A member of every element: the answers become one object, and this is the name of each. Unset: they become an
+    /// array, in the order of the elements.
+    #[serde(default)]
+    #[schemars(example = &"{/id}")]
+    pub by: Option<String>,
+    /// The member of the reply that holds the answers. Unset: the reply is that array or object.
+    #[serde(default)]
+    #[schemars(example = &"results")]
+    pub inside: Option<String>,
 }
 
 /// What workers get of a question.

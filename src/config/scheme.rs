@@ -42,7 +42,8 @@ pub struct Scheme {
     /// How a signature is written.
     #[serde(default)]
     pub encoding: Encoding,
-    /// What is signed: a text with `{body}`, `{time}` and other places.
+    /// What is signed: a text with `{body}`, `{time}` and other places. What stands in square brackets is left out where
+    /// one of its places holds nothing, as in `"[id:{query:id};]ts:{time};"`.
     #[serde(default = "body")]
     #[schemars(example = &"{time}.{body}")]
     pub message: String,

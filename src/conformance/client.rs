@@ -188,9 +188,8 @@ impl Client {
     ) -> Result<(Box<dyn Dialogue>, Bytes), String> {
         let error = || "the call can't be put as a question".to_owned();
         let (head, ()) = http::Request::new(()).into_parts();
-        let classified =
-            self.source.classify(Request { head: &head, body: &webhook.body, scheme: None });
-        let Ok(Classified { meaning: Meaning::Questions(questions), .. }) = classified else {
+        let classified = self.source.classify(Request::new(&head, &webhook.body));
+        let Ok(Classified { meaning: Meaning::Questions(mut questions), .. }) = classified else {
             return Err(error());
         };
         // The filling has to arrive, whatever the rule of this function hands on.

@@ -1,136 +1,164 @@
-//! The fields of a form or of a query (WHATWG URL, §5.1), decoded only where somebody wants one.
+//! The fields of a form or of a query (WHATWG URL, §5.1), found and decoded in one pass.
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr2, memchr3};
+
+use super::Error;
 
 /// Fields that are read, more than any provider sends: each costs time, and a stranger may have written it.
 pub const MAX_FIELDS: usize = 1_000;
 
-/// The fields of an encoded text, in their order; no more than [`MAX_FIELDS`].
-pub struct Fields<'a> {
-    text: &'a [u8],
-    at: usize,
-    left: usize,
+/// The fields of an encoded text, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Form {
+    /// Each is decoded where it stands: one that was written with escapes ends earlier, and what follows stays.
+    text: Vec<u8>,
+    fields: Vec<Span>,
+    /// It is known that no two have the same name.
+    are_distinct: bool,
 }
 
-/// A field as it is written.
+/// A field, decoded.
 #[derive(Debug, Clone, Copy)]
 pub struct Field<'a> {
     name: &'a [u8],
-    /// The name stands for itself: it is asked for again and again.
-    is_plain: bool,
     value: &'a [u8],
+    is_clean: bool,
 }
-
-/// Where the fields of a form stand in it, found once for all that read them.
-#[derive(Debug, Clone, Default)]
-pub struct Form(Vec<Span>);
 
 /// Where a field stands.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Span {
-    begin: usize,
-    /// Where its name ends.
-    middle: usize,
-    end: usize,
-    is_plain: bool,
-}
-
-impl<'a> Fields<'a> {
-    /// Those of an encoded text.
-    pub fn of(text: &'a [u8]) -> Self {
-        Self { text, at: 0, left: MAX_FIELDS }
-    }
-
-    /// Whether there are more than are read; to be asked at the end.
-    pub fn has_more(&self) -> bool {
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        self.left == 0 && rest.iter().any(|byte| *byte != b'&')
-    }
-
-    /// Where the next one stands.
-    #[inline]
-    fn span(&mut self) -> Option<Span> {
-        loop {
-            let begin = self.at;
-            let rest = self.text.get(begin..).filter(|rest| !rest.is_empty() && self.left > 0)?;
-            let (name, is_plain) = name(rest);
-            let middle = begin + name;
-            let end = match rest[name..].split_first() {
-                Some((b'=', value)) => {
-                    memchr(b'&', value).map_or(self.text.len(), |length| middle + 1 + length)
-                }
-                _ => middle,
-            };
-            self.at = end + 1;
-            if end > begin {
-                self.left -= 1;
-                return Some(Span { begin, middle, end, is_plain });
-            }
-        }
-    }
-}
-
-impl<'a> Iterator for Fields<'a> {
-    type Item = Field<'a>;
-
-    fn next(&mut self) -> Option<Field<'a>> {
-        self.span().map(|span| span.of(self.text))
-    }
+    name: usize,
+    name_end: usize,
+    value: usize,
+    value_end: usize,
+    is_clean: bool,
 }
 
 impl Form {
-    /// That of a text; nothing where it has more fields than are read.
-    pub fn of(text: &[u8]) -> Option<Self> {
-        let mut fields = Fields::of(text);
-        let count = memchr_iter(b'&', text).count() + 1;
-        let mut spans = Vec::with_capacity(count.min(MAX_FIELDS));
-        while let Some(span) = fields.span() {
-            spans.push(span);
+    /// That of a body. Fields behind the last one that is read would be passed on unseen: it may have no more of them.
+    pub fn of(body: &[u8]) -> Result<Self, Error> {
+        let (form, is_whole) = Self::read(body);
+        if is_whole { Ok(form) } else { Err(Error::TooManyFields) }
+    }
+
+    /// That of a query: its first fields.
+    pub fn of_query(query: &[u8]) -> Self {
+        Self::read(query).0
+    }
+
+    /// The fields.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'_>> + Clone {
+        self.fields.iter().map(|span| {
+            let part = |begin, end| self.text.get(begin..end).unwrap_or_default();
+            let (name, value) = (part(span.name, span.name_end), part(span.value, span.value_end));
+            Field { name, value, is_clean: span.is_clean }
+        })
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// Whether it is known that no two have the same name.
+    pub(super) const fn are_distinct(&self) -> bool {
+        self.are_distinct
+    }
+
+    /// What was found out about that.
+    pub(super) const fn set_distinct(&mut self, are_distinct: bool) {
+        self.are_distinct = are_distinct;
+    }
+
+    /// How long all of it was as it was written.
+    pub(super) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The first fields, and whether those are all.
+    fn read(written: &[u8]) -> (Self, bool) {
+        // Many bytes at a time: it is best done with all of them.
+        let mut text: Vec<u8> =
+            written.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        let is_clean = !written.iter().fold(false, |found, byte| found | is_special(*byte));
+        let mut fields = Vec::with_capacity((written.len() / 16 + 1).min(MAX_FIELDS));
+        let mut at = 0;
+        while at < text.len() && fields.len() < MAX_FIELDS {
+            let mut span = Span { name: at, name_end: at, value: at, value_end: at, is_clean };
+            at = name_end(&text, at);
+            span.name_end = at;
+            if text.get(at) == Some(&b'%') {
+                let rest = |rest: &[u8]| memchr3(b'%', b'&', b'=', rest);
+                (span.name_end, at) = decode(&mut text, at, &mut span.is_clean, rest);
+            }
+            if text.get(at) == Some(&b'=') {
+                let rest = |rest: &[u8]| memchr2(b'%', b'&', rest);
+                span.value = at + 1;
+                at = text.get(at + 1..).and_then(rest).map_or(text.len(), |length| at + 1 + length);
+                span.value_end = at;
+                if text.get(at) == Some(&b'%') {
+                    (span.value_end, at) = decode(&mut text, at, &mut span.is_clean, rest);
+                }
+            }
+            if at > span.name {
+                fields.push(span);
+            }
+            at += 1;
         }
-        (!fields.has_more()).then_some(Self(spans))
-    }
-
-    /// The fields in their order; `text` is the one that they were found in, or has them in the same places.
-    pub fn fields<'a>(&self, text: &'a [u8]) -> impl ExactSizeIterator<Item = Field<'a>> {
-        self.0.iter().map(|span| span.of(text))
+        let is_whole = text.get(at..).is_none_or(|rest| rest.iter().all(|byte| *byte == b'&'));
+        (Self { text, fields, are_distinct: false }, is_whole)
     }
 }
 
-impl Span {
-    #[inline]
-    fn of(self, text: &[u8]) -> Field<'_> {
-        let Self { begin, middle, end, is_plain } = self;
-        let part = |begin, end| text.get(begin..end).unwrap_or_default();
-        Field { name: part(begin, middle), is_plain, value: part(middle + 1, end) }
-    }
-}
-
-/// How long the name at the beginning of a text is, and whether it stands for itself.
+/// Decodes from a `%` on up to the byte that `next` finds after it, but for another `%`. Returns where what was decoded
+/// ends, and where it was written up to.
 #[inline]
-fn name(text: &[u8]) -> (usize, bool) {
-    let (mut at, mut is_plain) = (0, true);
+fn decode(
+    text: &mut [u8],
+    at: usize,
+    is_clean: &mut bool,
+    next: impl Fn(&[u8]) -> Option<usize>,
+) -> (usize, usize) {
+    let (mut end, mut from) = (at, at);
+    while text.get(from) == Some(&b'%') {
+        // Two hex digits are a byte; otherwise it stands for itself.
+        let hex = |at: usize| char::from(*text.get(at)?).to_digit(16);
+        let (byte, length) = match (hex(from + 1), hex(from + 2)) {
+            (Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+            _ => (b'%', 1),
+        };
+        *is_clean &= !is_special(byte);
+        text[end] = byte;
+        (end, from) = (end + 1, from + length);
+        let rest = &text[from..];
+        let plain = next(rest).unwrap_or(rest.len());
+        text.copy_within(from..from + plain, end);
+        (end, from) = (end + plain, from + plain);
+    }
+    (end, from)
+}
+
+/// Where a name ends that begins there, or the first escape in it.
+#[inline]
+fn name_end(text: &[u8], mut at: usize) -> usize {
     loop {
         // Eight bytes at a time: names are too short for anything wider.
-        if let Some(word) = text.get(at..).and_then(|rest| rest.first_chunk()) {
+        if let Some(word) = text.get(at..).and_then(<[u8]>::first_chunk) {
             let word = u64::from_le_bytes(*word);
-            let found = zeros(word ^ all(b'='))
-                | zeros(word ^ all(b'&'))
-                | zeros(word ^ all(b'%'))
-                | zeros(word ^ all(b'+'));
+            let found = zeros(word ^ all(b'=')) | zeros(word ^ all(b'&')) | zeros(word ^ all(b'%'));
             if found == 0 {
                 at += 8;
                 continue;
             }
-            at += (found.trailing_zeros() / 8) as usize;
+            return at + (found.trailing_zeros() / 8) as usize;
         }
         match text.get(at) {
-            None | Some(b'=' | b'&') => return (at, is_plain),
-            Some(b'%' | b'+') => is_plain = false,
-            Some(_) => {}
+            None | Some(b'=' | b'&' | b'%') => return at,
+            Some(_) => at += 1,
         }
-        at += 1;
     }
 }
 
@@ -144,84 +172,41 @@ const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(all(1)) & !word & all(0x80)
 }
 
+/// A byte that may have to be escaped in JSON, or is a part of a character that may not be whole.
+const fn is_special(byte: u8) -> bool {
+    byte < 0x20 || byte >= 0x80 || byte == b'"' || byte == b'\\'
+}
+
 impl<'a> Field<'a> {
     /// Whether it has this name.
     pub fn is(&self, name: &str) -> bool {
-        match self.is_plain {
-            true => self.name == name.as_bytes(),
-            // No byte is written in more than three.
-            false => self.name.len() <= 3 * name.len() && self.name() == name,
-        }
+        self.name == name.as_bytes()
     }
 
-    /// Its name, decoded.
+    /// Its name.
     pub fn name(&self) -> Cow<'a, str> {
-        text(self.name)
+        String::from_utf8_lossy(self.name)
     }
 
-    /// Its value, decoded.
+    /// Its value.
     pub fn value(&self) -> Cow<'a, str> {
-        text(self.value)
-    }
-
-    /// Whether its name is written as it is.
-    pub(super) fn is_plain(&self) -> bool {
-        self.is_plain
-    }
-
-    /// Its name as it is written.
-    pub(super) fn written_name(&self) -> &'a [u8] {
-        self.name
-    }
-
-    /// Its value as it is written.
-    pub(super) fn written_value(&self) -> &'a [u8] {
-        self.value
+        String::from_utf8_lossy(self.value)
     }
 
     /// The bytes of its name.
-    pub(super) fn name_bytes(&self) -> Cow<'a, [u8]> {
-        if self.is_plain { Cow::Borrowed(self.name) } else { Cow::Owned(decode(self.name)) }
+    pub(super) const fn name_bytes(&self) -> &'a [u8] {
+        self.name
     }
-}
 
-fn text(encoded: &[u8]) -> Cow<'_, str> {
-    if memchr2(b'%', b'+', encoded).is_none() {
-        return String::from_utf8_lossy(encoded);
+    /// The bytes of its value.
+    pub(super) const fn value_bytes(&self) -> &'a [u8] {
+        self.value
     }
-    Cow::Owned(match String::from_utf8(decode(encoded)) {
-        Ok(text) => text,
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
-    })
-}
 
-/// `+` is a blank, `%` and two hex digits are a byte, and everything else stands for itself.
-fn decode(encoded: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(encoded.len());
-    decode_into(&with_blanks(encoded), &mut decoded, |_| {});
-    decoded
-}
-
-/// The same text with a blank for each `+`: many bytes at a time, so that a form is best done as a whole.
-pub(super) fn with_blanks(encoded: &[u8]) -> Vec<u8> {
-    encoded.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect()
-}
-
-/// Decodes a text that has its blanks, and tells `each` byte that was written as another one.
-#[inline]
-pub(super) fn decode_into(mut text: &[u8], out: &mut Vec<u8>, mut each: impl FnMut(u8)) {
-    while let Some(at) = memchr(b'%', text) {
-        out.extend_from_slice(&text[..at]);
-        let hex = |at: usize| char::from(*text.get(at)?).to_digit(16);
-        let (byte, length) = match (hex(at + 1), hex(at + 2)) {
-            (Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
-            _ => (b'%', 1),
-        };
-        out.push(byte);
-        each(byte);
-        text = &text[at + length..];
+    /// Whether its bytes are ASCII, and mean the same between the quotes of a JSON string.
+    pub(super) const fn is_clean(&self) -> bool {
+        self.is_clean
     }
-    out.extend_from_slice(text);
 }
 
 #[cfg(test)]

@@ -1,72 +1,85 @@
 //! A form as JSON, for workers that know nothing of forms.
 
-use hashbrown::HashSet;
-
-use super::fields::{Field, Fields, Form, decode_into, with_blanks};
+use super::fields::{Field, Form};
 use crate::json::quote;
 
 /// The fields of a query and of a form as one JSON object; one that comes several times is a list.
-pub fn object(query: &[u8], text: &[u8], form: &Form) -> Vec<u8> {
-    let is_clean = !query.iter().chain(text).fold(false, |found, byte| found | is_special(*byte));
-    let (query, text) = (with_blanks(query), with_blanks(text));
-    let mut fields: Vec<Field<'_>> = Fields::of(&query).chain(form.fields(&text)).collect();
-    let are_distinct = are_distinct(&fields);
+pub fn object(query: &Form, form: &Form) -> Vec<u8> {
+    let mut fields: Vec<Field<'_>> = query.fields().chain(form.fields()).collect();
+    let is_known = query.is_empty() && form.are_distinct();
+    let are_distinct = is_known && fields.iter().all(is_plain) || are_distinct(&fields);
     if !are_distinct {
         // Those of one name stay in their order.
         fields.sort_by_cached_key(Field::name);
     }
-    let mut object = Vec::with_capacity((query.len() + text.len()) * 5 / 4 + 64);
-    object.push(b'{');
+    let mut object = Vec::with_capacity(query.len() + form.len() + 4 * fields.len() + 64);
     for of_one_name in fields.chunk_by(|one, other| !are_distinct && one.name() == other.name()) {
-        let [first, ..] = of_one_name else { continue };
-        if object.len() > 1 {
-            object.push(b',');
-        }
-        quoted(first.written_name(), is_clean, &mut object);
-        object.push(b':');
-        let is_list = of_one_name.len() > 1;
-        if is_list {
-            object.push(b'[');
-        }
-        for (at, field) in of_one_name.iter().enumerate() {
-            if at > 0 {
-                object.push(b',');
+        match of_one_name {
+            // Mostly it is this, for which nothing has to be looked at any more.
+            [field] if field.is_clean() => {
+                object.extend_from_slice(b",\"");
+                object.extend_from_slice(field.name_bytes());
+                object.extend_from_slice(b"\":\"");
+                object.extend_from_slice(field.value_bytes());
+                object.push(b'"');
             }
-            quoted(field.written_value(), is_clean, &mut object);
+            alike => members(alike, &mut object),
         }
-        if is_list {
-            object.push(b']');
-        }
+    }
+    match object.first_mut() {
+        Some(comma) => *comma = b'{',
+        None => object.push(b'{'),
     }
     object.push(b'}');
     object
 }
 
-/// Whether all names differ as they are written, and stand for themselves: mostly they do.
+/// A comma and the member that fields of one name become.
+fn members(alike: &[Field<'_>], object: &mut Vec<u8>) {
+    let Some(first) = alike.first() else { return };
+    let values = alike.iter().map(|field| quote(&field.value())).collect::<Vec<_>>().join(",");
+    let values = if alike.len() > 1 { format!("[{values}]") } else { values };
+    object.extend_from_slice(format!(",{}:{values}", quote(&first.name())).as_bytes());
+}
+
+/// Places that are looked at for one name: with more there are other names in them on purpose.
+const STEPS: usize = 16;
+
+/// Whether it is plain to see that all names differ: mostly they do.
 fn are_distinct(fields: &[Field<'_>]) -> bool {
-    let mut names = HashSet::with_capacity(fields.len());
-    fields.iter().all(|field| field.is_plain() && names.insert(field.written_name()))
+    // The number of a field and one more, in the first free place from that of its name on.
+    let mut places = vec![0_u16; (2 * fields.len() + 1).next_power_of_two()];
+    fields.iter().zip(1..).all(|(field, number)| {
+        let name = field.name_bytes();
+        let begin = place(name);
+        let free = (begin..begin + STEPS).find_map(|at| {
+            let at = at & (places.len() - 1);
+            match usize::from(places[at]).checked_sub(1) {
+                None => Some(Some(at)),
+                Some(known) if fields[known].name_bytes() == name => Some(None),
+                Some(_) => None,
+            }
+        });
+        let free = free.flatten().filter(|_| is_plain(field));
+        free.map(|at| places[at] = number).is_some()
+    })
 }
 
-/// A byte that may have to be escaped, or is a part of a character that may not be whole.
-const fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte >= 0x80 || byte == b'"' || byte == b'\\'
+/// Whether the name differs as a text where its bytes do: some bytes that are none of a text become the same.
+fn is_plain(field: &Field<'_>) -> bool {
+    field.is_clean() || field.name_bytes().is_ascii()
 }
 
-/// Decodes a text as a JSON string. One that `is_clean` has nothing special as it is written, but perhaps behind a `%`.
-#[inline]
-fn quoted(written: &[u8], is_clean: bool, out: &mut Vec<u8>) {
-    out.push(b'"');
-    let (begin, mut is_clean) = (out.len(), is_clean);
-    decode_into(written, out, |byte| is_clean &= !is_special(byte));
-    match is_clean {
-        true => out.push(b'"'),
-        false => {
-            let json = quote(&String::from_utf8_lossy(&out[begin..]));
-            out.truncate(begin - 1);
-            out.extend_from_slice(json.as_bytes());
+/// Where a name is looked for.
+fn place(name: &[u8]) -> usize {
+    let word = match (name.first_chunk(), name.last_chunk()) {
+        (Some(first), Some(last)) => {
+            u64::from_le_bytes(*first) ^ u64::from_le_bytes(*last).rotate_left(24)
         }
-    }
+        _ => name.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    };
+    let mixed = (word ^ name.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed >> 40) as usize
 }
 
 #[cfg(test)]
@@ -78,8 +91,8 @@ mod tests {
     use super::*;
 
     fn json(query: &str, form: &str) -> String {
-        let form = (form.as_bytes(), Form::of(form.as_bytes()).unwrap_or_default());
-        String::from_utf8(object(query.as_bytes(), form.0, &form.1)).unwrap_or_default()
+        let form = Form::of(form.as_bytes()).unwrap_or_default();
+        String::from_utf8(object(&Form::of_query(query.as_bytes()), &form)).unwrap_or_default()
     }
 
     #[test]

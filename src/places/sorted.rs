@@ -1,43 +1,42 @@
 //! The fields of a form in the order in which some providers sign them.
 
-use std::borrow::Cow;
-
-use super::fields::{Form, decode_into, with_blanks};
+use super::fields::{Field, Form};
 
 /// Names and values one behind the other: sorted by name, those of one name by value, each once.
-pub fn sorted(text: &[u8], form: &Form) -> Vec<u8> {
-    let text = with_blanks(text);
-    let (mut fields, mut order) = (Vec::new(), Vec::new());
-    for field in form.fields(&text) {
-        let name = field.name_bytes();
-        order.push(key(&name, fields.len()));
-        fields.push((name, field.written_value()));
-    }
-    order.sort_unstable();
-    let field = |key: &u128| -> &(Cow<'_, [u8]>, &[u8]) { &fields[usize::from(*key as u16)] };
-    let mut sorted = Vec::with_capacity(text.len());
-    for alike in order.chunk_by_mut(|one, other| one >> 16 == other >> 16) {
+pub fn sorted(form: &mut Form) -> Vec<u8> {
+    let (sorted, are_distinct) = sort(form);
+    form.set_distinct(are_distinct);
+    sorted
+}
+
+/// The same, and whether all names differ.
+fn sort(form: &Form) -> (Vec<u8>, bool) {
+    let fields: Vec<Field<'_>> = form.fields().collect();
+    let keys = fields.iter().enumerate().map(|(number, field)| key(field.name_bytes(), number));
+    let mut order: Vec<u128> = keys.collect();
+    // No two are the same. This way of sorting has less to do where some are in their order already.
+    order.sort();
+    let field = |key: &u128| fields[usize::from(*key as u16)];
+    let mut are_distinct = true;
+    let mut sorted = Vec::with_capacity(form.len());
+    let mut add = |name: &[u8], value: &[u8]| {
+        sorted.extend_from_slice(name);
+        sorted.extend_from_slice(value);
+    };
+    for alike in order.chunk_by(|one, other| one >> 16 == other >> 16) {
         if let [only] = alike {
-            let (name, value) = field(only);
-            sorted.extend_from_slice(name);
-            decode_into(value, &mut sorted, |_| {});
+            let field = field(only);
+            add(field.name_bytes(), field.value_bytes());
             continue;
         }
-        let decoded = |key: &u128| {
-            let (name, written) = field(key);
-            let mut value = Vec::new();
-            decode_into(written, &mut value, |_| {});
-            (name, value)
-        };
-        let mut alike: Vec<_> = alike.iter().map(decoded).collect();
+        are_distinct = false;
+        let pair = |key| (field(key).name_bytes(), field(key).value_bytes());
+        let mut alike: Vec<_> = alike.iter().map(pair).collect();
         alike.sort_unstable();
         alike.dedup();
-        alike.iter().for_each(|(name, value)| {
-            sorted.extend_from_slice(name);
-            sorted.extend_from_slice(value);
-        });
+        alike.iter().for_each(|(name, value)| add(name, value));
     }
-    sorted
+    (sorted, are_distinct)
 }
 
 /// The first 14 bytes of a name as a number, which sorts like them and faster; behind them the number of its field, of
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     fn sorted_text(text: &[u8]) -> Vec<u8> {
-        sorted(text, &Form::of(text).unwrap_or_default())
+        sorted(&mut Form::of(text).unwrap_or_default())
     }
 
     #[test]

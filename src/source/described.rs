@@ -5,6 +5,7 @@
 
 mod condition;
 mod dialogue;
+mod each;
 mod handshake;
 #[cfg(test)]
 mod tests;
@@ -19,14 +20,15 @@ use http::{Method, StatusCode, header};
 
 use self::condition::Condition;
 use self::dialogue::Asking;
+use self::each::Each;
 use self::handshake::Handshake;
 use crate::config::Endpoint;
 use crate::config::piece::{Piece, pieces};
-use crate::config::provider::{self, Acknowledge, After, BodyKind, Provider, Refuse};
+use crate::config::provider::{self, Acknowledge, After, BodyKind, Payload, Provider, Refuse};
 use crate::config::scheme::Scheme;
 use crate::config::sources::QuestionKind;
 use crate::message::{Body, KnownType, Metadata, Refusal, Reply};
-use crate::places::{self, Places, Shape, Text, Values};
+use crate::places::{self, Content, Form, Places, Text, Values};
 use crate::source::{Classified, Meaning, Request, Source};
 
 /// The dialect of a described provider.
@@ -39,6 +41,8 @@ pub(super) struct Described {
     allowed: String,
     /// What is read of a webhook.
     places: Places,
+    /// Whether that, or a worker, gets something of a form.
+    reads_form: bool,
     types: Vec<(Condition, Text)>,
     /// The texts that a type may stand in, for a refusal of a webhook without one.
     expected: String,
@@ -46,7 +50,8 @@ pub(super) struct Described {
     keys: Vec<Believed>,
     /// Types with a metric label of their own, sorted.
     labels: Vec<Arc<str>>,
-    questions: Vec<Arc<Asking>>,
+    /// Where there may be several in one webhook, with what makes them.
+    questions: Vec<(Arc<Asking>, Option<Each>)>,
     acknowledge: Acknowledge,
     ack_within: Option<Duration>,
     refuse: Refuse,
@@ -56,6 +61,17 @@ pub(super) struct Described {
     head_places: Places,
     /// Of senders that don't have to.
     unproven: Vec<Handshake>,
+}
+
+/// How a body is read.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// As one JSON document.
+    Json,
+    /// As a form.
+    Form,
+    /// Not at all.
+    Bytes,
 }
 
 /// Why a described provider couldn't read a fallback.
@@ -103,6 +119,11 @@ impl Described {
                 }
             }
         }
+        let questions = provider.questions.iter().map(|asking| {
+            let each = asking.each.as_ref().and_then(|each| Each::new(each, &mut places));
+            (Arc::new(Asking::new(asking)), each)
+        });
+        let questions: Vec<_> = questions.collect();
         let expected: Vec<_> =
             provider.r#type.all().iter().map(|text| format!("`{text}`")).collect();
         Self {
@@ -115,14 +136,12 @@ impl Described {
             ids,
             keys,
             labels: labels(provider),
-            questions: provider
-                .questions
-                .iter()
-                .map(|asking| Arc::new(Asking::new(asking)))
-                .collect(),
+            questions,
             acknowledge: provider.acknowledge.clone(),
             ack_within: endpoint.ack_within.or(provider.acknowledge.within).map(|time| time.get()),
             refuse: provider.refuse.clone(),
+            reads_form: places.reads_form()
+                || provider.questions.iter().any(|asking| asking.payload == Payload::Fields),
             places,
             proven,
             head_places,
@@ -131,7 +150,7 @@ impl Described {
     }
 
     /// How the body of a request is to be read.
-    fn shape(&self, request: Request<'_>) -> Result<Shape, Refusal> {
+    fn shape(&self, request: &Request<'_>) -> Result<Shape, Refusal> {
         if request.body.is_empty() && request.head.method != Method::POST {
             return Ok(Shape::Bytes);
         }
@@ -165,15 +184,29 @@ impl Described {
 }
 
 impl Source for Described {
-    fn classify(&self, request: Request<'_>) -> Result<Classified, Refusal> {
-        let shape = self.shape(request)?;
-        let read = |shape| self.places.read(request.head, request.body, shape);
-        let values = match (read(shape), self.body) {
-            (Err(_), BodyKind::Any) => read(Shape::Bytes),
+    fn classify(&self, mut request: Request<'_>) -> Result<Classified, Refusal> {
+        let shape = self.shape(&request)?;
+        let malformed = |error: places::Error| Refusal::Malformed(error.to_string().into());
+        let form = match (shape, request.form.take()) {
+            (Shape::Form, None) if self.reads_form => match Form::of(request.body) {
+                Err(_) if self.body == BodyKind::Any => None,
+                found => Some(found.map_err(malformed)?),
+            },
+            (Shape::Form, found) => found,
+            (Shape::Json | Shape::Bytes, _) => None,
+        };
+        let content = match (shape, &form) {
+            (Shape::Json, _) => Content::Json(request.body),
+            (Shape::Form, Some(form)) => Content::Form(form),
+            (Shape::Form, None) | (Shape::Bytes, _) => Content::Unread,
+        };
+        let read = |content| self.places.read(request.head, content);
+        let values = match (read(content), self.body) {
+            (Err(_), BodyKind::Any) => read(Content::Unread),
             (values, _) => values,
         };
-        let values = values.map_err(|error| Refusal::Malformed(error.to_string().into()))?;
-        if let Some(handshake) = self.proven.iter().find(|it| it.is_it(request, &values)) {
+        let values = values.map_err(malformed)?;
+        if let Some(handshake) = self.proven.iter().find(|it| it.is_it(&request, &values)) {
             let metadata =
                 Metadata { kind: HANDSHAKE.clone(), label: self.labels.len(), key: None };
             let meaning = Meaning::Handshake(handshake.answer(&values)?);
@@ -188,7 +221,7 @@ impl Source for Described {
             usable.find_map(|it| it.text.fill(&values))
         };
         let delivery_id: Option<Arc<str>> = first(&self.ids).map(Into::into);
-        let asking = self.questions.iter().find(|asking| asking.is_meant(&kind));
+        let asking = self.questions.iter().find(|(asking, _)| asking.is_meant(&kind));
         let metadata = Metadata {
             label: self.label(&kind),
             kind: kind.into(),
@@ -196,16 +229,19 @@ impl Source for Described {
         };
         let meaning = match asking {
             None => Meaning::Event,
-            Some(asking) => {
-                let (form, id) = (values.into_form(), delivery_id.clone());
-                Meaning::Questions(dialogue::questions(asking, request, form, id))
+            Some((asking, each)) => {
+                let id = delivery_id.clone();
+                Meaning::Questions(match each {
+                    Some(each) => each.questions(asking, &request, &values, id)?,
+                    None => dialogue::questions(asking, &request, form, id),
+                })
             }
         };
         Ok(Classified { metadata, delivery_id, meaning })
     }
 
     fn types(&self) -> Vec<KnownType> {
-        let asks = |name: &str| self.questions.iter().any(|asking| asking.is_meant(name));
+        let asks = |name: &str| self.questions.iter().any(|(asking, _)| asking.is_meant(name));
         let known = |name: &Arc<str>| KnownType { name: name.clone(), asks: asks(name) };
         self.labels.iter().map(known).collect()
     }
@@ -228,8 +264,8 @@ impl Source for Described {
         }
         let values = self.head_places.read_head(head);
         let nothing = Bytes::new();
-        let request = Request { head, body: &nothing, scheme: None };
-        let handshake = self.unproven.iter().find(|it| it.is_it(request, &values))?;
+        let request = Request::new(head, &nothing);
+        let handshake = self.unproven.iter().find(|it| it.is_it(&request, &values))?;
         Some(handshake.answer(&values))
     }
 

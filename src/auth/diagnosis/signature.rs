@@ -6,7 +6,7 @@ use super::trials::timeless;
 use super::{Attempt, Diagnosis, Reason, Request, bodies, other_endpoint, secrets, span, urls};
 use crate::auth::Cause;
 use crate::auth::signature::scheme;
-use crate::config::piece::{Piece, pieces};
+use crate::config::piece::{Piece, pieces, signed_pieces};
 use crate::config::scheme::{Encoding, Layout, Scheme};
 use crate::config::secret::Secret;
 use crate::config::{self, Auth};
@@ -74,7 +74,7 @@ fn headers(request: &Request<'_>, settings: &Scheme) -> Result<(), Diagnosis> {
         None => headers.contains_key(name.as_str()),
     };
     let own = settings.headers.iter().find(present).or(settings.headers.first()).cloned();
-    let places = pieces(&settings.message).unwrap_or_default();
+    let places = signed_pieces(&settings.message).unwrap_or_default();
     let time = settings.time.as_deref().and_then(|text| pieces(text).ok()).unwrap_or_default();
     let signed = places.into_iter().chain(time).filter_map(|piece| match piece {
         Piece::Header(name) => Some(name),
@@ -195,7 +195,7 @@ fn cause(request: &Request<'_>, settings: &Scheme, secrets: &[Secret], is_hmac: 
             }
         }
     }
-    if pieces(&settings.message).is_ok_and(|message| message.contains(&Piece::Url)) {
+    if signed_pieces(&settings.message).is_ok_and(|message| message.contains(&Piece::Url)) {
         let candidates = urls::candidates(url, head).into_iter();
         for other in candidates.filter(|other| Some(&**other) != url) {
             if trials.fits(settings, secrets, Some(&other), head, body) {

@@ -11,9 +11,10 @@ mod sign;
 mod time;
 
 use std::borrow::Cow;
+use std::iter;
 use std::time::{Duration, SystemTime};
 
-use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD, HEXLOWER_PERMISSIVE};
+use data_encoding::{BASE64_NOPAD, BASE64URL_NOPAD};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, header};
 use ring::{digest, hmac};
@@ -24,10 +25,10 @@ use self::layout::Read;
 use self::time::{Timed, is_in_head};
 use crate::auth::secret::same;
 use crate::auth::{Cause, only};
-use crate::config::piece::{Piece, pieces};
+use crate::config::piece::{Piece, pieces, signed_pieces};
 use crate::config::scheme::{self, Encoding, Layout, TimeUnit};
 use crate::config::secret::Secret;
-use crate::places::{Form, Places, Shape, Value, Values, sorted};
+use crate::places::{self, Content, Form, Places, Value, Values};
 
 /// Candidates of one request that are tried; senders that change their secret send two.
 const MAX_SIGNATURES: usize = 8;
@@ -96,14 +97,15 @@ impl Scheme {
         let (at, time, body_hash) =
             (place(&settings.at), place(&settings.time), place(&settings.body_hash));
         let positional = (settings.layout == Layout::Positional).then_some(Piece::Time);
-        let mut message = pieces(&settings.message).unwrap_or_default();
+        let mut message = signed_pieces(&settings.message).unwrap_or_default();
         if let Some(at) = time.as_ref().filter(|at| !is_in_head(at)) {
             // What is signed is what stands there.
             let times = message.iter_mut().filter(|piece| **piece == Piece::Time);
             times.for_each(|piece| piece.clone_from(at));
         }
         let mut places = Places::default();
-        for piece in message.iter().chain(&at).chain(&time).chain(&body_hash) {
+        for piece in message.iter().flat_map(Piece::parts).chain(&at).chain(&time).chain(&body_hash)
+        {
             // Headers have to be there before a body is read.
             if !matches!(piece, Piece::Header(_)) {
                 places.add(piece);
@@ -157,6 +159,10 @@ impl Scheme {
         for piece in &self.message {
             let signed = match piece {
                 Piece::Header(name) => text(only(&head.headers, name)?)?,
+                Piece::Optional(parts) => {
+                    may_be_missing(parts, head)?;
+                    continue;
+                }
                 Piece::Pair(name) => read.pair(name).ok_or(Cause::Malformed)?,
                 _ => continue,
             };
@@ -198,8 +204,34 @@ impl Scheme {
         match values.get(self.places.number(piece).ok_or(Cause::Missing)?) {
             Value::One(text) => Ok(text),
             Value::Absent => Err(Cause::Missing),
-            Value::Nested | Value::Several => Err(Cause::Malformed),
+            Value::Nested(_) | Value::Several => Err(Cause::Malformed),
         }
+    }
+
+    /// Whether all is there that is signed: without it the signature would be the same for everybody who leaves it out.
+    fn check_message(&self, values: &Values<'_>) -> Result<(), Cause> {
+        for piece in &self.message {
+            let is_optional = matches!(piece, Piece::Optional(_));
+            // The head was looked at, and the body may be empty.
+            for place in piece.parts().iter().filter(|it| self.places.number(it).is_some()) {
+                match self.value(values, place) {
+                    Err(Cause::Missing) if is_optional => {}
+                    found => {
+                        found?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The forms that the URL may have been signed in, the likely one first.
+    fn urls<'s>(&'s self, head: &'s Parts) -> impl Iterator<Item = String> + use<'s> {
+        let told = self.url.as_deref();
+        let is_signed = self.message.contains(&Piece::Url);
+        let likely = if is_signed { message::url(told, head) } else { String::new() };
+        let others = move || if is_signed { message::other_urls(told, head) } else { Vec::new() };
+        iter::once(likely).chain(iter::once_with(others).flatten())
     }
 
     /// Whether this is a part of what is signed.
@@ -221,10 +253,15 @@ impl Scheme {
 
     fn decode(&self, written: &str) -> Option<Vec<u8>> {
         match self.encoding {
-            Encoding::Hex => HEXLOWER_PERMISSIVE.decode(written.as_bytes()).ok(),
+            Encoding::Hex => hex(written.as_bytes()),
             Encoding::Base64 => BASE64_NOPAD.decode(unpadded(written)).ok(),
             Encoding::Base64url => BASE64URL_NOPAD.decode(unpadded(written)).ok(),
         }
+    }
+
+    /// Whether the fields of a form are needed, if the body is one.
+    fn reads_form(&self, head: &Parts) -> bool {
+        self.message.contains(&Piece::FormSorted) || self.places.reads_body() && is_form(head)
     }
 
     /// Whether the body may be signed as it comes: it stands in the message once, and nothing else is read from it.
@@ -255,7 +292,7 @@ impl<'a> Signed<'a> {
             let before = self.scheme.message.iter().take_while(|piece| **piece != Piece::Body);
             // A body that is read for the message isn't signed as it comes.
             let values = self.scheme.places.read_head(head);
-            for url in self.urls(head) {
+            for url in self.scheme.urls(head) {
                 for key in &self.scheme.keys {
                     if let Key::Secret(key) = key {
                         let mut context = hmac::Context::with_key(key);
@@ -271,9 +308,35 @@ impl<'a> Signed<'a> {
     }
 
     /// Whether one of the signatures is that of these bytes, by any of the keys.
-    pub fn verify(mut self, head: &Parts, body: &[u8]) -> Result<Proof<'a>, Cause> {
-        let values = self.read_body(head, body)?;
-        self.check_message(&values)?;
+    pub fn verify(self, head: &Parts, body: &[u8]) -> Result<Proof<'a>, Cause> {
+        self.verify_form(head, body, &mut None)
+    }
+
+    /// The same. If the fields of the body are known, they are taken from `form`; if they had to be found, they are left
+    /// there.
+    pub fn verify_form(
+        mut self,
+        head: &Parts,
+        body: &[u8],
+        form: &mut Option<Form>,
+    ) -> Result<Proof<'a>, Cause> {
+        let mut sorted = Vec::new();
+        let form = match self.scheme.reads_form(head) {
+            false => None,
+            true => {
+                let form = match form {
+                    Some(form) => form,
+                    // Fields behind the last one that is read would not be signed.
+                    None => form.insert(Form::of(body).map_err(|_| Cause::Malformed)?),
+                };
+                if self.scheme.message.contains(&Piece::FormSorted) {
+                    sorted = places::sorted(form);
+                }
+                Some(&*form)
+            }
+        };
+        let values = self.read_body(head, body, form)?;
+        self.scheme.check_message(&values)?;
         let begun = std::mem::take(&mut self.begun);
         let message = &self.scheme.message;
         let after = match begun.len() {
@@ -281,13 +344,8 @@ impl<'a> Signed<'a> {
             _ => message.iter().position(|piece| *piece == Piece::Body).map_or(0, |at| at + 1),
         };
         let mut begun = begun.into_iter();
-        let sorted = match message.contains(&Piece::FormSorted) {
-            // Fields behind the last one that is read would not be signed.
-            true => sorted(body, &Form::of(body).ok_or(Cause::Malformed)?),
-            false => Vec::new(),
-        };
         let (signatures, mut right) = (&self.read.signatures, None);
-        for url in self.urls(head) {
+        for url in self.scheme.urls(head) {
             // All keys are tried, so that the time doesn't tell which fits. Which form of the URL does is no secret.
             for (key, number) in self.scheme.keys.iter().zip(&self.scheme.numbers) {
                 let mut signed = match key {
@@ -311,7 +369,7 @@ impl<'a> Signed<'a> {
             }
         }
         let (at, key) = right.ok_or(Cause::Mismatch)?;
-        let signature = signatures.get(at).ok_or(Cause::Mismatch)?.clone();
+        let signature = self.read.signatures.swap_remove(at);
         self.check_body_hash(&values, body)?;
         // A time in the body is one only now that nobody can have changed it.
         if let Some(timed) = self.scheme.time.as_ref().filter(|timed| !timed.is_in_head()) {
@@ -327,17 +385,22 @@ impl<'a> Signed<'a> {
     }
 
     /// What the scheme needs of the query and of the body; of a body that holds the signature also that.
-    fn read_body<'b>(&mut self, head: &'b Parts, body: &'b [u8]) -> Result<Values<'b>, Cause> {
+    fn read_body<'b>(
+        &mut self,
+        head: &'b Parts,
+        body: &'b [u8],
+        form: Option<&'b Form>,
+    ) -> Result<Values<'b>, Cause> {
         let places = &self.scheme.places;
         if places.is_empty() {
             return Ok(Values::default());
         }
-        let shape = match places.reads_body() {
-            false => Shape::Bytes,
-            true if is_form(head) => Shape::Form,
-            true => Shape::Json,
+        let content = match (places.reads_body(), form) {
+            (false, _) => Content::Unread,
+            (true, Some(form)) if is_form(head) => Content::Form(form),
+            (true, _) => Content::Json(body),
         };
-        let values = places.read(head, body, shape).map_err(|_| Cause::Malformed)?;
+        let values = places.read(head, content).map_err(|_| Cause::Malformed)?;
         if let Some(at) = &self.scheme.at {
             let written = self.scheme.value(&values, at)?;
             self.read.signatures = self.scheme.read(written)?.signatures;
@@ -345,25 +408,11 @@ impl<'a> Signed<'a> {
         Ok(values)
     }
 
-    /// Whether all is there that is signed: without it the signature would be the same for everybody who leaves it out.
-    fn check_message(&self, values: &Values<'_>) -> Result<(), Cause> {
-        for piece in &self.scheme.message {
-            match piece {
-                place if self.scheme.places.number(place).is_some() => {
-                    self.scheme.value(values, place)?;
-                }
-                // The head was looked at, or it may be empty.
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
     /// Whether the body is the one whose hash was signed.
     fn check_body_hash(&self, values: &Values<'_>, body: &[u8]) -> Result<(), Cause> {
         let Some(place) = &self.scheme.body_hash else { return Ok(()) };
         let written = self.scheme.value(values, place)?;
-        let hash = HEXLOWER_PERMISSIVE.decode(written.as_bytes()).map_err(|_| Cause::Malformed)?;
+        let hash = hex(written.as_bytes()).ok_or(Cause::Malformed)?;
         let is_it = same(&hash, digest::digest(&digest::SHA256, body).as_ref());
         if is_it { Ok(()) } else { Err(Cause::Mismatch) }
     }
@@ -389,6 +438,9 @@ impl<'a> Signed<'a> {
         match piece {
             Piece::Time => Cow::Borrowed(self.time.as_bytes()),
             Piece::Pair(name) => Cow::Borrowed(self.read.pair(name).unwrap_or_default().as_bytes()),
+            Piece::Optional(parts) => {
+                message::optional(parts, |part| self.bytes(part, head, url, body, values))
+            }
             place => match self.scheme.places.number(place) {
                 Some(_) => {
                     Cow::Borrowed(self.scheme.value(values, place).unwrap_or_default().as_bytes())
@@ -397,19 +449,47 @@ impl<'a> Signed<'a> {
             },
         }
     }
+}
 
-    /// The forms that the URL may have been signed in.
-    fn urls(&self, head: &Parts) -> Vec<String> {
-        match self.scheme.message.contains(&Piece::Url) {
-            true => message::urls(self.scheme.url.as_deref(), head),
-            false => vec![String::new()],
+/// What may be missing is there once at most, and can be read.
+fn may_be_missing(parts: &[Piece], head: &Parts) -> Result<(), Cause> {
+    for part in parts {
+        if let Piece::Header(name) = part {
+            match only(&head.headers, name).and_then(text) {
+                Ok(_) | Err(Cause::Missing) => {}
+                Err(cause) => return Err(cause),
+            }
         }
     }
+    Ok(())
 }
 
 fn text(value: &HeaderValue) -> Result<&str, Cause> {
     value.to_str().map_err(|_| Cause::Malformed)
 }
+
+/// Two characters a byte, of either case.
+fn hex(written: &[u8]) -> Option<Vec<u8>> {
+    let (pairs, rest) = written.as_chunks();
+    let mut bytes = Vec::with_capacity(pairs.len());
+    for [high, low] in pairs {
+        let (high, low) = (DIGITS[usize::from(*high)], DIGITS[usize::from(*low)]);
+        bytes.push(if (high | low) < 16 { high << 4 | low } else { return None });
+    }
+    rest.is_empty().then_some(bytes)
+}
+
+/// What each byte is as a hexadecimal digit; of any other one the high bits are set.
+const DIGITS: [u8; 256] = {
+    let mut digits = [0xff; 256];
+    let mut digit = 0;
+    while digit < 16 {
+        digits[b"0123456789abcdef"[digit] as usize] = digit as u8;
+        digits[b"0123456789ABCDEF"[digit] as usize] = digit as u8;
+        digit += 1;
+    }
+    digits
+};
 
 fn unpadded(written: &str) -> &[u8] {
     written.trim_end_matches('=').as_bytes()

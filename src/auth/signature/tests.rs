@@ -54,7 +54,7 @@ fn pieces_are_signed_like_the_whole() {
                 if !sizes.is_empty() {
                     signed.part(&head, rest);
                 }
-                signed.verify(&head, body)
+                signed.verify(&head, body, &mut None)
             };
             assert!(verify(&body).is_ok(), "{format} {sizes:?}");
             let mut bent = body.clone();
@@ -100,7 +100,8 @@ fn only_what_is_signed_or_trusted_is_told() {
                 head.headers.insert(name, value.parse().unwrap());
             }
         }
-        let delivery = signature.head(&head).and_then(|signed| signed.verify(&head, b"{}"));
+        let delivery =
+            signature.head(&head).and_then(|signed| signed.verify(&head, b"{}", &mut None));
         delivery.map(|(delivery, _)| delivery.id.map(str::to_owned))
     };
     let trusted = "message_id_header = \"x-id\"";

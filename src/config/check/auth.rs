@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{Checks, shown};
 use crate::config::facts::Routing;
 use crate::config::load::tree::Node;
-use crate::config::piece::{Piece, pieces};
+use crate::config::piece::{Piece, signed_pieces};
 use crate::config::provider::After;
 use crate::config::scheme::Scheme;
 use crate::config::secret::Secret;
@@ -236,7 +236,7 @@ fn hmac(checks: &mut Checks<'_, '_, '_>, hmac: &Hmac, endpoint: &Endpoint, node:
         }
     }
     let at = node.get("payload_format");
-    let pieces = match pieces(&hmac.message()) {
+    let pieces = match signed_pieces(&hmac.message()) {
         Ok(pieces) => pieces,
         Err(unknown) => {
             checks.error(

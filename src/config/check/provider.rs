@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{Checks, shown};
 use crate::config::load::tree::Node;
 use crate::config::piece::{Piece, pieces};
-use crate::config::provider::{Asking, BodyKind, Method, Provider, Texts};
+use crate::config::provider::{Asking, BodyKind, Each, Method, Payload, Provider, Texts, is_json};
 use crate::template::glob;
 
 /// The part of a request that a text may name places in.
@@ -278,6 +278,9 @@ fn question(checks: &mut Checks<'_, '_, '_>, provider: &Provider, asking: &Askin
     for (at, name) in asking.headers.iter().enumerate() {
         header(checks, node.get("headers").at(at), name);
     }
+    if let Some(settings) = &asking.each {
+        each(checks, provider, asking, settings, node);
+    }
     let kinds = provider
         .known_types
         .iter()
@@ -293,6 +296,57 @@ fn question(checks: &mut Checks<'_, '_, '_>, provider: &Provider, asking: &Askin
                 "name one that `type` makes",
             );
         }
+    }
+}
+
+/// Several questions of one webhook: whether their answers can become one.
+fn each(
+    checks: &mut Checks<'_, '_, '_>,
+    provider: &Provider,
+    asking: &Asking,
+    each: &Each,
+    node: Node<'_>,
+) {
+    let at = node.get("each");
+    for (key, written) in [("of", Some(&each.of)), ("by", each.by.as_ref())] {
+        let Some(written) = written else { continue };
+        match pieces(written).as_deref() {
+            Ok([piece @ Piece::Pointer(_)]) => {
+                place(checks, provider, at.get(key), piece, Scope::Request);
+            }
+            Err(unknown) => no_place(checks, at.get(key), unknown),
+            Ok(_) => checks.error(
+                at.get(key),
+                "that is no member of a JSON body",
+                "name one, such as \"{/calls}\"",
+            ),
+        }
+    }
+    if asking.payload == Payload::Fields {
+        checks.error(
+            node.get("payload"),
+            "with `each` a worker gets an element, and no fields",
+            "take one of them out",
+        );
+    }
+    if let Some(other) = asking.content_types.iter().position(|kind| !is_json(kind)) {
+        checks.error(
+            node.get("content_types").at(other),
+            "answers of several workers become one only as JSON",
+            "leave only \"application/json\" or one that ends with \"+json\"",
+        );
+    }
+    let chosen = [
+        ("statuses", asking.statuses.len() > 1),
+        ("headers", !asking.headers.is_empty()),
+        ("may_be_empty", asking.may_be_empty),
+    ];
+    for (key, _) in chosen.into_iter().filter(|(_, is_chosen)| *is_chosen) {
+        checks.error(
+            node.get(key),
+            "with `each` several workers answer, and none of them decides about the reply",
+            "leave it out",
+        );
     }
 }
 

@@ -39,6 +39,31 @@ fn a_text_is_pieces() {
 }
 
 #[test]
+fn what_is_in_square_brackets_is_optional() {
+    let text = |text: &str| Piece::Text(text.to_owned());
+    let query = Piece::Query("id".to_owned());
+    for (written, expected) in [
+        ("", vec![]),
+        ("a{body}", vec![text("a"), Piece::Body]),
+        (
+            "[id:{query:id};]ts:",
+            vec![Piece::Optional(vec![text("id:"), query.clone(), text(";")]), text("ts:")],
+        ),
+        (
+            "{/a[0]}[{query:id}]",
+            vec![Piece::Pointer(vec!["a[0]".to_owned()]), Piece::Optional(vec![query])],
+        ),
+        ("a]", vec![text("a]")]),
+    ] {
+        assert_eq!(signed_pieces(written).as_ref(), Ok(&expected), "{written}");
+        let again: String = expected.iter().map(ToString::to_string).collect();
+        assert_eq!(again, written);
+    }
+    assert_eq!(signed_pieces("a[{body}"), Err("[{body}".to_owned()));
+    assert_eq!(signed_pieces("[{bodyy}]"), Err("{bodyy}".to_owned()));
+}
+
+#[test]
 fn braces_of_json_are_text() {
     let text = r#"{"a":{},"b":"{/b}"}"#;
     let all = pieces_in_json(text);

@@ -1,13 +1,14 @@
 //! What of a request nobody can change without breaking a signature.
 
 use super::Scheme;
-use crate::config::piece::{Piece, pieces};
+use crate::config::piece::{Piece, pieces, signed_pieces};
 
 impl Scheme {
     /// Whether a signature covers what stands in a place.
     pub fn covers(&self, piece: &Piece) -> bool {
-        let message = pieces(&self.message).unwrap_or_default();
-        let signs = |piece: &Piece| message.contains(piece);
+        let message = signed_pieces(&self.message).unwrap_or_default();
+        // What is signed where it is there can't be taken away or added either.
+        let signs = |piece: &Piece| message.iter().any(|it| it.parts().contains(piece));
         let hash = self.body_hash.as_deref().and_then(|text| pieces(text).ok()?.pop());
         let signs_query = signs(&Piece::Url);
         let signs_hash =
@@ -45,6 +46,7 @@ mod tests {
             ("message = \"{header:x}\"\nbody_hash = \"{query:h}\"", "{header:x}", "{/a}{query:h}"),
             ("message = \"{md5-base64:body}\"", "{/a}{form:a}", "{header:a}{query:a}"),
             ("message = \"{/t}{/n}\"", "{/t}", "{/a}{body}"),
+            ("message = \"{/t}[:{/n}]\"", "{/t}{/n}", "{/a}{body}"),
         ] {
             let scheme: Scheme = toml::from_str(scheme).unwrap();
             for piece in pieces(covered).unwrap() {

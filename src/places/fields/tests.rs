@@ -7,7 +7,7 @@ fn own(field: Field<'_>) -> (String, String) {
 }
 
 fn ours(text: &[u8]) -> Vec<(String, String)> {
-    Fields::of(text).map(own).collect()
+    Form::of_query(text).fields().map(own).collect()
 }
 
 fn theirs(text: &[u8]) -> Vec<(String, String)> {
@@ -20,23 +20,24 @@ proptest! {
     fn fields_are_those_of_the_standard(text in "([a-c]|&|=|\\+|%4[0-9a-fA-F]|%[0-9a-g]?|é|%C3|%A9){0,24}") {
         let text = text.as_bytes();
         prop_assert_eq!(ours(text), theirs(text));
-        for field in Fields::of(text) {
-            prop_assert!(field.is(&field.name()));
+        for field in Form::of_query(text).fields() {
+            prop_assert!(field.is(&field.name()) || field.name().contains(char::REPLACEMENT_CHARACTER));
+            let (name, value) = own(field);
+            let means_itself = |text: &String| crate::json::quote(text) == format!("\"{text}\"") && text.is_ascii();
+            prop_assert!(!field.is_clean() || means_itself(&name) && means_itself(&value));
         }
-        let form = Form::of(text).unwrap_or_default();
-        let again: Vec<_> = form.fields(text).map(own).collect();
-        prop_assert_eq!(again, ours(text));
+        prop_assert_eq!(Form::of(text), Ok(Form::of_query(text)));
     }
 }
 
 #[test]
 fn there_is_an_end_to_them() {
-    let many = |count: usize| vec!["a=1"; count].join("&");
-    for (count, has_more) in [(MAX_FIELDS, false), (MAX_FIELDS + 1, true)] {
-        let text = many(count);
-        let mut fields = Fields::of(text.as_bytes());
-        assert_eq!(fields.by_ref().count(), MAX_FIELDS);
-        assert_eq!(fields.has_more(), has_more);
-        assert_eq!(Form::of(text.as_bytes()).is_none(), has_more);
+    let text = vec!["a=1"; MAX_FIELDS].join("&");
+    assert_eq!(Form::of(text.as_bytes()).map(|form| form.fields().len()), Ok(MAX_FIELDS));
+    assert!(Form::of(format!("{text}&&&").as_bytes()).is_ok());
+    for more in ["&a=1", "&&&b"] {
+        let text = format!("{text}{more}");
+        assert_eq!(Form::of(text.as_bytes()), Err(Error::TooManyFields));
+        assert_eq!(Form::of_query(text.as_bytes()).fields().len(), MAX_FIELDS);
     }
 }

@@ -70,6 +70,13 @@ fn signatures_that_prove_nothing_are_said() {
             "`message` has a {time}, but where that is isn't configured",
         ),
         ("headers = [\"x-s\"]\ntime = \"{header:x-t}\"", "the time is not signed"),
+        ("headers = [\"x-s\"]\nmessage = \"{body}[a]\"", "nothing in `[a]` can be missing"),
+        ("headers = [\"x-s\"]\nmessage = \"{body}[{url}]\"", "`{url}` is always there"),
+        (
+            "headers = [\"x-s\"]\nmessage = \"v0[{/a}]\"",
+            "without it the signature would be the same for everybody",
+        ),
+        ("headers = [\"x-s\"]\nmessage = \"{body}[{/a}\"", "`[{/a}` is no place"),
         (
             "headers = [\"x-s\"]\ntime = \"{query:t}\"\nmessage = \"{time}{body}\"",
             "the time of signing can't be at `{query:t}`",
@@ -109,6 +116,30 @@ fn questions_can_be_answered_in_time() {
         ("types = [\"*\"]\ntimeout = \"1s\"\ncontent_types = []", "`content_types` is empty"),
         ("types = [\"*\"]\ntimeout = \"1s\"\ncontent_types = [\"xml\"]", "that is no content type"),
         ("types = [\"*\"]\ntimeout = \"1s\"\nstatuses = [301]", "301 is no status of an answer"),
+        (
+            "types = [\"*\"]\ntimeout = \"1s\"\neach = { of = \"{header:a}\" }",
+            "that is no member of a JSON body",
+        ),
+        (
+            "types = [\"*\"]\ntimeout = \"1s\"\neach = { of = \"{/a/*}\" }",
+            "`{/a/*}` stands for many values",
+        ),
+        (
+            "types = [\"*\"]\ntimeout = \"1s\"\neach = { of = \"{/a}\", by = \"id\" }",
+            "that is no member of a JSON body",
+        ),
+        (
+            "types = [\"*\"]\ntimeout = \"1s\"\npayload = \"fields\"\neach = { of = \"{/a}\" }",
+            "a worker gets an element, and no fields",
+        ),
+        (
+            "types = [\"*\"]\ntimeout = \"1s\"\ncontent_types = [\"text/xml\"]\neach = { of = \"{/a}\" }",
+            "become one only as JSON",
+        ),
+        (
+            "types = [\"*\"]\ntimeout = \"1s\"\nstatuses = [200, 201]\neach = { of = \"{/a}\" }",
+            "none of them decides about the reply",
+        ),
         (
             "types = [\"*\"]\ntimeout = \"1s\"\nheaders = [\"a b\"]",
             "`a b` can't be the name of a header",

@@ -48,6 +48,18 @@ impl Asking {
         }
     }
 
+    /// What is answered when nobody does, as JSON.
+    pub(super) fn fallback(&self) -> Option<Bytes> {
+        self.fallback.clone()
+    }
+
+    /// The answers to several questions as one reply, which no worker has chosen anything of.
+    pub(super) fn of_several(&self, json: Bytes) -> Reply {
+        let content_type = self.content_types.first().cloned().unwrap_or_default();
+        let status = self.statuses.first().copied().unwrap_or(StatusCode::OK);
+        Reply { status, ..Reply::new(Body::Whole(json), content_type) }
+    }
+
     /// Whether an empty reply is an answer.
     pub(super) fn may_be_empty(&self) -> bool {
         self.may_be_empty
@@ -108,20 +120,24 @@ impl Asking {
     }
 }
 
-/// What a webhook asks.
-pub(super) fn questions(
-    asking: &Arc<Asking>,
-    request: Request<'_>,
-    form: Option<Form>,
-    id: Option<Arc<str>>,
-) -> Questions {
-    let question = Question {
+/// A question that is asked in this way.
+pub(super) fn question(asking: &Asking) -> Question {
+    Question {
         function: None,
         timeout: asking.timeout,
         limit: None,
         is_async: false,
         may_be_empty: asking.may_be_empty,
-    };
+    }
+}
+
+/// What a webhook asks. `form` holds its fields, if it is one.
+pub(super) fn questions(
+    asking: &Arc<Asking>,
+    request: &Request<'_>,
+    form: Option<Form>,
+    id: Option<Arc<str>>,
+) -> Questions {
     let query = request.head.uri.query().unwrap_or_default().to_owned();
     let dialogue = Whole {
         asking: asking.clone(),
@@ -130,14 +146,14 @@ pub(super) fn questions(
         query,
         id: id.map(|id| quote(&id)),
     };
-    Questions { all: vec![question], dialogue: Box::new(dialogue) }
+    Questions { all: vec![question(asking)], dialogue: Box::new(dialogue) }
 }
 
 /// One webhook that is one question.
 struct Whole {
     asking: Arc<Asking>,
     body: Bytes,
-    /// Where the fields of the body stand, if it is a form.
+    /// The fields of the body, if it is a form: until a worker gets them.
     form: Form,
     query: String,
     /// The id of the delivery, as JSON: a question that comes again has the same.
@@ -146,7 +162,7 @@ struct Whole {
 
 impl Dialogue for Whole {
     fn payloads<'a>(
-        &self,
+        &mut self,
         _: &dyn Fn(usize) -> &'a Context,
         take: &mut dyn FnMut(usize) -> bool,
     ) -> Vec<Option<Bytes>> {
@@ -154,8 +170,9 @@ impl Dialogue for Whole {
             Payload::Body => Some(self.body.clone()),
             // Of one byte become six at the most, where all are control characters.
             Payload::Fields => {
+                let form = std::mem::take(&mut self.form);
                 let most = 6 * (self.body.len() + self.query.len());
-                take(most).then(|| object(self.query.as_bytes(), &self.body, &self.form).into())
+                take(most).then(|| object(&Form::of_query(self.query.as_bytes()), &form).into())
             }
         }]
     }
@@ -170,7 +187,7 @@ impl Dialogue for Whole {
     }
 
     fn fallback(&self) -> Option<Bytes> {
-        self.asking.fallback.clone()
+        self.asking.fallback()
     }
 
     fn reply(self: Box<Self>, answers: Vec<Answer>, _: Unasked) -> Result<Reply, Refusal> {

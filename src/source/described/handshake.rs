@@ -93,7 +93,7 @@ impl Handshake {
     }
 
     /// Whether a request is one.
-    pub(super) fn is_it(&self, request: Request<'_>, values: &Values<'_>) -> bool {
+    pub(super) fn is_it(&self, request: &Request<'_>, values: &Values<'_>) -> bool {
         request.head.method == self.method
             && self.condition.holds(values)
             && (self.only.is_empty() || has_only(request.body, &self.only))

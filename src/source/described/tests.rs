@@ -40,7 +40,7 @@ fn got(source: &Described, query: &str) -> Option<Result<(u16, String), Refusal>
 
 fn classify(source: &Described, head: &Parts, body: &str, scheme: Option<usize>) -> Classified {
     let body = Bytes::from(body.to_owned());
-    source.classify(Request { head, body: &body, scheme }).unwrap()
+    source.classify(Request { scheme, ..Request::new(head, &body) }).unwrap()
 }
 
 /// The challenge that a test of the peer registry webhook-co/webhook publishes for X.
@@ -86,7 +86,7 @@ fn a_proven_challenge_is_no_event() {
     );
     let sent = r#"{"type":"endpoint.url_validation","payload":{"plainToken":"a\"b"}}"#;
     let body = Bytes::from_static(sent.as_bytes());
-    let outside = source.classify(Request { head: &post, body: &body, scheme: Some(0) });
+    let outside = source.classify(Request { scheme: Some(0), ..Request::new(&post, &body) });
     assert!(outside.is_err(), "it is outside of the guard");
     let event = classify(&source, &post, r#"{"type":"meeting.started"}"#, Some(0));
     assert!(matches!(event.meaning, Meaning::Event));
@@ -193,7 +193,7 @@ fn fields_go_to_workers_and_texts_to_those_who_read_no_json() {
          content_types = [\"text/xml\"]\nfallback = \"<Response/>\"",
         "secret",
     );
-    let questions = questions(&source, r#"{"type":"ask"}"#);
+    let mut questions = questions(&source, r#"{"type":"ask"}"#);
     let context = crate::config::Context::default();
     let mut asked = Vec::new();
     let mut take = |bytes| {
@@ -223,7 +223,7 @@ fn the_first_type_whose_places_are_there_counts() {
     let kind = |headers: &[(&str, &str)], sent: &str| {
         let sent = Bytes::from(sent.to_owned());
         let head = head("POST", "/x", headers);
-        let classified = source.classify(Request { head: &head, body: &sent, scheme: None });
+        let classified = source.classify(Request::new(&head, &sent));
         classified.map(|classified| classified.metadata.kind.to_string()).ok()
     };
     let event = [("x-event", "issue")];

@@ -8,7 +8,7 @@ use crate::config::Context;
 
 fn classify(body: impl Into<bytes::Bytes>) -> Result<Classified, Refusal> {
     let (head, ()) = http::Request::new(()).into_parts();
-    Vapi.classify(Request { head: &head, body: &body.into(), scheme: None })
+    Vapi.classify(Request::new(&head, &body.into()))
 }
 
 fn metadata(body: &str) -> (String, Option<String>) {
@@ -117,7 +117,7 @@ fn a_question_is_read_wherever_its_members_stand() {
         let body = format!(
             r#"{{"message":{{"type":"tool-calls",{filling}"toolCallList":[],"phoneNumber" : {{"server":{{"timeoutSeconds":20}}}},"call":{{"id":"d"}},"phone\u004eumber":{{"server":{{"timeoutSeconds":5}}}},"tool\u0043allList":[{{"id":"a","name":"f"}}]}}}}"#
         );
-        let Meaning::Questions(questions) = classify(body).unwrap().meaning else {
+        let Meaning::Questions(mut questions) = classify(body).unwrap().meaning else {
             panic!("it asks")
         };
         assert_eq!(questions.all[0].limit, Some(Duration::from_secs(3)));

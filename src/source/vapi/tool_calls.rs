@@ -118,7 +118,7 @@ pub(super) fn legacy(
 
 impl Dialogue for Calls {
     fn payloads<'a>(
-        &self,
+        &mut self,
         context: &dyn Fn(usize) -> &'a Context,
         take: &mut dyn FnMut(usize) -> bool,
     ) -> Vec<Option<Bytes>> {

@@ -34,7 +34,7 @@ struct One {
 impl Dialogue for One {
     /// The webhook's own bytes.
     fn payloads<'a>(
-        &self,
+        &mut self,
         _: &dyn Fn(usize) -> &'a Context,
         _: &mut dyn FnMut(usize) -> bool,
     ) -> Vec<Option<Bytes>> {

@@ -148,6 +148,86 @@ async fn a_call_of_twilio_gets_twiml() {
     assert_eq!(said, verbs(&[("Say", Some("Please call again later."))]));
 }
 
+/// Posts this to an endpoint that needs no proof.
+async fn post(bridge: &Bridge, name: &str, body: &Value) -> Answer {
+    let headers = vec![("content-type".to_owned(), "application/json".to_owned())];
+    let (method, path) = (http::Method::POST, format!("/{name}"));
+    Request { method, path, headers, body: body.to_string() }.send(bridge).await
+}
+
+#[tokio::test]
+async fn each_element_of_a_list_is_a_question() {
+    let Some(nats) = Nats::start().await else { return };
+    let described = |name: &str, each: &str, rest: &str| {
+        format!(
+            "[provider.{name}]\nevent_prefix = \"com.example\"\ntype = \"{{/type}}\"\nid = \"{{/id}}\"\n\
+             key = \"{{/key}}\"\n[[provider.{name}.question]]\ntypes = [\"ask\"]\ntimeout = \"1s\"\n\
+             each = {each}\n[[endpoint]]\nname = \"{name}\"\npath = \"/{name}\"\nsource = \"{name}\"\n\
+             auth = [{{ kind = \"none\" }}]\n{RULES}{rest}"
+        )
+    };
+    let text = described("array", "{ of = \"{/calls}\" }", "")
+        + &described(
+            "object",
+            "{ of = \"{/calls}\", by = \"{/name}\", inside = \"results\" }",
+            "fallback = { none = true }\n",
+        );
+    let bridge = Bridge::config(&text).nats(&nats).start_ready().await;
+    // A worker that squares, says that it can't, or says nothing.
+    let squares = |question: &Question| match question.json()["number"].as_i64() {
+        Some(0) => Reply::error("500", "not that one"),
+        Some(-1) => Reply::none(),
+        number => Reply::json(&json!({ "square": number.map(|number| number * number) })),
+    };
+    let array = Worker::start(&nats, "array.ask", squares).await;
+    let object = Worker::start(&nats, "object.ask", squares).await;
+    let call = |name: &str, number: i64| json!({ "name": name, "number": number });
+    let asks =
+        |id: &str, calls: &[Value]| json!({ "type": "ask", "id": id, "key": "k", "calls": calls });
+
+    let body = asks("1", &[call("a", 2), call("b", 3), call("a", 2)]);
+    for _ in 0..2 {
+        let answer = post(&bridge, "array", &body).await;
+        let reply = r#"[{"square":4},{"square":9},{"square":4}]"#;
+        assert_eq!(of(&answer), (200, "application/json", reply));
+        assert_eq!(answer.header("hookbus-outcome"), Some("answered"));
+    }
+    // What comes again has its answers; two elements that are the same are two.
+    let asked = array.questions();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.iter().all(|question| question.header("Hookbus-Id") == Some("1")));
+    let mut numbers: Vec<_> = asked.iter().map(|it| it.json()["number"].as_i64()).collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [Some(2), Some(2), Some(3)]);
+    let empty = post(&bridge, "array", &asks("2", &[])).await;
+    assert_eq!(of(&empty), (200, "application/json", "[]"));
+    // One that isn't answered leaves the sender without an answer, where there is no fallback.
+    let answer = post(&bridge, "array", &asks("3", &[call("a", 2), call("b", 0)])).await;
+    assert_eq!((answer.status, answer.header("hookbus-outcome")), (502, Some("worker-error")));
+
+    let body = asks("1", &[call("a \"b\"", 2), call("c", 0), call("d", -1)]);
+    let answer = post(&bridge, "object", &body).await;
+    let reply = r#"{"results":{"a \"b\"":{"square":4},"c":{"none":true},"d":{"none":true}}}"#;
+    assert_eq!(of(&answer), (200, "application/json", reply));
+    assert_eq!(answer.header("hookbus-outcome"), Some("worker-error"));
+    assert!(
+        answer.elapsed < Duration::from_secs(2),
+        "all are asked together: {:?}",
+        answer.elapsed
+    );
+    assert_eq!(object.questions().len(), 3);
+    for calls in [
+        json!("a"),
+        json!([call("a", 1), call("a", 2)]),
+        json!([{ "number": 1 }]),
+        Value::from(vec![call("a", 1); 65]),
+    ] {
+        let body = json!({ "type": "ask", "id": "4", "key": "k", "calls": calls });
+        assert_eq!(post(&bridge, "object", &body).await.status, 400, "{calls}");
+    }
+    assert_eq!(object.questions().len(), 3);
+}
+
 #[tokio::test]
 async fn a_command_of_discord_is_asked_once() {
     let Some(nats) = Nats::start().await else { return };

@@ -48,7 +48,7 @@ pub fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Opinion<T> {
 /// What Vapi's source reads out of this body.
 pub fn classify(body: &[u8]) -> Result<Classified, Refusal> {
     let (head, ()) = http::Request::new(()).into_parts();
-    Vapi.classify(Request { head: &head, body: &Bytes::copy_from_slice(body), scheme: None })
+    Vapi.classify(Request::new(&head, &Bytes::copy_from_slice(body)))
 }
 
 /// A request as text: its method and URL, its headers each on a line, and its body behind an empty one. Nothing where

@@ -1,10 +1,13 @@
 //! Any bytes as a form and as a query: each field is what it is by the rules of the WHATWG, one that comes twice has no
-//! value, and JSON in a field is read as serde_json reads it.
+//! value, and JSON in a field is read as serde_json reads it. What a worker gets holds all of them, and what is signed is
+//! in order.
 
 #![no_main]
 
 use hookbus::config::piece::pieces;
-use hookbus::places::{MAX_FIELDS, Places, Shape, Text};
+use std::collections::{BTreeMap, BTreeSet};
+
+use hookbus::places::{Content, Form, MAX_FIELDS, Places, Text, object, sorted};
 use hookbus_fuzz::{Object, Opinion, read};
 use libfuzzer_sys::fuzz_target;
 
@@ -15,16 +18,31 @@ fuzz_target!(|form: &[u8]| {
     let texts = ["a", "b", "p"].map(|name| (name, text(&format!("{{form:{name}}}"))));
     let inner = text("{form:p#/a}");
     let (head, ()) = http::Request::new(()).into_parts();
-    let fields = decode(form);
-    let values = match places.read(&head, form, Shape::Form) {
+    let bytes = decode(form);
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let fields: Vec<_> = bytes.iter().map(|(name, value)| (text(name), text(value))).collect();
+    let Ok(mut found) = Form::of(form) else {
+        assert!(fields.len() > MAX_FIELDS);
+        return;
+    };
+    assert!(fields.len() <= MAX_FIELDS);
+    let (begin, end) = form.split_at(form.len() / 2);
+    is_object(&Form::of_query(begin), &Form::of_query(end), &[decode(begin), decode(end)].concat());
+    is_object(&Form::default(), &found, &bytes);
+    let in_order: BTreeSet<_> = bytes.iter().collect();
+    let in_order: Vec<u8> =
+        in_order.into_iter().flat_map(|(name, value)| [&**name, value].concat()).collect();
+    assert_eq!(sorted(&mut found), in_order);
+    // The order may have shown that no name comes twice.
+    is_object(&Form::default(), &found, &bytes);
+    let values = match places.read(&head, Content::Form(&found)) {
         Ok(values) => values,
         Err(error) => {
             let json = only(&fields, "p").map(|text| read::<Object<'_>>(&text).yes().is_some());
-            assert!(fields.len() > MAX_FIELDS || json != Some(true), "{error}: {fields:?}");
+            assert!(json != Some(true), "{error}: {fields:?}");
             return;
         }
     };
-    assert!(fields.len() <= MAX_FIELDS);
     for (name, text) in &texts {
         assert_eq!(text.fill(&values).map(|text| text.into_owned()), only(&fields, name), "{name}");
     }
@@ -43,8 +61,27 @@ fuzz_target!(|form: &[u8]| {
     }
 });
 
+/// Whether the object has the fields as its members, and those of one name in their order.
+fn is_object(query: &Form, form: &Form, fields: &[(Vec<u8>, Vec<u8>)]) {
+    let mut expected: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for (name, value) in fields {
+        let name = String::from_utf8_lossy(name);
+        expected.entry(name).or_default().push(String::from_utf8_lossy(value));
+    }
+    let json = object(query, form);
+    let found: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(&json).expect("an object");
+    assert_eq!(found.len(), expected.len());
+    for (name, values) in expected {
+        match (&found[&*name], &*values) {
+            (serde_json::Value::String(found), [value]) => assert_eq!(found, value),
+            (found, values) => assert_eq!(*found, serde_json::json!(values), "{name}"),
+        }
+    }
+}
+
 /// Names and values (WHATWG URL, §5.1).
-fn decode(form: &[u8]) -> Vec<(String, String)> {
+fn decode(form: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     let pairs = form.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
     let pairs = pairs.map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=');
@@ -54,7 +91,7 @@ fn decode(form: &[u8]) -> Vec<(String, String)> {
     pairs.collect()
 }
 
-fn percent(text: &[u8]) -> String {
+fn percent(text: &[u8]) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|byte| (*byte as char).to_digit(16));
     let (mut bytes, mut at) = (Vec::new(), 0);
     while let Some(byte) = text.get(at) {
@@ -68,7 +105,7 @@ fn percent(text: &[u8]) -> String {
         }
         at += 1;
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
 }
 
 /// The value of a field that comes once; empty ones before it are as if they weren't there.

@@ -51,7 +51,7 @@ fuzz_target!(|text: &str| {
     let _ = source.acknowledge(true);
     let schemes = provider.signatures.len();
     for scheme in [None].into_iter().chain((0..=schemes).map(Some)) {
-        match source.classify(Request { head: &head, body: &body, scheme }) {
+        match source.classify(Request { scheme, ..Request::new(&head, &body) }) {
             Ok(classified) => {
                 let is_handshake = matches!(classified.meaning, Meaning::Handshake(_));
                 assert!(is_handshake || !classified.metadata.kind.is_empty());
@@ -70,7 +70,7 @@ fuzz_target!(|text: &str| {
             .now_or_never()
             .expect("nothing to wait for")
             .ok()?;
-        pending.body(body).ok()
+        pending.body(body, &mut None).ok()
     };
     let proves = |name: &str| {
         head.headers.keys().any(|known| match name.strip_suffix('*') {

@@ -31,19 +31,37 @@ pub(super) fn bytes<'a>(
     }
 }
 
-/// The forms that the URL may have been signed in: what the sender was told, the same with the query that came, and that
-/// with and without a port. Where nobody was told one, what the request looks like.
-pub(super) fn urls(told: Option<&str>, head: &Parts) -> Vec<String> {
-    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let Some(told) = told else {
-        let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = host.or(head.uri.host()).unwrap_or_default();
-        let path = [head.uri.path(), &query].concat();
-        return vec![format!("https://{host}{path}"), format!("http://{host}{path}"), path];
+/// What stands for pieces one of which may hold nothing: then for all of them nothing.
+pub(super) fn optional<'a>(
+    parts: &'a [Piece],
+    bytes: impl Fn(&'a Piece) -> Cow<'a, [u8]>,
+) -> Cow<'a, [u8]> {
+    let present = |part| {
+        let bytes = bytes(part);
+        (!bytes.is_empty()).then_some(bytes)
     };
-    let whole = if told.contains('?') { told.to_owned() } else { format!("{told}{query}") };
-    // The likely ones first.
-    let mut urls = vec![whole.clone()];
+    let parts: Option<Vec<_>> = parts.iter().map(present).collect();
+    Cow::Owned(parts.unwrap_or_default().concat())
+}
+
+/// The form that the URL was signed in most likely: what the sender was told, with the query that came. Where nobody was
+/// told one, what the request looks like.
+pub(super) fn url(told: Option<&str>, head: &Parts) -> String {
+    match (told, head.uri.query()) {
+        (None, _) => ["https://", host(head), &path(head)].concat(),
+        (Some(told), Some(query)) if !told.contains('?') => [told, "?", query].concat(),
+        (Some(told), _) => told.to_owned(),
+    }
+}
+
+/// The other forms that it may have been signed in: with and without a port, and without the query.
+pub(super) fn other_urls(told: Option<&str>, head: &Parts) -> Vec<String> {
+    let Some(told) = told else {
+        let path = path(head);
+        return vec![["http://", host(head), &path].concat(), path];
+    };
+    let whole = url(Some(told), head);
+    let mut urls = Vec::new();
     if let Ok(uri) = whole.parse::<Uri>()
         && let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.host())
     {
@@ -55,9 +73,19 @@ pub(super) fn urls(told: Option<&str>, head: &Parts) -> Vec<String> {
     urls.push(told.to_owned());
     let mut distinct: Vec<String> = Vec::with_capacity(urls.len());
     for url in urls {
-        if !distinct.contains(&url) {
+        if url != whole && !distinct.contains(&url) {
             distinct.push(url);
         }
     }
     distinct
+}
+
+fn host(head: &Parts) -> &str {
+    let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    host.or(head.uri.host()).unwrap_or_default()
+}
+
+/// The path with the query.
+fn path(head: &Parts) -> String {
+    head.uri.path_and_query().map_or(head.uri.path(), |path| path.as_str()).to_owned()
 }

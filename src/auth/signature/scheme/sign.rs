@@ -9,9 +9,9 @@ use http::{HeaderName, Method, Request};
 use ring::{digest, hmac};
 use uuid::Uuid;
 
-use super::{Encoding, Key, Layout, Piece, Scheme, Shape, TimeUnit, message};
+use super::{Encoding, Key, Layout, Piece, Scheme, TimeUnit, message};
 use crate::json::Reader;
-use crate::places::{Form, sorted};
+use crate::places::{Content, Form, sorted};
 
 impl Scheme {
     /// Whether a sender can be played: its keys are shared ones.
@@ -44,7 +44,7 @@ impl Scheme {
         head.uri = url.parse().ok()?;
         let is_json = Reader::new(body).is_ok_and(|mut json| json.skip().is_ok());
         let mut all: Vec<(Piece, String)> = Vec::new();
-        for piece in &self.message {
+        for piece in self.message.iter().flat_map(Piece::parts) {
             let text = match piece {
                 Piece::Header(name) if name == CONTENT_TYPE.as_str() => match is_json {
                     true => "application/json".to_owned(),
@@ -78,12 +78,17 @@ impl Scheme {
             (Some(told), Some(query)) if !told.contains('?') => format!("{told}?{query}"),
             (Some(told), _) => told.clone(),
         };
-        let shape = match (self.places.reads_body(), is_json) {
-            (false, _) => Shape::Bytes,
-            (true, true) => Shape::Json,
-            (true, false) => Shape::Form,
+        let is_sorted = self.message.contains(&Piece::FormSorted);
+        let needs_form = is_sorted || self.places.reads_body() && !is_json;
+        let mut form = if needs_form { Form::of(body).ok()? } else { Form::default() };
+        let sorted = if is_sorted { sorted(&mut form) } else { Vec::new() };
+        let content = match (self.places.reads_body(), is_json) {
+            (false, _) => Content::Unread,
+            (true, true) => Content::Json(body),
+            (true, false) => Content::Form(&form),
         };
-        let values = self.places.read(&head, body, shape).ok()?;
+        let values = self.places.read(&head, content).ok()?;
+        self.check_message(&values).ok()?;
         let mut context = hmac::Context::with_key(key);
         for piece in &self.message {
             match (piece, self.places.number(piece)) {
@@ -92,9 +97,14 @@ impl Scheme {
                 }
                 (Piece::Pair(name), _) => context.update(pairs.get(name.as_str())?.as_bytes()),
                 (place, Some(_)) => context.update(self.value(&values, place).ok()?.as_bytes()),
-                (Piece::FormSorted, None) => {
-                    context.update(&sorted(body, &Form::of(body)?));
+                (Piece::Optional(parts), None) => {
+                    let bytes = |part| match self.places.number(part) {
+                        Some(_) => self.value(&values, part).unwrap_or_default().as_bytes().into(),
+                        None => message::bytes(part, &head, &url, body),
+                    };
+                    context.update(&message::optional(parts, bytes));
                 }
+                (Piece::FormSorted, None) => context.update(&sorted),
                 (other, None) => context.update(&message::bytes(other, &head, &url, body)),
             }
         }

@@ -446,6 +446,13 @@ fn what_is_signed_is_there() {
         ("{query:a}.{body}", "/", "{}", Some(Cause::Missing)),
         ("{query:a}.{body}", "/?a=1&a=1", "{}", Some(Cause::Malformed)),
         ("{path}{body}", "/a", "{}", None),
+        ("{/a}[:{/b}]", "/", r#"{"a":1,"b":2}"#, None),
+        ("{/a}[:{/b}]", "/", r#"{"a":1,"b":null}"#, None),
+        ("{/a}[:{/b}]", "/", r#"{"a":1,"b":[2]}"#, Some(Cause::Malformed)),
+        ("{/a}[:{/b}]", "/", r#"{"b":2}"#, Some(Cause::Missing)),
+        ("[id:{query:id};]{body}", "/?id=7", "{}", None),
+        ("[id:{query:id};]{body}", "/", "{}", None),
+        ("[id:{query:id};]{body}", "/?id=7&id=7", "{}", Some(Cause::Malformed)),
     ] {
         let text = format!("headers = [\"x\"]\nmessage = \"{message}\"");
         let scheme = Scheme::new(&toml::from_str(&text).unwrap(), &[Secret::new("s")], None);
@@ -465,6 +472,42 @@ fn what_is_signed_is_there() {
             assert_eq!(refused, cause, "{message} {uri} {body}");
         }
     }
+}
+
+/// As Python's `hmac` signs what is left.
+#[test]
+fn what_may_be_missing_can_be_neither_added_nor_taken_away() {
+    let text = "headers = [\"x\"]\nmessage = \"[id:{query:id};][request:{header:x-id};]{body}\"";
+    let scheme = Scheme::new(&toml::from_str(text).unwrap(), &[Secret::new("s")], None);
+    let (none, both) = (
+        "143ca8d517ba1b181025d732b1cf275d90104fca57bb02a565542978aa18c4b6",
+        "ba14eb49ae9e497dcf36256cd7a466fe3927af6fa939da3fbfcdd54c66169b6d",
+    );
+    for (uri, id, signature, cause) in [
+        ("/", None, none, None),
+        ("/?id=7", Some("r"), both, None),
+        ("/?id=7", None, none, Some(Cause::Mismatch)),
+        ("/", Some("r"), none, Some(Cause::Mismatch)),
+        ("/?id=7", None, both, Some(Cause::Mismatch)),
+        ("/", Some("r"), both, Some(Cause::Mismatch)),
+        ("/?id=8", Some("r"), both, Some(Cause::Mismatch)),
+    ] {
+        let mut request = Request::post(uri).header("x", signature);
+        if let Some(id) = id {
+            request = request.header("x-id", id);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        for in_parts in [false, true] {
+            let mut signed = scheme.head(&head, SystemTime::now()).unwrap();
+            if in_parts {
+                signed.part(&head, b"{}");
+            }
+            assert_eq!(signed.verify(&head, b"{}").err(), cause, "{uri} {id:?}");
+        }
+    }
+    let doubled = Request::post("/").header("x", both).header("x-id", "r").header("x-id", "r");
+    let (head, ()) = doubled.body(()).unwrap().into_parts();
+    assert_eq!(scheme.head(&head, SystemTime::now()).err(), Some(Cause::Malformed));
 }
 
 /// Fields that aren't read would be passed on unsigned.

@@ -3,7 +3,7 @@
 use super::super::{Checks, shown};
 use super::{header, no_place};
 use crate::config::load::tree::Node;
-use crate::config::piece::{Piece, pieces};
+use crate::config::piece::{Piece, pieces, signed_pieces};
 use crate::config::provider::{BoundJwt, Provider, Token};
 use crate::config::scheme::{Layout, Scheme};
 
@@ -109,19 +109,20 @@ fn message(
     node: Node<'_>,
 ) {
     let at = node.get("message");
-    let message = match pieces(&scheme.message) {
+    let message = match signed_pieces(&scheme.message) {
         Ok(message) => message,
         Err(unknown) => {
             let unknown = shown(at, &unknown);
             checks.error(
                 at,
                 format!("`{unknown}` is no place"),
-                "there are {body}, {time}, {url}, {path}, {method}, {form-sorted}, {header:NAME}, {query:NAME}, {form:NAME}, {pair:NAME} and {/pointer}",
+                "there are {body}, {time}, {url}, {path}, {method}, {form-sorted}, {header:NAME}, {query:NAME}, {form:NAME}, {pair:NAME} and {/pointer}, and [brackets] around what may be missing",
             );
             return;
         }
     };
-    for piece in &message {
+    optional(checks, &message, at);
+    for piece in message.iter().flat_map(Piece::parts) {
         match piece {
             hash if hash.is_hash_of_body() => {}
             Piece::Secret | Piece::Hashed(..) | Piece::MemberOtherThan(_) => {
@@ -179,6 +180,46 @@ fn message(
             at,
             "the time is not signed: anyone could change it",
             "put {time} into `message`, or take `time` out",
+        );
+    }
+}
+
+/// What may be missing: single values that the request has or not, and never all that is signed.
+fn optional(checks: &mut Checks<'_, '_, '_>, message: &[Piece], node: Node<'_>) {
+    let is_place = |piece: &Piece| !matches!(piece, Piece::Text(_));
+    let may_be_missing = |piece: &Piece| {
+        matches!(
+            piece,
+            Piece::Text(_)
+                | Piece::Header(_)
+                | Piece::Query(_)
+                | Piece::Form(_)
+                | Piece::Pointer(_)
+                | Piece::FormPointer(..)
+        )
+    };
+    for piece in message.iter().filter(|piece| matches!(piece, Piece::Optional(_))) {
+        if !piece.parts().iter().any(is_place) {
+            checks.error(
+                node,
+                format!("nothing in `{piece}` can be missing"),
+                "leave the brackets out",
+            );
+        }
+        if let Some(other) = piece.parts().iter().find(|part| !may_be_missing(part)) {
+            checks.error(
+                node,
+                format!("`{other}` is always there, and can't be optional"),
+                "put brackets around a header, a parameter, a field or a member only",
+            );
+        }
+    }
+    let is_needed = |piece: &Piece| is_place(piece) && !matches!(piece, Piece::Optional(_));
+    if !message.is_empty() && !message.iter().any(is_needed) {
+        checks.error(
+            node,
+            "nothing of what is signed has to be there: without it the signature would be the same for everybody",
+            "take the brackets away from what is always there",
         );
     }
 }

@@ -18,7 +18,7 @@ fn of_type(kind: &str, message: &Value, key: &str) -> Questions {
     message["call"] = json!({"id": key});
     let body = Bytes::from(json!({"message": message}).to_string());
     let (head, ()) = http::Request::new(()).into_parts();
-    match Vapi.classify(Request { head: &head, body: &body, scheme: None }).unwrap().meaning {
+    match Vapi.classify(Request::new(&head, &body)).unwrap().meaning {
         Meaning::Questions(questions) => questions,
         Meaning::Event | Meaning::Handshake(_) => panic!("it asks"),
     }
