@@ -290,9 +290,11 @@ def verify_elevenlabs(secret, url, body, headers):
 
 @verifies("plivo")
 def verify_plivo(secret, url, body, headers):
-    from plivo.utils import validate_signature
+    from plivo.utils import validate_v3_signature
 
-    return validate_signature(url, headers["x-plivo-signature-v2-nonce"], headers["x-plivo-signature-v2"], secret)
+    nonce, signature = (headers[f"x-plivo-signature-v3{name}"] for name in ("-nonce", ""))
+    fields = dict(urllib.parse.parse_qsl(body, keep_blank_values=True))
+    return validate_v3_signature("POST", url, nonce, secret, signature, fields)
 
 
 @verifies("line")
@@ -386,6 +388,14 @@ def adyen_platforms(secret, url, body, now):
     from Adyen.util import generate_payload_sig
 
     return {"hmacsignature": generate_payload_sig(body.encode(), secret).decode()}
+
+
+@verifies("adyen")
+def verify_adyen(secret, url, body, headers):
+    """The signature stands in the body, and covers some members of its one item."""
+    from Adyen.util import is_valid_hmac_notification
+
+    return bool(is_valid_hmac_notification(json.loads(body), secret))
 
 
 @verifies("airtable")
