@@ -139,7 +139,7 @@ fn main() {
     println!("{:20} {:>8} {:>10} {:>10} {:>8}", "", "bytes", "walk, ns", "mac, ns", "ratio");
     for size in SIZES {
         let body = json(size);
-        let (bridge, endpoint) = runtime.block_on(async { parts(&config("", VAPI)) });
+        let (bridge, endpoint) = runtime.block_on(async { parts(&config("", VAPI), false) });
         let head = head(&[("x-vapi-secret", "a-secret")], false);
         let of_vapi = |body: &Bytes| {
             time(&mut || {
@@ -167,7 +167,7 @@ fn main() {
             let auth = format!("kind = \"signature\"\nsecrets = [\"{}\"]", case.secret);
             let text =
                 config(case.described, &format!("{}\n[[endpoint.auth]]\n{auth}", case.endpoint));
-            let (bridge, endpoint) = runtime.block_on(async { parts(&text) });
+            let (bridge, endpoint) = runtime.block_on(async { parts(&text, false) });
             let settings = settings::parse("bench", &text, |_| None).config.unwrap();
             let head = signed(&settings.endpoints[0], case, &body);
             let walk = time(&mut || {
@@ -225,7 +225,7 @@ fn public(runtime: &tokio::runtime::Runtime, body: &Bytes) -> [(&'static str, f6
     signatures.map(|(name, algorithm, key, signature)| {
         let described = format!("[provider.public]\nevent_prefix = \"com.example\"\ntype = \"{{/type}}\"\n[[provider.public.signature]]\nheaders = [\"x-signature\"]\nalgorithm = \"{algorithm}\"\nkey = \"hex\"\n");
         let endpoint = format!("source = \"public\"\n[[endpoint.auth]]\nkind = \"signature\"\nsecrets = [\"{key}\"]");
-        let (bridge, endpoint) = runtime.block_on(async { parts(&config(&described, &endpoint)) });
+        let (bridge, endpoint) = runtime.block_on(async { parts(&config(&described, &endpoint), false) });
         let head = head(&[("x-signature", &signature)], false);
         let walk = time(&mut || {
             let mut body = Full::new(black_box(body.clone()));

@@ -1,7 +1,7 @@
 //! What the steps of a webhook cost without a broker: `cargo bench --bench walk [NAME]`, in nanoseconds.
 //!
-//! The last two are whole walks, from the head of a request to its reply: of an event to a sink that stores at once,
-//! and of a tool call where nobody answers. With `--once NAME SIZE` a step runs ten thousand times and nothing is measured, as a
+//! The last four are whole walks, from the head of a request to its reply: of an event to a sink that stores at once,
+//! and of a tool call where nobody answers; then the same with spans, up to where they wait to be sent. With `--once NAME SIZE` a step runs ten thousand times and nothing is measured, as a
 //! target for `valgrind --tool=callgrind`. `--polls` shows something else: how long bodies that were made to cost much hold
 //! up a thread, at most, from the head of the request to the last byte of the reply.
 
@@ -77,7 +77,7 @@ fn main() {
     }
     let wanted = arguments.first().map_or("", String::as_str);
     let sizes = [&SIZES[..], &[LARGEST]].concat();
-    print!("{:16}", "ns");
+    print!("{:18}", "ns");
     for size in &sizes {
         print!(" {size:>9} B");
     }
@@ -88,7 +88,7 @@ fn main() {
         if !name.contains(wanted) {
             continue;
         }
-        print!("{name:16}");
+        print!("{name:18}");
         for (_, mut run) in row {
             print!(" {:11.0}", time(&mut run));
         }
@@ -105,11 +105,14 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     let question = Bytes::from(Body::question(size).bytes);
     let metadata = classify(&head, &event).metadata;
     let subject = Template::subject("{endpoint}.events.{type}.{key}").unwrap();
-    let (bridge, endpoint) = runtime.block_on(async { parts(CONFIG) });
+    let (bridge, endpoint) = runtime.block_on(async { parts(CONFIG, false) });
+    let traced = runtime.block_on(async { parts(CONFIG, true) });
 
     let mut steps: Vec<Step<'_>> = Vec::new();
     let stored = walk(runtime, (bridge.clone(), endpoint.clone()), event.clone(), "stored");
     let asked = walk(runtime, (bridge, endpoint), question.clone(), "no-responders");
+    let traced_event = walk(runtime, traced.clone(), event.clone(), "stored");
+    let traced_question = walk(runtime, traced, question.clone(), "no-responders");
     let heads = head.clone();
     steps.push((
         "classify event",
@@ -136,6 +139,8 @@ fn steps(runtime: &tokio::runtime::Runtime, size: usize) -> Vec<Step<'_>> {
     ));
     steps.push(("walk: stored", stored));
     steps.push(("walk: unanswered", asked));
+    steps.push(("traced: stored", traced_event));
+    steps.push(("traced: unanswered", traced_question));
     steps
 }
 
@@ -196,7 +201,7 @@ fn polls(runtime: &tokio::runtime::Runtime) {
     let key = fill(r#"{"message":{"call":{"id":""#, "k", &format!(r#""}},{}}}}}"#, calls("f")));
     let large =
         fill(r#"{"message":{"call":{"id":"c","x":""#, "x", &format!(r#""}},{}}}}}"#, calls("f")));
-    let (bridge, endpoint) = runtime.block_on(async { parts(CONFIG) });
+    let (bridge, endpoint) = runtime.block_on(async { parts(CONFIG, false) });
     println!("{:32} {:>10} {:>10} {:>12}", "", "reply, KB", "ms", "longest, ms");
     for (name, body) in [
         ("an event of a million members", fill(r#"{"message":{"type":"hang""#, r#","":0"#, "}}")),

@@ -15,13 +15,14 @@ use hookbus::route::Routes;
 use hookbus::sink::{self, Sending, Sink};
 use hookbus::telemetry::health::Health;
 use hookbus::telemetry::metrics::{EndpointMetrics, Metrics};
+use hookbus::trace::Tracer;
 use hookbus::{settings, source};
 
-/// The endpoint of a configuration: what stores does so at once, and nobody answers.
-pub(crate) fn parts(config: &str) -> (Arc<Bridge>, Arc<Endpoint>) {
+/// The endpoint of a configuration: what stores does so at once, and nobody answers. All traces are recorded, or none.
+pub(crate) fn parts(config: &str, is_traced: bool) -> (Arc<Bridge>, Arc<Endpoint>) {
     let loaded = settings::parse("bench", config, |_| None);
     let config = loaded.config.unwrap_or_else(|| panic!("{:#?}", loaded.problems));
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Arc::new(Metrics::new(is_traced));
     let sinks = Sinks {
         jetstream: Some(SinkWithTimeout {
             sink: Arc::new(AtOnce),
@@ -66,7 +67,7 @@ pub(crate) fn parts(config: &str) -> (Arc<Bridge>, Arc<Endpoint>) {
         diagnoses: Diagnoses::default(),
         metrics,
         live_tail: LiveTail::default(),
-        tracer: None,
+        tracer: is_traced.then(|| Arc::new(Tracer::new(1.0, drop))),
     };
     (Arc::new(bridge), Arc::new(built))
 }
