@@ -54,7 +54,8 @@ impl Log {
                 state.oldest = segment.time;
             }
             state.records += segment.next - segment.first - segment.done.len();
-            state.next = state.next.max(segment.next);
+            // One that holds nothing and stays has taken the name that its number gives it.
+            state.next = state.next.max(segment.next).max(segment.first.saturating_add(1));
             log.volume.used.fetch_add(segment.bytes, Ordering::Relaxed);
             state.segments.push(segment);
         }

@@ -315,3 +315,31 @@ async fn a_file_among_the_queues_is_nobodys() {
     assert!(damage.is_empty() && spool.queues().is_empty(), "{damage:?}");
     assert_eq!(fs::read(file).unwrap(), b"do not touch");
 }
+
+/// A second file of that name would be removed with the one that holds nothing.
+#[tokio::test]
+async fn an_empty_segment_that_stays_keeps_its_name() {
+    for is_removed in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let (spool, _) = open(directory.path());
+        spool.queue(NAME).append(&record(0)).await.unwrap();
+        let crashed = crash(directory.path());
+        let segment = files(crashed.path(), ".segment").remove(0);
+        let torn = segment::START + 41;
+        File::options().write(true).open(&segment).unwrap().set_len(torn).unwrap();
+        // What is left of the record can't be copied there.
+        let copy = segment.with_extension(format!("{}.corrupt", segment::START));
+        std::os::unix::fs::symlink("/nowhere/at/all", copy).unwrap();
+        let (spool, damage) = open(crashed.path());
+        assert_eq!(damage.iter().map(|damage| &damage.copy).collect::<Vec<_>>(), [&None]);
+        assert!(segment.exists());
+        if is_removed {
+            fs::remove_file(&segment).unwrap();
+        }
+        let queue = spool.queue(NAME);
+        fill(&queue, 1..3).await;
+        assert_eq!(ids(&queue).await, [1, 2]);
+        drop((queue, spool));
+        assert_eq!(ids(&open(crashed.path()).0.queue(NAME)).await, [1, 2], "{is_removed}");
+    }
+}
