@@ -14,7 +14,7 @@ run: ## Start everything on this machine: NATS, the bridge, a demo worker (ARGS=
 # What can't be had here skips its tests, unless CI=true. There are no tests in the documentation of the code: to find
 # that out takes minutes.
 test: ## Run all tests against real brokers; with CI=true a part that is missing fails instead of being skipped
-	for tool in nats-server kafka python sdks debian helm otelcol examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
+	for tool in nats-server kafka python sdks browser debian helm otelcol examples; do deploy/tools/$$tool.sh || [[ "$${CI:-}" != true ]]; done
 	cargo test --locked --lib --bins --tests
 
 # Optimised, with all checks of a debug build: how much it finds is a matter of how often it runs.
@@ -47,6 +47,8 @@ check: ## Format, lints, documentation, dependencies, spelling, scripts
 	.tools/bin/cargo-machete --with-metadata . tests/fuzz examples/workers/rust
 	for crate in . tests/fuzz examples/workers/rust; do .tools/bin/cargo-deny --locked --manifest-path $$crate/Cargo.toml --config deny.toml check licenses bans sources; done
 	python3 deploy/tools/licences.py
+	deploy/tools/browser.sh
+	.tools/browser/node_modules/.bin/tsc --project deploy/tools/browser/tsconfig.json
 	.tools/python/bin/typos
 	.tools/python/bin/taplo fmt --check
 	.tools/python/bin/hadolint deploy/Dockerfile
@@ -87,5 +89,5 @@ manifests: ## Write the Helm chart with its default values to deploy/kubernetes
 	deploy/tools/helm.sh
 	deploy/tools/manifests.sh
 
-tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy, Prometheus, tmux, Helm, an OpenTelemetry collector
-	for tool in nats-server kafka python sdks debian helm otelcol; do deploy/tools/$$tool.sh; done
+tools: ## Get what the tests start: nats-server, Kafka, Python clients, SDKs of providers, HAProxy, Prometheus, tmux, Chromium, Helm, an OpenTelemetry collector
+	for tool in nats-server kafka python sdks browser debian helm otelcol; do deploy/tools/$$tool.sh; done

@@ -1,9 +1,14 @@
 //! The second listener: is it alive, should it get traffic, what does it count, what is on disk,
-//! what comes in, who answers, whether anything was lost.
+//! what comes in and came lately, where it goes, who answers, whether anything was lost; and a page that shows all of it.
 
+mod console;
 mod disk;
 mod guard;
+mod history;
+mod recent;
 pub mod reload;
+mod routes;
+mod sample;
 pub mod status;
 mod tail;
 mod workers;
@@ -21,10 +26,13 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 pub use self::guard::Guard;
+pub use self::history::History;
+pub use self::recent::Recent;
 use crate::bridge::Bridge;
 use crate::discovery::Workers;
 use crate::publish::Destinations;
 use crate::publish::dead_letters::SpoolTasks;
+use crate::receive::{EndpointTable, Receiver};
 use crate::telemetry::health::Health;
 use crate::telemetry::metrics::Unanswered;
 
@@ -65,16 +73,35 @@ pub fn metrics_text(bridge: &Bridge, destinations: &Destinations) -> String {
     bridge.metrics.text()
 }
 
-/// The routes of the admin listener. All but health and metrics ask the guard first.
-pub fn router(
-    bridge: Arc<Bridge>,
-    destinations: Arc<Destinations>,
-    health: Arc<Health>,
-    spool_tasks: Arc<SpoolTasks>,
-    workers: Arc<Workers>,
-    asking: reload::Asking,
-    guard: Arc<Guard>,
-) -> Router {
+/// What the admin listener shows, and what it asks.
+pub struct Parts {
+    /// What every webhook meets.
+    pub bridge: Arc<Bridge>,
+    /// The endpoints.
+    pub table: Arc<EndpointTable>,
+    /// Where events go.
+    pub destinations: Arc<Destinations>,
+    /// Whether this process should get traffic.
+    pub health: Arc<Health>,
+    /// What is done with dead letters and queues.
+    pub spool_tasks: Arc<SpoolTasks>,
+    /// Who answers.
+    pub workers: Arc<Workers>,
+    /// The last minutes.
+    pub history: Arc<History>,
+    /// The last webhooks.
+    pub recent: Arc<Recent>,
+    /// Where requests to reload go.
+    pub asking: reload::Asking,
+    /// Who may ask.
+    pub guard: Arc<Guard>,
+    /// It is a trial on one machine: the page may send samples.
+    pub is_trial: bool,
+}
+
+/// The routes of the admin listener. All but health, metrics and the files of the console ask the guard first.
+pub fn router(parts: Parts) -> Router {
+    let Parts { bridge, destinations, health, guard, .. } = parts;
     let metrics = bridge.metrics.clone();
     let readiness = health.clone();
     let ready = move || async move {
@@ -83,15 +110,23 @@ pub fn router(
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
-    let guarded = disk::router(spool_tasks)
-        .merge(reload::router(asking))
+    let mut guarded = disk::router(parts.spool_tasks)
+        .merge(reload::router(parts.asking))
         .merge(status::router(destinations.clone(), health.clone()))
         .merge(tail::router(bridge.clone()))
-        .merge(workers::router(workers, bridge.clone()));
+        .merge(workers::router(parts.workers, bridge.clone()))
+        .merge(history::router(parts.history))
+        .merge(recent::router(parts.recent))
+        .merge(routes::router(parts.table.clone()));
+    if parts.is_trial {
+        let receiver = Receiver { bridge: bridge.clone(), table: parts.table, health };
+        guarded = guarded.merge(sample::router(receiver.into()));
+    }
     let metrics = move || async move {
         let text = metrics_text(&bridge, &destinations);
         ([(header::CONTENT_TYPE, METRICS)], text).into_response()
     };
+    let console = console::router(guard.clone());
     let check = move |request: Request, next: Next| {
         let checked = guard.check(&request);
         async move {
@@ -106,4 +141,6 @@ pub fn router(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .merge(guarded.route_layer(middleware::from_fn(check)))
+        .merge(console)
+        .layer(middleware::from_fn(console::secure))
 }

@@ -89,6 +89,10 @@ pub struct Endpoint {
     pub max_body: usize,
     /// The time that it may take to arrive.
     pub body_timeout: BodyTimeout,
+    /// The name of the source, and what lets senders in, as configured: for those who look.
+    pub source_name: Arc<str>,
+    /// The same.
+    pub auth_kinds: Vec<&'static str>,
     /// Where things go.
     pub routes: Routes,
     /// What is counted of it.

@@ -1,10 +1,13 @@
 //! Where things go: an event to its destinations, a question to its subject, with its time and its fallback.
 
+mod texts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::texts::RuleText;
 use crate::config::{self, Context, Endpoint};
 use crate::message::Question;
 use crate::publish::{Destination, Draft};
@@ -216,6 +219,11 @@ impl AskRule {
     /// The subject of a question.
     pub fn subject(&self, vars: &Vars<'_>) -> String {
         self.subject.render_subject(vars)
+    }
+
+    /// The time that is configured, if one is.
+    pub fn timeout(&self) -> Option<Duration> {
+        self.timeout
     }
 
     /// The time that a question has: the rule's, else its own; and the sender's limit, if it is shorter.

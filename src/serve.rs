@@ -24,7 +24,7 @@ pub use self::offline::Offline;
 use self::reload::Reload;
 pub use self::signals::{SignalPolicy, Signals};
 use self::start::Components;
-use crate::admin::{self, Guard};
+use crate::admin::{self, Guard, History, Recent};
 use crate::config::{self, Config};
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
@@ -164,15 +164,23 @@ pub async fn run(
     let guard = Arc::new(Guard::new(addresses.admin.ip(), &config.admin));
     let workers = Arc::new(Workers::new(&config));
     let (asking, end_requested) = mpsc::channel(1);
-    let admin_router = admin::router(
-        components.bridge.clone(),
-        components.destinations.clone(),
-        components.health.clone(),
-        components.spool_tasks.clone(),
-        workers.clone(),
+    let history =
+        Arc::new(History::new(components.bridge.clone(), components.destinations.clone()));
+    background.spawn(history.clone().keep());
+    let recent = Recent::new(components.bridge.clone(), &config.tail);
+    let admin_router = admin::router(admin::Parts {
+        bridge: components.bridge.clone(),
+        table: components.table.clone(),
+        destinations: components.destinations.clone(),
+        health: components.health.clone(),
+        spool_tasks: components.spool_tasks.clone(),
+        workers: workers.clone(),
+        history,
+        recent: recent.clone(),
         asking,
-        guard.clone(),
-    );
+        guard: guard.clone(),
+        is_trial: file.is_none(),
+    });
     let admin_settings = server::Settings {
         tls: admin_tls,
         handler: server::Handler::Admin(admin_router),
@@ -217,7 +225,7 @@ pub async fn run(
 
     let (times, mut current) = watch::channel(Times::of(&config));
     if let Some(file) = file {
-        let reload = Reload::new(file, config, components.clone(), (guard, workers), times);
+        let reload = Reload::new(file, config, components.clone(), (guard, workers, recent), times);
         background.spawn(reload.serve(signals.hangups(), end_requested));
     }
 

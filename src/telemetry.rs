@@ -6,8 +6,10 @@
 
 pub mod exposition;
 pub mod health;
+pub mod histogram;
 pub mod metrics;
 pub mod otlp;
+pub mod samples;
 pub mod stderr;
 pub mod terminal;
 

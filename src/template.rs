@@ -12,6 +12,8 @@ pub mod glob;
 pub mod pattern;
 mod render;
 
+use std::fmt;
+
 pub use self::destination::Destination;
 use self::escape::MAX_VALUE_BYTES;
 pub use self::pattern::{covers, overlaps};
@@ -99,6 +101,15 @@ pub struct Error {
 impl Error {
     fn new(offset: usize, message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { offset, message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => formatter.write_str(text),
+            Part::Variable(variable) => write!(formatter, "{{{}}}", variable.as_str()),
+        })
     }
 }
 

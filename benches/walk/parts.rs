@@ -55,6 +55,8 @@ pub(crate) fn parts(config: &str, is_traced: bool) -> (Arc<Bridge>, Arc<Endpoint
         source,
         auth: Arc::new(Auth::new(endpoint, &[], &Issuers::default())),
         routes: routes.unwrap(),
+        source_name: "vapi".into(),
+        auth_kinds: Vec::new(),
         dedupe: endpoint.dedupe,
         answer_window: endpoint.answer_window.get(),
     };

@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # The programs of each that are wanted.
 declare -A programs=(
     [bubblewrap]=bwrap                 # runs the image's file system
+    [chromium]=chromium                # looks at the console
     [haproxy]=haproxy                  # restarts behind a proxy
     [kcat]=kcat                        # reads a topic, as the README shows
     [mmdebstrap]=mmdebstrap            # makes the image's file system
@@ -15,6 +16,7 @@ declare -A programs=(
 )
 # What else it takes to run them.
 declare -A with=(
+    [chromium]=fonts-dejavu-core
     [mmdebstrap]=debian-archive-keyring
 )
 
@@ -39,12 +41,13 @@ lacking() {
 # A program that finds the libraries which came with it.
 write_starter() {
     local folder=$1 program=$2 place
-    for place in usr/bin usr/sbin bin sbin; do
+    # Chromium's own is a script that looks for the system's.
+    for place in usr/lib/chromium usr/bin usr/sbin bin sbin; do
         [[ -x "$folder/root/$place/$program" ]] || continue
         cat >"$folder/$program" <<SCRIPT
 #!/bin/sh
 here=\$(dirname "\$(readlink -f "\$0")")
-for folder in "\$here"/root/usr/lib/* "\$here"/root/lib/*; do
+for folder in "\$here"/root/usr/lib/* "\$here"/root/usr/lib/*/pulseaudio "\$here"/root/lib/*; do
     [ -d "\$folder" ] && LD_LIBRARY_PATH="\$folder\${LD_LIBRARY_PATH:+:\$LD_LIBRARY_PATH}"
 done
 export LD_LIBRARY_PATH

@@ -1,8 +1,9 @@
 //! Who may ask the admin listener for more than health and metrics.
 //!
 //! A certificate or the token lets in, if there are such. Where neither is configured, only this machine is: requests over loopback,
-//! under a host name that nobody else can give to it. In no case what a web page sends, which a browser on this
-//! machine may be made to post to any address, but not without an `Origin`.
+//! under a host name that nobody else can give to it. In no case what the page of somebody else sends, which a browser on
+//! this machine may be made to send to any address, but not without saying whose page it is. The files of the console are
+//! no secret: whoever could ask, or could with the token, gets them.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -44,9 +45,21 @@ impl Guard {
 
     /// Whether this request is permitted.
     pub(super) fn check(&self, request: &Request) -> Result<(), Refused> {
-        if request.headers().contains_key(header::ORIGIN) {
+        if !is_own(request) {
             return Err(Refused::WebPage);
         }
+        self.who(request)
+    }
+
+    /// Whether the files of the console may be shown. They ask for the token themselves.
+    pub(super) fn check_page(&self, request: &Request) -> Result<(), Refused> {
+        match self.who(request) {
+            Err(Refused::Token) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn who(&self, request: &Request) -> Result<(), Refused> {
         if request.extensions().get::<ClientCertificate>().is_some() {
             return Ok(());
         }
@@ -59,16 +72,14 @@ impl Guard {
         if !self.address.is_loopback() {
             return Err(Refused::Address);
         }
-        let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
-        let host = request.uri().authority().map(|authority| authority.as_str()).or(host);
-        if host.is_some_and(is_local) { Ok(()) } else { Err(Refused::Host) }
+        if host(request).is_some_and(is_local) { Ok(()) } else { Err(Refused::Host) }
     }
 }
 
 /// Why a request was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refused {
-    #[error("requests of web pages are not answered")]
+    #[error("requests of other web pages are not answered")]
     WebPage,
     #[error(
         "this needs the token of the admin listener\nhint: send `authorization: Bearer ...` with the `token` of [admin]"
@@ -101,6 +112,26 @@ impl IntoResponse for Refused {
     }
 }
 
+/// The host that a request asks for, with its port.
+fn host(request: &Request) -> Option<&str> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    request.uri().authority().map(|authority| authority.as_str()).or(host)
+}
+
+/// Whether it comes from no page, or from one that was loaded from here. Browsers say so themselves, older ones only where
+/// something could change.
+fn is_own(request: &Request) -> bool {
+    let headers = request.headers();
+    let is_here = |origin: &HeaderValue| {
+        let origin = origin.to_str().unwrap_or_default();
+        let origin = origin.strip_prefix("http://").or(origin.strip_prefix("https://"));
+        origin.zip(host(request)).is_some_and(|(origin, host)| origin.eq_ignore_ascii_case(host))
+    };
+    let is_no_other = |site: &HeaderValue| site == "same-origin" || site == "none";
+    headers.get_all(header::ORIGIN).iter().all(is_here)
+        && headers.get_all("sec-fetch-site").iter().all(is_no_other)
+}
+
 /// Whether no name service was asked for this host, with or without a port.
 fn is_local(host: &str) -> bool {
     let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
@@ -112,6 +143,37 @@ fn is_local(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn is_own_with(headers: &[(&str, &str)]) -> bool {
+        let request = Request::builder().uri("/tail").header("host", "127.0.0.1:9180");
+        let add = |request: http::request::Builder, header: &(&str, &str)| {
+            request.header(header.0, header.1)
+        };
+        let request = headers.iter().fold(request, add).body(axum::body::Body::empty());
+        request.is_ok_and(|request| is_own(&request))
+    }
+
+    #[test]
+    fn other_pages_are_told_by_what_browsers_say() {
+        let own = ("origin", "http://127.0.0.1:9180");
+        assert!(is_own_with(&[]));
+        assert!(is_own_with(&[own, ("sec-fetch-site", "same-origin")]));
+        assert!(is_own_with(&[("sec-fetch-site", "none")]));
+        for other in [
+            "http://127.0.0.1:9181",
+            "http://localhost:9180",
+            "null",
+            "",
+            "127.0.0.1:9180",
+            "ws://127.0.0.1:9180",
+        ] {
+            assert!(!is_own_with(&[("origin", other)]), "{other}");
+            assert!(!is_own_with(&[own, ("origin", other)]), "{other}");
+        }
+        for site in ["cross-site", "same-site", "", "Same-Origin"] {
+            assert!(!is_own_with(&[("sec-fetch-site", site)]), "{site}");
+        }
+    }
 
     #[test]
     fn only_names_that_nobody_else_gives_are_local() {

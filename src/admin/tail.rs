@@ -1,7 +1,9 @@
-//! `GET /tail`: webhooks as they are answered, one JSON object a line, until the reader goes away.
+//! `GET /tail`: webhooks as they are answered, one JSON object a line, until the reader goes away. With `rate` there are at
+//! most so many a second, and the rest is counted.
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use futures_util::{FutureExt, stream};
 use http::{StatusCode, header};
+use tokio::time::{Instant, timeout_at};
 
 use super::disk::LINES;
 use crate::bridge::Bridge;
@@ -27,7 +30,8 @@ pub(super) fn router(bridge: Arc<Bridge>) -> Router {
 }
 
 fn follow(live_tail: &LiveTail, query: &str) -> Result<Response, (StatusCode, String)> {
-    let filter = Filter::read(query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+    let (rate, query) = rate(query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+    let filter = Filter::read(&query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
     let subscriber = live_tail.subscribe(filter).map_err(|refused| {
         let status = match refused {
             Refused::TooMany => StatusCode::SERVICE_UNAVAILABLE,
@@ -35,12 +39,67 @@ fn follow(live_tail: &LiveTail, query: &str) -> Result<Response, (StatusCode, St
         };
         (status, refused.to_string())
     })?;
-    Ok(([(header::CONTENT_TYPE, LINES)], body(subscriber)).into_response())
+    let sampler = Sampler { subscriber, rate, began: Instant::now(), passed: 0, left_out: 0 };
+    Ok(([(header::CONTENT_TYPE, LINES)], body(sampler)).into_response())
+}
+
+/// The `rate` of a query, and the rest of it.
+fn rate(query: &str) -> Result<(Option<u32>, String), String> {
+    let (mut rate, mut rest) = (None, form_urlencoded::Serializer::new(String::new()));
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == "rate" {
+            let error = |_| format!("`rate` is a number of webhooks a second, and not `{value}`");
+            rate = Some(value.parse().map_err(error)?);
+        } else {
+            rest.append_pair(&name, &value);
+        }
+    }
+    Ok((rate, rest.finish()))
+}
+
+/// A subscription that passes on only so many webhooks a second.
+struct Sampler {
+    subscriber: Subscriber,
+    rate: Option<u32>,
+    /// The second that counts now: its begin, what was passed on and what was left out in it.
+    began: Instant,
+    passed: u32,
+    left_out: u64,
+}
+
+impl Sampler {
+    /// Cancellation loses nothing.
+    async fn next(&mut self) -> Option<Line> {
+        loop {
+            let end = self.began + Duration::from_secs(1);
+            if Instant::now() >= end {
+                (self.began, self.passed) = (Instant::now(), 0);
+                if self.left_out > 0 {
+                    return Some(Line::Lost { count: std::mem::take(&mut self.left_out) });
+                }
+            }
+            let next = if self.left_out > 0 {
+                timeout_at(end, self.subscriber.next()).await
+            } else {
+                Ok(self.subscriber.next().await)
+            };
+            match next {
+                Ok(Some(Line::Webhook(_))) if self.rate.is_some_and(|rate| self.passed >= rate) => {
+                    self.left_out += 1;
+                }
+                Ok(line) => {
+                    self.passed += 1;
+                    return line;
+                }
+                Err(_) => {}
+            }
+        }
+    }
 }
 
 /// The lines as they come, those that are there already together.
-fn body(subscriber: Subscriber) -> Body {
-    Body::from_stream(stream::unfold(subscriber, async |mut subscriber| {
+fn body(sampler: Sampler) -> Body {
+    Body::from_stream(stream::unfold(sampler, async |mut subscriber| {
         let mut line = Some(subscriber.next().await?);
         let mut bytes = Vec::new();
         while let Some(next) = &line {

@@ -157,6 +157,10 @@ listen = "{listen}"
 [admin]
 listen = "{admin}"
 
+# What came lately is shown by the console from the start on.
+[tail]
+always_recent = true
+
 [nats]
 servers = ["{nats}"]
 
@@ -247,6 +251,7 @@ fn welcome(
         r#"
 hookbus dev is ready; Ctrl-C stops all of it.
 
+  console    http://{admin}/
   webhooks   {url} (no authentication){more}
   nats       {nats}
   metrics    http://{admin}/metrics{kafka_line}

@@ -3,10 +3,8 @@
 //! It asks for `/readyz` and `/metrics` at each turn, and now and then for `/workers`, which takes the bridge a question
 //! to all of NATS. A bridge that goes away is waited for. Where there is no terminal it looks twice, and prints that once.
 
-mod exposition;
 mod figures;
 mod format;
-mod histogram;
 mod screen;
 mod table;
 mod terminal;
@@ -25,7 +23,6 @@ use reqwest::{StatusCode, Url};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
-use self::exposition::Samples;
 use self::figures::Look;
 use self::terminal::Screen;
 use self::view::{Key, View};
@@ -33,6 +30,7 @@ use super::admin::{self, Listener};
 use super::{CommandResult, Failure, block_on, print};
 use crate::discovery::Overview;
 use crate::serve::Signals;
+use crate::telemetry::samples::Samples;
 
 pub(super) const EXAMPLES: &str = "\
 Examples:

@@ -12,7 +12,7 @@ use super::tls::Tls;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Admin {
-    /// Address and port of `/livez`, `/readyz` and `/metrics`, of `/reload` and `/workers`, and of what `hookbus dlq`,
+    /// Address and port of `/livez`, `/readyz` and `/metrics`, of the console, and of what `hookbus status`, `hookbus dlq`,
     /// `hookbus spool` and `hookbus tail` use. On another address than loopback, all but the first three need `token`,
     /// or a certificate that `client_ca` of `[admin.tls]` signed.
     #[schemars(extend("format" = "address"))]
@@ -31,9 +31,21 @@ impl Default for Admin {
 }
 
 /// `[tail]`: what `hookbus tail` may show of webhooks.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Tail {
     /// Whether it shows their bodies, up to 64 KiB of each, to those who ask with `--bodies`.
     pub bodies: bool,
+    /// How many of the last webhooks are kept in memory, without their bodies, for the console and `GET /recent`; with all
+    /// that is known of them at most 3 MiB. `0`: none.
+    pub recent: usize,
+    /// Keep them from the start on. Otherwise it begins when somebody looks, and ends a quarter of an hour after nobody
+    /// did: what nobody looks at costs nothing.
+    pub always_recent: bool,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self { bodies: false, recent: 2000, always_recent: false }
+    }
 }

@@ -69,7 +69,7 @@ impl Filter {
     }
 
     /// Whether a line is wanted.
-    pub(super) fn matches(&self, line: &Webhook) -> bool {
+    pub fn matches(&self, line: &Webhook) -> bool {
         let reason = line.reason.as_deref().filter(|_| !self.outcomes.is_empty());
         (!self.errors || line.is_error())
             && fits(&self.endpoints, &line.endpoint)

@@ -13,8 +13,8 @@ use tracing::{error, info, warn};
 use super::Times;
 use super::service_manager;
 use super::start::{Components, create_topics};
-use crate::admin::Guard;
 use crate::admin::reload::{Reloaded, Taken};
+use crate::admin::{Guard, Recent};
 use crate::config::{self, Config};
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
@@ -34,6 +34,7 @@ pub(super) struct Reload {
     components: Arc<Components>,
     guard: Arc<Guard>,
     workers: Arc<Workers>,
+    recent: Arc<Recent>,
     times: watch::Sender<Times>,
     /// The tasks of new components.
     background: JoinSet<()>,
@@ -44,10 +45,11 @@ impl Reload {
         file: PathBuf,
         config: Config,
         components: Arc<Components>,
-        (guard, workers): (Arc<Guard>, Arc<Workers>),
+        (guard, workers, recent): (Arc<Guard>, Arc<Workers>, Arc<Recent>),
         times: watch::Sender<Times>,
     ) -> Self {
-        Self { file, config, components, guard, workers, times, background: JoinSet::new() }
+        let background = JoinSet::new();
+        Self { file, config, components, guard, workers, recent, times, background }
     }
 
     /// Reload whenever it is asked for, one after the other.
@@ -155,6 +157,7 @@ impl Reload {
         self.guard.set_token(new.admin.token.as_ref());
         bridge.live_tail.show_bodies(new.tail.bodies);
         self.workers.configure(&new);
+        self.recent.configure(&new.tail);
         telemetry::set_level(new.log.level);
         self.times.send_replace(Times::of(&new));
         if let Some(kafka) = &new.kafka
@@ -219,7 +222,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
             drain, trusted_proxies, health, max_unverified_bytes, unverified_timeout
     );
     check!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
-    check!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies);
+    check!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies, recent, always_recent);
     check!("log", Log: &old.log, &new.log; fixed: format; follows: level);
     check!(
         "spool", Spool: &old.spool, &new.spool;

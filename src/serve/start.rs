@@ -137,6 +137,8 @@ impl Components {
                 max_body: config.http.max_body.get(),
                 body_timeout,
                 routes,
+                source_name: endpoint.source.as_str().into(),
+                auth_kinds: endpoint.auth.iter().map(|auth| auth.secrets().0).collect(),
                 dedupe: endpoint.dedupe,
                 answer_window: endpoint.answer_window.get(),
             };

@@ -6,6 +6,7 @@
 mod destination;
 mod endpoint;
 mod latency;
+mod overview;
 mod process;
 mod questions;
 
@@ -88,6 +89,7 @@ labels! {
 pub struct Metrics {
     registry: Registry,
     process: Registry,
+    overview: Registry,
     questions: Mutex<Questions>,
     webhooks: Family<WebhookLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
@@ -136,6 +138,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("hookbus"),
             process: Registry::default(),
+            overview: Registry::default(),
             questions: Mutex::default(),
             webhooks: Family::default(),
             refusals: Family::default(),
@@ -342,6 +345,7 @@ impl Metrics {
             metrics.dead_letters_removed.get_or_create_owned(&OutcomeLabels { outcome });
         }
         process::register(&mut metrics.process);
+        metrics.overview = overview::registry(&metrics);
         metrics
     }
 }

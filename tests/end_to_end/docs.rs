@@ -19,8 +19,10 @@ const SECRET: (&str, &str) = ("x-vapi-secret", "of-these-tests");
 fn pages() -> Vec<PathBuf> {
     let root = project();
     let docs = std::fs::read_dir(root.join("docs")).unwrap();
-    let mut pages: Vec<_> =
-        docs.map(|entry| entry.unwrap().path()).filter(|it| it.is_file()).collect();
+    let mut pages: Vec<_> = docs
+        .map(|entry| entry.unwrap().path())
+        .filter(|it| it.extension().is_some_and(|it| it == "md"))
+        .collect();
     pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(|page| root.join(page)));
     pages
 }

@@ -14,6 +14,7 @@ mod bad_input;
 mod cli;
 mod conform;
 mod connect;
+mod console;
 mod deploy;
 mod dlq;
 mod docs;

@@ -5,6 +5,7 @@
 //! fails it where `CI=true` is set.
 
 pub(crate) mod bridge;
+pub(crate) mod browser;
 pub(crate) mod certificates;
 pub(crate) mod collector;
 pub(crate) mod endpoint;
@@ -20,6 +21,7 @@ pub(crate) mod tmux;
 pub(crate) mod worker;
 
 pub(crate) use bridge::Bridge;
+pub(crate) use browser::Browser;
 pub(crate) use certificates::{Authority, Identity};
 pub(crate) use collector::{Collector, Receiver};
 pub(crate) use endpoint::{DROP, Endpoint, HOOK, endpoint};

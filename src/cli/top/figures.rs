@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::time::Instant;
 
-use super::exposition::{Sample, Samples};
-use super::histogram::Histogram;
 use crate::discovery::{Answering, Overview};
+use crate::telemetry::histogram::Histogram;
+use crate::telemetry::samples::{Sample, Samples};
 
 /// What a bridge said of itself at one time.
 pub(super) struct Look {

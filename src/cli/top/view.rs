@@ -126,7 +126,7 @@ pub(super) enum Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::top::exposition::Samples;
+    use crate::telemetry::samples::Samples;
 
     fn look(at: Instant) -> Look {
         Look { at, is_ready: true, readiness: Vec::new(), samples: Samples::default() }

@@ -1,7 +1,7 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::cli::top::exposition::Samples;
+use crate::telemetry::samples::Samples;
 
 const TEXT: &str = "\
 hookbus_webhooks_total{endpoint=\"vapi\",type=\"a\",outcome=\"stored\"} 120

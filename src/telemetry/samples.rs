@@ -4,20 +4,21 @@
 
 use std::collections::BTreeMap;
 
+use super::exposition;
 use super::histogram::Histogram;
-use crate::telemetry::exposition;
 
 /// One number.
 #[derive(Debug, PartialEq)]
-pub(super) struct Sample {
+pub struct Sample {
     name: String,
     labels: Vec<(String, String)>,
-    pub(super) value: f64,
+    /// How much or how many.
+    pub value: f64,
 }
 
 impl Sample {
     /// The value of a label; empty if it has no such label.
-    pub(super) fn label(&self, name: &str) -> &str {
+    pub fn label(&self, name: &str) -> &str {
         let found = self.labels.iter().find(|(label, _)| label == name);
         found.map_or("", |(_, value)| value)
     }
@@ -25,25 +26,26 @@ impl Sample {
 
 /// All samples of a text.
 #[derive(Debug, Default)]
-pub(super) struct Samples(Vec<Sample>);
+pub struct Samples(Vec<Sample>);
 
 impl Samples {
-    pub(super) fn read(text: &str) -> Self {
+    /// Read a text.
+    pub fn read(text: &str) -> Self {
         Self(text.lines().filter_map(sample).collect())
     }
 
     /// Those of this name.
-    pub(super) fn named(&self, name: &str) -> impl Iterator<Item = &Sample> {
+    pub fn named(&self, name: &str) -> impl Iterator<Item = &Sample> {
         self.0.iter().filter(move |sample| sample.name == name)
     }
 
     /// The first of this name, where there is one only.
-    pub(super) fn value(&self, name: &str) -> Option<f64> {
+    pub fn value(&self, name: &str) -> Option<f64> {
         self.named(name).next().map(|sample| sample.value)
     }
 
     /// The sums of those that have a key in common. Those without one don't count.
-    pub(super) fn sums<'a, K: Ord>(
+    pub fn sums<'a, K: Ord>(
         &'a self,
         name: &str,
         key: impl Fn(&'a Sample) -> Option<K>,
@@ -58,7 +60,7 @@ impl Samples {
     }
 
     /// The same of histograms.
-    pub(super) fn histograms<'a, K: Ord>(
+    pub fn histograms<'a, K: Ord>(
         &'a self,
         name: &str,
         key: impl Fn(&'a Sample) -> K,

@@ -3,11 +3,11 @@
 
 /// Bounds in ascending order, and how many values are at most as large as each.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Histogram(Vec<(f64, f64)>);
+pub struct Histogram(Vec<(f64, f64)>);
 
 impl Histogram {
     /// So many values more are at most as large as this.
-    pub(super) fn add(&mut self, bound: f64, count: f64) {
+    pub fn add(&mut self, bound: f64, count: f64) {
         match self.0.binary_search_by(|(known, _)| known.total_cmp(&bound)) {
             Ok(at) => self.0[at].1 += count,
             Err(at) => self.0.insert(at, (bound, count)),
@@ -15,7 +15,7 @@ impl Histogram {
     }
 
     /// Only what came since. A process that began anew in between had less.
-    pub(super) fn since(&self, before: &Self) -> Self {
+    pub fn since(&self, before: &Self) -> Self {
         if self.count() < before.count() {
             return self.clone();
         }
@@ -26,12 +26,12 @@ impl Histogram {
     }
 
     /// How many values there are.
-    pub(super) fn count(&self) -> f64 {
+    pub fn count(&self) -> f64 {
         self.0.last().map_or(0.0, |(_, count)| *count)
     }
 
     /// The value that this part of all is below; nothing if there are none.
-    pub(super) fn quantile(&self, part: f64) -> Option<f64> {
+    pub fn quantile(&self, part: f64) -> Option<f64> {
         let rank = part * self.count();
         if self.count() <= 0.0 {
             return None;

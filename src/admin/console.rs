@@ -1,0 +1,147 @@
+//! The console: the page at `/`, and its files below `/console/`.
+//!
+//! They are plain HTML, CSS and ES modules, part of this program, and compressed once, when somebody asks first. The page
+//! asks the same JSON that is there for scripts. It loads nothing from elsewhere, and what it shows can't become markup:
+//! the policy that comes with each file forbids all code that isn't in one of them.
+
+use std::io::Write as _;
+use std::sync::{Arc, LazyLock};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use include_dir::{Dir, include_dir};
+
+use super::Guard;
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/admin/console");
+
+/// The name of the page itself.
+const PAGE: &str = "index.html";
+
+/// Nothing from elsewhere, no code but that of the files, in nobody's frame, and no markup made of text.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
+                      require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// One file.
+struct File {
+    name: &'static str,
+    content_type: &'static str,
+    plain: &'static [u8],
+    compressed: Bytes,
+}
+
+static COMPRESSED: LazyLock<Vec<File>> =
+    LazyLock::new(|| FILES.files().filter_map(File::new).collect());
+
+impl File {
+    fn new(file: &'static include_dir::File<'static>) -> Option<Self> {
+        let name = file.path().to_str()?;
+        let content_type = match name.rsplit_once('.')?.1 {
+            "html" => "text/html; charset=utf-8",
+            "css" => "text/css; charset=utf-8",
+            "js" => "text/javascript; charset=utf-8",
+            "svg" => "image/svg+xml",
+            _ => return None,
+        };
+        let plain = file.contents();
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(plain).ok()?;
+        Some(Self { name, content_type, plain, compressed: encoder.finish().ok()?.into() })
+    }
+}
+
+fn answer(name: &str, headers: &HeaderMap) -> Response {
+    let Some(file) = COMPRESSED.iter().find(|file| file.name == name) else {
+        return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
+    };
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    let is_gzip = |coding: &str| coding.split(';').next().is_some_and(|name| name.trim() == "gzip");
+    let takes_gzip = accepted.is_some_and(|accepted| accepted.split(',').any(is_gzip));
+    let content_type = (header::CONTENT_TYPE, file.content_type);
+    if takes_gzip {
+        let encoding = (header::CONTENT_ENCODING, "gzip");
+        ([content_type, encoding], file.compressed.clone()).into_response()
+    } else {
+        ([content_type], file.plain).into_response()
+    }
+}
+
+/// The page and its files.
+pub(super) fn router(guard: Arc<Guard>) -> Router {
+    let check = move |request: Request, next: Next| {
+        let checked = guard.check_page(&request);
+        async move {
+            match checked {
+                Ok(()) => next.run(request).await,
+                Err(refused) => refused.into_response(),
+            }
+        }
+    };
+    Router::new()
+        .route("/", get(async |headers: HeaderMap| answer(PAGE, &headers)))
+        .route(
+            "/console/{name}",
+            get(async |Path(name): Path<String>, headers: HeaderMap| answer(&name, &headers)),
+        )
+        .route_layer(middleware::from_fn(check))
+}
+
+/// What every answer of the listener tells a browser.
+pub(super) async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in [
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the page may take together, compressed.
+    const MAX_BYTES: usize = 80 << 10;
+
+    #[test]
+    fn all_of_it_is_small() {
+        let size: usize = COMPRESSED.iter().map(|file| file.compressed.len()).sum();
+        println!("{} files, {size} bytes", COMPRESSED.len());
+        assert!(size <= MAX_BYTES, "{size}");
+        assert_eq!(COMPRESSED.len(), FILES.files().count(), "a file of a kind that isn't known");
+    }
+
+    #[test]
+    fn every_file_that_one_names_is_there() {
+        let is_name = |c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c));
+        for file in COMPRESSED.iter() {
+            let text = String::from_utf8_lossy(file.plain);
+            for start in ["/console/", "from './", "import './"] {
+                for rest in text.split(start).skip(1) {
+                    let name = rest.split(is_name).next().unwrap_or_default();
+                    let is_there = COMPRESSED.iter().any(|file| file.name == name);
+                    assert!(is_there, "{} names {name}", file.name);
+                }
+            }
+        }
+    }
+}

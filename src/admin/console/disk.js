@@ -1,0 +1,112 @@
+// What is on disk: dead letters, which can be published again or dropped, and what queues for a broker.
+
+import {cell, confirmed, count, empty, field, h, number, show, size, table, time} from './dom.js';
+import {lines, query} from './http.js';
+
+/** @typedef {import('./types.js').DeadLetter} DeadLetter */
+/** @typedef {import('./types.js').Queue} Queue */
+
+const FILTERS = ['endpoint', 'type', 'reason', 'destination'];
+/** More than these nobody reads. */
+const MAX_ROWS = 200;
+
+/** @param {import('./main.js').Context} context */
+export function disk({root, parameters, signal}) {
+  const [letters, queues, progress] = [h('div'), h('div'), h('p', {role: 'status'})];
+  const form = h('form', {onsubmit: (/** @type {Event} */ event) => {
+    event.preventDefault();
+    const chosen = /** @type {[string, string][]} */ ([...new FormData(form)]);
+    location.hash = `#/disk${query(chosen)}`;
+  }}, FILTERS.map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Look'));
+  show(root, h('h2', {}, 'Dead letters'), h('p', {class: 'faint'}, 'Events that a broker will never take as they are.'),
+    form, progress, letters, h('h2', {}, 'Spool'), h('p', {class: 'faint'}, 'Events that wait for their broker, and follow in order by themselves.'), queues);
+
+  const failed = (/** @type {unknown} */ error) => {
+    if (!signal.aborted) show(progress, h('span', {class: 'error'}, /** @type {Error} */ (error).message));
+  };
+  const look = async () => {
+    /** @type {DeadLetter[]} */
+    const dead = [];
+    let all = 0;
+    await lines(`/dead-letters${query(parameters)}`, {signal}, (line) => {
+      if (line.line === 'dead-letter' && dead.length < MAX_ROWS) dead.push(line);
+      if (line.line === 'summary') all = line.matched;
+    });
+    show(letters, ...deadLetters(dead, all));
+    /** @type {Queue[]} */
+    const waiting = [];
+    await lines('/spool', {signal}, (line) => { if (line.line === 'queue') waiting.push(line); });
+    show(queues, waiting.length ? spool(waiting) : empty('Nothing waits.'));
+  };
+
+  /**
+   * @param {'replay' | 'drop'} what
+   * @param {[string, string][]} filter
+   */
+  const change = async (what, filter) => {
+    const chosen = query(filter.length ? filter : [['all', 'true']]);
+    try {
+      await lines(`/dead-letters/${what}${chosen}`, {method: 'POST', signal}, (line) => {
+        if (line.line === 'progress' || line.line === 'summary') show(progress, summary(line));
+        if (line.line === 'given-up') show(progress, h('span', {class: 'error'}, `${line.destination}: ${line.error}`));
+      });
+      const said = progress.textContent;
+      await look();
+      show(progress, said);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  const drop = async (/** @type {string} */ which, /** @type {[string, string][]} */ filter) => {
+    if (await confirmed(`${which} will be removed and can't be had back.`, 'Drop')) change('drop', filter);
+  };
+
+  /**
+   * @param {DeadLetter[]} dead
+   * @param {number} all
+   */
+  const deadLetters = (dead, all) => {
+    if (!dead.length) return [empty(parameters.size ? 'None fits.' : 'There are none.')];
+    const filter = /** @type {[string, string][]} */ ([...parameters].filter(([, value]) => value));
+    const which = `${count(all)} dead letters`;
+    return [
+      h('div', {class: 'actions'},
+        h('button', {type: 'button', onclick: () => change('replay', filter)}, `Publish all ${count(all)} again`),
+        h('button', {type: 'button', class: 'danger', onclick: () => drop(which, filter)}, `Drop all ${count(all)}`)),
+      table('Dead letters', ['Since', 'Event', 'Destination', 'Why', {number: 'Size'}, 'Do'], dead.map(letter)),
+      all > dead.length && h('p', {class: 'faint'}, `The first ${dead.length} of ${count(all)} are shown.`),
+    ];
+  };
+
+  /** @param {DeadLetter} one */
+  const letter = (one) => {
+    /** @type {[string, string][]} */
+    const filter = [['id', one.id], ['destination', one.destination]];
+    return h('tr', {},
+      h('td', {}, time(one.dead_lettered)),
+      cell(one.type, h('div', {class: 'faint'}, one.endpoint, one.key && ` · ${one.key}`, ' · ', h('code', {}, one.id))),
+      cell(one.destination, h('div', {class: 'faint'}, one.name)),
+      cell(one.reason, h('div', {class: 'faint error'}, one.detail)),
+      number(size(one.bytes)),
+      h('td', {}, h('div', {class: 'actions'},
+        h('button', {type: 'button', onclick: () => change('replay', filter)}, 'Publish again'),
+        h('button', {type: 'button', class: 'danger', onclick: () => drop('This dead letter', filter)}, 'Drop'))));
+  };
+
+  look().catch(failed);
+}
+
+/** @param {Record<string, number>} line */
+function summary(line) {
+  const parts = ['published', 'rejected', 'dropped', 'left'].filter((part) => line[part] > 0);
+  return parts.map((part) => `${count(line[part])} ${part}`).join(', ') || 'nothing was done';
+}
+
+/** @param {Queue[]} waiting */
+function spool(waiting) {
+  return table('Queues', ['Destination', {number: 'Events'}, {number: 'Of these apart'}, {number: 'Size'}, 'Since'], waiting.map((queue) =>
+    h('tr', {}, cell(queue.destination, !queue.is_configured && h('div', {class: 'odd'},
+      'It left the configuration: ', h('code', {}, 'hookbus spool drain'), ' publishes what queues.')),
+    number(count(queue.records)), number(count(queue.apart)), number(size(queue.bytes)),
+    h('td', {}, queue.oldest && time(queue.oldest)))));
+}

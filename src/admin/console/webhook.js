@@ -1,0 +1,89 @@
+// One webhook: what is known of it, and its walk as a timeline.
+
+import {copyable, duration, empty, h, number, show, size, svg, time} from './dom.js';
+import {json} from './http.js';
+import {outcome} from './rows.js';
+
+/** @typedef {import('./types.js').Webhook} Webhook */
+
+/** Those that were seen live, which may have bodies. */
+const MAX_REMEMBERED = 500;
+/** @type {Map<string, Webhook>} */
+const remembered = new Map();
+
+/** @param {Webhook} webhook */
+export function remember(webhook) {
+  if (!webhook.id) return;
+  remembered.set(webhook.id, webhook);
+  if (remembered.size > MAX_REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
+}
+
+/** @param {import('./main.js').Context} context */
+export async function webhook({root, parameters, signal}) {
+  const id = parameters.get('id') ?? '';
+  let found = remembered.get(id);
+  try {
+    found ??= (await json(`/recent?${new URLSearchParams({id})}`, signal)).webhooks[0];
+  } catch (error) {
+    if (!signal.aborted) show(root, h('p', {class: 'error'}, String(error)));
+    return;
+  }
+  if (!found) {
+    show(root, empty('No webhook with the id ', h('code', {}, id), ' is kept. Only the last ones are: look under ',
+      h('a', {href: '#/lately'}, 'Lately'), '.'));
+    return;
+  }
+  show(root, facts(found), h('h2', {}, 'Its walk'), timeline(found), body(found));
+}
+
+/** @param {Webhook} webhook */
+function facts(webhook) {
+  /** @type {[string, import('./dom.js').Child][]} */
+  const all = [
+    ['Received', time(webhook.time)],
+    ['Endpoint', webhook.endpoint],
+    ['Type', webhook.type && h('code', {}, webhook.type)],
+    ['Key', webhook.key && copyable(webhook.key)],
+    ['Id', webhook.id && copyable(webhook.id)],
+    ['Outcome', outcome(webhook)],
+    ['Why', webhook.error && h('span', {class: 'error'}, webhook.error)],
+    ['Answer', webhook.status ? `status ${webhook.status}` : 'none: its sender hung up'],
+    ['Size', size(webhook.bytes)],
+  ];
+  return h('dl', {}, all.filter(([, value]) => value).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
+}
+
+/** @param {Webhook} webhook */
+function timeline(webhook) {
+  const whole = Math.max(webhook.milliseconds, 0.001);
+  const step = (/** @type {string} */ name, /** @type {string} */ what, /** @type {number | undefined} */ took, isLate = false) => h('tr', {},
+    h('td', {}, name), h('td', {class: 'long'}, what), number(took === undefined ? '' : duration(took)),
+    h('td', {class: 'bar'}, took !== undefined && svg('svg', {viewBox: '0 0 100 8', preserveAspectRatio: 'none', 'aria-hidden': true},
+      svg('rect', {x: 0, y: 0, height: 8, width: Math.max(1, 100 * Math.min(1, took / whole)), class: isLate ? 'late' : undefined}))));
+  const questions = (webhook.questions ?? []).map((question) => {
+    const who = question.worker ? ` by ${question.worker}` : '';
+    const what = `${question.outcome ?? 'no answer before its sender hung up'}${who}${question.reused ? ', an earlier answer' : ''}`;
+    return step(question.function ? `${question.function}()` : 'question', what, question.milliseconds, question.outcome !== 'answered');
+  });
+  const destinations = (webhook.destinations ?? []).map((destination) => step('destination', destination, undefined));
+  return h('div', {class: 'timeline scroll', tabindex: 0, role: 'region', 'aria-label': 'Timeline'}, h('table', {},
+    h('thead', {}, h('tr', {}, ['Step', 'What', 'After', 'Time'].map((head) => h('th', {scope: 'col'}, head)))),
+    h('tbody', {},
+      step('received', `${size(webhook.bytes)}, ${webhook.kind ?? 'of no known kind'}`, 0), questions, destinations,
+      step('answered', webhook.status ? `${webhook.outcome}, status ${webhook.status}` : webhook.outcome, webhook.milliseconds,
+        webhook.outcome === 'refused'))));
+}
+
+/** @param {Webhook} webhook */
+function body(webhook) {
+  if (webhook.body === undefined) {
+    return h('p', {class: 'faint'}, 'Its body isn’t shown: only the live view has bodies, where the configuration allows them.');
+  }
+  let text = webhook.body;
+  try {
+    text = JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    // It isn't JSON, or is cut.
+  }
+  return [h('h2', {}, 'Its body'), h('pre', {tabindex: 0}, text)];
+}

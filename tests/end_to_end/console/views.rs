@@ -1,0 +1,152 @@
+//! Each view, with a bridge, a broker and a worker behind it: what was sent is found, and everyone can use it.
+
+use super::{bridge, some_of_everything, weather};
+use crate::cli::dev::Dev;
+use crate::support::{Bridge, Browser, Nats};
+
+const VIEWS: [&str; 6] = ["overview", "live", "lately", "functions", "disk", "routes"];
+
+fn open(browser: &mut Browser, bridge: &Bridge, view: &str) {
+    let url = bridge.admin_url(&format!("/#/{view}"));
+    browser.run(&format!("await page.goto('{url}'); await page.locator('h1').waitFor()"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_view_shows_what_there_is() {
+    let Some(nats) = Nats::start().await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    let bridge = bridge(&nats).await;
+    let _worker = weather(&nats).await;
+    some_of_everything(&bridge).await;
+
+    open(&mut browser, &bridge, "overview");
+    browser.shows("nats: connected");
+    browser.run(
+        "await page.getByRole('img', {name: /^Webhooks a second by outcome: .*stored/}).waitFor();
+         await page.getByRole('img', {name: /^Questions a second by outcome: .*no-responders/}).waitFor();
+         await page.getByText('event: 0 of 8,192').waitFor();",
+    );
+
+    // Live: what comes from now on; the filter stands in the address.
+    browser.run("await page.getByRole('link', {name: 'Live'}).click()");
+    browser.shows("Connected. The newest comes first.");
+    some_of_everything(&bridge).await;
+    browser.run(
+        "await page.locator('tbody tr').nth(2).waitFor();
+         await page.getByLabel('type', {exact: true}).fill('status-*');
+         await page.getByLabel('type', {exact: true}).press('Enter');
+         await page.waitForURL(/type=status-/);
+         await page.getByText('Connected').waitFor();",
+    );
+    some_of_everything(&bridge).await;
+    browser.run(
+        "await page.locator('tbody tr').first().waitFor();
+         assert.equal(await page.locator('tbody tr').count(), 1);
+         await page.getByRole('button', {name: 'Pause'}).click();
+         await page.getByText('Paused.').waitFor();
+         assert.equal(await page.getByRole('button', {name: 'Go on'}).getAttribute('aria-pressed'), 'true');",
+    );
+
+    // Lately: found by its function's outcome, and from there to its walk.
+    open(&mut browser, &bridge, "lately");
+    browser.run(
+        "await page.getByLabel('outcome', {exact: true}).fill('no-responders');
+         await page.getByRole('button', {name: 'Look'}).click();
+         await page.waitForURL(/outcome=no-responders/);
+         await page.getByText('book() no-responders').first().waitFor();
+         await page.locator('tbody a').first().click();
+         await page.getByRole('heading', {name: 'One webhook', level: 1}).waitFor();
+         await page.getByText('fallback: no-responders').waitFor();
+         assert.deepEqual(await page.locator('.timeline tbody tr td:first-child').allTextContents(),
+             ['received', 'book()', 'answered']);
+         assert.ok(await page.locator('time').first().getAttribute('title'));",
+    );
+
+    // Functions: without a worker first.
+    open(&mut browser, &bridge, "functions");
+    browser.run(
+        "await page.getByText('forecast 1.2.3').waitFor();
+         const rows = await page.locator('tbody tr').allTextContents();
+         assert.match(rows[0], /^bookhook hook.tool.bookno worker that NATS micro shows/);
+         assert.match(rows[1], /^weather.*forecast 1.2.3.*answered/);",
+    );
+
+    open(&mut browser, &bridge, "routes");
+    browser.run(
+        "await page.getByLabel('type', {exact: true}).fill('tool-calls');
+         await page.getByLabel('function', {exact: true}).fill('weather');
+         await page.getByRole('button', {name: 'Where does it go?'}).click();
+         await page.getByText('asked on hook.tool.weather for 3.0 s').waitFor();",
+    );
+    open(&mut browser, &bridge, "try");
+    browser.shows("Only hookbus dev has samples to try.");
+}
+
+/// No rule of axe is broken, in light and in dark; nothing runs over at 400 pixels; the keyboard suffices.
+#[tokio::test(flavor = "multi_thread")]
+async fn everyone_can_use_it() {
+    let Some(nats) = Nats::start().await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    let bridge = bridge(&nats).await;
+    let _worker = weather(&nats).await;
+    some_of_everything(&bridge).await;
+    for view in VIEWS {
+        open(&mut browser, &bridge, view);
+        let structure = browser.run(
+            "await page.waitForLoadState('networkidle').catch(() => {});
+             for (const colorScheme of ['light', 'dark']) {
+                 await page.emulateMedia({colorScheme});
+                 assert.deepEqual(await axe(), [], colorScheme);
+             }
+             await page.setViewportSize({width: 400, height: 800});
+             const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+             assert.ok(wide <= room, `${wide} of ${room}`);
+             await page.setViewportSize({width: 1280, height: 800});
+             return {
+                 titles: await page.locator('h1').allTextContents(),
+                 current: await page.locator('nav [aria-current=page]').allTextContents(),
+             };",
+        );
+        // One title, which is that of the view in the list.
+        assert_eq!(structure["titles"], structure["current"], "{view}");
+        assert_eq!(structure["titles"].as_array().unwrap().len(), 1);
+    }
+    browser.run(
+        "await page.reload();
+         await page.locator('h1').waitFor();
+         await page.keyboard.press('Tab');
+         for (let tabs = 0; tabs < 12; tabs += 1) {
+             if (await page.evaluate(() => document.activeElement.textContent) === 'Functions') break;
+             await page.keyboard.press('Tab');
+         }
+         await page.keyboard.press('Enter');
+         await page.getByRole('heading', {name: 'Functions', level: 1}).waitFor();
+         assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Functions');",
+    );
+}
+
+/// In `hookbus dev` a sample can be changed and posted, and its answer is shown.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_can_be_tried() {
+    let Some(dev) = Dev::start(&[]).await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    browser.run(&format!("await page.goto('{}')", dev.address("console")));
+    browser.run(
+        "await page.getByRole('link', {name: 'Try it'}).click();
+         await page.getByLabel('Sample').selectOption({label: '/vapi tool-calls: question: one tool call, lookup_appointment'});
+         assert.deepEqual(await axe(), []);
+         await page.getByRole('button', {name: 'Post it'}).click();
+         await page.getByRole('heading', {name: 'Answer: 200, answered'}).waitFor();
+         assert.match(await page.locator('pre').textContent(), /The next appointment/);
+         const body = page.getByRole('textbox', {name: 'Body'});
+         await body.fill((await body.inputValue()).replaceAll('lookup_appointment', 'broken_tool'));
+         await page.getByRole('button', {name: 'Post it'}).click();
+         await page.getByRole('heading', {name: 'Answer: 200, worker-error'}).waitFor();
+         await page.getByRole('link', {name: 'Look at its walk'}).click();
+         await page.locator('.timeline').getByText('broken_tool()').waitFor();
+         await page.goBack();
+         await page.getByRole('textbox', {name: 'Body'}).fill('no JSON');
+         await page.getByRole('button', {name: 'Post it'}).click();
+         await page.getByRole('heading', {name: 'Answer: 400'}).waitFor();",
+    );
+}
