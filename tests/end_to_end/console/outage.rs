@@ -28,3 +28,43 @@ async fn a_broker_and_a_bridge_go_and_come() {
     bridge.post("/hook", event("after", "k"), &[]).await;
     browser.run("await page.locator('tbody tr', {hasText: 'after'}).waitFor()");
 }
+
+/// What an older bridge doesn't know is said; of what comes too fast there is a sample; a page of another origin gets
+/// nothing done.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_said() {
+    let Some(nats) = Nats::start().await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    let bridge = bridge(&nats).await;
+    let page = bridge.admin_url("/");
+    browser.run(&format!(
+        "await page.route('**/history*', (route) => route.fulfill({{status: 404}}));
+         await page.goto('{page}#/overview');
+         await page.getByText('This bridge doesn\\'t know /history.').waitFor();
+         await page.unroute('**/history*');
+         await page.getByRole('heading', {{name: 'Ready', exact: true}}).waitFor();
+         await page.getByRole('link', {{name: 'Live'}}).click();
+         await page.getByText('Connected. The newest').waitFor();"
+    ));
+    // Twice as many as are shown in a second.
+    for number in 0..100 {
+        let body = event("status-update", &format!("call-{number}"));
+        bridge.client().try_post(&bridge.url("/hook"), body).await.unwrap();
+    }
+    // One more second ends the one that counts.
+    browser.run(
+        "await page.locator('tbody tr').nth(49).waitFor();
+         await page.getByText(/^A sample: [0-9]+ more came than are shown/).waitFor();",
+    );
+    browser.run(&format!(
+        "const other = await context.newPage();
+         await other.route('http://elsewhere.example/', (route) =>
+             route.fulfill({{contentType: 'text/html', body: '<title>elsewhere</title>'}}));
+         await other.goto('http://elsewhere.example/');
+         const answered = other.waitForResponse('{page}reload', {{timeout: 5000}}).then((it) => it.status(), () => 'none');
+         await other.evaluate((url) => fetch(url, {{method: 'POST', mode: 'no-cors'}}).catch(() => 0), '{page}reload');
+         assert.notEqual(await answered, 200);
+         await other.close();"
+    ));
+    assert!(!bridge.log().contains("reloaded"), "{}", bridge.log());
+}
