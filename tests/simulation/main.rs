@@ -33,7 +33,7 @@ use self::options::Options;
 use self::world::Trace;
 
 /// Seeds that found something once; they come first.
-const FOUND: [u64; 4] = [
+const FOUND: [u64; 5] = [
     // What waits apart waited for the queue to find out that the broker is back, and the queue for room to move there.
     281_921_353_698,
     // A record whose sync failed was read from memory after a kill, and gone after a power failure.
@@ -42,6 +42,8 @@ const FOUND: [u64; 4] = [
     513_047_202_277,
     // An empty file that couldn't be removed, and the next one of the same name; somebody removed the first.
     722_141_859_197,
+    // What was in flight when a drain gave up was sent and moved again by the next one.
+    699_965_720_529,
 ];
 
 /// One of so many seeds is played twice: both runs have to be the same.

@@ -106,6 +106,16 @@ impl<'a> ApartDrain<'a> {
 
     pub(super) async fn run(mut self) -> Result<(), sink::Error> {
         let mut counted = InFlight::new(self.disk);
+        let result = self.work(&mut counted).await;
+        // However it ends, what is in flight is settled: the next drain would send it again.
+        while let Some(attempt) = self.in_flight.next().await {
+            // The first error is the reason.
+            let _ = self.settle(attempt).await;
+        }
+        result
+    }
+
+    async fn work(&mut self, counted: &mut InFlight<'_>) -> Result<(), sink::Error> {
         loop {
             match self.result() {
                 Some(Ok(())) => return Ok(()),

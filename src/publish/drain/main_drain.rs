@@ -79,6 +79,16 @@ impl<'a> MainDrain<'a> {
 
     pub(super) async fn run(mut self) -> Result<(), sink::Error> {
         let mut counted = InFlight::new(self.disk);
+        let result = self.work(&mut counted).await;
+        // However it ends, what is in flight is settled: the next drain would send or move it again.
+        while let Some(done) = self.in_flight.next().await {
+            // The first error is the reason.
+            let _ = self.settle(done).await;
+        }
+        result
+    }
+
+    async fn work(&mut self, counted: &mut InFlight<'_>) -> Result<(), sink::Error> {
         while self.goes_on() {
             self.restart();
             while self.start_next() {}

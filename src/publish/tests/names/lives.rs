@@ -217,3 +217,40 @@ async fn a_replay_of_what_waits_apart_can_be_stopped() {
     assert_eq!((summary.published, summary.left), (1, 2));
     assert_eq!(summary.stopped.as_deref(), Some("the bridge is stopping"));
 }
+
+/// What is in flight when a replay gives up is waited for as well, and not sent again by the next one.
+#[tokio::test(start_paused = true)]
+async fn a_replay_that_gives_up_knows_what_it_has_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let before = paths(&folder).await;
+    before.nats.all(retry());
+    for id in ["works", "a", "b", "c", "d"] {
+        assert_eq!(store(&before, "e.good", id, id).await, Ok(Receipt::Spooled));
+    }
+    before.all.give_up();
+    before.spool.close();
+    drop(before);
+    let paths = Paths::new(folder.path(), 100).await;
+    let spool_tasks = SpoolTasks::new(paths.all.clone());
+    paths.nats.all(Mode::Hangs);
+    paths.nats.one("works", Mode::Takes);
+    let lines = spool_tasks.begin(Task::Drain(TO.to_owned())).unwrap();
+    in_time("the other four", || paths.nats.under_way() == 4).await;
+    for id in ["a", "b", "c"] {
+        paths.nats.one(id, retry());
+    }
+    pass(SECOND).await;
+    assert_eq!(paths.nats.under_way(), 1, "it waits for the last one");
+    paths.nats.one("d", Mode::Takes);
+    let (said, given_up) = summary(lines).await;
+    assert_eq!((said.published, said.left), (2, 3));
+    assert_eq!(given_up.len(), 1, "{given_up:?}");
+    for id in ["a", "b", "c"] {
+        paths.nats.one(id, Mode::Takes);
+    }
+    let (said, _) = summary(spool_tasks.begin(Task::Drain(TO.to_owned())).unwrap()).await;
+    assert_eq!((said.published, said.left), (3, 0));
+    let mut taken = paths.nats.taken();
+    taken.sort();
+    assert_eq!(taken, ["a", "b", "c", "d", "works"]);
+}
