@@ -210,7 +210,7 @@ fuzz_target!(|input: Input<'_>| {
     let auth = &STATE.kinds[input.kind as usize];
     let is_accepted = STATE.runtime.block_on(async {
         match auth.head(&head, &Client::new(peer)).await {
-            Ok(pending) => pending.body(input.body).is_ok(),
+            Ok(pending) => pending.body(input.body, &mut None).is_ok(),
             Err(_) => false,
         }
     });

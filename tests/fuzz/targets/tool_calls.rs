@@ -26,10 +26,10 @@ fuzz_target!(|input: &[u8]| {
     let body = parts.next().unwrap_or_default();
     let said: Vec<_> = parts.collect();
     let Ok(classified) = classify(body) else { return };
-    let Meaning::Questions(questions) = classified.meaning else { return };
+    let Meaning::Questions(mut questions) = classified.meaning else { return };
     let kind = classified.metadata.kind;
     let calls = match &*kind {
-        "tool-calls" | "function-call" => calls(&questions),
+        "tool-calls" | "function-call" => calls(&mut questions),
         _ => Vec::new(),
     };
     let has_unasked = questions.dialogue.has_unasked();
@@ -77,7 +77,7 @@ struct Call {
     arguments: String,
 }
 
-fn calls(questions: &Questions) -> Vec<Call> {
+fn calls(questions: &mut Questions) -> Vec<Call> {
     let context = Context::Members(Vec::new());
     let payloads = questions.dialogue.payloads(&|_| &context, &mut |_| true);
     assert_eq!(payloads.len(), questions.all.len());
