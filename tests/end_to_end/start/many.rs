@@ -1,8 +1,9 @@
 //! Many endpoints, of every provider that is built in.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
-use crate::support::{Bridge, nats, project};
+use crate::support::{Bridge, eventually, nats, project};
 
 const ENDPOINTS: usize = 200;
 /// Memory of a bridge with that many, in bytes.
@@ -28,8 +29,11 @@ async fn two_hundred_endpoints_take_little_memory() {
         .unwrap();
     }
     let bridge = Bridge::config(&text).nats(nats).start_ready().await;
-    let rss = bridge.rss_bytes();
-    assert!(rss < MAX_RSS, "{rss} bytes");
+    // What only the start needed is given back within seconds.
+    eventually(&format!("less than {MAX_RSS} bytes"), Duration::from_secs(20), async || {
+        (bridge.rss_bytes() < MAX_RSS).then_some(())
+    })
+    .await;
     // All of them are served: what they don't understand they refuse, and none is unknown.
     for number in 0..ENDPOINTS {
         let answer = bridge.post(&format!("/many-{number}"), "[]".to_owned(), &[]).await;
