@@ -1,13 +1,15 @@
 //! The admin listener of a bridge that runs: finding it, and asking it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use clap::Args;
 use http::Method;
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
 use super::http_client::{self, root_cause};
 use super::{CONFIG_FILE, Failure, dev, load};
@@ -32,33 +34,46 @@ const MAX_LINE_BYTES: usize = 4 << 20;
 
 const SOMETHING_ELSE: &str = "is the admin listener of a hookbus of this version there?";
 
-/// An address as it is given on the command line.
-pub(super) fn address(text: &str) -> Result<Url, String> {
+// A documentation comment would become the one of the whole command.
+#[derive(Debug, Args)]
+pub(super) struct Flags {
+    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
+    /// the variable HOOKBUS_ADMIN_TOKEN
+    #[arg(long, value_name = "URL", value_parser = address, conflicts_with = "config")]
+    admin: Option<Url>,
+    /// The configuration file [default: hookbus.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Flags {
+    /// The configuration that says where the listener is, unless an address does.
+    pub(super) fn config(&self) -> Result<Option<Config>, Failure> {
+        let default = Path::new(CONFIG_FILE);
+        let file = self.config.as_deref().or(default.exists().then_some(default));
+        let (None, Some(file)) = (&self.admin, file) else { return Ok(None) };
+        let config = load(file).map_err(|failure| {
+            failure.hint("`--admin URL` asks a bridge that runs, without a configuration")
+        })?;
+        Ok(Some(config))
+    }
+
+    /// The listener that they name.
+    pub(super) fn listener(self) -> Result<Listener, Failure> {
+        match self.config()? {
+            Some(config) => Listener::of(&config),
+            None => Listener::named(self.admin),
+        }
+    }
+}
+
+fn address(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| error.to_string())?;
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
         Ok(url)
     } else {
         Err("write the whole address, such as http://127.0.0.1:9180".to_owned())
     }
-}
-
-/// The configuration that says where the listener is, unless an address does.
-pub(super) fn config(
-    admin: Option<&Url>,
-    config: Option<&Path>,
-) -> Result<Option<Config>, Failure> {
-    let default = Path::new(CONFIG_FILE);
-    let file = config.or(default.exists().then_some(default));
-    let (None, Some(file)) = (admin, file) else { return Ok(None) };
-    let config = load(file).map_err(|failure| {
-        failure.hint("`--admin URL` asks a bridge that runs, without a configuration")
-    })?;
-    Ok(Some(config))
-}
-
-/// The cause of a failed answer.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    root_cause(error)
 }
 
 /// The admin listener of a bridge.
@@ -86,7 +101,7 @@ impl From<Unasked> for Failure {
 
 impl Listener {
     /// At this address, or at the one that is the default.
-    pub(super) fn named(admin: Option<Url>) -> Result<Self, Failure> {
+    fn named(admin: Option<Url>) -> Result<Self, Failure> {
         let token = std::env::var(TOKEN).ok().map(Secret::new);
         let url = admin.map_or_else(|| at(config::Admin::default().listen, false), Ok)?;
         Self::new(url, token)
@@ -137,6 +152,16 @@ impl Listener {
 
     fn no_answer(&self, error: &reqwest::Error) -> Failure {
         Failure::failed(format_args!("no answer from {}: {}", self.place(), root_cause(error)))
+    }
+
+    /// The text at this path, within so long, if it is one that a bridge gives where all is well.
+    pub(super) async fn text_of(&self, path: &str, limit: Duration) -> Result<String, Failure> {
+        let asking = async {
+            let response = self.ask(Method::GET, path, "").await?;
+            response.text().await.map_err(|error| Failure::failed(root_cause(&error)))
+        };
+        let late = |_| Failure::failed(format_args!("{} doesn't answer", self.place()));
+        timeout(limit, asking).await.map_err(late)?
     }
 
     /// The text at this path, and its status: a bridge that isn't ready says why.

@@ -5,11 +5,9 @@ mod access;
 mod printer;
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use reqwest::Url;
 
 use self::access::Access;
 pub(super) use self::printer::Action;
@@ -24,13 +22,8 @@ pub(super) struct Options {
     /// Write JSON, one object a line
     #[arg(long)]
     json: bool,
-    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
-    /// the variable HOOKBUS_ADMIN_TOKEN
-    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
-    admin: Option<Url>,
-    /// The configuration file [default: hookbus.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    bridge: admin::Flags,
 }
 
 /// Do a task, and report on it as this action.
@@ -40,9 +33,9 @@ pub(super) fn run(
     task: Task,
     signals: &Signals,
 ) -> CommandResult {
-    let Options { json, admin, config } = options;
+    let Options { json, bridge } = options;
     block_on(async move {
-        let access = Access::find(admin, config.as_deref()).await?;
+        let access = Access::find(bridge).await?;
         if matches!(task, Task::Replay(_) | Task::Drain(_)) {
             access.connected().await;
         }

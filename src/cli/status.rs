@@ -1,17 +1,13 @@
 //! `hookbus status`: what a running bridge says of itself, and whether it lost anything.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use http::Method;
-use reqwest::Url;
-use tokio::time::timeout;
 
-use super::admin::{self, Listener};
-use super::{CommandResult, FAILED, Failure, block_on, print};
+use super::admin;
+use super::{CommandResult, FAILED, block_on, print};
 use crate::admin::status::{STATUS, Status};
 use crate::publish::balance::Balance;
 
@@ -32,28 +28,15 @@ pub(super) struct Arguments {
     /// Print the status as JSON
     #[arg(long)]
     json: bool,
-    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
-    /// the variable HOOKBUS_ADMIN_TOKEN
-    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
-    admin: Option<Url>,
-    /// The configuration file [default: hookbus.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    bridge: admin::Flags,
 }
 
 pub(super) fn run(arguments: Arguments) -> CommandResult {
-    let Arguments { json, admin, config } = arguments;
-    let bridge = match admin::config(admin.as_ref(), config.as_deref())? {
-        Some(config) => Listener::of(&config)?,
-        None => Listener::named(admin)?,
-    };
+    let Arguments { json, bridge } = arguments;
+    let bridge = bridge.listener()?;
     block_on(async {
-        let asking = async {
-            let response = bridge.ask(Method::GET, STATUS, "").await?;
-            response.text().await.map_err(|error| Failure::failed(admin::cause(&error)))
-        };
-        let late = |_| Failure::failed(format_args!("{} doesn't answer", bridge.place()));
-        let text = timeout(TIMEOUT, asking).await.map_err(late)??;
+        let text = bridge.text_of(STATUS, TIMEOUT).await?;
         let status: Status = serde_json::from_str(&text).map_err(|error| bridge.odd(error))?;
         print(if json { text.trim_end().to_owned() } else { shown(&status) }.as_str())?;
         let is_lost = status.balance.missing() > 0;

@@ -3,13 +3,11 @@
 mod screen;
 
 use std::io;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
 use http::Method;
-use reqwest::Url;
 use tokio::time::{Instant, sleep};
 
 use self::screen::Screen;
@@ -56,24 +54,16 @@ pub(super) struct Arguments {
     /// Show bodies too, up to 64 KiB of each; the configuration of the bridge has to allow it
     #[arg(long)]
     bodies: bool,
-    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
-    /// the variable HOOKBUS_ADMIN_TOKEN
-    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
-    admin: Option<Url>,
-    /// The configuration file [default: hookbus.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    bridge: admin::Flags,
 }
 
 /// Ctrl-C ends it at any time, also while it waits for the reader of its lines: nothing of it has to be ended in order.
 pub(super) fn run(arguments: Arguments, _signals: &Signals) -> CommandResult {
-    let Arguments { endpoint, kind, key, outcome, errors, json, bodies, admin, config } = arguments;
+    let Arguments { endpoint, kind, key, outcome, errors, json, bodies, bridge } = arguments;
     let filter =
         Filter { endpoints: endpoint, types: kind, keys: key, outcomes: outcome, errors, bodies };
-    let bridge = match admin::config(admin.as_ref(), config.as_deref())? {
-        Some(config) => Listener::of(&config)?,
-        None => Listener::named(admin)?,
-    };
+    let bridge = bridge.listener()?;
     let query = filter.query();
     block_on(follow(&bridge, &query, Screen::new(json)))
 }

@@ -11,7 +11,6 @@ mod terminal;
 mod view;
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +18,7 @@ use std::time::Duration;
 use clap::Args;
 use ratatui::buffer::{self, Buffer};
 use ratatui::layout::Rect;
-use reqwest::{StatusCode, Url};
+use reqwest::StatusCode;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -62,13 +61,8 @@ pub(super) struct Arguments {
     /// Time between two looks at the bridge, 100ms at least
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = interval)]
     interval: Duration,
-    /// The admin listener of the bridge [default: as configured, or http://127.0.0.1:9180]; if it requires a token, set
-    /// the variable HOOKBUS_ADMIN_TOKEN
-    #[arg(long, value_name = "URL", value_parser = admin::address, conflicts_with = "config")]
-    admin: Option<Url>,
-    /// The configuration file [default: hookbus.toml, if there is one]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    bridge: admin::Flags,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -80,11 +74,8 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
-    let Arguments { once, interval, admin, config } = arguments;
-    let bridge = match admin::config(admin.as_ref(), config.as_deref())? {
-        Some(config) => Listener::of(&config)?,
-        None => Listener::named(admin)?,
-    };
+    let Arguments { once, interval, bridge } = arguments;
+    let bridge = bridge.listener()?;
     let wants_none = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let is_shown = std::io::stdout().is_terminal() && !once;
     let mut view = View::new(bridge.place(), is_shown && !wants_none);

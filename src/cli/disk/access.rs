@@ -2,10 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 
 use http::Method;
-use reqwest::Url;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -23,9 +21,9 @@ pub(super) enum Access {
 }
 
 impl Access {
-    pub(super) async fn find(admin: Option<Url>, config: Option<&Path>) -> Result<Self, Failure> {
-        let Some(config) = admin::config(admin.as_ref(), config)? else {
-            return Ok(Self::Bridge(Listener::named(admin)?));
+    pub(super) async fn find(bridge: admin::Flags) -> Result<Self, Failure> {
+        let Some(config) = bridge.config()? else {
+            return Ok(Self::Bridge(bridge.listener()?));
         };
         let listen = dev::reachable(config.admin.listen);
         match timeout(CONNECT_TIMEOUT, TcpStream::connect(listen)).await {

@@ -3,12 +3,16 @@
 use super::*;
 use crate::publish::dead_letters::{Line, Lines, SpoolTasks, Summary, Task};
 
-/// As a process that ends in order, and the next one.
-async fn next_life(paths: Paths, folder: &tempfile::TempDir) -> Paths {
+/// As a process that ends in order.
+fn end(paths: Paths) {
     paths.all.give_up();
     paths.spool.close();
+}
+
+/// The same, and the next one.
+async fn next_life(paths: Paths, folder: &tempfile::TempDir) -> Paths {
     let taken = paths.nats.take_out();
-    drop(paths);
+    end(paths);
     let next = super::paths(folder).await;
     next.nats.put_back(taken);
     next
@@ -65,9 +69,7 @@ async fn what_is_tried_again_stays_the_first() {
     before.drain();
     before.nats.name("e.none", no_topic());
     assert_eq!(store(&before, "e.none", "k", "old").await, Ok(Receipt::Spooled));
-    before.all.give_up();
-    before.spool.close();
-    drop(before);
+    end(before);
 
     let mut paths =
         Paths::with_writer(folder.path(), 1_000, crate::config::Spool::default().sync_timeout)
@@ -169,9 +171,7 @@ async fn a_replay_hands_over_what_it_knows() {
         let id = number.to_string();
         assert_eq!(store(&before, "e.none", &key, &id).await, Ok(Receipt::Spooled));
     }
-    before.all.give_up();
-    before.spool.close();
-    drop(before);
+    end(before);
     let mut paths = Paths::new(folder.path(), 100).await;
     let spool_tasks = SpoolTasks::new(paths.all.clone());
     paths.nats.name("e.none", no_topic());
@@ -201,9 +201,7 @@ async fn a_replay_of_what_waits_apart_can_be_stopped() {
     for id in ["1", "2", "3"] {
         assert_eq!(store(&before, "e.none", "k", id).await, Ok(Receipt::Spooled));
     }
-    before.all.give_up();
-    before.spool.close();
-    drop(before);
+    end(before);
     let paths = Paths::new(folder.path(), 100).await;
     let spool_tasks = SpoolTasks::new(paths.all.clone());
     paths.nats.all(Mode::Hangs);
@@ -227,9 +225,7 @@ async fn a_replay_that_gives_up_knows_what_it_has_sent() {
     for id in ["works", "a", "b", "c", "d"] {
         assert_eq!(store(&before, "e.good", id, id).await, Ok(Receipt::Spooled));
     }
-    before.all.give_up();
-    before.spool.close();
-    drop(before);
+    end(before);
     let paths = Paths::new(folder.path(), 100).await;
     let spool_tasks = SpoolTasks::new(paths.all.clone());
     paths.nats.all(Mode::Hangs);
