@@ -207,8 +207,10 @@ impl ShortConnections {
 }
 
 impl Running {
-    /// Take no more questions, and lose none that is on its way: the connection is drained, which
-    /// ends it, so that replies go through another one from here on.
+    /// Take no more questions, and those that have arrived: the connection is drained, which ends it, so that replies go
+    /// through another one from here on. What the server sends before it has read that is lost where it comes in several
+    /// pieces: async-nats 0.51 drops the subscriptions after the next one, and doesn't wait for a PONG
+    /// (`ConnectionHandler::process`).
     async fn leave(mut self, settings: &Settings, dispatcher: &Arc<Dispatcher>, number: u64) {
         let spare = timeout(LEAVE_TIMEOUT, settings.connect(Arc::default())).await;
         if let Ok(Ok(spare)) = spare {
