@@ -281,6 +281,14 @@ impl Destination {
         })
     }
 
+    /// Count an event that is accepted, unless it is for live views only.
+    fn accepted(&self, receipt: Receipt) -> Receipt {
+        if !self.is_live {
+            self.counters().accepted(receipt);
+        }
+        receipt
+    }
+
     /// Whether it is for live views, and keeps nothing.
     pub(super) fn is_live(&self) -> bool {
         self.is_live

@@ -63,21 +63,6 @@ impl Admission {
 
     /// Store an event by whichever path is open, beginning with the one that was chosen.
     pub(in crate::publish) async fn store(
-        self,
-        path: Path,
-        name: String,
-        event: &Event,
-        budget: Budget,
-    ) -> Result<Receipt, Refusal> {
-        let destination = self.destination.clone();
-        let receipt = self.store_by(path, name, event, budget).await?;
-        if !destination.is_live {
-            destination.counters().accepted(receipt);
-        }
-        Ok(receipt)
-    }
-
-    async fn store_by(
         mut self,
         mut path: Path,
         name: String,
@@ -93,14 +78,15 @@ impl Admission {
         let append = match path {
             Path::Disk(append) => append,
             Path::Waiting | Path::Direct => match destination.send(&name, event, budget).await {
-                Ok(()) => return Ok(Receipt::Stored),
+                Ok(()) => return Ok(destination.accepted(Receipt::Stored)),
                 Err(error) if destination.is_live => {
                     debug!(destination = %destination.text, id = %event.id, %error, "a live view misses an event");
                     return Ok(Receipt::Stored);
                 }
                 Err(error) if error.class == Class::Permanent => {
                     self.leave();
-                    return destination.dead_letter(&name, event, error).await;
+                    let kept = destination.dead_letter(&name, event, error).await;
+                    return kept.map(|receipt| destination.accepted(receipt));
                 }
                 Err(error) => {
                     let path = destination.disk_path_after(&name, &error);
@@ -108,7 +94,8 @@ impl Admission {
                 }
             },
         };
-        destination.finish_append(append?).await
+        let kept = destination.finish_append(append?).await;
+        kept.map(|receipt| destination.accepted(receipt))
     }
 
     /// Take a place on disk; then the next one of this key may have its turn.
