@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::bridge::Bridge;
 use crate::publish::Destinations;
 use crate::telemetry::histogram::Histogram;
-use crate::telemetry::samples::{Sample, Samples};
+use crate::telemetry::metrics::{self, Overview};
 
 /// The length of a step.
 const STEP: Duration = Duration::from_secs(5);
@@ -31,6 +31,9 @@ pub struct History {
     steps: Mutex<VecDeque<Step>>,
 }
 
+/// How many, by a word.
+type Counts = BTreeMap<&'static str, f64>;
+
 /// What happened in one step, and how it was at its end.
 #[derive(Debug, Clone, Serialize)]
 struct Step {
@@ -40,11 +43,11 @@ struct Step {
     time: String,
     seconds: f64,
     /// Webhooks by outcome.
-    webhooks: BTreeMap<String, f64>,
+    webhooks: Counts,
     /// Questions by outcome.
-    questions: BTreeMap<String, f64>,
+    questions: Counts,
     /// Requests whose sender was not accepted, by reason.
-    unauthorized: BTreeMap<String, f64>,
+    unauthorized: Counts,
     /// By `event` and `question`.
     latency: BTreeMap<String, Latency>,
     in_flight: BTreeMap<String, f64>,
@@ -72,33 +75,11 @@ impl Latency {
     }
 }
 
-/// What was counted until now.
-#[derive(Default)]
-struct Totals {
-    webhooks: BTreeMap<String, f64>,
-    questions: BTreeMap<String, f64>,
-    unauthorized: BTreeMap<String, f64>,
-    latency: BTreeMap<String, Histogram>,
-}
-
-impl Totals {
-    fn of(samples: &Samples) -> Self {
-        let by = |name, label| samples.sums(name, |sample| Some(sample.label(label).to_owned()));
-        Self {
-            webhooks: by("hookbus_webhooks_total", "outcome"),
-            questions: by("hookbus_questions_total", "outcome"),
-            unauthorized: by("hookbus_unauthorized_total", "reason"),
-            latency: samples
-                .histograms("hookbus_webhook_seconds", |sample| sample.label("kind").to_owned()),
-        }
-    }
-}
-
 /// What came since; nothing is said of what didn't.
-fn since(now: &BTreeMap<String, f64>, before: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
-    let more = |(key, now): (&String, &f64)| {
+fn since(now: &Counts, before: &Counts) -> Counts {
+    let more = |(key, now): (&&'static str, &f64)| {
         let more = now - before.get(key).copied().unwrap_or_default();
-        (more > 0.0).then(|| (key.clone(), more))
+        (more > 0.0).then_some((*key, more))
     };
     now.iter().filter_map(more).collect()
 }
@@ -114,25 +95,25 @@ impl History {
         let mut ticks = interval(STEP);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks.tick().await;
-        let (mut before, mut began) = (Totals::of(&self.samples()), Instant::now());
+        let (mut before, mut began) = (self.overview(), Instant::now());
         loop {
             ticks.tick().await;
-            let (samples, now) = (self.samples(), Instant::now());
-            let totals = Totals::of(&samples);
-            self.add(&samples, &totals, &before, now - began);
-            (before, began) = (totals, now);
+            let (overview, now) = (self.overview(), Instant::now());
+            self.add(&overview, &before, now - began);
+            (before, began) = (overview, now);
         }
     }
 
-    fn samples(&self) -> Samples {
+    fn overview(&self) -> Overview {
         self.bridge.limits.report(&self.bridge.metrics);
         self.destinations.report();
-        Samples::read(&self.bridge.metrics.overview())
+        self.bridge.metrics.overview()
     }
 
-    fn add(&self, samples: &Samples, now: &Totals, before: &Totals, took: Duration) {
-        let by = |name, label| samples.sums(name, |sample| Some(sample.label(label).to_owned()));
-        let value = |name| samples.value(name).unwrap_or_default();
+    fn add(&self, now: &Overview, before: &Overview, took: Duration) {
+        let gauges = &now.gauges;
+        let by = |name, label| gauges.sums(name, |sample| Some(sample.label(label).to_owned()));
+        let value = |name| gauges.value(name).unwrap_or_default();
         let latency = |(kind, now): (&String, &Histogram)| {
             let since = before.latency.get(kind).map_or_else(|| now.clone(), |old| now.since(old));
             Some((kind.clone(), Latency::of(&since)?))
@@ -151,7 +132,7 @@ impl History {
             in_flight_bytes: value("hookbus_in_flight_bytes"),
             in_flight_bytes_max: value("hookbus_in_flight_bytes_max"),
             brokers: by("hookbus_broker_connected", "broker"),
-            queued: samples.named("hookbus_spool_records").map(|sample| sample.value).sum(),
+            queued: gauges.named("hookbus_spool_records").map(|sample| sample.value).sum(),
             dead_letters: value("hookbus_dead_letters"),
         };
         if steps.len() >= MAX_STEPS {
@@ -166,34 +147,27 @@ impl History {
     }
 
     fn questions(&self) -> Vec<Asked> {
-        fn key(sample: &Sample) -> [String; 3] {
-            ["endpoint", "type", "function"].map(|label| sample.label(label).to_owned())
-        }
-        let samples = Samples::read(&self.bridge.metrics.text());
-        let latency = samples.histograms("hookbus_ask_seconds", key);
-        let mut all = BTreeMap::<_, Asked>::new();
-        for sample in samples.named("hookbus_questions_total").filter(|it| it.value > 0.0) {
-            let key = key(sample);
-            let [endpoint, r#type, function] = key.clone();
-            let latency = latency.get(&key).and_then(Latency::of);
-            let new = || Asked { endpoint, r#type, function, latency, outcomes: BTreeMap::new() };
-            let outcomes = &mut all.entry(key).or_insert_with(new).outcomes;
-            outcomes.insert(sample.label("outcome").to_owned(), sample.value);
-        }
-        all.into_values().collect()
+        self.bridge.metrics.asked().into_iter().map(Asked::of).collect()
     }
 }
 
 /// How the questions of one function, or of one type, ended since the start.
 #[derive(Debug, Serialize)]
 struct Asked {
-    endpoint: String,
+    endpoint: Arc<str>,
     /// Empty for a function.
-    r#type: String,
+    r#type: Arc<str>,
     /// Empty for a type that is asked as a whole.
-    function: String,
+    function: Arc<str>,
     latency: Option<Latency>,
-    outcomes: BTreeMap<String, f64>,
+    outcomes: Counts,
+}
+
+impl Asked {
+    fn of(asked: metrics::Asked) -> Self {
+        let metrics::Asked { endpoint, r#type, function, outcomes, latency } = asked;
+        Self { endpoint, r#type, function, outcomes, latency: Latency::of(&latency) }
+    }
 }
 
 pub(super) fn router(history: Arc<History>) -> Router {

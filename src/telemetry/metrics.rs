@@ -3,6 +3,7 @@
 //! Label values from outside are bounded before they come here: types by the source's
 //! list of known names, functions and destinations as configured.
 
+mod counters;
 mod destination;
 mod endpoint;
 mod latency;
@@ -24,10 +25,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use self::counters::Counters;
 pub use self::destination::{DestinationCounts, DestinationMetrics};
 pub use self::endpoint::{DeferredMetrics, EndpointMetrics};
 pub use self::latency::Latency;
 use self::latency::{Latencies, latencies};
+pub use self::overview::{Asked, Overview};
 use self::questions::Questions;
 pub use self::questions::{QuestionMetrics, Unanswered};
 use super::stderr;
@@ -89,12 +92,11 @@ labels! {
 pub struct Metrics {
     registry: Registry,
     process: Registry,
-    overview: Registry,
     questions: Mutex<Questions>,
-    webhooks: Family<WebhookLabels, Counter>,
+    webhooks: Counters<WebhookLabels>,
     refusals: Family<RefusalLabels, Counter>,
     refusal_seconds: Latencies<RefusalLabels>,
-    unauthorized: Family<RefusalLabels, Counter>,
+    unauthorized: Counters<RefusalLabels>,
     webhook_seconds: Latencies<WalkLabels>,
     publish_seconds: Latencies<DestinationLabels>,
     publish_errors: Family<PublishErrorLabels, Counter>,
@@ -138,12 +140,11 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("hookbus"),
             process: Registry::default(),
-            overview: Registry::default(),
             questions: Mutex::default(),
-            webhooks: Family::default(),
+            webhooks: Counters::default(),
             refusals: Family::default(),
             refusal_seconds: latencies(has_traces),
-            unauthorized: Family::default(),
+            unauthorized: Counters::default(),
             webhook_seconds: latencies(has_traces),
             publish_seconds: latencies(has_traces),
             publish_errors: Family::default(),
@@ -345,7 +346,6 @@ impl Metrics {
             metrics.dead_letters_removed.get_or_create_owned(&OutcomeLabels { outcome });
         }
         process::register(&mut metrics.process);
-        metrics.overview = overview::registry(&metrics);
         metrics
     }
 }
@@ -382,14 +382,14 @@ impl Metrics {
     /// A sender was not accepted; `reason` is told to nobody else.
     pub fn unauthorized(&self, endpoint: &Arc<str>, reason: &'static str) {
         let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
-        self.unauthorized.get_or_create(&labels).inc();
+        self.unauthorized.get(&labels).inc();
     }
 
     /// For what reasons a sender of this endpoint may not be accepted.
     fn unauthorized_reasons(&self, endpoint: &Arc<str>, reasons: &'static [&'static str]) {
         for reason in reasons {
             let labels = RefusalLabels { endpoint: Shared(endpoint.clone()), reason };
-            self.unauthorized.get_or_create_owned(&labels);
+            self.unauthorized.get(&labels);
         }
     }
 

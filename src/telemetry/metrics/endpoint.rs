@@ -122,7 +122,7 @@ impl EndpointMetrics {
             let endpoint = Shared(self.endpoint.clone());
             let r#type = Shared(self.types[number].clone());
             let labels = WebhookLabels { endpoint, r#type, outcome: outcome.as_str() };
-            self.metrics.webhooks.get_or_create_owned(&labels)
+            self.metrics.webhooks.get(&labels)
         })
     }
 

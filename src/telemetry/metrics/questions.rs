@@ -42,7 +42,7 @@ pub struct QuestionMetrics {
 /// All that was asked, by its number and by its labels.
 #[derive(Default)]
 pub(super) struct Questions {
-    all: Vec<Arc<QuestionMetrics>>,
+    pub(super) all: Vec<Arc<QuestionMetrics>>,
     by_labels: HashMap<QuestionLabels, Arc<QuestionMetrics>>,
     /// How many there are without a rule, by endpoint.
     unruled: HashMap<Arc<str>, usize>,
@@ -179,6 +179,18 @@ impl QuestionMetrics {
     pub fn name(&self) -> &str {
         let QuestionLabels { r#type, function, .. } = &self.labels;
         if function.0.is_empty() { &r#type.0 } else { &function.0 }
+    }
+
+    /// Endpoint, type and function.
+    pub(super) fn labels(&self) -> [&Arc<str>; 3] {
+        let QuestionLabels { endpoint, r#type, function } = &self.labels;
+        [&endpoint.0, &r#type.0, &function.0]
+    }
+
+    /// How many ended how.
+    pub(super) fn outcomes(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let counts = self.outcomes.iter().map(|counter| counter.get() as f64);
+        Outcome::ALL.into_iter().map(Outcome::as_str).zip(counts)
     }
 
     /// A question ended.
