@@ -1,5 +1,5 @@
-//! The second listener: is it alive, should it get traffic, what does it count, what is on disk,
-//! what comes in and came lately, where it goes, who answers, whether anything was lost; and a page that shows all of it.
+//! The second listener: health, metrics, what is on disk, webhooks as they come and the last ones, routes, workers, whether
+//! an event is missing, reloads; and the console, a page that shows all of it.
 
 mod console;
 mod disk;
@@ -26,6 +26,7 @@ use http::{StatusCode, header};
 use serde::Serialize;
 
 pub use self::guard::Guard;
+use self::guard::Refused;
 pub use self::history::History;
 pub use self::recent::Recent;
 use crate::bridge::Bridge;
@@ -66,14 +67,14 @@ fn json(value: &impl Serialize) -> Response {
     }
 }
 
-/// The text that Prometheus reads, with what is only looked up for it.
+/// The text that Prometheus reads, with gauges that are set only now.
 pub fn metrics_text(bridge: &Bridge, destinations: &Destinations) -> String {
     bridge.limits.report(&bridge.metrics);
     destinations.report();
     bridge.metrics.text()
 }
 
-/// What the admin listener shows, and what it asks.
+/// What the admin listener shows and changes.
 pub struct Parts {
     /// What every webhook meets.
     pub bridge: Arc<Bridge>,
@@ -95,11 +96,29 @@ pub struct Parts {
     pub asking: reload::Asking,
     /// Who may ask.
     pub guard: Arc<Guard>,
-    /// It is a trial on one machine: the page may send samples.
+    /// It is a trial on one machine: the console may post samples.
     pub is_trial: bool,
 }
 
-/// The routes of the admin listener. All but health, metrics and the files of the console ask the guard first.
+/// These routes, for requests that the guard lets in.
+fn guarded(
+    routes: Router,
+    guard: Arc<Guard>,
+    check: fn(&Guard, &Request) -> Result<(), Refused>,
+) -> Router {
+    let layer = move |request: Request, next: Next| {
+        let checked = check(&guard, &request);
+        async move {
+            match checked {
+                Ok(()) => next.run(request).await,
+                Err(refused) => refused.into_response(),
+            }
+        }
+    };
+    routes.route_layer(middleware::from_fn(layer))
+}
+
+/// The routes of the admin listener. Health and metrics are there for everybody.
 pub fn router(parts: Parts) -> Router {
     let Parts { bridge, destinations, health, guard, .. } = parts;
     let metrics = bridge.metrics.clone();
@@ -110,7 +129,7 @@ pub fn router(parts: Parts) -> Router {
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
         (status, text)
     };
-    let mut guarded = disk::router(parts.spool_tasks)
+    let mut private = disk::router(parts.spool_tasks)
         .merge(reload::router(parts.asking))
         .merge(status::router(destinations.clone(), health.clone()))
         .merge(tail::router(bridge.clone()))
@@ -120,27 +139,17 @@ pub fn router(parts: Parts) -> Router {
         .merge(routes::router(parts.table.clone()));
     if parts.is_trial {
         let receiver = Receiver { bridge: bridge.clone(), table: parts.table, health };
-        guarded = guarded.merge(sample::router(receiver.into()));
+        private = private.merge(sample::router(receiver.into()));
     }
     let metrics = move || async move {
         let text = metrics_text(&bridge, &destinations);
         ([(header::CONTENT_TYPE, METRICS)], text).into_response()
     };
-    let console = console::router(guard.clone());
-    let check = move |request: Request, next: Next| {
-        let checked = guard.check(&request);
-        async move {
-            match checked {
-                Ok(()) => next.run(request).await,
-                Err(refused) => refused.into_response(),
-            }
-        }
-    };
     Router::new()
         .route("/livez", get(async || "alive\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .merge(guarded.route_layer(middleware::from_fn(check)))
-        .merge(console)
+        .merge(guarded(private, guard.clone(), Guard::check))
+        .merge(guarded(console::router(), guard, Guard::check_page))
         .layer(middleware::from_fn(console::secure))
 }

@@ -89,9 +89,9 @@ pub struct Endpoint {
     pub max_body: usize,
     /// The time that it may take to arrive.
     pub body_timeout: BodyTimeout,
-    /// The name of the source, and what lets senders in, as configured: for those who look.
+    /// The provider, as `source` in the configuration. Only the admin listener reads this and the next one, to show them.
     pub source_name: Arc<str>,
-    /// The same.
+    /// The `kind` of each table of `auth` in the configuration.
     pub auth_kinds: Vec<&'static str>,
     /// Where things go.
     pub routes: Routes,

@@ -1,31 +1,29 @@
 //! The console: the page at `/`, and its files below `/console/`.
 //!
-//! They are plain HTML, CSS and ES modules, part of this program, and compressed once, when somebody asks first. The page
-//! asks the same JSON that is there for scripts. It loads nothing from elsewhere, and what it shows can't become markup:
-//! the policy that comes with each file forbids all code that isn't in one of them.
+//! They are plain HTML, CSS and ES modules, compiled into this program, and compressed once, at the first request. The page
+//! reads the same JSON that scripts can. It loads nothing from elsewhere, and what it shows can't become markup: the policy
+//! that comes with each answer forbids all code but that of these files.
 
 use std::io::Write as _;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Request};
-use axum::middleware::{self, Next};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use include_dir::{Dir, include_dir};
-
-use super::Guard;
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/admin/console");
 
 /// The name of the page itself.
 const PAGE: &str = "index.html";
 
-/// Nothing from elsewhere, no code but that of the files, in nobody's frame, and no markup made of text.
+/// Nothing from elsewhere, no code but that of the files, no frame around them, and no markup made of text.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
                       require-trusted-types-for 'script'; trusted-types 'none'";
@@ -75,42 +73,34 @@ fn answer(name: &str, headers: &HeaderMap) -> Response {
 }
 
 /// The page and its files.
-pub(super) fn router(guard: Arc<Guard>) -> Router {
-    let check = move |request: Request, next: Next| {
-        let checked = guard.check_page(&request);
-        async move {
-            match checked {
-                Ok(()) => next.run(request).await,
-                Err(refused) => refused.into_response(),
-            }
-        }
-    };
-    Router::new()
-        .route("/", get(async |headers: HeaderMap| answer(PAGE, &headers)))
-        .route(
-            "/console/{name}",
-            get(async |Path(name): Path<String>, headers: HeaderMap| answer(&name, &headers)),
-        )
-        .route_layer(middleware::from_fn(check))
+pub(super) fn router() -> Router {
+    Router::new().route("/", get(async |headers: HeaderMap| answer(PAGE, &headers))).route(
+        "/console/{name}",
+        get(async |Path(name): Path<String>, headers: HeaderMap| answer(&name, &headers)),
+    )
 }
 
 /// What every answer of the listener tells a browser.
+const HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+];
+
+/// Adds these to every answer of the listener.
 pub(super) async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    for (name, value) in [
-        ("cross-origin-opener-policy", "same-origin"),
-        ("cross-origin-resource-policy", "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+    for (name, value) in HEADERS {
+        response.headers_mut().insert(name, value);
     }
     response
 }
@@ -119,7 +109,7 @@ pub(super) async fn secure(request: Request, next: Next) -> Response {
 mod tests {
     use super::*;
 
-    /// What the page may take together, compressed.
+    /// What all files together may take, compressed.
     const MAX_BYTES: usize = 80 << 10;
 
     #[test]

@@ -1,9 +1,10 @@
 //! Who may ask the admin listener for more than health and metrics.
 //!
-//! A certificate or the token lets in, if there are such. Where neither is configured, only this machine is: requests over loopback,
-//! under a host name that nobody else can give to it. In no case what the page of somebody else sends, which a browser on
-//! this machine may be made to send to any address, but not without saying whose page it is. The files of the console are
-//! no secret: whoever could ask, or could with the token, gets them.
+//! Where certificates or a token are configured, one of them lets a request in. Where neither is, only this machine is let
+//! in: requests over loopback, under a host name that nobody else can point here. Requests of other web pages never are: a
+//! page can make a browser on this machine send requests to any address, but the browser says which page they come from.
+//!
+//! The console's own files hold no secret. They are served to every request that is let in, or that only lacks the token.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ impl Guard {
         self.who(request)
     }
 
-    /// Whether the files of the console may be shown. They ask for the token themselves.
+    /// Whether the console's own files may be served: the page asks for the token itself.
     pub(super) fn check_page(&self, request: &Request) -> Result<(), Refused> {
         match self.who(request) {
             Err(Refused::Token) => Ok(()),
@@ -118,8 +119,8 @@ fn host(request: &Request) -> Option<&str> {
     request.uri().authority().map(|authority| authority.as_str()).or(host)
 }
 
-/// Whether it comes from no page, or from one that was loaded from here. Browsers say so themselves, older ones only where
-/// something could change.
+/// Whether a request comes from no page, or from one that was loaded from here. Browsers say which; older ones say it only
+/// of requests that could change something.
 fn is_own(request: &Request) -> bool {
     let headers = request.headers();
     let is_here = |origin: &HeaderValue| {

@@ -1,8 +1,7 @@
 //! `GET /recent`: the last webhooks, without their bodies.
 //!
-//! They are what the live tail has anyway, for a reader within this process. It reads from the first request on until
-//! nobody has asked for a quarter of an hour, so that a bridge that nobody looks at doesn't make the lines; or from the
-//! start on, where the configuration wants that.
+//! A subscriber of the live tail, within this process, keeps them. Lines are made only for subscribers, so it subscribes
+//! at the first request and leaves after a quarter of an hour without one. With `always_recent` it is there from the start.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::bridge::Bridge;
 use crate::config;
 use crate::live_tail::{Filter, Line, Webhook};
 
-/// How long it goes on after the last request.
+/// How long webhooks are kept without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 
 /// What all of them may take together, in bytes, about.
@@ -39,25 +38,25 @@ pub struct Recent {
 #[derive(Default)]
 struct Kept {
     settings: config::Tail,
-    /// Since when, while it goes on.
+    /// Since when they are kept, while they are; and until when, unless there is another request.
     since: Option<String>,
     until: Option<Instant>,
     webhooks: VecDeque<Arc<Webhook>>,
     bytes: usize,
-    /// Those that came too fast.
+    /// How many came too fast to be kept.
     lost: u64,
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Answer {
     /// Since when they are kept; nothing where none are.
     since: Option<String>,
     /// How many are kept, and how many there may be.
     kept: usize,
     max: usize,
     lost: u64,
-    /// Those that fit, the youngest first.
-    webhooks: Vec<&'a Webhook>,
+    /// Those that fit, the newest first.
+    webhooks: Vec<Arc<Webhook>>,
 }
 
 impl Recent {
@@ -107,58 +106,47 @@ impl Recent {
     /// When to look again whether to end; nothing when it has ended.
     fn until(&self) -> Option<Instant> {
         let mut kept = self.kept.lock();
-        let settings = &kept.settings;
-        let (is_off, is_always) = (settings.recent == 0, settings.always_recent);
-        let until = kept.until.filter(|until| *until > Instant::now());
-        match until {
-            Some(until) if !is_off => Some(until),
-            None if is_always && !is_off => Some(Instant::now() + IDLE_TIMEOUT),
-            _ => {
-                *kept = Kept { settings: kept.settings.clone(), ..Kept::default() };
-                None
-            }
+        let now = Instant::now();
+        let until = match kept.settings.always_recent {
+            true => Some(now + IDLE_TIMEOUT),
+            false => kept.until.filter(|until| *until > now),
+        };
+        let until = until.filter(|_| kept.settings.recent > 0);
+        if until.is_none() {
+            *kept = Kept { settings: kept.settings.clone(), ..Kept::default() };
         }
+        until
     }
 
     fn answer(self: &Arc<Self>, query: &str) -> Result<Response, String> {
-        let (mut id, mut limit, mut rest) = (None, MAX_ANSWERED, Vec::new());
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "id" => id = Some(value.into_owned()),
+        let (mut id, mut limit) = (None, MAX_ANSWERED);
+        let filter = Filter::read_with(query, |name, value| {
+            match name {
+                "id" => id = Some(value.to_owned()),
                 "limit" => {
                     limit = value.parse().map_err(|_| "`limit` is a number".to_owned())?;
                 }
-                _ => rest.push((name, value)),
+                _ => return Ok(false),
             }
-        }
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        let filter = Filter::read(&query.extend_pairs(rest).finish())?;
+            Ok(true)
+        })?;
         self.begin();
-        let (kept, webhooks) = {
-            let kept = self.kept.lock();
-            let fits = |webhook: &&Arc<Webhook>| {
-                filter.matches(webhook)
-                    && id.as_ref().is_none_or(|id| webhook.id.as_deref() == Some(id))
-            };
-            let newest = kept.webhooks.iter().rev().filter(fits);
-            let webhooks: Vec<_> = newest.take(limit.min(MAX_ANSWERED)).cloned().collect();
-            let (since, max) = (kept.since.clone(), kept.settings.recent);
-            (
-                Answer {
-                    since,
-                    kept: kept.webhooks.len(),
-                    max,
-                    lost: kept.lost,
-                    webhooks: Vec::new(),
-                },
-                webhooks,
-            )
+        let fits = |webhook: &&Arc<Webhook>| {
+            let is_it = id.as_ref().is_none_or(|id| webhook.id.as_deref() == Some(id));
+            is_it && filter.matches(webhook)
+        };
+        let kept = self.kept.lock();
+        let newest = kept.webhooks.iter().rev().filter(fits);
+        let answer = Answer {
+            since: kept.since.clone(),
+            kept: kept.webhooks.len(),
+            max: kept.settings.recent,
+            lost: kept.lost,
+            webhooks: newest.take(limit.min(MAX_ANSWERED)).cloned().collect(),
         };
         // Written without the lock.
-        Ok(super::json(&Answer {
-            webhooks: webhooks.iter().map(|webhook| &**webhook).collect(),
-            ..kept
-        }))
+        drop(kept);
+        Ok(super::json(&answer))
     }
 }
 

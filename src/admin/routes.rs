@@ -1,5 +1,5 @@
-//! `GET /routes`: endpoints, who may post there, and their rules; and `GET /routes/find`: where a webhook would go. That is
-//! asked of what routes the webhooks.
+//! `GET /routes`: endpoints, how their senders authenticate, and their rules; and `GET /routes/find`: where a webhook would
+//! go. The answer comes from the code that routes webhooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 
 use crate::bridge::Endpoint;
 use crate::message::Question;
+use crate::publish::Destination;
 use crate::receive::EndpointTable;
 use crate::route::{AskRule, RuleText};
 use crate::template::Vars;
@@ -24,7 +25,7 @@ struct Row<'a> {
     path: &'a str,
     /// The provider.
     source: &'a str,
-    /// What lets a sender in, as `kind` in the configuration.
+    /// How senders authenticate, as `kind` in the configuration.
     auth: &'a [&'static str],
     events: Vec<RuleText>,
     questions: Vec<RuleText>,
@@ -36,9 +37,9 @@ struct Row<'a> {
 struct Found<'a> {
     /// Whether its sender waits for an answer.
     asks: bool,
-    /// Destinations that store it, and what they would be called. None: it is dropped on purpose.
+    /// The destinations that store it, or a copy of a question. Without any, an event is dropped on purpose.
     stored: Vec<Stored<'a>>,
-    /// How it is asked.
+    /// How it is asked, if it is a question.
     #[serde(skip_serializing_if = "Option::is_none")]
     asked: Option<Asked<'a>>,
 }
@@ -53,10 +54,10 @@ struct Stored<'a> {
 #[derive(Serialize)]
 struct Asked<'a> {
     subject: String,
-    /// In milliseconds; nothing where the provider says how long it waits.
+    /// In milliseconds, where one is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     timeout: Option<u64>,
-    /// What is answered when no worker does, if anything is configured.
+    /// The configured answer for when no worker gives one.
     #[serde(skip_serializing_if = "Option::is_none")]
     fallback: Option<&'a RawValue>,
 }
@@ -92,12 +93,12 @@ fn find<'a>(endpoint: &'a Endpoint, wanted: &'a Wanted) -> Found<'a> {
     let Wanted { kind, key, function, .. } = wanted;
     let (routes, function) = (&endpoint.routes, function.as_deref());
     let vars = Vars { endpoint: &endpoint.name, kind, key: key.as_deref(), function };
+    let stored = |to: &'a [Arc<Destination>]| {
+        to.iter().map(|to| Stored { destination: to.text(), name: to.name(&vars) }).collect()
+    };
     let known = endpoint.source.types().into_iter().find(|known| *known.name == **kind);
     if function.is_none() && !known.is_some_and(|known| known.asks) {
-        let to = routes.event(kind);
-        let stored =
-            to.iter().map(|to| Stored { destination: to.text(), name: to.name(&vars) }).collect();
-        return Found { stored, ..Found::default() };
+        return Found { stored: stored(routes.event(kind)), ..Found::default() };
     }
     let question = Question {
         function: function.map(Into::into),
@@ -107,9 +108,7 @@ fn find<'a>(endpoint: &'a Endpoint, wanted: &'a Wanted) -> Found<'a> {
         may_be_empty: false,
     };
     let rule = routes.rule(routes.ask(kind, &question));
-    let copies = rule.copy_to.iter();
-    let stored = copies.map(|to| Stored { destination: to.text(), name: to.name(&vars) }).collect();
-    Found { asks: true, stored, asked: Some(asked(rule, &vars)) }
+    Found { asks: true, stored: stored(rule.copy_to.as_slice()), asked: Some(asked(rule, &vars)) }
 }
 
 fn asked<'a>(rule: &'a AskRule, vars: &Vars<'_>) -> Asked<'a> {

@@ -1,5 +1,5 @@
-//! `GET /tail`: webhooks as they are answered, one JSON object a line, until the reader goes away. With `rate` there are at
-//! most so many a second, and the rest is counted.
+//! `GET /tail`: webhooks as they are answered, one JSON object a line, until the reader goes away. With `rate=N` it is a
+//! sample of at most `N` a second, and the others are counted.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -30,8 +30,16 @@ pub(super) fn router(bridge: Arc<Bridge>) -> Router {
 }
 
 fn follow(live_tail: &LiveTail, query: &str) -> Result<Response, (StatusCode, String)> {
-    let (rate, query) = rate(query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
-    let filter = Filter::read(&query).map_err(|error| (StatusCode::BAD_REQUEST, error))?;
+    let mut rate = None;
+    let filter = Filter::read_with(query, |name, value| {
+        let error = |_| format!("`rate` is a number of webhooks a second, and not `{value}`");
+        let is_rate = name == "rate";
+        if is_rate {
+            rate = Some(value.parse().map_err(error)?);
+        }
+        Ok(is_rate)
+    });
+    let filter = filter.map_err(|error| (StatusCode::BAD_REQUEST, error))?;
     let subscriber = live_tail.subscribe(filter).map_err(|refused| {
         let status = match refused {
             Refused::TooMany => StatusCode::SERVICE_UNAVAILABLE,
@@ -43,25 +51,11 @@ fn follow(live_tail: &LiveTail, query: &str) -> Result<Response, (StatusCode, St
     Ok(([(header::CONTENT_TYPE, LINES)], body(sampler)).into_response())
 }
 
-/// The `rate` of a query, and the rest of it.
-fn rate(query: &str) -> Result<(Option<u32>, String), String> {
-    let (mut rate, mut rest) = (None, form_urlencoded::Serializer::new(String::new()));
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if name == "rate" {
-            let error = |_| format!("`rate` is a number of webhooks a second, and not `{value}`");
-            rate = Some(value.parse().map_err(error)?);
-        } else {
-            rest.append_pair(&name, &value);
-        }
-    }
-    Ok((rate, rest.finish()))
-}
-
 /// A subscription that passes on only so many webhooks a second.
 struct Sampler {
     subscriber: Subscriber,
     rate: Option<u32>,
-    /// The second that counts now: its begin, what was passed on and what was left out in it.
+    /// When the current second began, and how many were passed on and left out in it.
     began: Instant,
     passed: u32,
     left_out: u64,

@@ -27,6 +27,14 @@ impl Filter {
     /// Read it from the query of an address. What isn't known is an error: it could be a misspelt part, without which
     /// more would be shown.
     pub fn read(query: &str) -> Result<Self, String> {
+        Self::read_with(query, |_, _| Ok(false))
+    }
+
+    /// The same of a query with other parameters beside it. `other` says whether it knows one.
+    pub fn read_with(
+        query: &str,
+        mut other: impl FnMut(&str, &str) -> Result<bool, String>,
+    ) -> Result<Self, String> {
         let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let flag = || {
@@ -40,6 +48,7 @@ impl Filter {
                 "outcome" => filter.outcomes.push(value.into_owned()),
                 "errors" => filter.errors = flag()?,
                 "bodies" => filter.bodies = flag()?,
+                _ if other(&name, &value)? => {}
                 _ => return Err(format!("unknown parameter `{name}`")),
             }
         }

@@ -1,4 +1,4 @@
-//! The rules in words, for those who look.
+//! The rules as they can be shown.
 
 use std::sync::Arc;
 
