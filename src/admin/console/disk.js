@@ -1,7 +1,8 @@
 // What is on disk: dead letters, which can be published again or dropped, and what queues for a broker.
 
-import {cell, confirmed, count, empty, field, h, number, show, size, table, time} from './dom.js';
+import {cell, confirmed, count, counted, empty, field, h, number, show, size, table, time} from './dom.js';
 import {lines, query} from './http.js';
+import {search} from './search.js';
 
 /** @typedef {import('./types.js').DeadLetter} DeadLetter */
 /** @typedef {import('./types.js').Queue} Queue */
@@ -13,11 +14,7 @@ const MAX_ROWS = 200;
 /** @param {import('./main.js').Context} context */
 export function disk({root, parameters, signal}) {
   const [letters, queues, progress] = [h('div'), h('div'), h('p', {role: 'status'})];
-  const form = h('form', {onsubmit: (/** @type {Event} */ event) => {
-    event.preventDefault();
-    const chosen = /** @type {[string, string][]} */ ([...new FormData(form)]);
-    location.hash = `#/disk${query(chosen)}`;
-  }}, FILTERS.map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Look'));
+  const form = search('disk', FILTERS.map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Look'));
   show(root, h('h2', {}, 'Dead letters'), h('p', {class: 'faint'}, 'Events that a broker will never take as they are.'),
     form, progress, letters, h('h2', {}, 'Spool'), h('p', {class: 'faint'}, 'Events that wait for their broker, and follow in order by themselves.'), queues);
 
@@ -28,11 +25,14 @@ export function disk({root, parameters, signal}) {
     /** @type {DeadLetter[]} */
     const dead = [];
     let all = 0;
+    let newest = '';
     await lines(`/dead-letters${query(parameters)}`, {signal}, (line) => {
-      if (line.line === 'dead-letter' && dead.length < MAX_ROWS) dead.push(line);
       if (line.line === 'summary') all = line.matched;
+      if (line.line !== 'dead-letter') return;
+      if (dead.length < MAX_ROWS) dead.push(line);
+      if (line.dead_lettered > newest) newest = line.dead_lettered;
     });
-    show(letters, ...deadLetters(dead, all));
+    show(letters, ...deadLetters(dead, all, newest));
     /** @type {Queue[]} */
     const waiting = [];
     await lines('/spool', {signal}, (line) => { if (line.line === 'queue') waiting.push(line); });
@@ -44,15 +44,14 @@ export function disk({root, parameters, signal}) {
    * @param {[string, string][]} filter
    */
   const change = async (what, filter) => {
-    const chosen = query(filter.length ? filter : [['all', 'true']]);
+    /** @type {HTMLElement[]} */
+    const givenUp = [];
     try {
-      await lines(`/dead-letters/${what}${chosen}`, {method: 'POST', signal}, (line) => {
-        if (line.line === 'progress' || line.line === 'summary') show(progress, summary(line));
-        if (line.line === 'given-up') show(progress, h('span', {class: 'error'}, `${line.destination}: ${line.error}`));
+      await lines(`/dead-letters/${what}${query(filter)}`, {method: 'POST', signal}, (line) => {
+        if (line.line === 'given-up') givenUp.push(h('div', {class: 'error'}, `${line.destination}: ${line.error}`));
+        if (line.line === 'progress' || line.line === 'summary') show(progress, summary(line), givenUp);
       });
-      const said = progress.textContent;
       await look();
-      show(progress, said);
     } catch (error) {
       failed(error);
     }
@@ -64,11 +63,14 @@ export function disk({root, parameters, signal}) {
   /**
    * @param {DeadLetter[]} dead
    * @param {number} all
+   * @param {string} newest
    */
-  const deadLetters = (dead, all) => {
+  const deadLetters = (dead, all, newest) => {
     if (!dead.length) return [empty(parameters.size ? 'None fits.' : 'There are none.')];
-    const filter = /** @type {[string, string][]} */ ([...parameters].filter(([, value]) => value));
-    const which = `${count(all)} dead letters`;
+    // What comes after these were counted isn't meant.
+    /** @type {[string, string][]} */
+    const filter = [...parameters, ['until', newest]];
+    const which = counted(all, 'dead letter');
     return [
       h('div', {class: 'actions'},
         h('button', {type: 'button', onclick: () => change('replay', filter)}, `Publish all ${count(all)} again`),

@@ -1,5 +1,5 @@
-// Elements. Text stays text: nothing here makes markup of a string, and what would turn the direction of writing around
-// or isn't to be seen is replaced.
+// Elements. Text stays text: nothing here makes markup of a string, and characters that can't be seen, or that turn the
+// direction of writing around, are replaced.
 
 /** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
 /** @typedef {Record<string, string | number | boolean | undefined | ((event: any) => void)>} Attributes */
@@ -7,7 +7,7 @@
 const HARMFUL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /**
- * Text from outside without what nobody sees.
+ * Text from outside, without such characters.
  * @param {string} text
  */
 export function clean(text) {
@@ -144,10 +144,20 @@ export function count(count) {
 }
 
 /**
- * A text that can be copied.
+ * How many of what: `1 event`, `2 events`.
+ * @param {number} many
+ * @param {string} one
+ */
+export function counted(many, one) {
+  return `${count(many)} ${one}${many === 1 ? '' : 's'}`;
+}
+
+/**
+ * A text that can be copied. Browsers let a page do that only over HTTPS or on this machine.
  * @param {string} text
  */
 export function copyable(text) {
+  if (!navigator.clipboard) return h('code', {}, text);
   const button = h('button', {type: 'button', onclick: async () => {
     await navigator.clipboard.writeText(text);
     button.textContent = 'Copied';

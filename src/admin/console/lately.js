@@ -3,30 +3,22 @@
 import {count, empty, field, h, show, table, time} from './dom.js';
 import {json, query} from './http.js';
 import {HEADS, row} from './rows.js';
+import {search} from './search.js';
 
 const FILTERS = ['id', 'key', 'type', 'endpoint', 'outcome'];
 
 /** @param {import('./main.js').Context} context */
-export function lately({root, parameters, signal}) {
+export async function lately({root, parameters, signal}) {
   const result = h('div');
-  const form = h('form', {onsubmit: (/** @type {Event} */ event) => {
-    event.preventDefault();
-    const chosen = /** @type {[string, string][]} */ ([...new FormData(form)]);
-    const wanted = `#/lately${query(chosen)}`;
-    if (location.hash === wanted) look();
-    else location.hash = wanted;
-  }}, FILTERS.map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Look'));
+  const form = search('lately', FILTERS.map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Look'));
   show(root, form, h('p', {class: 'faint'}, '* stands for anything, except in an id.'), result);
 
-  const look = async () => {
-    try {
-      const recent = await json(`/recent${query(parameters)}`, signal);
-      show(result, ...found(recent, parameters.size > 0));
-    } catch (error) {
-      if (!signal.aborted) show(result, h('p', {class: 'error'}, /** @type {Error} */ (error).message));
-    }
-  };
-  look();
+  try {
+    const recent = await json(`/recent${query(parameters)}`, signal);
+    show(result, ...found(recent, parameters.size > 0));
+  } catch (error) {
+    if (!signal.aborted) show(result, h('p', {class: 'error'}, /** @type {Error} */ (error).message));
+  }
 }
 
 /**
@@ -37,7 +29,7 @@ function found(recent, isFiltered) {
   if (!recent.max) {
     return [empty('None are kept: ', h('code', {}, 'recent = 0'), ' in [tail] of the configuration says so.')];
   }
-  const about = h('p', {class: 'faint'}, `${count(recent.kept)} are kept, ${count(recent.max)} at most, since `,
+  const about = h('p', {class: 'faint'}, `Keeps ${count(recent.kept)} of at most ${count(recent.max)}, since `,
     recent.since ? time(recent.since) : 'now', recent.lost > 0 && `; ${count(recent.lost)} came too fast`, '.');
   if (!recent.webhooks.length) {
     return [about, empty(isFiltered ? 'None of them fits.' : 'Nothing came since then. What comes from now on is kept for as long as somebody looks now and then.')];

@@ -1,4 +1,4 @@
-// The frame: which view is shown, how the bridge is, and whether it is there. A view is a file of its own; this is the list.
+// The frame: which view is shown, and whether the bridge is there and ready. Each view is a file of its own; they are listed here.
 
 import {clean, h, show} from './dom.js';
 import {connection, every, json, request} from './http.js';
@@ -41,7 +41,7 @@ let shown = null;
 
 function where() {
   const [name, parameters] = location.hash.replace(/^#\/?/, '').split('?');
-  return {name: name in VIEWS ? name : 'overview', parameters: new URLSearchParams(parameters)};
+  return {name: Object.hasOwn(VIEWS, name) ? name : 'overview', parameters: new URLSearchParams(parameters)};
 }
 
 function navigate() {

@@ -1,7 +1,7 @@
 // How the bridge is, now and over the last quarter of an hour.
 
 import {chart} from './chart.js';
-import {count, duration, empty, h, show, size, time} from './dom.js';
+import {count, counted, duration, empty, h, show, size, time} from './dom.js';
 import {every, json} from './http.js';
 import {explained} from './rows.js';
 
@@ -15,13 +15,14 @@ export function overview({root, signal}) {
   show(root, h('div', {class: 'cards'}, readiness), h('h2', {}, 'The last fifteen minutes'), charts, refused);
   /** @type {Step[]} */
   let steps = [];
+  let age = 0;
   const failed = (/** @type {Error} */ error) => show(readiness, h('p', {class: 'error'}, error.message));
   every(5000, signal, async () => {
     const after = steps.at(-1)?.number ?? 0;
     const [history, status] = await Promise.all([json(`/history?after=${after}`, signal), json('/status', signal)]);
-    // A process that began anew counts from one.
-    const isNew = status.uptime_seconds < 10 && after > 2 && !history.steps.length;
-    steps = isNew ? [] : [...steps, ...history.steps].slice(-MAX_STEPS);
+    // A process that began anew counts its steps from one: all of them are asked for at the next turn.
+    steps = status.uptime_seconds < age ? [] : [...steps, ...history.steps].slice(-MAX_STEPS);
+    age = status.uptime_seconds;
     show(readiness, h('h2', {}, status.is_ready ? 'Ready' : 'Not ready'), status.readiness.slice(status.is_ready ? 1 : 0).map(line),
       h('p', {class: 'faint'}, `Version ${status.version}, up ${uptime(status.uptime_seconds)}.`));
     show(charts, cards(steps));
@@ -94,8 +95,8 @@ function cards(steps) {
       inFlight(kind, now.in_flight[kind] ?? 0, now.in_flight_max[kind], count)),
     inFlight('bytes', now.in_flight_bytes, now.in_flight_bytes_max, size)),
     card('On disk',
-      h('p', {class: now.queued ? 'odd' : undefined}, `${count(now.queued)} events wait for their broker.`),
-      h('p', {class: now.dead_letters ? 'bad' : undefined}, `${count(now.dead_letters)} dead letters.`),
+      h('p', {class: now.queued ? 'odd' : undefined}, `${counted(now.queued, 'event')} ${now.queued === 1 ? 'waits for its' : 'wait for their'} broker.`),
+      h('p', {class: now.dead_letters ? 'bad' : undefined}, `${counted(now.dead_letters, 'dead letter')}.`),
       h('p', {}, h('a', {href: '#/disk'}, 'Look at them'))),
   ];
 }

@@ -1,7 +1,8 @@
-// Endpoints and their rules; and where a webhook would go, as the code says that routes them.
+// Endpoints and their rules; and where a webhook would go. The bridge's own routing answers that.
 
 import {cell, duration, empty, field, h, show, table} from './dom.js';
 import {json, query} from './http.js';
+import {search} from './search.js';
 
 /** @typedef {import('./types.js').Endpoint} Endpoint */
 /** @typedef {import('./types.js').Rule} Rule */
@@ -23,11 +24,8 @@ export async function routes({root, parameters, signal}) {
   const answer = h('div', {role: 'status'});
   const chosen = parameters.get('endpoint') ?? endpoints[0].name;
   const options = endpoints.map((one) => h('option', {value: one.name, selected: one.name === chosen}, one.name));
-  const form = h('form', {onsubmit: (/** @type {Event} */ event) => {
-    event.preventDefault();
-    location.hash = `#/routes${query(/** @type {[string, string][]} */ ([...new FormData(form)]))}`;
-  }}, h('label', {}, 'endpoint', h('select', {name: 'endpoint'}, options)),
-  ['type', 'key', 'function'].map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Where does it go?'));
+  const form = search('routes', h('label', {}, 'endpoint', h('select', {name: 'endpoint'}, options)),
+    ['type', 'key', 'function'].map((name) => field(name, name, parameters.get(name) ?? '')), h('button', {class: 'main'}, 'Where does it go?'));
   show(root, h('h2', {}, 'Where would a webhook go?'), form, answer, endpoints.map(endpoint));
   if (!parameters.get('type') && !parameters.get('function')) return;
   try {

@@ -1,7 +1,7 @@
 // Samples to try an endpoint with. Only `hookbus dev` has them.
 
 import {empty, h, show} from './dom.js';
-import {json, request} from './http.js';
+import {Refused, json, request} from './http.js';
 
 /** @typedef {import('./types.js').Sample} Sample */
 
@@ -12,7 +12,12 @@ export async function trial({root, parameters, signal}) {
   try {
     ({samples} = await json('/samples', signal));
   } catch (error) {
-    if (!signal.aborted) show(root, empty('Only ', h('code', {}, 'hookbus dev'), ' has samples to try.'));
+    if (signal.aborted) return;
+    if (error instanceof Refused && error.status === 404) {
+      show(root, empty('Only ', h('code', {}, 'hookbus dev'), ' has samples to try.'));
+    } else {
+      show(root, h('p', {class: 'error'}, /** @type {Error} */ (error).message));
+    }
     return;
   }
   const [text, answer] = [h('textarea', {'aria-label': 'Body', spellcheck: 'false'}), h('section', {'aria-live': 'polite'})];

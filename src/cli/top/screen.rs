@@ -174,7 +174,8 @@ fn head(view: &View, now: &Look, figures: &Figures<'_>, width: u16) -> Vec<Line<
         third.push(Span::styled(format!("oldest event {waits}"), view.odd()));
     }
     let letters = value("hookbus_dead_letters");
-    third.push(alarm(format!("{} dead letters", count(letters)), letters > 0.0));
+    let plural = if letters == 1.0 { "" } else { "s" };
+    third.push(alarm(format!("{} dead letter{plural}", count(letters)), letters > 0.0));
     let used = figures.rates("process_cpu_seconds_total", |_| Some(()));
     if let Some(used) = used.get(&()) {
         let memory = bytes(value("process_resident_memory_bytes"));

@@ -48,17 +48,28 @@ async fn markup_stays_text() {
         browser.run(check);
     }
     // What stands in the address is from outside, too.
-    for view in
-        ["routes?endpoint=hook&type=", "lately?key=", "webhook?id=", "disk?type=", "live?outcome="]
-    {
+    for (view, shown) in [
+        ("routes?endpoint=hook&type=", "as hook.events.%3Cimg"),
+        ("lately?key=", "None of them fits."),
+        ("webhook?id=", "No webhook with the id"),
+        ("disk?type=", "None fits."),
+        ("live?outcome=", "Connected. The newest comes first."),
+    ] {
         let code = format!(
             "await page.goto('about:blank');
              await page.goto({} + encodeURIComponent({}));
-             await page.locator('h1').waitFor(); await page.waitForTimeout(300);",
+             await page.locator('h1').waitFor();",
             Value::from(bridge.admin_url(&format!("/#/{view}"))),
             Value::from(&hostile[..300]),
         );
         browser.run(&code);
+        browser.shows(shown);
         browser.run(check);
     }
+    // What every object has is no view.
+    let url = Value::from(bridge.admin_url("/#/constructor"));
+    browser.run(&format!(
+        "await page.goto({url});
+         await page.getByRole('heading', {{name: 'Overview', level: 1}}).waitFor();"
+    ));
 }

@@ -3,22 +3,25 @@
 use super::event;
 use crate::support::{Bridge, Browser, HOOK, Nats};
 
+/// An event that is larger than the broker takes.
+async fn dead_letter(bridge: &Bridge, kind: &str) {
+    let text = "x".repeat(5_000);
+    let body = serde_json::json!({"message": {"type": kind, "call": {"id": "k"}, "text": text}});
+    assert_eq!(bridge.post("/hook", body.to_string(), &[]).await.status, 202);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_are_published_again_or_dropped() {
     let Some(mut nats) = Nats::start_with("max_payload: 4096").await else { return };
     let Some(mut browser) = Browser::start() else { return };
     nats.create_stream("EVENTS", &["hook.events.>"]).await;
     let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
-    let large = |kind: &str| {
-        let text = "x".repeat(5_000);
-        serde_json::json!({"message": {"type": kind, "call": {"id": "k"}, "text": text}})
-            .to_string()
-    };
-    for kind in ["kept", "unwanted"] {
-        assert_eq!(bridge.post("/hook", large(kind), &[]).await.status, 202);
-    }
+    dead_letter(&bridge, "kept").await;
     assert_eq!(bridge.post("/hook", event("small", "k"), &[]).await.status, 200);
     browser.run(&format!("await page.goto('{}')", bridge.admin_url("/#/disk")));
+    browser.run("await page.locator('tr', {hasText: 'kept'}).waitFor()");
+    dead_letter(&bridge, "unwanted").await;
+    browser.run("await page.getByRole('button', {name: 'Look'}).click()");
     browser.run(
         "await page.locator('tbody tr').nth(1).waitFor();
          assert.deepEqual(await axe(), []);
@@ -51,4 +54,28 @@ async fn dead_letters_are_published_again_or_dropped() {
     let stored = nats.messages("EVENTS", 2).await;
     let subjects: Vec<_> = stored.iter().map(|message| &*message.subject).collect();
     assert_eq!(subjects, ["hook.events.small", "hook.events.kept"]);
+}
+
+/// Only what was counted when the page was shown is dropped, and not what came since.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_them_are_those_that_were_seen() {
+    let Some(nats) = Nats::start_with("max_payload: 4096").await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    nats.create_stream("EVENTS", &["hook.events.>"]).await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
+    for kind in ["first", "second"] {
+        dead_letter(&bridge, kind).await;
+    }
+    browser.run(&format!("await page.goto('{}')", bridge.admin_url("/#/disk")));
+    browser.run("await page.getByRole('button', {name: 'Drop all 2'}).waitFor()");
+    dead_letter(&bridge, "unseen").await;
+    browser.run(
+        "await page.getByRole('button', {name: 'Drop all 2'}).click();
+         const dialog = page.getByRole('dialog');
+         await dialog.getByText('2 dead letters will be removed').waitFor();
+         await dialog.getByRole('button', {name: 'Drop'}).click();
+         await page.getByText('2 dropped').waitFor();
+         await page.getByRole('button', {name: 'Drop all 1'}).waitFor();
+         assert.match(await page.locator('tbody tr').first().textContent(), /unseen/);",
+    );
 }
