@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 wanted=deploy/tools/sdks
-python=.tools/sdks/python node=.tools/sdks/node
+python=.tools/sdks/python
 
 fail() {
     printf 'sdks.sh: %s\nhint: %s\n' "$1" "$2" >&2
@@ -24,14 +24,4 @@ if ! cmp --silent "$wanted/requirements.txt" "$python/requirements.txt"; then
     cp "$wanted/requirements.txt" "$python/requirements.txt"
 fi
 
-if ! cmp --silent "$wanted/package-lock.json" "$node/installed.json"; then
-    command -v npm >/dev/null || fail "npm is missing" "install Node.js 20 or newer"
-    echo "SDKs of providers: installing into $node" >&2
-    rm -rf "$node"
-    mkdir -p "$node"
-    cp "$wanted/package.json" "$wanted/package-lock.json" "$wanted/.npmrc" "$node"
-    # None of them has to run anything to be installed.
-    (cd "$node" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) ||
-        fail "npm could not install what $wanted/package-lock.json names" "check the network, then run it again"
-    cp "$wanted/package-lock.json" "$node/installed.json"
-fi
+deploy/tools/npm.sh "$wanted" .tools/sdks/node
