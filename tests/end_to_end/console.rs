@@ -9,11 +9,7 @@ mod token;
 mod views;
 
 use crate::http::tool_calls;
-use crate::support::worker::round_trip;
 use crate::support::{Bridge, Nats, endpoint};
-use async_nats::service::{Service, ServiceExt as _};
-use bytes::Bytes;
-use futures_util::StreamExt as _;
 
 /// An event of a type and a key, which may hold anything.
 fn event(kind: &str, key: &str) -> String {
@@ -28,21 +24,6 @@ async fn bridge(nats: &Nats) -> Bridge {
     );
     let config = format!("[tail]\nalways_recent = true\nbodies = true\n{config}");
     Bridge::config(config).nats(nats).start_ready().await
-}
-
-/// A worker for `weather` that says who it is.
-async fn weather(nats: &Nats) -> Service {
-    let client = nats.client().await;
-    let service = client.service_builder().queue_group("q").start("forecast", "1.2.3").await;
-    let service = service.unwrap();
-    let mut endpoint = service.endpoint("hook.tool.weather").await.unwrap();
-    round_trip(&client).await;
-    tokio::spawn(async move {
-        while let Some(request) = endpoint.next().await {
-            let _ = request.respond(Ok(Bytes::from("sunny"))).await;
-        }
-    });
-    service
 }
 
 /// Some of everything: an event, an answered question, and one without a worker.

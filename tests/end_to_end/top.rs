@@ -2,11 +2,8 @@
 
 use crate::http::tool_calls;
 use crate::support::bridge::{program, run};
-use crate::support::worker::round_trip;
+use crate::support::worker::serve;
 use crate::support::{Bridge, Nats, Terminal, endpoint};
-use async_nats::service::ServiceExt as _;
-use bytes::Bytes;
-use futures_util::StreamExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -45,21 +42,6 @@ impl Drop for Load {
     }
 }
 
-/// A worker that says who it is.
-async fn weather(nats: &Nats) -> impl Sized {
-    let client = nats.client().await;
-    let service = client.service_builder().queue_group("q").start("forecast", "1.2.3").await;
-    let service = service.unwrap();
-    let mut endpoint = service.endpoint("hook.tool.weather").await.unwrap();
-    round_trip(&client).await;
-    tokio::spawn(async move {
-        while let Some(request) = endpoint.next().await {
-            let _ = request.respond(Ok(Bytes::from("sunny"))).await;
-        }
-    });
-    service
-}
-
 /// The command for a shell.
 fn top(bridge: &Bridge, more: &str) -> String {
     let program = program();
@@ -82,7 +64,7 @@ async fn it_shows_rates_functions_and_destinations() {
     let Some(nats) = Nats::start().await else { return };
     let Some(terminal) = Terminal::start(80, 24).await else { return };
     let bridge = bridge(&nats).await;
-    let _service = weather(&nats).await;
+    let _service = serve(&nats, "forecast", "q", "hook.tool.weather").await;
     let _load = Load::start(&bridge);
     terminal.types(&top(&bridge, ""));
     let screen = terminal

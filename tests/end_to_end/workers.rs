@@ -7,11 +7,7 @@ mod strange;
 
 use crate::support::bridge::run;
 use crate::support::process::Output;
-use crate::support::worker::round_trip;
-use crate::support::{Bridge, Endpoint, Nats, endpoint, eventually};
-use async_nats::service::{Service, ServiceExt as _};
-use bytes::Bytes;
-use futures_util::StreamExt;
+use crate::support::{Bridge, Endpoint, endpoint, eventually};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -21,24 +17,6 @@ fn config() -> Endpoint {
         "[[endpoint.tool]]\nnames = [\"weather\", \"book\", \"set_*\"]\n\
          [[endpoint.question]]\ntypes = [\"assistant-request\"]",
     )
-}
-
-/// A service of NATS micro on one subject. It answers `ok`, and fails where the subject ends with `broken`.
-async fn serve(nats: &Nats, name: &str, group: &str, subject: &str) -> Service {
-    let client = nats.client().await;
-    let builder = client.service_builder().queue_group(group);
-    let service = builder.start(name, "1.2.3").await.unwrap();
-    let mut endpoint = service.endpoint(subject).await.unwrap();
-    round_trip(&client).await;
-    tokio::spawn(async move {
-        while let Some(request) = endpoint.next().await {
-            let is_broken = request.message.subject.ends_with("broken");
-            let error = || async_nats::service::error::Error { status: "no".to_owned(), code: 500 };
-            let answer = if is_broken { Err(error()) } else { Ok(Bytes::from("ok")) };
-            request.respond(answer).await.unwrap();
-        }
-    });
-    service
 }
 
 /// What the admin listener says, once it is so.

@@ -1,6 +1,7 @@
 //! Workers that answer as a test says, and remember what they were asked.
 
 use super::nats::Nats;
+use async_nats::service::{Service, ServiceExt as _};
 use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -140,6 +141,24 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// A service of NATS micro on one subject. It answers `ok`, and fails where the subject ends with `broken`.
+pub(crate) async fn serve(nats: &Nats, name: &str, group: &str, subject: &str) -> Service {
+    let client = nats.client().await;
+    let builder = client.service_builder().queue_group(group);
+    let service = builder.start(name, "1.2.3").await.unwrap();
+    let mut endpoint = service.endpoint(subject).await.unwrap();
+    round_trip(&client).await;
+    tokio::spawn(async move {
+        while let Some(request) = endpoint.next().await {
+            let is_broken = request.message.subject.ends_with("broken");
+            let error = || async_nats::service::error::Error { status: "no".to_owned(), code: 500 };
+            let answer = if is_broken { Err(error()) } else { Ok(Bytes::from("ok")) };
+            request.respond(answer).await.unwrap();
+        }
+    });
+    service
 }
 
 async fn send(client: async_nats::Client, inbox: async_nats::Subject, reply: Reply) {

@@ -1,7 +1,8 @@
 //! The picture in the README. `HOOKBUS_PICTURE=docs/console.png` writes it anew.
 
-use super::{bridge, event, weather};
+use super::{bridge, event};
 use crate::http::tool_calls;
+use crate::support::worker::serve;
 use crate::support::{Browser, Nats, project};
 
 /// What a picture may take, in bytes.
@@ -12,7 +13,7 @@ async fn a_picture_can_be_taken() {
     let Some(nats) = Nats::start().await else { return };
     let Some(mut browser) = Browser::start() else { return };
     let bridge = bridge(&nats).await;
-    let _worker = weather(&nats).await;
+    let _worker = serve(&nats, "forecast", "q", "hook.tool.weather").await;
     let folder = tempfile::tempdir().unwrap();
     let wanted = std::env::var_os("HOOKBUS_PICTURE").map(|path| project().join(path));
     // A picture to be shown has some minutes of traffic; to see that one can be taken, one step is enough.

@@ -1,7 +1,8 @@
 //! Each view, with a bridge, a broker and a worker behind it: what was sent is found, and everyone can use it.
 
-use super::{bridge, some_of_everything, weather};
+use super::{bridge, some_of_everything};
 use crate::cli::dev::Dev;
+use crate::support::worker::serve;
 use crate::support::{Bridge, Browser, Nats};
 
 const VIEWS: [&str; 6] = ["overview", "live", "lately", "functions", "disk", "routes"];
@@ -16,7 +17,7 @@ async fn every_view_shows_what_there_is() {
     let Some(nats) = Nats::start().await else { return };
     let Some(mut browser) = Browser::start() else { return };
     let bridge = bridge(&nats).await;
-    let _worker = weather(&nats).await;
+    let _worker = serve(&nats, "forecast", "q", "hook.tool.weather").await;
     some_of_everything(&bridge).await;
 
     open(&mut browser, &bridge, "overview");
@@ -88,7 +89,7 @@ async fn everyone_can_use_it() {
     let Some(nats) = Nats::start().await else { return };
     let Some(mut browser) = Browser::start() else { return };
     let bridge = bridge(&nats).await;
-    let _worker = weather(&nats).await;
+    let _worker = serve(&nats, "forecast", "q", "hook.tool.weather").await;
     some_of_everything(&bridge).await;
     for view in VIEWS {
         open(&mut browser, &bridge, view);

@@ -1,7 +1,8 @@
 //! Workers on subjects that look like those of questions, and on which nothing is asked.
 
-use super::{config, serve};
+use super::config;
 use crate::support::bridge::run;
+use crate::support::worker::serve;
 use crate::support::{Nats, eventually};
 use std::time::Duration;
 

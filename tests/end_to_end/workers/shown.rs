@@ -1,7 +1,8 @@
 //! Real services, beside what is configured and what was asked.
 
-use super::{check, config, function, serve, shown};
+use super::{check, config, function, shown};
 use crate::http::tool_calls;
+use crate::support::worker::serve;
 use crate::support::{Bridge, Nats, Reply, Worker};
 use serde_json::{Value, json};
 

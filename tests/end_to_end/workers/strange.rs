@@ -1,6 +1,7 @@
 //! Answers that are rubbish, or too many, or too large.
 
-use super::{config, function, serve, shown};
+use super::{config, function, shown};
+use crate::support::worker::serve;
 use crate::support::{Bridge, Nats, Reply, Worker};
 use serde_json::json;
 use std::time::Duration;
