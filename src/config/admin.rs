@@ -36,11 +36,11 @@ impl Default for Admin {
 pub struct Tail {
     /// Whether it shows their bodies, up to 64 KiB of each, to those who ask with `--bodies`.
     pub bodies: bool,
-    /// How many of the last webhooks are kept in memory, without their bodies, for the console and `GET /recent`; with all
-    /// that is known of them at most 3 MiB. `0`: none.
+    /// How many of the last webhooks are kept in memory, without their bodies, for the console and `GET /recent`. Together
+    /// they take at most 3 MiB. `0`: none.
     pub recent: usize,
-    /// Keep them from the start on. Otherwise it begins when somebody looks, and ends a quarter of an hour after nobody
-    /// did: what nobody looks at costs nothing.
+    /// Keep them from the start on. Otherwise they are kept from the first request for them on, until there was none for a
+    /// quarter of an hour.
     pub always_recent: bool,
 }
 
