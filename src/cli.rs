@@ -15,7 +15,6 @@ mod disk;
 mod dlq;
 mod forward;
 mod health;
-mod http_client;
 mod nats_target;
 mod providers;
 mod send;

@@ -53,6 +53,7 @@ pub mod nats;
 pub mod live_tail;
 pub mod telemetry;
 pub mod config;
+pub mod http_client;
 pub mod tls;
 pub mod template;
 pub mod message;

@@ -11,10 +11,10 @@ use reqwest::{Client, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::http_client::{self, root_cause};
 use super::{CONFIG_FILE, Failure, dev, load};
 use crate::config::secret::Secret;
 use crate::config::{self, Config};
+use crate::http_client::{self, root_cause};
 
 /// The variable with the token of the admin listener, for bridges without their configuration.
 const TOKEN: &str = "HOOKBUS_ADMIN_TOKEN";

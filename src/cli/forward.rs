@@ -18,7 +18,7 @@ use self::sign::Signing;
 use self::subjects::{EventSubjects, event_subjects, question_subjects};
 use super::answer::token;
 use super::nats_target::{self, NatsTarget};
-use super::{CommandResult, Failure, block_on, eprint, http_client};
+use super::{CommandResult, Failure, block_on, eprint};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::config::{Endpoint, Log, librdkafka};
@@ -27,6 +27,7 @@ use crate::forward::{
     Condition, Delivery, Dialect, Filter, Limits, Questions, Reporter, Server, Stop, jetstream,
     kafka,
 };
+use crate::http_client;
 use crate::serve::Signals;
 use crate::telemetry::{self, health::Health};
 use crate::worker::{self, Input, Options, ServiceRegistration, Work};

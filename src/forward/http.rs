@@ -10,6 +10,7 @@ use reqwest::{Client, Response, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::request::Request;
+use crate::http_client::root_cause;
 
 /// What is read of an answer that nobody needs, so that its connection can be used again.
 const DISCARDED: usize = 64 << 10;
@@ -181,11 +182,7 @@ fn retry_after(text: &str, now: SystemTime) -> Option<Duration> {
 }
 
 fn failed(error: &reqwest::Error) -> Failed {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    let reason = cause.to_string();
+    let reason = root_cause(error);
     if error.is_connect() { Failed::Unreachable(reason) } else { Failed::Broken(reason) }
 }
 

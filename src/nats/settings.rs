@@ -15,6 +15,7 @@ use super::Notices;
 use crate::config::Nats;
 use crate::config::address::{Login, login};
 use crate::config::secret::Secret;
+use crate::http_client::root_cause;
 use crate::tls;
 
 /// A client pings this often. The third ping that goes unanswered ends it.
@@ -242,14 +243,5 @@ fn reason(error: &async_nats::ConnectError) -> String {
     if error.kind() == ConnectErrorKind::AuthorizationViolation {
         return "the server refuses these credentials (authorization violation)".to_owned();
     }
-    tls::reason::explain(error).unwrap_or_else(|| innermost(error))
-}
-
-/// The innermost cause, which is the part that says something.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    tls::reason::explain(error).unwrap_or_else(|| root_cause(error))
 }

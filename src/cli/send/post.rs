@@ -12,9 +12,9 @@ use super::Arguments;
 use super::body::sample;
 use super::sign::{Credential, Signed};
 use crate::cli::Failure;
-use crate::cli::http_client::{self, root_cause};
 use crate::config::Endpoint;
 use crate::config::units::Time;
+use crate::http_client::{self, root_cause};
 use crate::source::Sample;
 use crate::telemetry::terminal;
 

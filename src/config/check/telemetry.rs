@@ -1,13 +1,12 @@
 //! `[telemetry.otlp]`: whether a collector can be where it says.
 
-use std::net::IpAddr;
-
 use http::{HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::{Checks, shown, tls};
 use crate::config::load::tree::Node;
 use crate::config::{Otlp, OtlpProtocol};
+use crate::http_client::is_loopback;
 
 /// What the path of an endpoint may end with that is added to it anyway.
 const PATHS: [&str; 3] = ["/v1/traces", "/v1/metrics", "/v1/logs"];
@@ -91,10 +90,7 @@ fn endpoint(checks: &mut Checks<'_, '_, '_>, node: Node<'_>, otlp: &Otlp) {
             format!("write `protocol = \"{word}\"`, or the port {port}"),
         );
     }
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    let is_near = host == "localhost" || address.is_ok_and(|address| address.is_loopback());
-    if url.scheme() == "http" && !is_near && !otlp.headers.is_empty() {
+    if url.scheme() == "http" && !is_loopback(&url) && !otlp.headers.is_empty() {
         checks.warning(
             at,
             "the headers go over the network unencrypted",

@@ -1,7 +1,7 @@
 //! One export: gRPC or HTTP, over the same HTTP client.
 //!
-//! A call of gRPC with one message each way is an HTTP/2 request whose body is five bytes and that message, and whose
-//! status is in the trailers (or in the headers, if there is no answer). That is all of it that is needed here.
+//! A gRPC call with one message each way is an HTTP/2 request whose body is five bytes and that message, and whose status
+//! is in the trailers (or in the headers, if there is no answer). Exports need no more of gRPC than that.
 
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use http_body_util::{BodyExt as _, Limited};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use percent_encoding::percent_decode_str;
 use prost::Message as _;
-use reqwest::{Certificate, Url, redirect};
+use reqwest::{Certificate, Url};
 
 use super::resource::Resource;
 use crate::config::{self, OtlpProtocol, Signal};
+use crate::http_client::{self, root_cause};
 
 /// The largest answer that is read.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
@@ -29,7 +30,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Why nothing can be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The address is none.
+    /// The address can't be parsed.
     #[error("the address of the collector can't be used: {0}")]
     Address(String),
     /// The file with certificate authorities.
@@ -67,25 +68,15 @@ impl Client {
     pub(super) fn new(settings: &config::Otlp) -> Result<Self, Error> {
         let endpoint =
             Url::parse(&settings.endpoint).map_err(|error| Error::Address(error.to_string()))?;
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
-            .redirect(redirect::Policy::none())
-            .timeout(settings.timeout.get());
-        builder = match settings.protocol {
-            OtlpProtocol::Http => builder.http1_only(),
-            OtlpProtocol::Grpc => {
-                let builder = builder.http2_prior_knowledge();
-                builder.http2_keep_alive_interval(PING_INTERVAL)
-            }
-        };
+        let mut builder = http_client::builder(&endpoint).timeout(settings.timeout.get());
+        if settings.protocol == OtlpProtocol::Grpc {
+            builder = builder.http2_prior_knowledge().http2_keep_alive_interval(PING_INTERVAL);
+        }
         if let Some(path) = &settings.tls_ca {
             let failed = |error: &dyn std::fmt::Display| Error::Authorities(error.to_string());
             let pem = std::fs::read(path).map_err(|error| failed(&error))?;
             let authorities = Certificate::from_pem_bundle(&pem).map_err(|error| failed(&error))?;
             builder = builder.tls_certs_only(authorities);
-        } else if endpoint.scheme() == "http" {
-            // Without it the system's certificates are loaded, which takes time and fails where there are none.
-            builder = builder.tls_certs_only([]);
         }
         let mut headers = HeaderMap::new();
         for (name, value) in &settings.headers {
@@ -119,7 +110,7 @@ impl Client {
         };
         let request = self.http.post(self.url(signal)).headers(headers).body(body);
         let response =
-            request.send().await.map_err(|error| Failure::broken(error.without_url()))?;
+            request.send().await.map_err(|error| Failure::broken(&error.without_url()))?;
         let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| Failure::broken(&*error))?;
@@ -157,7 +148,7 @@ fn call(service: &str) -> String {
     format!("/opentelemetry.proto.collector.{service}/Export")
 }
 
-/// Not compressed, so many bytes, and they.
+/// The frame of a gRPC message: not compressed, its length, the message.
 fn framed(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(message.len() + 5);
     framed.put_u8(0);
@@ -192,12 +183,8 @@ fn call_status(headers: &HeaderMap) -> Result<(), Failure> {
 }
 
 impl Failure {
-    fn broken(error: impl std::error::Error) -> Self {
-        let mut cause: &dyn std::error::Error = &error;
-        while let Some(next) = cause.source() {
-            cause = next;
-        }
-        Self { error: cause.to_string(), hint: None, may_pass: true }
+    fn broken(error: &dyn std::error::Error) -> Self {
+        Self { error: root_cause(error), hint: None, may_pass: true }
     }
 
     fn status(status: StatusCode, protocol: OtlpProtocol) -> Self {

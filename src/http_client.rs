@@ -1,9 +1,9 @@
-//! The HTTP client of the commands.
+//! The HTTP client for the commands and for the OpenTelemetry collector.
 
 use reqwest::{Client, ClientBuilder, Url, redirect};
 
 /// A client for this address; it says who it is and follows no redirects.
-pub(super) fn builder(to: &Url) -> ClientBuilder {
+pub fn builder(to: &Url) -> ClientBuilder {
     let mut builder = Client::builder()
         .user_agent(concat!("hookbus/", env!("CARGO_PKG_VERSION")))
         .http1_only()
@@ -18,14 +18,15 @@ pub(super) fn builder(to: &Url) -> ClientBuilder {
     builder
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether this address is on this machine.
+pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || address.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
 /// The innermost cause, which is the part that says something.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
+pub fn root_cause(error: &dyn std::error::Error) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;
