@@ -25,7 +25,7 @@ use self::reload::Reload;
 pub use self::signals::{SignalPolicy, Signals};
 use self::start::Components;
 use crate::admin::{self, Guard, History, Recent};
-use crate::config::{self, Config};
+use crate::config::{Config, Signal};
 use crate::discovery::Workers;
 use crate::nats::streams::{Finding, Findings, RequiredStreams};
 use crate::receive::Receiver;
@@ -136,7 +136,7 @@ pub async fn run(
     // From here on something may be on its way to a broker: a signal ends it in order.
     signals.begun();
     let otlp = config.telemetry.otlp.as_ref();
-    let metrics = Arc::new(Metrics::new(otlp.is_some_and(config::Otlp::has_traces)));
+    let metrics = Arc::new(Metrics::new(otlp.is_some_and(|otlp| otlp.sends(Signal::Traces))));
     let mut otlp = otlp.map(|otlp| Otlp::start(otlp, metrics.clone())).transpose()?;
     let tracer = otlp.as_ref().and_then(|otlp| otlp.tracer.clone());
     let components = Components::build(&config, metrics, tracer, &mut background)?;

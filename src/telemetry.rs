@@ -34,7 +34,7 @@ pub fn init(log: &Log, otlp: Option<&Otlp>) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let lines = lines.with_filter(ceiling());
-    let has_records = otlp.is_some_and(|otlp| otlp.signals.contains(&Signal::Logs));
+    let has_records = otlp.is_some_and(|otlp| otlp.sends(Signal::Logs));
     let records = has_records.then(|| otlp::Layer.with_filter(ceiling()));
     if tracing_subscriber::registry().with(filter).with(lines).with(records).try_init().is_ok() {
         // It is the first call.

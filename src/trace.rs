@@ -1,11 +1,12 @@
 //! Traces: the context that a webhook belongs to, and the spans of what is done for it.
 //!
-//! Without a [`Tracer`] a context is passed on as it came, and a [`Span`] costs the look at an `Option`. With one, a
+//! Without a [`Tracer`] a context is passed on as it came, and a [`Span`] costs one check of an `Option`. With one, a
 //! webhook is a span below its sender's, and what goes to brokers and workers is the context of the span that they are
-//! asked in, so that theirs hang below it. A sender's decision to sample is respected; where there is no sender's, chance
-//! decides, and the context says how.
+//! asked in, so that theirs hang below it. A sender's decision to sample is respected; where there is none, chance decides,
+//! and the context holds the decision.
 //!
-//! A span that ends is handed to whoever the tracer was made for, who must not wait.
+//! When a span ends, its tracer passes it to the function that it was created with. That function must not block: a
+//! webhook waits for it.
 
 mod context;
 mod span;
@@ -58,8 +59,8 @@ impl Tracer {
         headers: &HeaderMap,
         name: impl FnOnce() -> String,
     ) -> (Trace, Span) {
-        let received = Trace::received(headers);
-        let parent = received.parent.as_deref().and_then(Parent::parse);
+        let (parent, received) = Trace::read(headers).unzip();
+        let received = received.unwrap_or_default();
         let (trace, flags) = match &parent {
             Some(parent) if !parent.flags.is_sampled() => return (received, Span::default()),
             Some(parent) => (parent.ids.trace, parent.flags),
@@ -79,8 +80,8 @@ impl Tracer {
     /// The id of a new trace, and whether it is recorded.
     fn begin(&self) -> ([u8; 16], Flags) {
         let id = RandomIdGenerator::default().new_trace_id().to_bytes();
-        let (_, last) = id.split_last_chunk::<8>().unwrap_or((&[], &[0; 8]));
-        (id, Flags::sampled(u64::from_be_bytes(*last) >> 1 < self.bound))
+        let last_eight_bytes = u128::from_be_bytes(id) as u64;
+        (id, Flags::sampled(last_eight_bytes >> 1 < self.bound))
     }
 }
 
@@ -98,13 +99,16 @@ impl Trace {
 
     /// The context in the headers of a request (W3C Trace Context, §3.2). A malformed one is as good as none.
     pub fn received(headers: &HeaderMap) -> Self {
+        Self::read(headers).map(|(_, trace)| trace).unwrap_or_default()
+    }
+
+    /// The same, with the span that it names.
+    fn read(headers: &HeaderMap) -> Option<(Parent, Self)> {
         let text = |name| headers.get(name)?.to_str().ok().filter(|text: &&str| !text.is_empty());
-        let Some(parent) = text("traceparent").filter(|parent| Parent::parse(parent).is_some())
-        else {
-            return Self::default();
-        };
+        let written = text("traceparent")?;
+        let parent = Parent::parse(written)?;
         let state = text("tracestate").filter(|state| state.len() <= 512);
-        Self::new(Some(parent.into()), state.map(Into::into))
+        Some((parent, Self::new(Some(written.into()), state.map(Into::into))))
     }
 
     /// What names the span that this is the context of, if it is recorded.

@@ -53,9 +53,9 @@ pub struct Otlp {
 }
 
 impl Otlp {
-    /// Whether traces are sent.
-    pub fn has_traces(&self) -> bool {
-        self.signals.contains(&Signal::Traces)
+    /// Whether this is sent.
+    pub fn sends(&self, signal: Signal) -> bool {
+        self.signals.contains(&signal)
     }
 }
 

@@ -23,12 +23,12 @@ pub(super) fn nats(event: &Event) -> HeaderMap {
     if let Some(subject) = &event.subject {
         insert("ce-subject", encoded(subject));
     }
-    if let Some(parent) = &event.trace.parent {
-        insert("traceparent", encoded(parent));
-    }
-    if let Some(state) = &event.trace.state {
-        // A trace header follows its own specification: as it came, which is visible ASCII.
-        insert("tracestate", state.parse().unwrap_or_default());
+    // Trace headers follow a specification of their own: as they came, which is visible ASCII.
+    for (name, value) in [("traceparent", &event.trace.parent), ("tracestate", &event.trace.state)]
+    {
+        if let Some(value) = value {
+            insert(name, value.parse().unwrap_or_default());
+        }
     }
     headers
 }

@@ -1,24 +1,25 @@
 //! Traces, metrics and logs for an OpenTelemetry collector, by OTLP.
 //!
-//! Nothing waits for a collector. What is to be sent waits in a queue for each signal, bounded in number; what has no room
-//! in there, and what the collector doesn't take, is dropped and counted, and the log says so once a minute at most. One
-//! HTTP client is for both protocols, and the same as for everything else.
+//! Nothing waits for a collector. Each signal has a bounded queue; what finds it full, and what the collector doesn't
+//! accept, is dropped and counted, and the log says so at most once a minute. One HTTP client serves both protocols.
 //!
-//! The SDK of OpenTelemetry makes the ids. Its exporters don't say how much they drop, need a client and a connection for
-//! each signal, and its metrics can't be filled from those that `/metrics` shows; so the messages of the protocol are made
-//! here.
+//! The SDK of OpenTelemetry makes the ids, and nothing else: its exporters don't report how much they drop and need a
+//! client and a connection for each signal, and its metrics can't be filled from those that `/metrics` shows. So this
+//! module makes the messages of the protocol itself.
 
 mod client;
 mod delivery;
 mod figures;
 mod logs;
 mod queue;
+mod request;
 mod resource;
 mod spans;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -32,7 +33,7 @@ use super::metrics::Metrics;
 use crate::config::{self, Signal};
 use crate::trace::Tracer;
 
-/// How long the end may take.
+/// Time to send what is left when the process ends.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What is sent to a collector while this lives.
@@ -50,26 +51,27 @@ impl Otlp {
     /// Begin to send spans and log records. What is dropped is counted in `metrics`.
     pub fn start(settings: &config::Otlp, metrics: Arc<Metrics>) -> Result<Self, Error> {
         let client = Arc::new(Client::new(settings)?);
-        let sends = |signal| settings.signals.contains(&signal);
         let mut otlp = Self {
             tracer: None,
-            metrics_interval: sends(Signal::Metrics).then(|| settings.metrics_interval.get()),
+            metrics_interval: settings
+                .sends(Signal::Metrics)
+                .then(|| settings.metrics_interval.get()),
             client,
             metrics,
             stop: watch::channel(false).0,
             tasks: JoinSet::new(),
         };
-        if sends(Signal::Traces) {
+        if settings.sends(Signal::Traces) {
             let (spans, waiting) = queue(otlp.dropped(Signal::Traces));
             let tracer = Tracer::new(settings.sample_ratio, move |span| spans.push(span));
             otlp.tracer = Some(Arc::new(tracer));
             otlp.tasks.spawn(waiting.deliver(otlp.delivery(Signal::Traces), spans::request));
         }
-        if sends(Signal::Logs) {
+        if settings.sends(Signal::Logs) {
             let (records, waiting) = queue(otlp.dropped(Signal::Logs));
             // A second one in this process gets nothing.
             let _ = logs::RECORDS.set(records);
-            otlp.tasks.spawn(waiting.deliver(otlp.delivery(Signal::Logs), logs::request));
+            otlp.tasks.spawn(waiting.deliver(otlp.delivery(Signal::Logs), request::request));
         }
         Ok(otlp)
     }
@@ -85,7 +87,7 @@ impl Otlp {
     /// Send what is left, but not for long, and nothing from then on.
     pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        // Whatever is still waiting has nobody to be told of.
+        // What is left then is lost, and no metric will be read that could tell.
         let _ =
             timeout(STOP_TIMEOUT, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
@@ -94,7 +96,7 @@ impl Otlp {
         Delivery::new(signal, self.client.clone(), self.dropped(signal), self.stop.subscribe())
     }
 
-    fn dropped(&self, signal: Signal) -> prometheus_client::metrics::counter::Counter {
+    fn dropped(&self, signal: Signal) -> Counter {
         self.metrics.telemetry_dropped(signal.as_str())
     }
 }

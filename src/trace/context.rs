@@ -7,6 +7,9 @@ use data_encoding::HEXLOWER;
 /// Longest header that is read. Later versions may append something, but not anything.
 const MAX_BYTES: usize = 256;
 
+/// How long a header of ours is: version, trace, span and flags, with hyphens between them.
+const HEADER_BYTES: usize = 2 + 1 + 32 + 1 + 16 + 1 + 2;
+
 /// What names a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ids {
@@ -19,8 +22,13 @@ pub struct Ids {
 impl Ids {
     /// The header that names it.
     pub(super) fn header(&self, Flags(flags): Flags) -> Arc<str> {
-        format!("00-{}-{}-{flags:02x}", HEXLOWER.encode(&self.trace), HEXLOWER.encode(&self.span))
-            .into()
+        // Each webhook gets one, also where nothing is recorded, and a format would allocate piece by piece.
+        let mut header = String::with_capacity(HEADER_BYTES);
+        for (before, bytes) in [("00-", &self.trace[..]), ("-", &self.span), ("-", &[flags])] {
+            header.push_str(before);
+            HEXLOWER.encode_append(bytes, &mut header);
+        }
+        header.into()
     }
 }
 

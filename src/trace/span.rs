@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Ids, Recorded, Trace};
 
-/// Of a span whose end never came, such as that of a sender that hung up.
+/// The error of a span that was dropped before its end, such as when the sender hung up.
 const CANCELLED: &str = "cancelled";
 
 /// Something that takes time; nothing, and free, where it isn't recorded. It ends when it is dropped at the latest.
@@ -16,7 +16,6 @@ pub struct Span(Option<Box<Open>>);
 #[derive(Debug)]
 struct Open {
     recorded: Arc<Recorded>,
-    state: Option<Arc<str>>,
     began: Instant,
     ended: Ended,
 }
@@ -80,7 +79,7 @@ impl Span {
         let ended = Ended {
             ids: recorded.ids,
             parent,
-            state: state.clone(),
+            state,
             kind,
             name,
             start: SystemTime::now(),
@@ -89,14 +88,14 @@ impl Span {
             error: Some(CANCELLED),
         };
         let recorded = Arc::new(recorded);
-        Self(Some(Box::new(Open { recorded, state, began: Instant::now(), ended })))
+        Self(Some(Box::new(Open { recorded, began: Instant::now(), ended })))
     }
 
     /// The context of what is done in it, if it is recorded.
     pub fn context(&self) -> Option<Trace> {
-        let Open { recorded, state, .. } = &**self.0.as_ref()?;
+        let Open { recorded, ended, .. } = &**self.0.as_ref()?;
         let parent = Some(recorded.ids.header(recorded.flags));
-        Some(Trace { parent, state: state.clone(), recorded: Some(recorded.clone()) })
+        Some(Trace { parent, state: ended.state.clone(), recorded: Some(recorded.clone()) })
     }
 
     /// What names it, if it is recorded.
@@ -104,7 +103,7 @@ impl Span {
         self.0.as_ref().map(|open| open.ended.ids)
     }
 
-    /// Say more of it. Nothing is made for that where it isn't recorded.
+    /// Add attributes. Where it isn't recorded, `tell` isn't called.
     pub fn describe(&mut self, tell: impl FnOnce(&mut Attributes<'_>)) {
         if let Some(open) = &mut self.0 {
             tell(&mut Attributes(&mut open.ended.attributes));

@@ -1,11 +1,13 @@
 //! Histograms of seconds, with the ids of traces where there are any.
 
-use std::fmt::Error;
+use std::fmt::{Error, Write as _};
 use std::hash::Hash;
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder,
+};
 use prometheus_client::metrics::exemplar::HistogramWithExemplars;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
@@ -17,8 +19,18 @@ use crate::trace::Ids;
 /// What tells which span took so long.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Exemplar {
-    trace_id: String,
-    span_id: String,
+    trace_id: Hex<16>,
+    span_id: Hex<8>,
+}
+
+/// Bytes that are written in hex: when somebody reads the metrics, since most exemplars are replaced before.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Hex<const N: usize>([u8; N]);
+
+impl<const N: usize> EncodeLabelValue for Hex<N> {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), Error> {
+        encoder.write_str(&HEXLOWER.encode(&self.0))
+    }
 }
 
 /// How long something takes. Without traces there is nothing to look up, nor a lock for it.
@@ -49,8 +61,8 @@ impl Latency {
             Self::Plain(histogram) => histogram.observe(seconds),
             Self::Traced(histogram) => {
                 let exemplar = span.map(|Ids { trace, span }| Exemplar {
-                    trace_id: HEXLOWER.encode(&trace),
-                    span_id: HEXLOWER.encode(&span),
+                    trace_id: Hex(trace),
+                    span_id: Hex(span),
                 });
                 let now = exemplar.is_some().then(SystemTime::now);
                 histogram.observe(seconds, exemplar, now);

@@ -1,4 +1,4 @@
-//! Sending one signal: again where that may help, with an eye on the end, and what the log says of it.
+//! Sends one signal: retries what may pass, gives up when the process ends, and logs an outage.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ impl Delivery {
 
     /// Wait until it is time to stop.
     pub(super) async fn stopped(&mut self) {
-        // That nobody can ask for it any more is the same.
+        // An error means that the other end is gone, and then it is time too.
         let _ = self.stop.wait_for(|is_stopping| *is_stopping).await;
     }
 

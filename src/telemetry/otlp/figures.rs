@@ -7,18 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use data_encoding::HEXLOWER;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, Exemplar, Gauge, Histogram, HistogramDataPoint, Metric,
-    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, exemplar, number_data_point,
+    NumberDataPoint, Sum, exemplar, number_data_point,
 };
-use prost::Message as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::delivery::Delivery;
-use super::resource::{Resource, attribute, nanoseconds, scope, text as any};
+use super::request::request;
+use super::resource::{attribute, nanoseconds, text as any};
 use crate::telemetry::exposition::{self, Sample};
 
 /// Send what `text` says at each interval, and at the end.
@@ -44,14 +43,6 @@ pub(super) async fn deliver(
             return;
         }
     }
-}
-
-fn request(resource: &Resource, metrics: Vec<Metric>) -> Vec<u8> {
-    let scope_metrics =
-        vec![ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() }];
-    let resource = Some(resource.message.clone());
-    let metrics = ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() };
-    ExportMetricsServiceRequest { resource_metrics: vec![metrics] }.encode_to_vec()
 }
 
 /// The metrics in a text.

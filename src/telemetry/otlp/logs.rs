@@ -4,19 +4,15 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
-use opentelemetry_proto::tonic::logs::v1::{
-    LogRecord, ResourceLogs, ScopeLogs, SeverityNumber as Severity,
-};
-use prost::Message as _;
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber as Severity};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::Context;
 
 use super::queue::Queue;
-use super::resource::{Resource, attribute, boolean, nanoseconds, number, scope, text as any};
+use super::resource::{attribute, boolean, nanoseconds, number, text as any};
 
 /// Longest text of a record, in bytes; a longer one is cut.
 const MAX_TEXT_BYTES: usize = 8 << 10;
@@ -43,13 +39,6 @@ impl<S: Subscriber> tracing_subscriber::Layer<S> for Layer {
             ..LogRecord::default()
         });
     }
-}
-
-pub(super) fn request(resource: &Resource, log_records: Vec<LogRecord>) -> Vec<u8> {
-    let scope_logs = vec![ScopeLogs { scope: Some(scope()), log_records, ..ScopeLogs::default() }];
-    let resource = Some(resource.message.clone());
-    let logs = ResourceLogs { resource, scope_logs, ..ResourceLogs::default() };
-    ExportLogsServiceRequest { resource_logs: vec![logs] }.encode_to_vec()
 }
 
 fn severity(level: &Level) -> Severity {

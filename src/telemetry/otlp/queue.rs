@@ -1,4 +1,4 @@
-//! What waits to be sent, and is sent together.
+//! A bounded queue of what is to be sent, and its batches.
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;

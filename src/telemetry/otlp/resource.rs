@@ -1,10 +1,10 @@
-//! What all telemetry comes from.
+//! The resource that all telemetry comes from, and the values of attributes.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource as Message;
 use uuid::Uuid;
 
@@ -30,15 +30,6 @@ impl Resource {
         let attributes = all.into_iter().map(|(name, value)| attribute(name, text(value)));
         let message = Message { attributes: attributes.collect(), ..Message::default() };
         Self { message, since: nanoseconds(SystemTime::now()) }
-    }
-}
-
-/// What makes it.
-pub(super) fn scope() -> InstrumentationScope {
-    InstrumentationScope {
-        name: env!("CARGO_PKG_NAME").to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..InstrumentationScope::default()
     }
 }
 

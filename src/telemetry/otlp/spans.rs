@@ -1,12 +1,10 @@
 //! Spans as messages.
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span, Status};
-use prost::Message as _;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
-use super::resource::{Resource, attribute, boolean, nanoseconds, number, scope, text};
+use super::resource::{Resource, attribute, boolean, nanoseconds, number, text};
 use crate::trace::{Ended, Kind, Value};
 
 /// The remote part of a span's flags: whether its parent is known to be elsewhere, and that it is.
@@ -15,11 +13,7 @@ const HAS_REMOTE_PARENT: u32 = 0x300;
 const HAS_LOCAL_PARENT: u32 = 0x100;
 
 pub(super) fn request(resource: &Resource, spans: Vec<Ended>) -> Vec<u8> {
-    let spans = spans.into_iter().map(span).collect();
-    let scope_spans = vec![ScopeSpans { scope: Some(scope()), spans, ..ScopeSpans::default() }];
-    let resource = Some(resource.message.clone());
-    let spans = ResourceSpans { resource, scope_spans, ..ResourceSpans::default() };
-    ExportTraceServiceRequest { resource_spans: vec![spans] }.encode_to_vec()
+    super::request::request(resource, spans.into_iter().map(span))
 }
 
 fn span(ended: Ended) -> Span {

@@ -1,11 +1,21 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, exemplar, number_data_point};
 
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message as _;
+
 use super::figures::read;
+use super::request::request;
+use super::resource::Resource;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::Ids;
 
@@ -65,4 +75,37 @@ fn what_is_not_understood_is_left_out() {
     }
     let lonely = read("# TYPE a histogram\na_bucket{le=\"1\"} 1\na_x 1\na_count 1 # {\n", 1, 2);
     assert!(matches!(&lonely[..], [metric] if metric.name == "a"), "{lonely:?}");
+}
+
+#[test]
+fn a_request_is_the_message_of_its_signal() {
+    let resource = Resource::new(&BTreeMap::from([("a".to_owned(), "b".to_owned())]));
+    let names = ["one", "two"].map(str::to_owned);
+
+    let spans = names.clone().map(|name| Span { name, ..Span::default() });
+    let bytes = request(&resource, spans.clone());
+    let mut sent = ExportTraceServiceRequest::decode(&*bytes).unwrap();
+    let mut sent = sent.resource_spans.pop().unwrap();
+    assert_eq!(sent.resource.as_ref(), Some(&resource.message));
+    let sent = sent.scope_spans.pop().unwrap();
+    assert_eq!((sent.scope.unwrap().name, &*sent.spans), ("hookbus".to_owned(), &spans[..]));
+
+    let metrics = names.clone().map(|name| Metric { name, ..Metric::default() });
+    let bytes = request(&resource, metrics.clone());
+    let mut sent = ExportMetricsServiceRequest::decode(&*bytes).unwrap();
+    let mut sent = sent.resource_metrics.pop().unwrap();
+    assert_eq!(sent.resource.as_ref(), Some(&resource.message));
+    let sent = sent.scope_metrics.pop().unwrap();
+    assert_eq!((sent.scope.unwrap().name, &*sent.metrics), ("hookbus".to_owned(), &metrics[..]));
+
+    let records = names.map(|severity_text| LogRecord { severity_text, ..LogRecord::default() });
+    let bytes = request(&resource, records.clone());
+    let mut sent = ExportLogsServiceRequest::decode(&*bytes).unwrap();
+    let mut sent = sent.resource_logs.pop().unwrap();
+    assert_eq!(sent.resource.as_ref(), Some(&resource.message));
+    let sent = sent.scope_logs.pop().unwrap();
+    assert_eq!(
+        (sent.scope.unwrap().name, &*sent.log_records),
+        ("hookbus".to_owned(), &records[..])
+    );
 }
