@@ -34,18 +34,16 @@ impl Each {
     /// As described, if its places can be read.
     pub(super) fn new(settings: &provider::Each, places: &mut Places) -> Option<Self> {
         let pointer = |text: &str| match pieces(text).ok()?.pop()? {
-            place @ Piece::Pointer(_) => Some(place),
+            Piece::Pointer(keys) => Some(keys),
             _ => None,
         };
-        let by = settings.by.as_deref().and_then(pointer).map(|place| {
+        let by = settings.by.as_deref().and_then(pointer).map(|keys| {
             let mut by = Pointers::default();
-            if let Piece::Pointer(keys) = place {
-                by.add(&keys);
-            }
+            by.add(&keys);
             by
         });
         Some(Self {
-            list: places.add(&pointer(&settings.of)?)?,
+            list: places.add(&Piece::Pointer(pointer(&settings.of)?))?,
             of: settings.of.clone(),
             by,
             inside: settings.inside.as_deref().map(quote),
@@ -77,17 +75,12 @@ impl Each {
         });
         read.map_err(|_| self.wrong("is no list"))?;
         if elements.len() > MAX_ELEMENTS {
-            return Err(self.wrong("has more than 64 elements"));
+            return Err(self.wrong(&format!("has more than {MAX_ELEMENTS} elements")));
         }
-        let mut names: Vec<String> = Vec::new();
-        for element in self.by.iter().flat_map(|_| &elements) {
-            let name =
-                self.name(element).ok_or_else(|| self.wrong("has an element without a name"))?;
-            if names.contains(&name) {
-                return Err(self.wrong("has two elements of one name"));
-            }
-            names.push(name);
-        }
+        let names = match &self.by {
+            Some(by) => self.names(by, &elements)?,
+            None => Vec::new(),
+        };
         let all = elements.iter().map(|_| question(asking)).collect();
         let number = |number| id.as_ref().map(|id| quote(&format!("{id}.{number}")));
         let dialogue = List {
@@ -101,23 +94,37 @@ impl Each {
         Ok(Questions { all, dialogue: Box::new(dialogue) })
     }
 
-    /// What the answer to an element is found by, as JSON.
-    fn name(&self, element: &str) -> Option<String> {
-        let mut name = None;
-        let mut told = |_, found: Found<'_>| match found {
-            Found::Value(json) => match Value::of_json(json) {
-                Value::One(text) => name = Some(quote(&text)),
-                _ => name = None,
-            },
-            Found::Missing | Found::Again => name = None,
-        };
-        self.by.as_ref()?.read(&mut Reader::over(element), &mut told).ok()?;
-        name
+    /// The names of the elements, as JSON. No two are the same.
+    fn names(&self, by: &Pointers, elements: &[&str]) -> Result<Vec<String>, Refusal> {
+        let mut names = Vec::with_capacity(elements.len());
+        for element in elements {
+            let name = name(by, element);
+            let name = name.ok_or_else(|| self.wrong("has an element without a name"))?;
+            if names.contains(&name) {
+                return Err(self.wrong("has two elements of one name"));
+            }
+            names.push(name);
+        }
+        Ok(names)
     }
 
     fn wrong(&self, what: &str) -> Refusal {
         Refusal::Malformed(format!("`{}` {what}", self.of).into())
     }
+}
+
+/// What the answer to an element is found by, as JSON.
+fn name(by: &Pointers, element: &str) -> Option<String> {
+    let mut name = None;
+    let mut told = |_, found: Found<'_>| match found {
+        Found::Value(json) => match Value::of_json(json) {
+            Value::One(text) => name = Some(quote(&text)),
+            _ => name = None,
+        },
+        Found::Missing | Found::Again => name = None,
+    };
+    by.read(&mut Reader::over(element), &mut told).ok()?;
+    name
 }
 
 /// The elements of one webhook, each of which is a question.

@@ -73,10 +73,9 @@ impl Scheme {
                 head.headers.insert(name.parse::<HeaderName>().ok()?, text.parse().ok()?);
             }
         }
-        let url = match (&self.url, head.uri.query()) {
-            (None, _) => url.to_owned(),
-            (Some(told), Some(query)) if !told.contains('?') => format!("{told}?{query}"),
-            (Some(told), _) => told.clone(),
+        let url = match self.url.as_deref() {
+            None => url.to_owned(),
+            told => message::url(told, &head),
         };
         let is_sorted = self.message.contains(&Piece::FormSorted);
         let needs_form = is_sorted || self.places.reads_body() && !is_json;
