@@ -72,7 +72,7 @@ pub struct Config {
     pub tail: Tail,
     /// What is logged, and how.
     pub log: Log,
-    /// What an OpenTelemetry collector is told.
+    /// What the bridge reports to an OpenTelemetry collector.
     pub telemetry: Telemetry,
     /// Where events wait on this machine while their destination can't store them.
     pub spool: Spool,

@@ -1,9 +1,10 @@
 //! What the steps of a webhook cost without a broker: `cargo bench --bench walk [NAME]`, in nanoseconds.
 //!
 //! The last four are whole walks, from the head of a request to its reply: of an event to a sink that stores at once,
-//! and of a tool call where nobody answers; then the same with spans, up to where they wait to be sent. With `--once NAME SIZE` a step runs ten thousand times and nothing is measured, as a
-//! target for `valgrind --tool=callgrind`. `--polls` shows something else: how long bodies that were made to cost much hold
-//! up a thread, at most, from the head of the request to the last byte of the reply.
+//! and of a tool call where nobody answers; then the same with spans, up to where they wait to be sent. With
+//! `--once NAME SIZE` a step runs ten thousand times and nothing is measured, as a target for
+//! `valgrind --tool=callgrind`. `--polls` shows something else: how long bodies that were made to cost much hold up a
+//! thread, at most, from the head of the request to the last byte of the reply.
 
 #![expect(
     clippy::unwrap_used,

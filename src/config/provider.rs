@@ -253,7 +253,7 @@ pub struct Asking {
     /// What workers get.
     #[serde(default)]
     pub payload: Payload,
-    /// Several questions of one webhook: one for each element of a list in the body.
+    /// Several questions in one webhook: one for each element of a list in the body.
     #[serde(default)]
     pub each: Option<Each>,
     /// Content types of answers. The first that fits counts, where the worker doesn't say one of them

@@ -1,4 +1,4 @@
-//! `[telemetry]`: what the bridge tells an OpenTelemetry collector of itself.
+//! `[telemetry]`: what the bridge reports to an OpenTelemetry collector.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::secret::Secret;
 use super::units::Time;
 
-/// `[telemetry]`: what is told of the bridge, beside the log and `/metrics`.
+/// `[telemetry]`: where the bridge reports to, beside the log and `/metrics`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Telemetry {
@@ -21,16 +21,16 @@ pub struct Telemetry {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Otlp {
-    /// Where the collector listens. With `http` it is the address to which `/v1/traces` and the like are added.
+    /// Address of the collector. With `http`, `/v1/traces` and the like are appended to it.
     #[schemars(example = &"http://127.0.0.1:4317")]
     pub endpoint: String,
-    /// How it is spoken to.
+    /// The protocol to use.
     #[serde(default)]
     pub protocol: OtlpProtocol,
-    /// What is sent: spans of webhooks, what `/metrics` shows, what the log says.
+    /// What is sent: spans of webhooks, the metrics that `/metrics` shows, the lines of the log.
     #[serde(default = "all")]
     pub signals: Vec<Signal>,
-    /// Part of the traces that begin here that is recorded, from 0 to 1. A sender that is in a trace decides for itself.
+    /// Share of the traces that start here which is recorded, from 0 to 1. Where a webhook is part of a trace already, its sender decides.
     #[serde(default = "whole")]
     #[schemars(range(min = 0.0, max = 1.0))]
     pub sample_ratio: f64,
@@ -44,10 +44,10 @@ pub struct Otlp {
     #[serde(default)]
     #[schemars(extend("format" = "file"))]
     pub tls_ca: Option<PathBuf>,
-    /// Headers of each export, such as `authorization`.
+    /// Headers to send with each export, such as `authorization`.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret>,
-    /// More about this process, such as `deployment.environment.name`. `service.name` is `hookbus` unless it is set here.
+    /// Further attributes of this process, such as `deployment.environment.name`. `service.name` is `hookbus` unless it is set here.
     #[serde(default)]
     pub resource: BTreeMap<String, String>,
 }
@@ -59,7 +59,7 @@ impl Otlp {
     }
 }
 
-/// How a collector is spoken to.
+/// The protocol that a collector speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OtlpProtocol {
@@ -74,11 +74,11 @@ pub enum OtlpProtocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
-    /// A span a webhook, and below it one an event that is stored and one a question.
+    /// One span for each webhook, and below it one for each event that is stored and each question.
     Traces,
-    /// What `/metrics` shows.
+    /// The metrics that `/metrics` shows.
     Metrics,
-    /// What the log says.
+    /// The lines of the log.
     Logs,
 }
 
