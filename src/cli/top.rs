@@ -5,6 +5,7 @@
 
 mod figures;
 mod format;
+mod rows;
 mod screen;
 mod table;
 mod terminal;

@@ -1,4 +1,4 @@
-//! The screen: how the bridge is, its endpoints, functions and destinations, and what is wrong.
+//! The screen: how the bridge is, the tables, and what is wrong, each where there is room for it.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 
-use super::figures::{self, Figures, Look};
-use super::format::{bytes, count, latency, rate};
-use super::table::{Cell, Column, Table, share};
-use super::view::{Focus, Sort, View};
+use super::figures::{Figures, Look};
+use super::format::{bytes, count};
+use super::rows::tables;
+use super::table::share;
+use super::view::View;
 use crate::telemetry::terminal;
 
 /// The most lines about problems.
@@ -21,36 +22,6 @@ const MAX_PROBLEMS: u16 = 4;
 const MIN_TABLE: u16 = 3;
 
 const KEYS: &str = "q quit  p pause  tab one table  s sorted by ";
-
-const ENDPOINTS: [Column; 7] = [
-    Column::text("ENDPOINT", 10, 0),
-    Column::number("/S", 7, 1),
-    Column::number("EVENT P50", 9, 6),
-    Column::number("P99", 6, 3),
-    Column::number("QUESTION P50", 12, 5),
-    Column::number("P99", 6, 4),
-    Column::text("OUTCOMES/S", 20, 2),
-];
-
-const FUNCTIONS: [Column; 7] = [
-    Column::text("FUNCTION OR TYPE", 20, 0),
-    Column::number("ASKED/S", 7, 1),
-    Column::number("FAILED/S", 8, 2),
-    Column::number("P50", 6, 5),
-    Column::number("P99", 6, 4),
-    Column::number("WORKERS", 7, 3),
-    Column::text("SERVICES", 16, 6),
-];
-
-const DESTINATIONS: [Column; 7] = [
-    Column::text("DESTINATION", 20, 0),
-    Column::number("STORED/S", 8, 1),
-    Column::number("ERRORS/S", 8, 3),
-    Column::number("P50", 6, 6),
-    Column::number("P99", 6, 4),
-    Column::number("QUEUED", 8, 2),
-    Column::number("APART", 6, 5),
-];
 
 /// Draw it. With `keys` the last line names them.
 pub(super) fn draw(view: &View, keys: bool, area: Rect, buffer: &mut Buffer) {
@@ -68,7 +39,7 @@ pub(super) fn draw(view: &View, keys: bool, area: Rect, buffer: &mut Buffer) {
     let mut needs = tables.each_ref().map(|table| match table.height() {
         0 => 0,
         // And an empty line.
-        lines => lines + 1,
+        lines => lines.saturating_add(1),
     });
     // Where not even one row of each has room, it goes to the first ones.
     let has_rows = needs.iter_mut().filter(|need| **need > 0);
@@ -93,10 +64,12 @@ pub(super) fn draw(view: &View, keys: bool, area: Rect, buffer: &mut Buffer) {
 pub(super) fn height(view: &View, width: u16) -> u16 {
     let Some((before, now)) = view.looks() else { return 0 };
     let figures = Figures::between(before, now);
-    let tables: u16 = tables(view, &figures).iter().map(|table| table.height() + 1).sum();
+    let tables: u32 =
+        tables(view, &figures).iter().map(|table| u32::from(table.height()) + 1).sum();
     let head = head(view, now, &figures, width).len();
     // Problems may have half of what the others leave.
-    (head + 2 * problems(view, now).len() + 1) as u16 + tables
+    let others = head + 2 * problems(view, now).len() + 1;
+    u16::try_from(others as u32 + tables).unwrap_or(u16::MAX)
 }
 
 fn write<'a>(lines: impl IntoIterator<Item = Line<'a>>, area: Rect, buffer: &mut Buffer) {
@@ -110,15 +83,15 @@ impl View {
         if self.has_colours { Style::new().fg(colour) } else { Style::new() }
     }
 
-    fn bad(&self) -> Style {
+    pub(super) fn bad(&self) -> Style {
         self.painted(Color::Red)
     }
 
-    fn odd(&self) -> Style {
+    pub(super) fn odd(&self) -> Style {
         self.painted(Color::Yellow)
     }
 
-    fn good(&self) -> Style {
+    pub(super) fn good(&self) -> Style {
         self.painted(Color::Green)
     }
 }
@@ -215,113 +188,6 @@ fn problems(view: &View, now: &Look) -> Vec<Line<'static>> {
     let lines = now.readiness.iter().skip(1).filter(|line| is_problem(line)).cloned();
     let lines = lines.chain(workers.into_iter().map(|error| format!("workers: {error}")));
     lines.map(|line| Line::styled(terminal::line(&line), view.odd())).collect()
-}
-
-fn tables(view: &View, figures: &Figures<'_>) -> [Table; 3] {
-    let is_shown = |focus| view.focus == Focus::All || view.focus == focus;
-    let endpoints = if is_shown(Focus::Endpoints) { figures.endpoints() } else { Vec::new() };
-    let workers = view.workers.as_ref().and_then(|workers| workers.as_ref().ok());
-    let functions =
-        if is_shown(Focus::Functions) { figures.functions(workers) } else { Vec::new() };
-    let destinations =
-        if is_shown(Focus::Destinations) { figures.destinations() } else { Vec::new() };
-    let by = view.sort;
-    let endpoints = sorted(by, endpoints, |it| (it.rate, worse(it.events, it.questions)));
-    let functions = sorted(by, functions, |it| (it.rate, it.latency.p99));
-    let destinations = sorted(by, destinations, |it| (it.rate, it.latency.p99));
-    let is_one = functions.windows(2).all(|two| two[0].endpoint == two[1].endpoint);
-    [
-        Table {
-            columns: &ENDPOINTS,
-            rows: endpoints.iter().map(|it| endpoint(view, it)).collect(),
-        },
-        Table {
-            columns: &FUNCTIONS,
-            rows: functions.iter().map(|it| function(view, it, is_one)).collect(),
-        },
-        Table {
-            columns: &DESTINATIONS,
-            rows: destinations.iter().map(|it| destination(view, it)).collect(),
-        },
-    ]
-}
-
-/// Those with the most, or with the longest latency, first; they come in the order of their names.
-fn sorted<T>(by: Sort, mut rows: Vec<T>, of: impl Fn(&T) -> (f64, Option<f64>)) -> Vec<T> {
-    let key = |row: &T| match by {
-        Sort::Rate => of(row).0,
-        Sort::P99 => of(row).1.unwrap_or_default(),
-        Sort::Name => 0.0,
-    };
-    rows.sort_by(|one, other| key(other).total_cmp(&key(one)));
-    rows
-}
-
-fn worse(one: figures::Latency, other: figures::Latency) -> Option<f64> {
-    [one.p99, other.p99].into_iter().flatten().reduce(f64::max)
-}
-
-fn endpoint(view: &View, endpoint: &figures::Endpoint) -> Vec<Cell> {
-    let name = if endpoint.name.is_empty() { "(none)" } else { &endpoint.name };
-    let outcomes: Vec<_> = endpoint
-        .outcomes
-        .iter()
-        .map(|(outcome, per_second)| format!("{outcome} {}", rate(*per_second)))
-        .collect();
-    let is_fine = |outcome: &str| {
-        matches!(outcome, "stored" | "answered" | "repeated" | "dropped" | "handshake")
-    };
-    let has_others = endpoint.outcomes.iter().any(|(outcome, _)| !is_fine(outcome));
-    let style = if has_others { view.odd() } else { Style::new() };
-    vec![
-        Cell::new(name),
-        Cell::new(rate(endpoint.rate)),
-        Cell::new(latency(endpoint.events.p50)),
-        Cell::new(latency(endpoint.events.p99)),
-        Cell::new(latency(endpoint.questions.p50)),
-        Cell::new(latency(endpoint.questions.p99)),
-        Cell::new(outcomes.join(", ")).styled(style),
-    ]
-}
-
-fn function(view: &View, function: &figures::Function, is_one_endpoint: bool) -> Vec<Cell> {
-    use figures::Workers;
-    let name = match is_one_endpoint {
-        true => function.name.clone(),
-        false => format!("{} {}", function.endpoint, function.name),
-    };
-    let (workers, services) = match &function.workers {
-        Workers::Unknown => (Cell::new("?"), ""),
-        Workers::None => (Cell::new("none").styled(view.bad()), ""),
-        Workers::Some(count, services) => (Cell::new(count.to_string()), &**services),
-    };
-    vec![
-        Cell::new(name),
-        Cell::new(rate(function.rate)),
-        above_zero(view, function.failed, rate(function.failed)),
-        Cell::new(latency(function.latency.p50)),
-        Cell::new(latency(function.latency.p99)),
-        workers,
-        Cell::new(services),
-    ]
-}
-
-fn destination(view: &View, destination: &figures::Destination) -> Vec<Cell> {
-    vec![
-        Cell::new(&destination.name),
-        Cell::new(rate(destination.rate)),
-        above_zero(view, destination.errors, rate(destination.errors)),
-        Cell::new(latency(destination.latency.p50)),
-        Cell::new(latency(destination.latency.p99)),
-        above_zero(view, destination.queued, count(destination.queued)),
-        above_zero(view, destination.apart, count(destination.apart)),
-    ]
-}
-
-/// What should be nothing.
-fn above_zero(view: &View, value: f64, text: String) -> Cell {
-    let style = if value > 0.0 { view.bad() } else { Style::new() };
-    Cell::new(text).styled(style)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 use tokio::time::Instant;
 
 use super::*;
+use crate::cli::top::view::Focus;
 use crate::telemetry::samples::Samples;
 
 const TEXT: &str = "\
@@ -87,15 +88,4 @@ fn one_table_may_have_all_the_room() {
     view.focus = Focus::Destinations;
     let text = drawn(&view, 80, 24).join("\n");
     assert!(text.contains("DESTINATION") && !text.contains("ENDPOINT"), "{text}");
-}
-
-#[test]
-fn the_highest_comes_first() {
-    let rows = vec![("a", 1.0, None), ("b", 3.0, Some(0.1)), ("c", 2.0, Some(0.2))];
-    let names = |by| -> Vec<_> {
-        sorted(by, rows.clone(), |row| (row.1, row.2)).into_iter().map(|row| row.0).collect()
-    };
-    assert_eq!(names(Sort::Rate), ["b", "c", "a"]);
-    assert_eq!(names(Sort::P99), ["c", "b", "a"]);
-    assert_eq!(names(Sort::Name), ["a", "b", "c"]);
 }
