@@ -47,6 +47,8 @@ function askForToken() {
       h('label', {}, 'Token', input),
       h('div', {class: 'actions'}, h('button', {class: 'main'}, 'Continue'))));
     dialog.oncancel = (event) => event.preventDefault();
+    // Some browsers let a second Escape close it all the same.
+    dialog.onclose = () => { if (asking) dialog.showModal(); };
     dialog.showModal();
   });
   return asking;

@@ -32,6 +32,9 @@ export async function trial({root, parameters, signal}) {
       text.value = body;
     }
   };
+  const failed = (/** @type {Error} */ error) => {
+    if (!signal.aborted) show(answer, h('p', {class: 'error'}, error.message));
+  };
   const send = async () => {
     const sample = samples[Number(select.value)];
     const began = performance.now();
@@ -43,7 +46,7 @@ export async function trial({root, parameters, signal}) {
     show(answer, ...answered(response, body, took));
   };
   show(root,
-    h('form', {onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); send(); }},
+    h('form', {onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); send().catch(failed); }},
       h('label', {}, 'Sample', select), text, h('button', {class: 'main'}, 'Post it')),
     answer);
   choose();
