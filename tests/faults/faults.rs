@@ -12,7 +12,7 @@ mod types;
 use crate::setup;
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
-use crate::support::haproxy;
+use crate::support::installed;
 use crate::webhook::Broker;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,7 +181,7 @@ impl Fault {
             Fault::DiskFull | Fault::DiskSlow | Fault::DiskTooSlow | Fault::DiskReadOnly => {
                 disk::missing()
             }
-            Fault::BridgesRolled if haproxy::binary().is_none() => {
+            Fault::BridgesRolled if installed("haproxy").is_none() => {
                 Some("haproxy (run: make tools)".to_owned())
             }
             _ => None,

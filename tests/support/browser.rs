@@ -1,10 +1,9 @@
 //! A real browser: Chromium, driven by Playwright from the code of the tests.
 
 use super::process::Process;
-use super::{missing, project, tool};
+use super::{installed, missing, project, tool};
 use serde_json::Value;
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -20,7 +19,7 @@ pub(crate) struct Browser {
 impl Browser {
     /// With an empty page of 1280 by 800. Nothing when some part isn't on this machine.
     pub(crate) fn start() -> Option<Browser> {
-        let (modules, program) = (tool("browser"), binary());
+        let (modules, program) = (tool("browser"), installed("chromium"));
         let node = Command::new("node").arg("--version").output().is_ok();
         let (true, true, Some(program)) = (node, modules.join("installed.json").exists(), program)
         else {
@@ -62,15 +61,4 @@ impl Browser {
             "await page.getByText({text}).filter({{visible: true}}).first().waitFor()"
         ));
     }
-}
-
-/// `.tools/chromium/chromium`, else the one on the `PATH`.
-fn binary() -> Option<PathBuf> {
-    let downloaded = tool("chromium/chromium");
-    if downloaded.exists() {
-        return Some(downloaded);
-    }
-    let output = Command::new("sh").args(["-c", "command -v chromium"]).output().ok()?;
-    let path = String::from_utf8(output.stdout).ok()?;
-    (!path.trim().is_empty()).then(|| path.trim().into())
 }

@@ -1,8 +1,7 @@
 //! HAProxy in front of bridges: somebody else's pool of connections.
 
 use super::process::Process;
-use super::{eventually, missing, ports, tool};
-use std::path::PathBuf;
+use super::{eventually, installed, missing, ports};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -18,7 +17,7 @@ impl Haproxy {
     /// In front of these servers. It asks each of them for `health`, at its second address if it has one, several times
     /// a second, and keeps connections as it does by default. Nothing when it isn't on this machine.
     pub(crate) async fn start(servers: &[(String, String)], health: &str) -> Option<Haproxy> {
-        let Some(program) = binary() else {
+        let Some(program) = installed("haproxy") else {
             missing("haproxy (run: make tools)");
             return None;
         };
@@ -81,14 +80,4 @@ impl Haproxy {
         socket.read_to_string(&mut text).await?;
         Ok(text)
     }
-}
-
-/// `.tools/haproxy/haproxy`, else the one on the `PATH`.
-pub(crate) fn binary() -> Option<PathBuf> {
-    let downloaded = tool("haproxy/haproxy");
-    if downloaded.exists() {
-        return Some(downloaded);
-    }
-    let output = Command::new("haproxy").arg("-v").output().ok()?;
-    output.status.success().then(|| "haproxy".into())
 }

@@ -33,6 +33,7 @@ pub(crate) use tmux::Terminal;
 pub(crate) use worker::{Question, Reply, Worker};
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 use tokio::sync::RwLock;
 use tokio::time::Instant;
@@ -54,6 +55,17 @@ pub(crate) fn project() -> &'static Path {
 /// A path below `.tools`, where `make tools` puts what is downloaded.
 pub(crate) fn tool(path: &str) -> PathBuf {
     project().join(".tools").join(path)
+}
+
+/// A program of this name below `.tools`, else the one on the `PATH`; nothing where there is neither.
+pub(crate) fn installed(program: &str) -> Option<PathBuf> {
+    let downloaded = tool(&format!("{program}/{program}"));
+    if downloaded.exists() {
+        return Some(downloaded);
+    }
+    let found = Command::new("sh").args(["-c", "command -v \"$0\"", program]).output().ok()?;
+    let path = String::from_utf8(found.stdout).ok()?;
+    (!path.trim().is_empty()).then(|| path.trim().into())
 }
 
 /// Waits until `probe` gives a value; fails after `limit`, saying what it waited for.

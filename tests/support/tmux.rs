@@ -1,7 +1,7 @@
 //! A terminal: tmux, which shows what stands in it.
 
 use super::process::Process;
-use super::{eventually, missing, tool};
+use super::{eventually, installed, missing};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Of this size, with a shell in it. Nothing when tmux isn't on this machine.
     pub(crate) async fn start(columns: u16, rows: u16) -> Option<Terminal> {
-        let Some(program) = binary() else {
+        let Some(program) = installed("tmux") else {
             missing("tmux (run: make tools)");
             return None;
         };
@@ -92,14 +92,4 @@ impl Terminal {
         }
         panic!("waited for {what} in\n{last}");
     }
-}
-
-/// `.tools/tmux/tmux`, else the one on the `PATH`.
-fn binary() -> Option<PathBuf> {
-    let downloaded = tool("tmux/tmux");
-    if downloaded.exists() {
-        return Some(downloaded);
-    }
-    let output = Command::new("tmux").arg("-V").output().ok()?;
-    output.status.success().then(|| "tmux".into())
 }

@@ -4,7 +4,7 @@ use super::snippets::{masked, session, shell};
 use super::{SECRET, block, read};
 use crate::forward::{Forward, Server};
 use crate::support::process::output;
-use crate::support::worker::{Reply, Worker};
+use crate::support::worker::{Reply, Worker, round_trip};
 use crate::support::{Bridge, Kafka, Nats, missing, project, tool};
 use crate::tail::follower::Follower;
 use futures_util::StreamExt as _;
@@ -100,7 +100,7 @@ async fn who_answers_is_said_as_the_page_says_it() {
     let service =
         client.service_builder().queue_group("q").start("weather", "1.0.0").await.unwrap();
     let mut endpoint = service.endpoint("vapi.tool.get_weather").await.unwrap();
-    client.flush().await.unwrap();
+    round_trip(&client).await;
     tokio::spawn(async move {
         while let Some(request) = endpoint.next().await {
             let status = "no satellite".to_owned();

@@ -4,8 +4,8 @@
 use super::{Pool, event, open, stored};
 use crate::support::http::Client;
 use crate::support::process::{Process, output};
-use crate::support::{Bridge, Nats, eventually, haproxy, missing, nats, ports, project, tool};
-use std::path::{Path, PathBuf};
+use crate::support::{Bridge, Nats, eventually, installed, missing, nats, ports, project};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -23,15 +23,6 @@ fn configuration(name: &str, addresses: &[(&str, String)]) -> String {
         text = text.replace(written, used);
     }
     text
-}
-
-fn nginx() -> Option<PathBuf> {
-    let downloaded = tool("nginx/nginx");
-    if downloaded.exists() {
-        return Some(downloaded);
-    }
-    let output = Command::new("nginx").arg("-v").output().ok()?;
-    output.status.success().then(|| "nginx".into())
 }
 
 /// Lets a program look at its configuration.
@@ -75,7 +66,7 @@ async fn roll(nats: &Nats, name: &str, bridges: &mut [Bridge; 2], address: &str)
 
 #[tokio::test]
 async fn the_example_for_haproxy() {
-    let Some(program) = haproxy::binary() else { return missing("haproxy (run: make tools)") };
+    let Some(program) = installed("haproxy") else { return missing("haproxy (run: make tools)") };
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("haproxy", &["haproxy.events.>"]).await;
     let mut bridges = [bridge(nats, "haproxy").await, bridge(nats, "haproxy").await];
@@ -109,7 +100,7 @@ async fn the_example_for_haproxy() {
 
 #[tokio::test]
 async fn the_example_for_nginx() {
-    let Some(program) = nginx() else { return missing("nginx (run: make tools)") };
+    let Some(program) = installed("nginx") else { return missing("nginx (run: make tools)") };
     let Some(nats) = nats::shared().await else { return };
     nats.create_stream("nginx", &["nginx.events.>"]).await;
     let mut bridges = [bridge(nats, "nginx").await, bridge(nats, "nginx").await];
