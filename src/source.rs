@@ -124,8 +124,8 @@ pub struct Questions {
 
 /// Between the sender and the workers, for as long as a webhook with questions is handled.
 pub trait Dialogue: Send + Sync {
-    /// What workers get, in the order of the questions; asked for once. `context` tells what the rule of a question hands on, and
-    /// `take` is asked before bytes are taken: where it refuses, nothing is built.
+    /// What workers get, in the order of the questions. Called once. `context` returns what the rule of a question hands
+    /// on, and `take` is asked before bytes are taken: where it refuses, nothing is built.
     fn payloads<'a>(
         &mut self,
         context: &dyn Fn(usize) -> &'a Context,

@@ -1,4 +1,5 @@
-//! The questions of described providers: each webhook is one, and the worker's reply is the body of the answer.
+//! The questions of described providers. Mostly a webhook is one, and the worker's reply is the body of the answer; those
+//! that hold several are in `each`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -138,14 +139,7 @@ pub(super) fn questions(
     form: Option<Form>,
     id: Option<Arc<str>>,
 ) -> Questions {
-    let query = request.head.uri.query().unwrap_or_default().to_owned();
-    let dialogue = Whole {
-        asking: asking.clone(),
-        body: request.body.clone(),
-        form: form.unwrap_or_default(),
-        query,
-        id: id.map(|id| quote(&id)),
-    };
+    let dialogue = Whole::new(asking, request, form, id);
     Questions { all: vec![question(asking)], dialogue: Box::new(dialogue) }
 }
 
@@ -158,6 +152,25 @@ struct Whole {
     query: String,
     /// The id of the delivery, as JSON: a question that comes again has the same.
     id: Option<String>,
+}
+
+impl Whole {
+    fn new(
+        asking: &Arc<Asking>,
+        request: &Request<'_>,
+        form: Option<Form>,
+        id: Option<Arc<str>>,
+    ) -> Self {
+        // It is a copy of the body. Where a worker gets the body itself, it would be held until the answer.
+        let form = form.filter(|_| asking.payload == Payload::Fields);
+        Self {
+            asking: asking.clone(),
+            body: request.body.clone(),
+            form: form.unwrap_or_default(),
+            query: request.head.uri.query().unwrap_or_default().to_owned(),
+            id: id.map(|id| quote(&id)),
+        }
+    }
 }
 
 impl Dialogue for Whole {
@@ -219,4 +232,23 @@ fn essence(content_type: &str) -> &str {
 fn is_one_document(bytes: &[u8]) -> bool {
     let read = |mut reader: Reader<'_>| reader.skip().and_then(|_| reader.end());
     Reader::new(bytes).is_ok_and(|reader| read(reader).is_ok())
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_of_a_form_is_kept_only_for_a_worker_that_gets_its_fields() {
+        let (head, ()) = http::Request::post("/").body(()).unwrap().into_parts();
+        let body = Bytes::from_static(b"a=1");
+        for (payload, is_kept) in [("fields", true), ("body", false)] {
+            let asking = format!("types = [\"*\"]\ntimeout = \"1s\"\npayload = \"{payload}\"");
+            let asking = Arc::new(Asking::new(&toml::from_str(&asking).unwrap()));
+            let form = Form::of(&body).unwrap();
+            let whole = Whole::new(&asking, &Request::new(&head, &body), Some(form), None);
+            assert_eq!(whole.form != Form::default(), is_kept, "{payload}");
+        }
+    }
 }
