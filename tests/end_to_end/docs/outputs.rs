@@ -242,8 +242,11 @@ async fn forward_shows_what_its_page_shows() {
     let shown = shown.replace("nats.example.com:4222", nats.url().trim_start_matches("nats://"));
     let mut expected = masked(&shown);
     assert_eq!(expected.pop().unwrap(), masked(again)[0]);
-    let said =
+    let mut said =
         masked(&said).into_iter().filter(|line| !line.starts_with("warning")).collect::<Vec<_>>();
+    // The reader of events and the one of questions begin side by side.
+    said[..2].sort();
+    expected[..2].sort();
     assert_eq!(said, expected);
 }
 
