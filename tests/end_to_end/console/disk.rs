@@ -34,6 +34,7 @@ async fn dead_letters_are_published_again_or_dropped() {
          await unwanted.getByRole('button', {name: 'Drop'}).click();
          await page.getByRole('dialog').getByRole('button', {name: 'Drop'}).click();
          await page.getByText('1 dropped').waitFor();
+         await unwanted.waitFor({state: 'detached'});
          assert.equal(await page.locator('tbody tr').count(), 1);",
     );
     // It would be refused once more.
