@@ -159,9 +159,12 @@ impl Bridge {
         let started = Instant::now();
         let (trace, span) = self.trace(endpoint, head, client);
         let mut tap = self.live_tail.record(&endpoint.name, &client.hang_up);
+        if let Some(tap) = &mut tap {
+            tap.traced(&trace);
+        }
         let mut done = match self.handshake(endpoint, head, client).await {
             Some(done) => done,
-            None => match self.receive(endpoint, head, client, body).await {
+            None => match self.receive(endpoint, head, client, body, tap.as_ref()).await {
                 Err(Refused { refusal, why }) => Done { why, ..Done::refused(None, refusal) },
                 Ok(received) => {
                     let began = (started, trace);
@@ -253,6 +256,7 @@ impl Bridge {
         head: &'a Parts,
         client: &Client,
         body: &mut B,
+        tap: Option<&TapRecord>,
     ) -> Result<Received<'a>, Refused>
     where
         B: http_body::Body<Data = Bytes, Error: std::error::Error + 'static> + Unpin,
@@ -262,6 +266,9 @@ impl Bridge {
             Ok(pending) => pending,
             Err(cause) => return refused(cause, &Bytes::new()).await,
         };
+        if let Some(tap) = tap.filter(|_| pending.is_known()) {
+            tap.authenticated();
+        }
         let encoding = Encoding::of(&head.headers)?;
         let mut reading = endpoint.limits.reading(pending.is_known())?;
         let limit = endpoint.max_body;
@@ -276,6 +283,9 @@ impl Bridge {
             Ok(delivery) => delivery,
             Err(cause) => return refused(cause, &received).await,
         };
+        if let Some(tap) = tap {
+            tap.authenticated();
+        }
         if let Some(By { auth, secret }) = delivery.by {
             endpoint.metrics.authenticated(auth, secret);
         }

@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::broadcast;
 
 pub use self::filter::Filter;
-pub use self::line::{Kind, Line, Question, Webhook};
+pub use self::line::{DestinationReceipt, Kind, Line, Question, Webhook};
 pub use self::recent::{RecentQuestion, RecentQuestions};
-pub use self::tap_record::{TapQuestions, TapRecord};
+pub use self::tap_record::{TapProgress, TapRecord};
 use crate::message::HangUp;
 
 /// Subscribers at the same time.

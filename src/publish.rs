@@ -36,6 +36,7 @@ use tracing::warn;
 pub use self::destination::Destination;
 use self::destination::{Admission, Path};
 pub use self::spool_handle::{DestinationQueue, SpoolHandle};
+use crate::live_tail::TapProgress;
 use crate::message::{Event, Receipt, Refusal};
 use crate::sink::Sink;
 use crate::telemetry::health::Health;
@@ -271,6 +272,8 @@ pub struct Publishing {
     event: Event,
     parts: Vec<Part>,
     began: Instant,
+    /// Those who follow.
+    tap: Option<TapProgress>,
 }
 
 struct Part {
@@ -301,10 +304,15 @@ pub fn begin(
     for Part { admission, path, name, traced, .. } in &mut parts {
         *path = admission.choose_path(name, traced.as_deref().unwrap_or(&event));
     }
-    Ok(Publishing { event, parts, began: Instant::now() })
+    Ok(Publishing { event, parts, began: Instant::now(), tap: None })
 }
 
 impl Publishing {
+    /// Tell those who follow what comes of it at each destination.
+    pub fn followed_by(self, tap: Option<TapProgress>) -> Self {
+        Self { tap, ..self }
+    }
+
     /// Wait until every destination has stored the event or has it on disk, or one can't.
     pub async fn finish(self) -> Result<Receipt, Refusal> {
         self.finish_within(None).await
@@ -313,12 +321,16 @@ impl Publishing {
     /// The same for a sender that doesn't wait as long as brokers may take: what isn't acknowledged within this time
     /// goes to the disk. A broker that has it all the same, and acknowledges it later, gets it once more from there.
     pub async fn finish_within(self, within: Option<Duration>) -> Result<Receipt, Refusal> {
-        let Self { event, mut parts, began } = self;
+        let Self { event, mut parts, began, tap } = self;
         let budget = Budget { began, within };
         let store = async |part: Part| {
             let Part { admission, path, name, span, traced } = part;
             let event = traced.as_deref().unwrap_or(&event);
+            let followed = tap.as_ref().map(|tap| (tap, admission.destination().clone()));
             let stored = admission.store(path, name, event, budget).await;
+            if let Some((tap, destination)) = followed {
+                tap.stored(&destination, &stored);
+            }
             destination::stored(span, &stored);
             stored
         };

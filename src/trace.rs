@@ -111,6 +111,11 @@ impl Trace {
         Some((parent, Self::new(Some(written.into()), state.map(Into::into))))
     }
 
+    /// The id of the trace, as it is written in `traceparent`.
+    pub fn id(&self) -> Option<&str> {
+        self.parent.as_deref()?.split('-').nth(1)
+    }
+
     /// What names the span that this is the context of, if it is recorded.
     pub fn ids(&self) -> Option<Ids> {
         self.recorded.as_ref().map(|recorded| recorded.ids)

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::bridge::Bridge;
 use crate::config;
-use crate::live_tail::{Filter, Line, Webhook};
+use crate::live_tail::{DestinationReceipt, Filter, Line, Webhook};
 
 /// How long webhooks are kept without a request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15 * 60);
@@ -174,11 +174,12 @@ fn size(webhook: &Webhook) -> usize {
     size_of::<Webhook>()
         + webhook.time.len()
         + webhook.error.as_ref().map_or(0, String::len)
-        + [&webhook.id, &webhook.r#type, &webhook.key, &webhook.request]
+        + [&webhook.id, &webhook.r#type, &webhook.key, &webhook.request, &webhook.trace_id]
             .into_iter()
             .map(text)
             .sum::<usize>()
         + 16 * webhook.destinations.len()
+        + size_of::<DestinationReceipt>() * webhook.receipts.len()
         + questions
 }
 

@@ -117,7 +117,7 @@ impl Walk {
             event.kind = KIND.into();
             let vars = event::vars(endpoint, metadata, question.function.as_deref());
             let to = to.iter().map(|to| (to.clone(), to.name(&vars))).collect();
-            self.beside(to, event, None);
+            self.beside(to, event, None, None);
         }
     }
 }

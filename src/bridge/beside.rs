@@ -8,6 +8,7 @@ use tracing::debug;
 use super::event;
 use super::questions::Walk;
 use super::turns::Turn;
+use crate::live_tail::TapProgress;
 use crate::message::{Event, Refusal};
 use crate::publish::{self, Destination};
 
@@ -27,16 +28,17 @@ impl Walk {
         }
         if !to.is_empty() {
             let event = event::whole(&self.endpoint, &self.webhook, &self.metadata);
-            self.beside(to, event, self.my_turn());
+            self.beside(to, event, self.my_turn(), self.tap.clone());
         }
     }
 
-    /// Store an event when it is its turn. What can't be stored is counted.
+    /// Store an event when it is its turn, and note in `tap` what came of it. What can't be stored is counted.
     pub(super) fn beside(
         &self,
         to: Vec<(Arc<Destination>, String)>,
         event: Event,
         turn: Option<Arc<Turn>>,
+        tap: Option<TapProgress>,
     ) {
         let begin = || {
             let mut reservation = self.endpoint.limits.reservation();
@@ -64,7 +66,7 @@ impl Walk {
         match begun {
             Ok((publishing, held)) => {
                 tokio::spawn(async move {
-                    let stored = async { publishing.await?.finish().await };
+                    let stored = async { publishing.await?.followed_by(tap).finish().await };
                     let _ = stored.await;
                     drop(held);
                 });

@@ -11,6 +11,7 @@ use super::{Bridge, Done, Endpoint, Held, Kind, TapRecord};
 use crate::auth::Delivered;
 use crate::config::Dedupe;
 use crate::limit::ByteReservation;
+use crate::live_tail::TapProgress;
 use crate::message::{Event, Metadata, Receipt, Refusal, Webhook, WebhookOutcome, attribute};
 use crate::publish::{self, Destination};
 use crate::template::Vars;
@@ -26,15 +27,17 @@ pub(super) async fn publish(
     tap: Option<&mut TapRecord>,
 ) -> Done {
     let to = endpoint.routes.event(&metadata.kind);
-    if let Some(tap) = tap {
+    let progress = tap.map(|tap| {
         to.iter().for_each(|destination| tap.goes_to(destination.text()));
-    }
+        tap.progress()
+    });
     let Held { mut once, reservation, turn, .. } = held;
     let mut turn = bridge.turn(turn, &metadata, to.iter().map(|to| to.text()));
     if let Some(ended) = once.earlier(endpoint, &mut turn).await {
         return repeated(endpoint, webhook.id, ended);
     }
-    store(Arriving { endpoint, webhook, metadata, to, reservation, turn }, once).await
+    let arriving = Arriving { endpoint, webhook, metadata, to, reservation, turn, tap: progress };
+    store(arriving, once).await
 }
 
 /// An event on its way to its destinations.
@@ -45,6 +48,8 @@ struct Arriving<'a> {
     to: &'a [Arc<Destination>],
     reservation: ByteReservation,
     turn: Option<Turn>,
+    /// For those who follow.
+    tap: Option<TapProgress>,
 }
 
 /// The answer to a copy of an event: that of the first.
@@ -99,7 +104,7 @@ fn begin(
     event: Arriving<'_>,
     once: Once,
 ) -> Result<SpawnOnDrop<impl Future<Output = Result<Receipt, Refusal>> + use<>>, Refusal> {
-    let Arriving { endpoint, webhook, metadata, to, mut reservation, .. } = event;
+    let Arriving { endpoint, webhook, metadata, to, mut reservation, tap, .. } = event;
     let mut take_turns = || {
         endpoint.limits.rate()?;
         let permit = endpoint.limits.event(&mut reservation)?;
@@ -116,7 +121,7 @@ fn begin(
     };
     let within = endpoint.source.ack_within();
     Ok(SpawnOnDrop::new(async move {
-        let receipt = publishing.finish_within(within).await;
+        let receipt = publishing.followed_by(tap).finish_within(within).await;
         drop((permit, reservation));
         let delivered = |receipt: &Receipt| Delivered { is_accepted: receipt.is_accepted() };
         once.end(receipt.as_ref().map(delivered));

@@ -15,7 +15,7 @@ impl Walk {
                 tap.goes_to(destination.text());
             }
         }
-        self.tap = Some(tap.questions());
+        self.tap = Some(tap.progress());
     }
 
     /// What a question is about.

@@ -72,7 +72,7 @@ impl Walk {
             "question"
         );
         if let Some(tap) = &self.tap {
-            tap.ended(place, outcome, took, worker, reused);
+            tap.answered(place, outcome, took, worker, reused);
         }
         let told = (took, worker.map(|name| &**name), reused);
         let record = self.record(dialogue, place, &answer, told);
@@ -201,7 +201,7 @@ impl Walk {
         let publishing = publish::begin(to, job).map_err(|_| refused())?;
         drop(turn);
         // It keeps its turn until the broker has spoken, even if the sender's limit comes first.
-        let storing = SpawnOnDrop::new(publishing.finish());
+        let storing = SpawnOnDrop::new(publishing.followed_by(self.tap.clone()).finish());
         match timeout_at(deadline, storing).await {
             Ok(Ok(_)) => Ok(Bytes::from_static(b"accepted").into()),
             _ => Err(refused()),

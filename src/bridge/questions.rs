@@ -18,7 +18,7 @@ use crate::ask::{Failed, fall_back};
 use crate::auth::Delivered;
 use crate::config::Context;
 use crate::limit::{ByteReservation, Permit};
-use crate::live_tail::{TapQuestions, TapRecord};
+use crate::live_tail::{TapProgress, TapRecord};
 use crate::message::{
     Answer, Body, Content, Metadata, Outcome, Question, Refusal, Reply, Webhook, WebhookOutcome,
 };
@@ -104,7 +104,7 @@ pub(super) struct Walk {
     /// it from here, until it has its place.
     turn: Option<Mutex<Option<Arc<Turn>>>>,
     /// For those who follow.
-    pub(super) tap: Option<TapQuestions>,
+    pub(super) tap: Option<TapProgress>,
 }
 
 /// How one question ended.

@@ -46,6 +46,10 @@ pub struct Webhook {
     /// Where it goes, as configured.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<Arc<str>>,
+    /// What came of it at each of them, in the order in which that was known; at more than one subject or topic of a
+    /// destination, it is there more than once. Copies of a question that are stored after its answer are missing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub receipts: Vec<DestinationReceipt>,
     /// What became of it, as in the metrics.
     pub outcome: Cow<'static, str>,
     /// Why it was refused, or fell back.
@@ -59,6 +63,15 @@ pub struct Webhook {
     pub status: Option<u16>,
     /// From the head of the request to that of the response.
     pub milliseconds: f64,
+    /// From the head of the request to when its sender was known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated_milliseconds: Option<f64>,
+    /// From the head of the request to when all of its body was there, and decoded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_milliseconds: Option<f64>,
+    /// The trace that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Arc<str>>,
     /// Size of its body, as far as it was read.
     pub bytes: usize,
     /// Its body as text, cut.
@@ -84,6 +97,17 @@ pub struct Question {
     /// It is the answer to an earlier delivery of the same call.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reused: bool,
+}
+
+/// What came of an event at one destination.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DestinationReceipt {
+    /// As configured.
+    pub destination: Arc<str>,
+    /// Who holds it, as in the metrics; or why nobody does.
+    pub outcome: Cow<'static, str>,
+    /// From the head of the request to its acknowledgement, or to when it was safe on disk.
+    pub milliseconds: f64,
 }
 
 /// What a webhook is.

@@ -9,8 +9,9 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::line::{Kind, Question, Webhook};
-use crate::message::{HangUp, Metadata, attribute};
+use super::line::{DestinationReceipt, Kind, Question, Webhook};
+use crate::message::{HangUp, Metadata, Receipt, Refusal, attribute};
+use crate::trace::Trace;
 
 /// The longest part of a body that is shown, in bytes.
 const BODY: usize = 64 << 10;
@@ -75,11 +76,26 @@ impl TapRecord {
         self.change(|open| open.line.request = Some(attribute(request)));
     }
 
+    /// It is part of this trace.
+    pub fn traced(&mut self, trace: &Trace) {
+        self.change(|open| open.line.trace_id = trace.id().map(Into::into));
+    }
+
+    /// Its sender is known; the first time counts.
+    pub fn authenticated(&self) {
+        self.change(|open| {
+            let took = open.began.elapsed();
+            open.line.authenticated_milliseconds.get_or_insert(milliseconds(took));
+        });
+    }
+
     /// It was read, and this is its body.
     pub fn received(&mut self, id: Arc<str>, body: &Bytes) {
         let kept = self.shared.wants_bodies().then(|| body.clone());
         self.change(|open| {
-            open.received = Some(Instant::now());
+            let now = Instant::now();
+            open.received = Some(now);
+            open.line.received_milliseconds = Some(milliseconds(now - open.began));
             open.line.id = Some(id);
             open.line.bytes = body.len();
             open.body = kept;
@@ -100,9 +116,9 @@ impl TapRecord {
         self.change(|open| open.line.questions.push(question));
     }
 
-    /// Where it is noted how the questions end.
-    pub fn questions(&self) -> TapQuestions {
-        TapQuestions(self.open.clone())
+    /// Where it is noted how its parts end.
+    pub fn progress(&self) -> TapProgress {
+        TapProgress(self.open.clone())
     }
 
     /// It goes to this destination, among others.
@@ -139,12 +155,29 @@ impl TapRecord {
     }
 }
 
-/// The questions of a note, which end one by one.
-pub struct TapQuestions(Arc<Mutex<Option<Unfinished>>>);
+/// The parts of a note, its questions and destinations, which end one by one.
+#[derive(Clone)]
+pub struct TapProgress(Arc<Mutex<Option<Unfinished>>>);
 
-impl TapQuestions {
+impl TapProgress {
+    /// This came of the event at a destination.
+    pub fn stored(&self, destination: &Arc<str>, stored: &Result<Receipt, Refusal>) {
+        if let Some(open) = &mut *self.0.lock() {
+            let outcome = match stored {
+                Ok(receipt) => receipt.as_str(),
+                Err(Refusal::NotStored(why)) => why,
+                Err(refusal) => refusal.reason(),
+            };
+            open.line.receipts.push(DestinationReceipt {
+                destination: destination.clone(),
+                outcome: Cow::Borrowed(outcome),
+                milliseconds: milliseconds(open.began.elapsed()),
+            });
+        }
+    }
+
     /// This came of the question at this place.
-    pub fn ended(
+    pub fn answered(
         &self,
         place: usize,
         outcome: &'static str,

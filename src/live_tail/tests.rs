@@ -1,6 +1,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
+use crate::message::{Receipt, Refusal};
+use crate::trace::Trace;
 
 fn pass(live_tail: &LiveTail, id: &str) {
     let mut note = live_tail.record(&"vapi".into(), &Arc::default()).unwrap();
@@ -47,6 +49,34 @@ async fn who_reads_too_slowly_loses_the_oldest_and_is_told() {
     }
     assert!(matches!(subscriber.next().await, Some(Line::Lost { count: 10 })));
     assert_eq!(next(&mut subscriber).await.id.as_deref(), Some("10"));
+}
+
+#[tokio::test]
+async fn its_parts_are_noted_as_they_end() {
+    let live_tail = LiveTail::default();
+    let mut subscriber = live_tail.subscribe(Filter::default()).unwrap();
+    let mut note = live_tail.record(&"vapi".into(), &Arc::default()).unwrap();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    note.traced(&Trace::new(Some(parent.into()), None));
+    note.authenticated();
+    note.received("a".into(), &bytes::Bytes::new());
+    // It was known by its head.
+    note.authenticated();
+    let progress = note.progress();
+    progress.stored(&"nats:a".into(), &Ok(Receipt::Spooled));
+    progress.stored(&"kafka:b".into(), &Err(Refusal::NotStored("spool-full")));
+    note.answered(503);
+    // It is told already.
+    progress.stored(&"nats:c".into(), &Ok(Receipt::Stored));
+    let line = next(&mut subscriber).await;
+    assert_eq!(line.trace_id.as_deref(), Some("4bf92f3577b34da6a3ce929d0e0e4736"));
+    let outcomes: Vec<_> =
+        line.receipts.iter().map(|it| (&*it.destination, &*it.outcome)).collect();
+    assert_eq!(outcomes, [("nats:a", "spooled"), ("kafka:b", "spool-full")]);
+    let times = [line.authenticated_milliseconds, line.received_milliseconds];
+    let times = times.into_iter().flatten().chain(line.receipts.iter().map(|it| it.milliseconds));
+    let times: Vec<_> = times.chain([line.milliseconds]).collect();
+    assert!(times.len() == 5 && times.is_sorted(), "{times:?}");
 }
 
 #[tokio::test]

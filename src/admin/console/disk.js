@@ -46,6 +46,7 @@ export function disk({root, parameters, signal}) {
   const change = async (what, filter) => {
     /** @type {HTMLElement[]} */
     const givenUp = [];
+    show(progress, 'Working …');
     try {
       await lines(`/dead-letters/${what}${query(filter)}`, {method: 'POST', signal}, (line) => {
         if (line.line === 'given-up') givenUp.push(h('div', {class: 'error'}, `${line.destination}: ${line.error}`));

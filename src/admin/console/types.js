@@ -5,7 +5,9 @@
  * @typedef {{
  *   time: string, endpoint: string, id?: string, kind?: 'event' | 'question', type?: string, key?: string,
  *   questions?: Question[], request?: string, destinations?: string[], outcome: string, reason?: string, error?: string,
- *   status?: number, milliseconds: number, bytes: number, body?: string,
+ *   status?: number, milliseconds: number, bytes: number, body?: string, authenticated_milliseconds?: number,
+ *   received_milliseconds?: number, trace_id?: string,
+ *   receipts?: {destination: string, outcome: string, milliseconds: number}[],
  * }} Webhook
  * @typedef {{p50: number, p99: number}} Latency
  * @typedef {{

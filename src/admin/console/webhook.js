@@ -45,6 +45,7 @@ function facts(webhook) {
     ['Type', webhook.type && h('code', {}, webhook.type)],
     ['Key', webhook.key && copyable(webhook.key)],
     ['Id', webhook.id && copyable(webhook.id)],
+    ['Trace', webhook.trace_id && copyable(webhook.trace_id)],
     ['Outcome', outcome(webhook)],
     ['Why', webhook.error && h('span', {class: 'error'}, webhook.error)],
     ['Answer', webhook.status ? `status ${webhook.status}` : 'none: its sender hung up'],
@@ -53,25 +54,58 @@ function facts(webhook) {
   return h('dl', {}, all.filter(([, value]) => value).map(([name, value]) => [h('dt', {}, name), h('dd', {}, value)]));
 }
 
+/** @typedef {{name: string, what: string, after?: number, isOdd?: boolean}} Step */
+
 /** @param {Webhook} webhook */
 function timeline(webhook) {
   const whole = Math.max(webhook.milliseconds, 0.001);
-  const step = (/** @type {string} */ name, /** @type {string} */ what, /** @type {number | undefined} */ took, isLate = false) => h('tr', {},
-    h('td', {}, name), h('td', {class: 'long'}, what), number(took === undefined ? '' : duration(took)),
-    h('td', {class: 'bar'}, took !== undefined && svg('svg', {viewBox: '0 0 100 8', preserveAspectRatio: 'none', 'aria-hidden': true},
-      svg('rect', {x: 0, y: 0, height: 8, width: Math.max(1, 100 * Math.min(1, took / whole)), class: isLate ? 'late' : undefined}))));
-  const questions = (webhook.questions ?? []).map((question) => {
+  const row = (/** @type {Step} */ {name, what, after, isOdd}) => h('tr', {},
+    h('td', {}, name), h('td', {class: 'long'}, what), number(after === undefined ? '' : duration(after)),
+    h('td', {class: 'bar'}, after !== undefined && svg('svg', {viewBox: '0 0 100 8', preserveAspectRatio: 'none', 'aria-hidden': true},
+      svg('rect', {x: 0, y: 0, height: 8, width: Math.max(1, 100 * Math.min(1, after / whole)), class: isOdd ? 'late' : undefined}))));
+  return [h('div', {class: 'timeline scroll', tabindex: 0, role: 'region', 'aria-label': 'Timeline'}, h('table', {},
+    h('thead', {}, h('tr', {}, ['Step', 'What', 'After', 'Time'].map((head) => h('th', {scope: 'col'}, head)))),
+    h('tbody', {}, steps(webhook).map(row)))),
+  isOfOlderBridge(webhook) && h('p', {class: 'faint'},
+    'This bridge is of an older version: it doesn’t say when the sender was known, nor when each destination had it.')];
+}
+
+/**
+ * What happened, in its order.
+ * @param {Webhook} webhook
+ */
+function steps(webhook) {
+  /** @type {Step[]} */
+  const known = [{name: 'received', what: `its head; ${webhook.kind ?? 'of no known kind'}`, after: 0}];
+  if (webhook.authenticated_milliseconds !== undefined) {
+    known.push({name: 'authenticated', what: 'its sender is known', after: webhook.authenticated_milliseconds});
+  }
+  if (webhook.received_milliseconds !== undefined) {
+    known.push({name: 'read', what: `all of its ${size(webhook.bytes)}`, after: webhook.received_milliseconds});
+  }
+  /** @type {Step[]} */
+  const beside = (webhook.questions ?? []).map((question) => {
     const who = question.worker ? ` by ${question.worker}` : '';
     const what = `${question.outcome ?? 'no answer before its sender hung up'}${who}${question.reused ? ', an earlier answer' : ''}`;
-    return step(question.function ? `${question.function}()` : 'question', what, question.milliseconds, question.outcome !== 'answered');
+    const name = question.function ? `${question.function}()` : 'question';
+    return {name, what, after: question.milliseconds, isOdd: question.outcome !== 'answered'};
   });
-  const destinations = (webhook.destinations ?? []).map((destination) => step('destination', destination, undefined));
-  return h('div', {class: 'timeline scroll', tabindex: 0, role: 'region', 'aria-label': 'Timeline'}, h('table', {},
-    h('thead', {}, h('tr', {}, ['Step', 'What', 'After', 'Time'].map((head) => h('th', {scope: 'col'}, head)))),
-    h('tbody', {},
-      step('received', `${size(webhook.bytes)}, ${webhook.kind ?? 'of no known kind'}`, 0), questions, destinations,
-      step('answered', webhook.status ? `${webhook.outcome}, status ${webhook.status}` : webhook.outcome, webhook.milliseconds,
-        webhook.outcome === 'refused'))));
+  const receipts = webhook.receipts ?? [];
+  beside.push(...receipts.map(({destination, outcome, milliseconds}) =>
+    ({name: outcome, what: destination, after: milliseconds, isOdd: outcome !== 'stored'})));
+  const silent = (webhook.destinations ?? []).filter((destination) => !receipts.some((receipt) => receipt.destination === destination));
+  beside.push(...silent.map((destination) => ({name: 'destination', what: destination})));
+  beside.sort((one, other) => (one.after ?? Infinity) - (other.after ?? Infinity) || 0);
+  const end = webhook.status ? `${webhook.outcome}, status ${webhook.status}` : webhook.outcome;
+  return [...known, ...beside, {name: 'answered', what: end, after: webhook.milliseconds, isOdd: webhook.outcome === 'refused'}];
+}
+
+/**
+ * What was let in has a time for it, since there are times.
+ * @param {Webhook} webhook
+ */
+function isOfOlderBridge(webhook) {
+  return webhook.authenticated_milliseconds === undefined && !['refused', 'hung-up', 'handshake'].includes(webhook.outcome);
 }
 
 /** @param {Webhook} webhook */

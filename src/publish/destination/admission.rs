@@ -50,6 +50,11 @@ impl Destination {
 }
 
 impl Admission {
+    /// Where it was admitted, as configured.
+    pub(in crate::publish) fn destination(&self) -> &Arc<str> {
+        &self.destination.text
+    }
+
     /// What has to queue does so at once, in the order of the calls.
     pub(in crate::publish) fn choose_path(&mut self, name: &str, event: &Event) -> Path {
         if self.wait.is_some() {

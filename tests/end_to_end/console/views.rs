@@ -59,7 +59,7 @@ async fn every_view_shows_what_there_is() {
          await page.getByRole('heading', {name: 'One webhook', level: 1}).waitFor();
          await page.getByText('fallback: no-responders').waitFor();
          assert.deepEqual(await page.locator('.timeline tbody tr td:first-child').allTextContents(),
-             ['received', 'book()', 'answered']);
+             ['received', 'authenticated', 'read', 'book()', 'answered']);
          assert.ok(await page.locator('time').first().getAttribute('title'));",
     );
 

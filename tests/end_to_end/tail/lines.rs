@@ -4,7 +4,7 @@ use super::follower::Follower;
 use super::{bridge_of, dropping};
 use crate::http::{event, open, question, tool_calls};
 use crate::support::http::raw_within;
-use crate::support::{Bridge, Endpoint, Nats, Reply, Worker, endpoint, eventually};
+use crate::support::{Bridge, Endpoint, Nats, Reply, Worker, endpoint, eventually, sample};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -113,6 +113,46 @@ async fn each_webhook_is_a_line_with_its_fate() {
     let everything = format!("{lines:?}{fell:?}{}", all.log());
     assert!(!everything.contains("opensesame"), "{everything}");
     assert!(!everything.contains("toolCallList") && !everything.contains("ended"), "{everything}");
+}
+
+/// A trace that the webhook is part of, and what each destination did with it: one stores it, for another it waits on disk.
+#[tokio::test]
+async fn each_destination_has_its_own_time() {
+    let Some(nats) = Nats::start().await else { return };
+    nats.create_stream("HOOK", &["hook.events.>", "hook.jobs.>"]).await;
+    let config = endpoint("hook").events_to(&["nats:hook.events.{type}", "nats:elsewhere.{type}"]);
+    let bridge = Bridge::config(config).nats(&nats).start_ready().await;
+    let follower = Follower::start(&bridge, &["--json"]).await;
+    let parent = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
+    assert_eq!(bridge.post("/hook", event("c"), &parent).await.status, 202);
+    let job = sample("tool-calls--async.json");
+    assert_eq!(bridge.post("/hook", job.bytes, &[]).await.status, 200);
+    let lines = follower.json(2).await;
+
+    assert_eq!(lines[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert_eq!(lines[1]["trace_id"], Value::Null);
+    let outcomes = |line: &Value| -> Vec<(String, String)> {
+        let took = line["milliseconds"].as_f64().unwrap();
+        let times = [&line["authenticated_milliseconds"], &line["received_milliseconds"]];
+        let [known, read] = times.map(|time| time.as_f64().unwrap());
+        assert!(0.0 < known && known <= read, "{line}");
+        let receipts = line["receipts"].as_array().unwrap().iter();
+        let mut all: Vec<_> = receipts
+            .map(|receipt| {
+                let at = receipt["milliseconds"].as_f64().unwrap();
+                assert!(read <= at && at <= took, "{line}");
+                let text = |name: &str| receipt[name].as_str().unwrap().to_owned();
+                (text("destination"), text("outcome"))
+            })
+            .collect();
+        all.sort();
+        all
+    };
+    let pair = |to: &str, outcome: &str| (to.to_owned(), outcome.to_owned());
+    let stored =
+        [pair("nats:elsewhere.{type}", "spooled"), pair("nats:hook.events.{type}", "stored")];
+    assert_eq!(outcomes(&lines[0]), stored);
+    assert_eq!(outcomes(&lines[1]), [pair("nats:{endpoint}.jobs.{function}", "stored")]);
 }
 
 #[tokio::test]
