@@ -41,7 +41,7 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 }
 
 /// The block that holds this.
-fn block(page: &str, language: &str, with: &str) -> String {
+pub(crate) fn block(page: &str, language: &str, with: &str) -> String {
     let mut blocks = blocks(page, language).into_iter();
     let found = blocks.find(|block| block.contains(with));
     found.unwrap_or_else(|| panic!("{page} has no {language} with `{with}`"))

@@ -1,6 +1,8 @@
-//! Handlers that were written for Vapi, in FastAPI with the models of its SDK and in Express, behind `forward` as they are.
+//! Handlers that were written for Vapi, behind `forward` as they are: in FastAPI with the models of its SDK, in Express, and in
+//! TypeScript with the types of its SDK.
 
 use super::{Forward, PATIENCE};
+use crate::docs::block;
 use crate::support::process::Process;
 use crate::support::{Bridge, Nats, endpoint, eventually, missing, project, tool};
 use serde_json::json;
@@ -87,4 +89,29 @@ async fn a_handler_in_express() {
     let mut command = Command::new("node");
     command.current_dir(modules).args(["--input-type=module", "--eval", &text.unwrap()]);
     answers(&Handler::start(&mut command)).await;
+}
+
+#[tokio::test]
+async fn a_handler_in_typescript_with_the_sdk() {
+    let (modules, compiler) =
+        (tool("sdks/node/node_modules"), tool("browser/node_modules/.bin/tsc"));
+    if !modules.join("@vapi-ai/server-sdk").exists() || !compiler.exists() {
+        return missing("Vapi's server SDK and TypeScript (run: make tools)");
+    }
+    // Beside its modules, where both the compiler and Node look for them.
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(modules, folder.path().join("node_modules")).unwrap();
+    let source = project().join("tests/end_to_end/forward/handler.mts");
+    std::fs::copy(source, folder.path().join("handler.mts")).unwrap();
+    let shown = block("docs/forward.md", "ts", "@vapi-ai/server-sdk");
+    std::fs::write(folder.path().join("shown.mts"), shown).unwrap();
+    let compiled = Command::new(compiler)
+        .current_dir(&folder)
+        .args(["--strict", "--skipLibCheck", "--target", "es2022", "--module", "nodenext"])
+        .args(["--types", "node", "handler.mts", "shown.mts"])
+        .output()
+        .unwrap();
+    let problems = String::from_utf8_lossy(&compiled.stdout);
+    assert!(compiled.status.success(), "the types don't fit:\n{problems}");
+    answers(&Handler::start(Command::new("node").current_dir(&folder).arg("handler.mjs"))).await;
 }
