@@ -3,7 +3,7 @@
 //! A question's arguments go to the program's standard input, and nowhere else: neither a shell nor an argument list
 //! ever sees them. What it writes to standard output is the answer.
 //!
-//! `service` listens, `dispatcher` decides which questions wait and which are refused, `process` runs a program
+//! `target` says where to listen, `service` listens, `dispatcher` decides which questions wait and which are refused, `process` runs a program
 //! once a question and `json_lines` one that keeps running, and `reply_sender` sends what they answer.
 
 mod dispatcher;
@@ -13,6 +13,7 @@ mod process_group;
 mod question;
 mod reply_sender;
 mod service;
+mod target;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -22,9 +23,10 @@ pub use self::dispatcher::{Answerer, Answering};
 use self::dispatcher::{Dispatcher, Runner};
 use self::json_lines::JsonLines;
 pub use self::process::Process;
-pub use self::question::{Answer, AnswerError, Input, Question, Target};
+pub use self::question::{Answer, AnswerError, Input, Question};
 use self::reply_sender::ReplySender;
 pub use self::service::ServiceRegistration;
+pub use self::target::{Selection, Subscription, Target};
 use crate::nats;
 use crate::telemetry::{stderr, terminal};
 

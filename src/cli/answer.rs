@@ -13,7 +13,9 @@ use crate::config::units::Time;
 use crate::serve::Signals;
 use crate::telemetry;
 use crate::template::Template;
-use crate::worker::{self, Input, Options, Process, ServiceRegistration, Target, Work};
+use crate::worker::{
+    self, Input, Options, Process, ServiceRegistration, Subscription, Target, Work,
+};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -84,7 +86,7 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
         command: "hookbus answer",
         health: Arc::default(),
         description: "a program that hookbus answer runs",
-        subjects: subjects(&target, &arguments.functions, &arguments.subjects)?,
+        subscriptions: subscriptions(&target, &arguments.functions, &arguments.subjects)?,
         input: if arguments.payload { Input::Payload } else { Input::Arguments },
         name: arguments.name,
         group: arguments.queue,
@@ -122,15 +124,15 @@ impl From<worker::Error> for Failure {
 }
 
 /// Where to listen, and for what; each subject once.
-fn subjects(
+fn subscriptions(
     target: &NatsTarget,
     functions: &[String],
     others: &[String],
-) -> Result<Vec<(String, Target)>, Failure> {
-    let mut found: Vec<(String, Target)> = Vec::new();
-    let mut add = |subject: String, asked| {
-        if !found.iter().any(|(known, _)| *known == subject) {
-            found.push((subject, asked));
+) -> Result<Vec<Subscription>, Failure> {
+    let mut found: Vec<Subscription> = Vec::new();
+    let mut add = |subject: String, target| {
+        if !found.iter().any(|known| known.subject == subject) {
+            found.push(Subscription { subject, target, group: None });
         }
     };
     for function in functions {

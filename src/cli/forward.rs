@@ -15,7 +15,7 @@ use reqwest::Url;
 
 use self::screen::Screen;
 use self::sign::Signing;
-use self::subjects::{EventSubjects, event_subjects, question_subjects};
+use self::subjects::{EventSubjects, event_subjects};
 use super::answer::token;
 use super::nats_target::{self, NatsTarget};
 use super::{CommandResult, Failure, block_on, eprint};
@@ -43,7 +43,9 @@ Examples:
 
 Events are read by a consumer of this command's own, so that others get them as well; with --durable several \
 instances share them. A question is answered by one worker of its queue group, and this command is one of them. With \
---queue it is in a group of its own: it gets every question beside the others, and the first answer counts.
+--queue it is in a group of its own: it gets every question beside the others, and the first answer counts. So it is \
+with the functions of a pattern, such as get_*, where no rule of the configuration gives them a subject of their own: they \
+are picked out of all that is asked, in a group of those who pick the same.
 
 --mine, --where and --dry-run leave the other events to others. They touch questions only together with --queue, since \
 one that is taken from the usual group and left out would have no answer.";
@@ -62,7 +64,7 @@ pub(super) struct Arguments {
     only: Option<Only>,
     #[command(flatten)]
     target: nats_target::Flags,
-    /// The functions whose questions to answer [default: with --types none, else all]
+    /// The functions whose questions to answer, with * for any characters [default: with --types none, else all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = QUESTIONS)]
     functions: Vec<String>,
     /// The types whose questions to answer [default: with --functions none, else all]
@@ -188,6 +190,7 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
         }
         let asked = async {
             let Some((work, options, registration)) = questions else { return Ok(()) };
+            found::tell_picked(&registration);
             found::tell_others(&target, &registration).await;
             // A second signal ends what is being answered.
             let (end, hurry) = (stop.begun(), signals.hurry());
@@ -347,8 +350,10 @@ impl Arguments {
             }
             return Ok(None);
         }
-        let subjects = question_subjects(target, endpoint, &self.functions, &self.types)?;
-        if subjects.is_empty() {
+        let group = self.queue.as_deref().unwrap_or(QUEUE);
+        let subscriptions =
+            subjects::questions(target, endpoint, &self.functions, &self.types, group)?;
+        if subscriptions.is_empty() {
             return Ok(None);
         }
         let registration = ServiceRegistration {
@@ -356,9 +361,9 @@ impl Arguments {
             description: "an HTTP server that hookbus forward posts to",
             health: health.clone(),
             name: self.name.clone(),
-            group: self.queue.clone().unwrap_or_else(|| QUEUE.to_owned()),
+            group: group.to_owned(),
             input: Input::Payload,
-            subjects,
+            subscriptions,
         };
         let options = Options {
             concurrency: self.concurrency.into(),

@@ -34,6 +34,25 @@ pub fn covers(wide: &str, narrow: &str) -> bool {
     matches(wide, narrow)
 }
 
+/// Whether some text fits both patterns.
+pub fn overlaps(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    // Whether what is left of both, from these places on, has a text in common: the last row first.
+    let is_open = |rest: &[u8]| rest.iter().all(|byte| *byte == b'*');
+    let mut below: Vec<bool> = (0..=b.len()).map(|place| is_open(&b[place..])).collect();
+    for at in (0..a.len()).rev() {
+        let mut row = vec![is_open(&a[at..]); b.len() + 1];
+        for place in (0..b.len()).rev() {
+            row[place] = match (a[at], b[place]) {
+                (b'*', _) | (_, b'*') => below[place] || row[place + 1],
+                (left, right) => left == right && below[place + 1],
+            };
+        }
+        below = row;
+    }
+    below[0]
+}
+
 /// Whether a text fits one of these patterns, or there are none.
 pub fn fits(patterns: &[String], text: &str) -> bool {
     patterns.is_empty() || patterns.iter().any(|pattern| matches(pattern, text))
@@ -63,6 +82,27 @@ mod tests {
             ("**a**", "bab", true),
         ] {
             assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn overlap() {
+        for (a, b, expected) in [
+            ("get_*", "*_weather", true),
+            ("get_*", "book_*", false),
+            ("get_*", "get_w*", true),
+            ("get_*", "get_", true),
+            ("get_*", "get", false),
+            ("*", "", true),
+            ("**", "a*", true),
+            ("a*c", "*b", false),
+            ("a*b", "*ab*", true),
+            ("a", "a", true),
+            ("", "", true),
+            ("", "a", false),
+        ] {
+            assert_eq!(overlaps(a, b), expected, "{a} {b}");
+            assert_eq!(overlaps(b, a), expected, "{b} {a}");
         }
     }
 

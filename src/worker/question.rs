@@ -10,6 +10,7 @@ use bytes::Bytes;
 use percent_encoding::percent_decode_str;
 use tokio::time::Instant;
 
+use super::target::Target;
 use crate::json::{Kind, Reader};
 use crate::message::attribute;
 
@@ -19,17 +20,6 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(18);
 const MAX_TIMEOUT: Duration = Duration::from_secs(86_400);
 /// Longest text of an error, in characters.
 const MAX_ERROR_CHARS: usize = 200;
-
-/// What is asked on a subject.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// This function.
-    Function(Arc<str>),
-    /// Any function: its name is in the payload.
-    AnyFunction,
-    /// Something else: its type is in the headers.
-    Other,
-}
 
 /// What goes on standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +55,9 @@ impl Question {
         let left = left(headers, SystemTime::now());
         let name = match target {
             Target::Function(name) => name.clone(),
-            Target::AnyFunction => attribute(&name(&request.message.payload)),
+            Target::AnyFunction | Target::Functions(_) => {
+                attribute(&name(&request.message.payload))
+            }
             Target::Other => {
                 let kind = header(headers, "Hookbus-Type").unwrap_or(&request.message.subject);
                 attribute(&kind.into())

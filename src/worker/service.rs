@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::dispatcher::Dispatcher;
 use super::log;
-use super::question::{Input, Question, Target};
+use super::question::{Input, Question};
+use super::target::{Subscription, Target};
 use crate::nats::backoff::{Backoff, STABLE_AFTER};
 use crate::nats::{BROKER, Notices, Settings};
 use crate::telemetry::health::Health;
@@ -36,12 +37,12 @@ pub struct ServiceRegistration {
     pub health: Arc<Health>,
     /// Name of the service.
     pub name: String,
-    /// Queue group of all its endpoints.
+    /// The queue group of what names none.
     pub group: String,
     /// What goes to the program.
     pub input: Input,
-    /// The subjects, and what is asked there.
-    pub subjects: Vec<(String, Target)>,
+    /// Where it listens; each subject once.
+    pub subscriptions: Vec<Subscription>,
 }
 
 /// One connection, and the service on it.
@@ -105,8 +106,7 @@ impl ServiceRegistration {
 
     fn log_ready(&self, client: &Client, number: u64) {
         let server = client.server_info();
-        let subjects: Vec<&str> =
-            self.subjects.iter().map(|(subject, _)| subject.as_str()).collect();
+        let subjects: Vec<_> = self.subscriptions.iter().map(described).collect();
         let ready = if number == 1 { "ready" } else { "ready again" };
         let at = format_args!("{}:{}", server.host, server.port);
         log(format_args!(
@@ -156,17 +156,21 @@ impl ServiceRegistration {
         let version = env!("CARGO_PKG_VERSION");
         let service = builder.queue_group(&self.group).start(&self.name, version).await?;
         let (mut readers, mut names) = (JoinSet::new(), HashSet::new());
-        for (subject, target) in &self.subjects {
+        for Subscription { subject, target, group } in &self.subscriptions {
             let mut name = endpoint_name(target, subject);
             if !names.insert(name.clone()) {
                 name = plain(subject);
             }
-            let builder = service.endpoint_builder().name(name);
+            let group = group.as_ref().unwrap_or(&self.group);
+            let builder = service.endpoint_builder().name(name).queue_group(group);
             let mut requests = builder.add(subject).await?;
             let (dispatcher, target, input) = (dispatcher.clone(), target.clone(), self.input);
             readers.spawn(async move {
                 while let Some(request) = requests.next().await {
-                    dispatcher.take(Question::new(request, number, &target, input)).await;
+                    let question = Question::new(request, number, &target, input);
+                    if target.takes(&question.name) {
+                        dispatcher.take(question).await;
+                    }
                 }
             });
         }
@@ -231,8 +235,17 @@ fn endpoint_name(target: &Target, subject: &str) -> String {
     plain(match target {
         Target::Function(name) => name,
         Target::AnyFunction => "any",
+        Target::Functions(selection) => return plain(&selection.patterns.join("_")),
         Target::Other => subject,
     })
+}
+
+/// A subject, with its queue group where it has one of its own.
+fn described(subscription: &Subscription) -> String {
+    let Subscription { subject, group, .. } = subscription;
+    group
+        .as_ref()
+        .map_or_else(|| subject.clone(), |group| format!("{subject} (queue group {group})"))
 }
 
 fn plain(text: &str) -> String {

@@ -4,6 +4,7 @@ mod events;
 mod faults;
 mod handlers;
 mod kafka;
+mod picked;
 mod questions;
 mod refused;
 

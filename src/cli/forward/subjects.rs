@@ -1,12 +1,16 @@
 //! Where the events and the questions of an endpoint are, by its rules.
 
-use std::collections::BTreeSet;
+mod rules;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use self::rules::Rules;
 use crate::cli::Failure;
 use crate::cli::nats_target::{ANY, NatsTarget};
 use crate::config::{self, Config, Endpoint};
-use crate::template::{Destination, Template, Vars, glob, overlaps};
-use crate::worker::Target;
+use crate::template::{Destination, Template, Vars, covers, glob};
+use crate::worker::{Selection, Subscription, Target};
 
 /// Patterns of the subjects that events are stored on.
 pub(super) struct EventSubjects {
@@ -42,139 +46,122 @@ pub(super) fn event_subjects(
     Ok(EventSubjects { subjects: subjects.into_iter().collect(), optional })
 }
 
-/// Where the questions of an endpoint are asked, and what is asked there; each subject once. Without any name all.
-pub(super) fn question_subjects(
+/// Where the questions of an endpoint are asked; each subject once. Without any name all.
+pub(super) fn questions(
     target: &NatsTarget,
     endpoint: &Endpoint,
     functions: &[String],
     types: &[String],
-) -> Result<Vec<(String, Target)>, Failure> {
+    queue: &str,
+) -> Result<Vec<Subscription>, Failure> {
     let is_all = functions.is_empty() && types.is_empty();
     let any = [ANY.to_owned()];
     let facts = &endpoint.facts;
     let functions = if is_all && !facts.calls.is_empty() { &any } else { functions };
     let types = if is_all && !facts.questions.is_empty() { &any } else { types };
-    let mut found: Vec<(String, Target)> = Vec::new();
-    let mut add = |subject: String, asked| {
-        if !found.iter().any(|(known, _)| *known == subject) {
-            found.push((subject, asked));
-        }
-    };
+    let mut found = of_functions(target, endpoint, functions, queue);
+    for subject in of_types(endpoint, types)? {
+        add(&mut found, subject, Target::Other);
+    }
+    Ok(found)
+}
+
+fn add(found: &mut Vec<Subscription>, subject: String, target: Target) {
+    if !found.iter().any(|known| known.subject == subject) {
+        found.push(Subscription { subject, target, group: None });
+    }
+}
+
+/// Functions by name and by pattern. What fits a pattern and shares its subject with others is picked out of all that is
+/// asked there, in a queue group that holds only those who pick the same: from a group with others a question that
+/// isn't wanted here would be taken away.
+fn of_functions(
+    target: &NatsTarget,
+    endpoint: &Endpoint,
+    functions: &[String],
+    queue: &str,
+) -> Vec<Subscription> {
     let tools: Vec<_> =
         endpoint.tools.iter().map(|rule| (rule.names.as_slice(), rule.subject.as_str())).collect();
+    let rules = Rules { endpoint, rules: &tools, fallback: config::TOOL_SUBJECT };
+    let mut found = Vec::new();
+    let mut names: Vec<Arc<str>> = Vec::new();
+    let mut shared: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for function in functions {
-        if !function.contains('*') {
-            add(target.subject(function), Target::Function(function.as_str().into()));
+        if !function.contains(ANY) {
+            names.push(function.as_str().into());
             continue;
         }
-        let rules = Rules { endpoint, rules: &tools, fallback: config::TOOL_SUBJECT };
-        let of_rules = rules.patterns(function);
-        for name in &of_rules.names {
-            add(target.subject(name), Target::Function(name.as_str().into()));
+        let places = rules.places(function);
+        names.extend(places.names.iter().map(|name| name.as_str().into()));
+        for subject in places.whole {
+            add(&mut found, subject, Target::AnyFunction);
         }
-        for subject in of_rules.subjects.iter().cloned() {
-            add(subject, Target::AnyFunction);
-        }
-        if of_rules.is_empty() {
-            return Err(unknown("--functions", function, "functions", "crm.{function}"));
+        for subject in places.shared {
+            shared.entry(subject).or_default().insert(function.clone());
         }
     }
+    for name in &names {
+        let subject = target.subject(name);
+        if !found.iter().any(|known| covers(&known.subject, &subject)) {
+            add(&mut found, subject, Target::Function(name.clone()));
+        }
+    }
+    for (subject, patterns) in shared {
+        let patterns: Vec<String> = patterns.into_iter().collect();
+        let group = Some(group_of(queue, &patterns));
+        if !found.iter().any(|known| known.subject == subject) {
+            let target = Target::Functions(Selection { patterns, except: names.clone() }.into());
+            found.push(Subscription { subject, target, group });
+        }
+    }
+    found
+}
+
+/// The queue group of those who pick the functions that fit these patterns.
+fn group_of(queue: &str, patterns: &[String]) -> String {
+    let function = patterns.join(",");
+    let vars = Vars { endpoint: "", kind: "", key: None, function: Some(&function) };
+    let group = Template::subject(&format!("{queue}.{{function}}"));
+    group.map(|group| group.render_subject(&vars)).unwrap_or_default()
+}
+
+fn of_types(endpoint: &Endpoint, types: &[String]) -> Result<Vec<String>, Failure> {
     let questions: Vec<_> = endpoint
         .questions
         .iter()
         .map(|rule| (rule.types.as_slice(), rule.subject.as_str()))
         .collect();
+    let rules = Rules { endpoint, rules: &questions, fallback: config::ASK_SUBJECT };
+    let mut found = Vec::new();
     for kind in types {
-        let rules = Rules { endpoint, rules: &questions, fallback: config::ASK_SUBJECT };
-        if !kind.contains('*') {
-            add(rules.subject(kind), Target::Other);
+        if !kind.contains(ANY) {
+            found.push(rules.subject(kind));
             continue;
         }
-        let mut of_rules = rules.patterns(kind);
+        let mut places = rules.places(kind);
         // The parts of a type are parts of its subject.
-        if let Some(first) = kind.strip_suffix(".*").filter(|first| !first.contains('*')) {
-            of_rules.subjects.insert(format!("{}.>", rules.subject(first)));
+        if let Some(first) = kind.strip_suffix(".*").filter(|first| !first.contains(ANY)) {
+            places.whole.insert(format!("{}.>", rules.subject(first)));
         }
-        let known = facts.asked().filter(|known| glob::matches(kind, known));
-        of_rules.names.extend(known.filter(|known| !known.contains('*')).map(str::to_owned));
-        if of_rules.is_empty() {
-            return Err(unknown("--types", kind, "types", "crm.{type}"));
+        let known = endpoint.facts.asked().filter(|known| glob::matches(kind, known));
+        places.names.extend(known.filter(|known| !known.contains(ANY)).map(str::to_owned));
+        if places.names.is_empty() && places.whole.is_empty() {
+            return Err(unknown(kind));
         }
-        if kind != ANY {
-            of_rules.names.iter().for_each(|name| add(rules.subject(name), Target::Other));
-        }
-        of_rules.subjects.iter().for_each(|subject| add(subject.clone(), Target::Other));
+        let names = places.names.iter().map(|name| rules.subject(name));
+        let is_apart = |name: &String| !places.whole.iter().any(|whole| covers(whole, name));
+        found.extend(names.filter(is_apart));
+        found.extend(places.whole.iter().cloned());
     }
     Ok(found)
 }
 
-fn unknown(flag: &str, pattern: &str, what: &str, subject: &str) -> Failure {
-    Failure::wrong(format_args!("{flag}: no {what} are known that fit `{pattern}`")).hint(format_args!(
+fn unknown(kind: &str) -> Failure {
+    Failure::wrong(format_args!("--types: no types are known that fit `{kind}`")).hint(
         "NATS has no patterns within a name: write whole names, or '*' alone for all; or give them a subject of their own \
-         in the configuration, as in subject = \"{subject}\""
-    ))
-}
-
-/// The rules of questions of one sort: the first that fits counts, else the fallback.
-struct Rules<'a> {
-    endpoint: &'a Endpoint,
-    rules: &'a [(&'a [String], &'a str)],
-    fallback: &'static str,
-}
-
-/// What a pattern of names comes to.
-#[derive(Default)]
-struct OfRules {
-    names: BTreeSet<String>,
-    subjects: BTreeSet<String>,
-}
-
-impl OfRules {
-    fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.subjects.is_empty()
-    }
-}
-
-impl Rules<'_> {
-    /// The subject of a type.
-    fn subject(&self, kind: &str) -> String {
-        let fits =
-            |patterns: &[String]| patterns.iter().any(|pattern| glob::matches(pattern, kind));
-        let rule = self.rules.iter().find(|(patterns, _)| fits(patterns));
-        let subject = rule.map_or(self.fallback, |(_, subject)| subject);
-        let vars = Vars { endpoint: &self.endpoint.name, kind, key: None, function: None };
-        Template::subject(subject).map(|subject| subject.render_subject(&vars)).unwrap_or_default()
-    }
-
-    /// Names that the rules write out and that fit, and the subjects of rules that only hold what fits.
-    fn patterns(&self, wanted: &str) -> OfRules {
-        let pattern = |subject: &str| {
-            Template::subject(subject).map(|subject| subject.pattern(&self.endpoint.name)).ok()
-        };
-        let mut found = OfRules::default();
-        let all: Vec<_> =
-            self.rules.iter().map(|(_, subject)| *subject).chain([self.fallback]).collect();
-        if wanted == ANY {
-            found.subjects.extend(all.into_iter().filter_map(pattern));
-            return found;
-        }
-        for (place, (patterns, subject)) in self.rules.iter().enumerate() {
-            let fitting = patterns.iter().filter(|name| glob::covers(wanted, name));
-            let (open, whole): (Vec<_>, Vec<_>) = fitting.partition(|name| name.contains('*'));
-            found.names.extend(whole.into_iter().cloned());
-            let Some(mine) = pattern(subject).filter(|_| !open.is_empty()) else { continue };
-            let is_all_wanted =
-                open.len() == patterns.iter().filter(|name| name.contains('*')).count();
-            let others = all.iter().enumerate().filter(|(other, _)| *other != place);
-            let is_alone = others
-                .filter_map(|(_, subject)| pattern(subject))
-                .all(|other| !overlaps(&other, &mine));
-            if is_all_wanted && is_alone {
-                found.subjects.insert(mine);
-            }
-        }
-        found
-    }
+         in the configuration, as in subject = \"crm.{type}\"",
+    )
 }
 
 #[cfg(test)]

@@ -6,12 +6,12 @@ use crate::support::{Bridge, Nats, Reply, Worker, endpoint, python, samples};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
-async fn start(path: &str, flags: &[&str]) -> Option<(Nats, Server, Forward, Bridge)> {
+pub(super) async fn start(path: &str, flags: &[&str]) -> Option<(Nats, Server, Forward, Bridge)> {
     start_with(path, flags, "").await
 }
 
 /// The same with further tables of the endpoint.
-async fn start_with(
+pub(super) async fn start_with(
     path: &str,
     flags: &[&str],
     tables: &str,
@@ -24,7 +24,7 @@ async fn start_with(
     Some((nats, server, forward, bridge))
 }
 
-fn tool_calls(names: &[&str]) -> String {
+pub(super) fn tool_calls(names: &[&str]) -> String {
     let call = |(place, name): (usize, &&str)| {
         let function = json!({ "name": name, "arguments": {"city": "Oslo"} });
         json!({ "id": format!("call_{place}"), "type": "function", "function": function })
@@ -35,7 +35,7 @@ fn tool_calls(names: &[&str]) -> String {
 }
 
 /// The only entry of the results.
-fn entry(reply: &Answer) -> Value {
+pub(super) fn entry(reply: &Answer) -> Value {
     let results = reply.json()["results"].clone();
     assert_eq!(results.as_array().map(Vec::len), Some(1), "{}", reply.text());
     results[0].clone()
