@@ -4,9 +4,12 @@ mod events;
 mod faults;
 mod handlers;
 mod kafka;
+mod parts;
 mod picked;
 mod questions;
 mod refused;
+mod restarts;
+mod streams;
 
 use crate::support::bridge::program;
 use crate::support::process::{Process, Program};
@@ -15,6 +18,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::ops::{Deref, DerefMut};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -77,6 +81,7 @@ pub(crate) struct Server {
     process: Process,
     port: u16,
     requests: Arc<Mutex<Vec<Request>>>,
+    came: Arc<AtomicUsize>,
 }
 
 /// A request that the server has answered, or given up.
@@ -119,9 +124,14 @@ impl Server {
         let mut lines = BufReader::new(process.child().stdout.take().unwrap()).lines();
         let first: Value = serde_json::from_str(&lines.next()?.ok()?).unwrap();
         let port = u16::try_from(first["port"].as_u64().unwrap()).unwrap();
-        let heard = requests.clone();
+        let (heard, came) = (requests.clone(), Arc::<AtomicUsize>::default());
+        let counted = came.clone();
         std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
+                if line == "came" {
+                    counted.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
                 let mut line: Value = serde_json::from_str(&line).unwrap();
                 heard.lock().unwrap().push(Request {
                     headers: line["headers"].take(),
@@ -131,7 +141,7 @@ impl Server {
                 });
             }
         });
-        Some(Server { process, port, requests })
+        Some(Server { process, port, requests, came })
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -149,11 +159,20 @@ impl Server {
         let again = eventually("the port", PATIENCE, async || {
             Server::start_at(self.port, self.requests.clone())
         });
-        self.process = again.await.process;
+        let again = again.await;
+        (self.process, self.came) = (again.process, again.came);
     }
 
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.requests.lock().unwrap().clone()
+    }
+
+    /// Waits until so many requests came since it was started, answered or not.
+    pub(crate) async fn asked(&self, count: usize) {
+        eventually(&format!("{count} requests that came"), PATIENCE, async || {
+            (self.came.load(Ordering::Relaxed) >= count).then_some(())
+        })
+        .await;
     }
 
     /// Waits for so many requests.
