@@ -6,6 +6,7 @@
 //! [`Trouble::mend`]: crate::history::Trouble::mend
 
 mod answers;
+mod forwarded;
 mod place;
 mod questions;
 mod tests;
@@ -104,6 +105,7 @@ pub(crate) fn judge(history: &History) -> Verdict {
     answers::judge(history, &mut verdict);
     questions::judge(history, &mut verdict);
     Places::new(history, &mut verdict).judge(&mut verdict);
+    forwarded::judge(history, &mut verdict);
     volume::judge(history, &mut verdict);
     for refused in &history.reloads.refused {
         verdict.add(Breach::Reload, refused.clone());

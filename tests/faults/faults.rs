@@ -4,11 +4,13 @@ mod bridge;
 mod brokers;
 mod cluster;
 mod disk;
+mod forward;
 mod network;
 mod spool;
 mod storage;
 mod types;
 
+use crate::load::Shape;
 use crate::setup;
 use crate::stage::Stage;
 use crate::support::bridge::Setup;
@@ -48,10 +50,11 @@ pub(crate) enum Fault {
     DiskReadOnly,
     TornTail,
     FlippedBits,
+    ServerKilled,
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 31] = [
+    pub(crate) const ALL: [Fault; 32] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
@@ -83,6 +86,7 @@ impl Fault {
         Fault::DiskReadOnly,
         Fault::TornTail,
         Fault::FlippedBits,
+        Fault::ServerKilled,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -118,6 +122,7 @@ impl Fault {
             Fault::DiskReadOnly => "disk-read-only",
             Fault::TornTail => "spool-torn",
             Fault::FlippedBits => "spool-bits-flipped",
+            Fault::ServerKilled => "forward-server-killed",
         }
     }
 
@@ -156,8 +161,19 @@ impl Fault {
         )
     }
 
-    pub(crate) fn has_large_questions(self) -> bool {
-        self == Fault::NatsStalled
+    /// What the senders send.
+    pub(crate) fn shape(self, shape: Shape) -> Shape {
+        match self {
+            Fault::NatsStalled => Shape { has_large_questions: true, ..shape },
+            // Few keys, each with much that waits for what is posted again.
+            Fault::ServerKilled => Shape { connections: 32, keys: 32, ..shape },
+            _ => shape,
+        }
+    }
+
+    /// Whether `hookbus forward` posts the events of the stream to a server.
+    pub(crate) fn is_forwarded(self) -> bool {
+        self == Fault::ServerKilled
     }
 
     /// So many bytes of questions may be late for one trouble.
@@ -231,6 +247,7 @@ impl Fault {
             Fault::DiskReadOnly => disk::read_only(stage).await,
             Fault::TornTail => spool::tear(stage).await,
             Fault::FlippedBits => spool::flip(stage).await,
+            Fault::ServerKilled => forward::kill_server(stage).await,
         }
     }
 }

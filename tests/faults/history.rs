@@ -31,6 +31,8 @@ pub(crate) struct History {
     pub(crate) stalls: Stalls,
     /// So many bytes of questions may be late for one trouble.
     pub(crate) late_bytes: u64,
+    /// What `hookbus forward` did with the stream, where it was there.
+    pub(crate) forwarded: Option<Forwarded>,
     /// The most memory that a bridge ever had.
     pub(crate) peak_bytes: u64,
     pub(crate) reloads: Done,
@@ -103,6 +105,22 @@ pub(crate) struct Stored {
     /// When it was handed to the broker's client (Kafka), or arrived.
     pub(crate) time: Duration,
     pub(crate) payload: Vec<u8>,
+}
+
+/// What the server took that `hookbus forward` posts to.
+#[derive(Debug, Clone)]
+pub(crate) struct Forwarded {
+    /// In the order in which it came.
+    pub(crate) posted: Vec<Stored>,
+    /// When the server was killed: from the signal until it was gone.
+    pub(crate) kills: Vec<(Duration, Duration)>,
+}
+
+impl Forwarded {
+    /// Whether it was killed between these times.
+    pub(crate) fn is_killed(&self, from: Duration, to: Duration) -> bool {
+        self.kills.iter().any(|(begun, gone)| *gone >= from && *begun <= to)
+    }
 }
 
 /// A tool call that reached the worker, in time or not.

@@ -15,6 +15,7 @@
 
 mod checker;
 mod faults;
+mod forwarding;
 mod ground;
 mod history;
 mod load;
@@ -52,7 +53,11 @@ use self::random::Random;
 use self::report::{Outcome, Report};
 
 fn main() -> ExitCode {
-    let options = Options::read(std::env::args().skip(1));
+    let mut arguments = std::env::args().skip(1).peekable();
+    if arguments.next_if(|first| first == forwarding::SERVE).is_some() {
+        return forwarding::serve(arguments.next());
+    }
+    let options = Options::read(arguments);
     let is_wanted =
         |fault: &Fault| (options.long || fault.is_short()) && options.wants(fault.name());
     let faults: Vec<Fault> = Fault::ALL.into_iter().filter(is_wanted).collect();

@@ -7,9 +7,10 @@ use tokio::time::sleep;
 
 use crate::checker::{self, Verdict};
 use crate::faults::Fault;
+use crate::forwarding::Forwarding;
 use crate::ground::Ground;
 use crate::history::{Clock, Excused, History, Part, Trouble};
-use crate::load::{Counts, Load, Shape};
+use crate::load::{Counts, Load};
 use crate::meter::Meter;
 use crate::options::Lengths;
 use crate::random::Random;
@@ -43,6 +44,8 @@ pub(crate) struct Stage<'a> {
     load: Load,
     reloads: Reloads,
     observers: Observers,
+    /// Where the fault is about it.
+    forwarding: Option<Forwarding>,
     late_bytes: u64,
     troubles: Vec<Trouble>,
     peak_bytes: u64,
@@ -75,6 +78,10 @@ pub(crate) async fn play(
         live: Live::start(ground.client().await, &format!("{name}.live.>"), clock).await,
         meter,
     };
+    let forwarding = match fault.is_forwarded() {
+        true => Some(Forwarding::start(&ground.nats, &name, clock).await),
+        false => None,
+    };
     let setup = fault.setup(setup::of(ground, &name, fault.is_proxied()));
     let bridge = setup.clone().start_ready().await;
     let mut others = Vec::new();
@@ -92,8 +99,7 @@ pub(crate) async fn play(
     };
     let address = proxy.as_ref().map_or_else(|| bridge.address(), Haproxy::address);
     let reloads = Reloads::start(&bridge, &name, random.part());
-    let shape = Shape { has_large_questions: fault.has_large_questions(), ..lengths.shape };
-    let load = Load::start(&address, "/hook", shape, clock, &mut random);
+    let load = Load::start(&address, "/hook", fault.shape(lengths.shape), clock, &mut random);
     let mut stage = Stage {
         ground,
         bridge,
@@ -107,6 +113,7 @@ pub(crate) async fn play(
         load,
         reloads,
         observers,
+        forwarding,
         late_bytes: fault.late_bytes(),
         troubles: Vec::new(),
         peak_bytes: 0,
@@ -148,6 +155,11 @@ impl Stage<'_> {
     pub(crate) async fn refused(&self) {
         let before = self.load.counts().refused();
         self.until("refused events", |counts| counts.refused() > before).await;
+    }
+
+    /// What posts the events of the stream.
+    pub(crate) fn forwarding(&mut self) -> &mut Forwarding {
+        self.forwarding.as_mut().expect("a fault that is about it")
     }
 
     /// SIGSTOP to a broker.
@@ -263,6 +275,10 @@ impl Stage<'_> {
                 "{rejected} events became dead letters, though every one was right"
             );
         }
+        let forwarded = match self.forwarding.take() {
+            Some(forwarding) => Some(forwarding.end(&self.ground.nats).await),
+            None => None,
+        };
         self.look_at_memory();
         let (name, clock) = (&self.name, self.clock);
         let history = History {
@@ -278,6 +294,7 @@ impl Stage<'_> {
             excused: self.excused,
             stalls: self.observers.meter.stalls(clock),
             late_bytes: self.late_bytes,
+            forwarded,
             peak_bytes: self.peak_bytes,
             reloads,
             least: self.lengths.least(),

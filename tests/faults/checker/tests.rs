@@ -3,6 +3,7 @@
 mod answers;
 mod duplicates;
 mod events;
+mod forwarded;
 mod questions;
 
 use std::time::Duration;
@@ -150,6 +151,7 @@ pub(crate) fn run() {
     events::several_at_once();
     events::live();
     duplicates::run();
+    forwarded::run();
     questions::run();
     answers::statuses();
     answers::calm();
