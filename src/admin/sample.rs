@@ -32,6 +32,7 @@ fn samples(receiver: &Receiver) -> Vec<Value> {
         of_it.map(move |sample| {
             json!({
                 "path": path,
+                "auth": endpoint.auth_kinds,
                 "name": sample.name,
                 "about": sample.about,
                 "content_type": sample.content_type,

@@ -1,5 +1,6 @@
 //! One question, from its payload to exactly one answer before its deadline.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -151,7 +152,7 @@ impl Walk {
     ) -> Ask<'a> {
         let (question, rule) = (&self.questions[place], self.rule(place));
         self.bridge.live_tail.recent.add(self.asked(question));
-        Ask {
+        let ask = Ask {
             webhook: &self.webhook,
             trace: self.trace(asking),
             kind: &self.metadata.kind,
@@ -163,7 +164,9 @@ impl Walk {
             may_be_empty: question.may_be_empty,
             worker: &asking.worker,
             number: Some(metrics.number()),
-        }
+        };
+        self.show(place, &ask);
+        ask
     }
 
     pub(super) fn subject(&self, place: usize) -> String {
@@ -187,7 +190,9 @@ impl Walk {
         let vars = event::vars(&self.endpoint, &self.metadata, question.function.as_deref());
         let refused = || (Outcome::Disconnected, Some("the job could not be stored".to_owned()));
         let to = self.endpoint.routes.job().ok_or_else(refused)?;
-        let to = [(to.clone(), to.name(&vars))];
+        let name = to.name(&vars);
+        self.show_message(place, &name, &job.payload, BTreeMap::new);
+        let to = [(to.clone(), name)];
         let deadline = self.deadline(question, rule);
         let turn = self.my_turn();
         if let Some(turn) = &turn {

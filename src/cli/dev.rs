@@ -113,6 +113,8 @@ async fn all(
     let text = settings(listen, admin, nats.url(), brokers.as_deref(), names);
     let mut config = settle(settings::parse("hookbus dev", &text, |_| None))?;
     config.spool.dir = nats.folder().join("spool");
+    // The console shows what workers get of a sample; nobody else sends anything here.
+    config.tail.bodies = true;
     telemetry::init(&config.log, None);
 
     let monitor = nats.monitor().to_owned();

@@ -36,6 +36,9 @@ impl Default for Admin {
 pub struct Tail {
     /// Whether it shows their bodies, up to 64 KiB of each, to those who ask with `--bodies`.
     pub bodies: bool,
+    /// Names of what is left out of such bodies, wherever it stands in JSON or in a form: each a name or a pattern with `*`,
+    /// whatever its case, hyphens and underscores. `[]`: nothing.
+    pub redact: Vec<String>,
     /// How many of the last webhooks are kept in memory, without their bodies, for the console and `GET /recent`. Together
     /// they take at most 3 MiB. `0`: none.
     pub recent: usize,
@@ -46,6 +49,23 @@ pub struct Tail {
 
 impl Default for Tail {
     fn default() -> Self {
-        Self { bodies: false, recent: 2000, always_recent: false }
+        let redact = [
+            "*secret*",
+            "*password*",
+            "*passphrase*",
+            "*token",
+            "*authorization",
+            "*api_key",
+            "*private_key",
+            "*credential*",
+            "cookie",
+            "set_cookie",
+        ];
+        Self {
+            bodies: false,
+            redact: redact.map(str::to_owned).to_vec(),
+            recent: 2000,
+            always_recent: false,
+        }
     }
 }

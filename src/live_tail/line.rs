@@ -1,6 +1,7 @@
 //! What is told of a webhook, and how it is written: one JSON object a line.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -77,6 +78,9 @@ pub struct Webhook {
     /// Its body as text, cut.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
+    /// What workers got of it, where its body is shown; cut as well, all of it together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked: Vec<Asked>,
 }
 
 /// One question of a webhook, and how it ended; the fields have the names that they have in the log and in audit events.
@@ -97,6 +101,21 @@ pub struct Question {
     /// It is the answer to an earlier delivery of the same call.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reused: bool,
+}
+
+/// What a worker got: a message of NATS.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The function that is called, cut and without control characters; nothing where the type is the question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<Arc<str>>,
+    /// The subject.
+    pub subject: String,
+    /// Its headers; none of a job, which is stored as an event.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// The payload as text.
+    pub payload: String,
 }
 
 /// What came of an event at one destination.

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::line::{DestinationReceipt, Kind, Question, Webhook};
+use super::line::{Asked, DestinationReceipt, Kind, Question, Webhook};
 use crate::message::{HangUp, Metadata, Receipt, Refusal, attribute};
 use crate::trace::Trace;
 
@@ -40,6 +40,7 @@ struct Unfinished {
     received: Option<Instant>,
     line: Webhook,
     body: Option<Bytes>,
+    asked: Vec<(Asked, Bytes)>,
 }
 
 impl TapRecord {
@@ -47,7 +48,13 @@ impl TapRecord {
         let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let line =
             Webhook { time, endpoint, outcome: Cow::Borrowed(HUNG_UP), ..Webhook::default() };
-        let unfinished = Unfinished { began: Instant::now(), received: None, line, body: None };
+        let unfinished = Unfinished {
+            began: Instant::now(),
+            received: None,
+            line,
+            body: None,
+            asked: Vec::new(),
+        };
         let open = Arc::new(Mutex::new(Some(unfinished)));
         let watch = {
             let (shared, open) = (shared.clone(), open.clone());
@@ -118,7 +125,7 @@ impl TapRecord {
 
     /// Where it is noted how its parts end.
     pub fn progress(&self) -> TapProgress {
-        TapProgress(self.open.clone())
+        TapProgress { shared: self.shared.clone(), open: self.open.clone() }
     }
 
     /// It goes to this destination, among others.
@@ -157,12 +164,27 @@ impl TapRecord {
 
 /// The parts of a note, its questions and destinations, which end one by one.
 #[derive(Clone)]
-pub struct TapProgress(Arc<Mutex<Option<Unfinished>>>);
+pub struct TapProgress {
+    shared: Arc<Shared>,
+    open: Arc<Mutex<Option<Unfinished>>>,
+}
 
 impl TapProgress {
+    /// Whether somebody would see what workers get.
+    pub fn wants_bodies(&self) -> bool {
+        self.shared.wants_bodies()
+    }
+
+    /// A worker gets this, with this payload.
+    pub fn asked(&self, asked: Asked, payload: Bytes) {
+        if let Some(open) = &mut *self.open.lock() {
+            open.asked.push((asked, payload));
+        }
+    }
+
     /// This came of the event at a destination.
     pub fn stored(&self, destination: &Arc<str>, stored: &Result<Receipt, Refusal>) {
-        if let Some(open) = &mut *self.0.lock() {
+        if let Some(open) = &mut *self.open.lock() {
             let outcome = match stored {
                 Ok(receipt) => receipt.as_str(),
                 Err(Refusal::NotStored(why)) => why,
@@ -187,7 +209,7 @@ impl TapProgress {
     ) {
         // After a sender hung up nobody will see it.
         if let Some(question) =
-            self.0.lock().as_mut().and_then(|open| open.line.questions.get_mut(place))
+            self.open.lock().as_mut().and_then(|open| open.line.questions.get_mut(place))
         {
             question.outcome = Some(Cow::Borrowed(outcome));
             question.milliseconds = Some(milliseconds(took));
@@ -211,8 +233,17 @@ impl Unfinished {
     fn finish(mut self, shared: &Shared) {
         self.line.milliseconds = milliseconds(self.began.elapsed());
         // It may have been forbidden meanwhile.
-        let body = self.body.filter(|_| shared.wants_bodies()).map(|body| text(&body));
-        shared.send(self.line, body);
+        if !shared.wants_bodies() {
+            return shared.send(self.line, None, Vec::new());
+        }
+        let mut left = BODY;
+        let asked = self.asked.into_iter().map(|(asked, payload)| {
+            let payload = text(&payload, left, shared);
+            left -= payload.len();
+            Asked { payload, ..asked }
+        });
+        let asked = asked.collect();
+        shared.send(self.line, self.body.map(|body| text(&body, BODY, shared)), asked);
     }
 }
 
@@ -221,9 +252,10 @@ fn milliseconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn text(body: &[u8]) -> String {
-    let mut text = String::from_utf8_lossy(&body[..body.len().min(BODY)]).into_owned();
-    // What isn't UTF-8 takes more room as text.
-    text.truncate(text.floor_char_boundary(BODY));
+fn text(body: &[u8], max: usize, shared: &Shared) -> String {
+    let text = String::from_utf8_lossy(&body[..body.len().min(max)]).into_owned();
+    let mut text = shared.redaction.load().apply(text);
+    // What isn't UTF-8 takes more room as text, and so does what stands for secrets.
+    text.truncate(text.floor_char_boundary(max));
     text
 }

@@ -85,7 +85,10 @@ async fn subscribers_are_counted() {
     let mut all: Vec<_> =
         (0..MAX_SUBSCRIBERS).map(|_| live_tail.subscribe(Filter::default()).unwrap()).collect();
     assert_eq!(live_tail.subscribe(Filter::default()).err(), Some(Refused::TooMany));
+    // The process itself has always a place.
+    let within = live_tail.subscribe_within();
     all.pop();
+    drop(within);
     assert!(live_tail.subscribe(Filter::default()).is_ok());
 }
 
@@ -94,13 +97,13 @@ async fn a_body_is_shown_while_it_may_be_and_to_those_who_ask() {
     let live_tail = LiveTail::default();
     let asks = || Filter { bodies: true, ..Filter::default() };
     assert_eq!(live_tail.subscribe(asks()).err(), Some(Refused::Bodies));
-    live_tail.show_bodies(true);
+    live_tail.configure(&config::Tail { bodies: true, ..config::Tail::default() });
     let mut nosy = live_tail.subscribe(asks()).unwrap();
     let mut other = live_tail.subscribe(Filter::default()).unwrap();
     pass(&live_tail, "a");
     assert_eq!(next(&mut nosy).await.body.as_deref(), Some("{\"body\":1}"));
     assert_eq!(next(&mut other).await.body, None);
-    live_tail.show_bodies(false);
+    live_tail.configure(&config::Tail::default());
     pass(&live_tail, "b");
     assert_eq!(next(&mut nosy).await.body, None);
 }

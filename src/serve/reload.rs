@@ -155,7 +155,7 @@ impl Reload {
         self.components.serve(endpoints, &new.http, &mut self.background);
         self.components.required_streams.store(Arc::new(required_streams));
         self.guard.set_token(new.admin.token.as_ref());
-        bridge.live_tail.show_bodies(new.tail.bodies);
+        bridge.live_tail.configure(&new.tail);
         self.workers.configure(&new);
         self.recent.configure(&new.tail);
         telemetry::set_level(new.log.level);
@@ -222,7 +222,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<String> {
             drain, trusted_proxies, health, max_unverified_bytes, unverified_timeout
     );
     check!("admin", Admin: &old.admin, &new.admin; fixed: listen, tls; follows: token);
-    check!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies, recent, always_recent);
+    check!("tail", Tail: &old.tail, &new.tail; fixed: ; follows: bodies, redact, recent, always_recent);
     check!("log", Log: &old.log, &new.log; fixed: format; follows: level);
     check!(
         "spool", Spool: &old.spool, &new.spool;

@@ -74,7 +74,7 @@ impl Components {
             live_tail: LiveTail::default(),
             tracer,
         });
-        bridge.live_tail.show_bodies(config.tail.bodies);
+        bridge.live_tail.configure(&config.tail);
         let components = Self {
             bridge,
             table: Arc::default(),

@@ -138,6 +138,18 @@ export function size(bytes) {
   return `${unit ? bytes.toFixed(1) : bytes} ${units[unit]}`;
 }
 
+/**
+ * A text with line breaks and indentation, where it is JSON.
+ * @param {string} text
+ */
+export function pretty(text) {
+  try {
+    return JSON.stringify(JSON.parse(text), null, 2);
+  } catch {
+    return text;
+  }
+}
+
 /** @param {number} count */
 export function count(count) {
   return count.toLocaleString();

@@ -7,6 +7,7 @@
  *   questions?: Question[], request?: string, destinations?: string[], outcome: string, reason?: string, error?: string,
  *   status?: number, milliseconds: number, bytes: number, body?: string, authenticated_milliseconds?: number,
  *   received_milliseconds?: number, trace_id?: string,
+ *   asked?: {function?: string, subject: string, headers?: Record<string, string>, payload: string}[],
  *   receipts?: {destination: string, outcome: string, milliseconds: number}[],
  * }} Webhook
  * @typedef {{p50: number, p99: number}} Latency
@@ -26,13 +27,15 @@
  *   position: number, dead_lettered: string, id: string, endpoint: string, type: string, key?: string, destination: string,
  *   name: string, reason: string, detail: string, bytes: number,
  * }} DeadLetter
+ * @typedef {{matched?: number, dead_letters?: number, end?: number, next?: number}} Summary
  * @typedef {{destination: string, records: number, apart: number, bytes: number, oldest?: string, is_configured: boolean}} Queue
  * @typedef {{patterns: string[], to: string[], subject?: string, timeout?: number, has_fallback: boolean}} Rule
  * @typedef {{
  *   name: string, path: string, source: string, auth: string[], events: Rule[], questions: Rule[], functions: Rule[],
  * }} Endpoint
  * @typedef {{
- *   path: string, name: string, about: string, content_type: string, query: string, headers: Record<string, string>, body: string,
+ *   path: string, auth?: string[], name: string, about: string, content_type: string, query: string, headers: Record<string, string>,
+ *   body: string,
  * }} Sample
  */
 export {};

@@ -1,6 +1,6 @@
 // One webhook: what is known of it, and its walk as a timeline.
 
-import {copyable, duration, empty, h, number, show, size, svg, time} from './dom.js';
+import {copyable, duration, empty, h, number, pretty, show, size, svg, time} from './dom.js';
 import {json} from './http.js';
 import {outcome} from './rows.js';
 
@@ -14,6 +14,8 @@ const remembered = new Map();
 /** @param {Webhook} webhook */
 export function remember(webhook) {
   if (!webhook.id) return;
+  // One that comes again is as new as any.
+  remembered.delete(webhook.id);
   remembered.set(webhook.id, webhook);
   if (remembered.size > MAX_REMEMBERED) remembered.delete(remembered.keys().next().value ?? '');
 }
@@ -113,11 +115,18 @@ function body(webhook) {
   if (webhook.body === undefined) {
     return h('p', {class: 'faint'}, 'Its body isn’t shown: only the live view has bodies, where the configuration allows them.');
   }
-  let text = webhook.body;
-  try {
-    text = JSON.stringify(JSON.parse(text), null, 2);
-  } catch {
-    // It isn't JSON, or is cut.
-  }
-  return [h('h2', {}, 'Its body'), h('pre', {tabindex: 0}, text)];
+  return [h('h2', {}, 'Its body'), h('pre', {tabindex: 0}, pretty(webhook.body)), workers(webhook)];
+}
+
+/**
+ * What each worker got of it.
+ * @param {Webhook} webhook
+ */
+export function workers(webhook) {
+  return (webhook.asked ?? []).map(({function: name, subject, headers, payload}) => [
+    h('h2', {}, name ? `What a worker for ${name}() gets` : 'What a worker gets'),
+    h('p', {}, 'On the subject ', h('code', {}, subject)),
+    headers && h('dl', {}, Object.entries(headers).map(([header, value]) => [h('dt', {}, header), h('dd', {}, h('code', {}, value))])),
+    h('pre', {tabindex: 0}, pretty(payload)),
+  ]);
 }

@@ -137,8 +137,17 @@ async fn a_sample_can_be_tried() {
          await page.getByLabel('Sample').selectOption({label: '/vapi tool-calls: question: one tool call, lookup_appointment'});
          assert.deepEqual(await axe(), []);
          await page.getByRole('button', {name: 'Post it'}).click();
+         await page.getByText('/vapi asks nobody who they are').waitFor();
          await page.getByRole('heading', {name: 'Answer: 200, answered'}).waitFor();
-         assert.match(await page.locator('pre').textContent(), /The next appointment/);
+         assert.match(await page.locator('pre').first().textContent(), /The next appointment/);
+         // Beside it: what the worker got.
+         await page.getByRole('heading', {name: 'What a worker for lookup_appointment() gets'}).waitFor();
+         await page.getByText('vapi.tool.lookup_appointment', {exact: true}).waitFor();
+         const got = JSON.parse(await page.locator('pre').nth(1).textContent());
+         assert.equal(got.name, 'lookup_appointment');
+         const headers = await page.locator('.beside dl').textContent();
+         assert.match(headers, /Hookbus-Endpointvapi.*Hookbus-Typetool-calls/s);
+         assert.deepEqual(await axe(), []);
          const body = page.getByRole('textbox', {name: 'Body'});
          await body.fill((await body.inputValue()).replaceAll('lookup_appointment', 'broken_tool'));
          await page.getByRole('button', {name: 'Post it'}).click();
@@ -146,6 +155,11 @@ async fn a_sample_can_be_tried() {
          await page.getByRole('link', {name: 'Look at its walk'}).click();
          await page.locator('.timeline').getByText('broken_tool()').waitFor();
          await page.goBack();
+         await page.getByLabel('Sample').selectOption({label: '/vapi end-of-call-report: event: the report after a call'});
+         await page.getByRole('button', {name: 'Post it'}).click();
+         await page.getByRole('heading', {name: 'Answer: 200', exact: true}).waitFor();
+         await page.getByRole('heading', {name: 'What destinations got'}).waitFor();
+         await page.getByText(/^nats:.*: stored after/).waitFor();
          await page.getByRole('textbox', {name: 'Body'}).fill('no JSON');
          await page.getByRole('button', {name: 'Post it'}).click();
          await page.getByRole('heading', {name: 'Answer: 400'}).waitFor();",

@@ -50,6 +50,22 @@ async fn they_are_shown_only_where_that_is_allowed_and_asked_for() {
     assert!(!bridge.log().contains("\"status\":\"ended\""));
 }
 
+/// What the names of say that it is secret is left out, by the names that are configured, at once after a reload.
+#[tokio::test]
+async fn secrets_are_left_out() {
+    let mut bridge = bridge_of(&dropping(ALLOWED)).start().await;
+    let asks = Follower::start(&bridge, &["--json", "--bodies"]).await;
+    let body = r#"{"message":{"type":"hang","call":{"id":"c"},"server":{"secret":"opensesame"},"color":"red"}}"#;
+    bridge.post("/hook", body, &[]).await;
+    let shown = asks.json(1).await[0]["body"].as_str().unwrap().to_owned();
+    assert_eq!(shown, body.replace("opensesame", "[redacted]"));
+    bridge.configure(&dropping(&format!("{ALLOWED}\nredact = [\"colo*\"]")));
+    reload(&bridge).await;
+    bridge.post("/hook", body, &[]).await;
+    let shown = asks.json(2).await[1]["body"].as_str().unwrap().to_owned();
+    assert_eq!(shown, body.replace("\"red\"", "\"[redacted]\""));
+}
+
 #[tokio::test]
 async fn check_warns_of_it() {
     let folder = tempfile::tempdir().unwrap();
