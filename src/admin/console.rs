@@ -56,15 +56,25 @@ impl File {
     }
 }
 
+/// Whether a client accepts gzip by name, and doesn't give it the weight zero (RFC 9110, §12.5.3). All clients take the
+/// plain file.
+fn takes_gzip(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let codings = accepted.filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
+    let mut weights = codings.filter_map(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+        let weight = weight.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
+        name.trim().eq_ignore_ascii_case("gzip").then(|| weight.parse::<f32>().unwrap_or_default())
+    });
+    weights.next().is_some_and(|weight| weight > 0.0)
+}
+
 fn answer(name: &str, headers: &HeaderMap) -> Response {
     let Some(file) = COMPRESSED.iter().find(|file| file.name == name) else {
         return (StatusCode::NOT_FOUND, "there is nothing here\n").into_response();
     };
-    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
-    let is_gzip = |coding: &str| coding.split(';').next().is_some_and(|name| name.trim() == "gzip");
-    let takes_gzip = accepted.is_some_and(|accepted| accepted.split(',').any(is_gzip));
     let content_type = (header::CONTENT_TYPE, file.content_type);
-    if takes_gzip {
+    if takes_gzip(headers) {
         let encoding = (header::CONTENT_ENCODING, "gzip");
         ([content_type, encoding], file.compressed.clone()).into_response()
     } else {
@@ -118,6 +128,23 @@ mod tests {
         println!("{} files, {size} bytes", COMPRESSED.len());
         assert!(size <= MAX_BYTES, "{size}");
         assert_eq!(COMPRESSED.len(), FILES.files().count(), "a file of a kind that isn't known");
+    }
+
+    #[test]
+    fn gzip_is_for_those_who_take_it() {
+        let takes = |accepted: &'static str| {
+            let value = HeaderValue::from_static(accepted);
+            takes_gzip(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, value)]))
+        };
+        for accepted in ["gzip", "br, GZIP;q=0.8", "gzip ; q=1.000", "deflate,gzip;q=0.001"] {
+            assert!(takes(accepted), "{accepted}");
+        }
+        for accepted in
+            ["", "br", "gzip;q=0", "gzip; q=0.000", "gzip;q=x", "x-gzip", "identity, gzip;q=0.0"]
+        {
+            assert!(!takes(accepted), "{accepted}");
+        }
+        assert!(!takes_gzip(&HeaderMap::new()));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use axum::extract::RawQuery;
+use axum::response::IntoResponse;
 use axum::routing::get;
+use http::StatusCode;
 use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -170,13 +172,28 @@ impl Asked {
     }
 }
 
+/// The number that the steps have to be above. What isn't known is an error: it could be a misspelt name.
+fn after(query: &str) -> Result<u64, String> {
+    const HINT: &str = "hint: `after=N` asks for the steps after that number";
+    let mut after = 0;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        after = match &*name {
+            "after" => value
+                .parse()
+                .map_err(|_| format!("`after` is a number, and not `{value}`\n{HINT}"))?,
+            _ => return Err(format!("unknown parameter `{name}`\n{HINT}")),
+        };
+    }
+    Ok(after)
+}
+
 pub(super) fn router(history: Arc<History>) -> Router {
     let all = history.clone();
     let steps = move |RawQuery(query): RawQuery| async move {
-        let query = query.unwrap_or_default();
-        let mut pairs = form_urlencoded::parse(query.as_bytes());
-        let after = pairs.find(|(name, _)| name == "after").and_then(|(_, text)| text.parse().ok());
-        super::json(&serde_json::json!({ "steps": all.after(after.unwrap_or_default()) }))
+        match after(&query.unwrap_or_default()) {
+            Ok(after) => super::json(&serde_json::json!({ "steps": all.after(after) })),
+            Err(error) => (StatusCode::BAD_REQUEST, error + "\n").into_response(),
+        }
     };
     let questions = move || async move {
         super::json(&serde_json::json!({ "questions": history.questions() }))

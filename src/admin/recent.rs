@@ -86,7 +86,7 @@ impl Recent {
         if kept.settings.recent == 0 || kept.since.is_some() {
             return;
         }
-        let Ok(mut subscriber) = self.bridge.live_tail.subscribe(Filter::default()) else { return };
+        let mut subscriber = self.bridge.live_tail.subscribe_within();
         kept.since = Some(humantime::format_rfc3339_millis(SystemTime::now()).to_string());
         drop(kept);
         let recent = self.clone();

@@ -111,6 +111,7 @@ impl From<FilterArguments> for Filter {
             since: arguments.since,
             until: arguments.until,
             all: arguments.all,
+            ..Self::default()
         }
     }
 }
@@ -120,7 +121,7 @@ pub(super) fn run(command: Command, signals: &Signals) -> CommandResult {
         Command::List { filter, options } => {
             let filter = Filter::from(filter);
             let action = Action::ListDeadLetters { is_filtered: !filter.is_empty() };
-            disk::run(options, action, Task::List(filter), signals)
+            disk::run(options, action, Task::List(filter, u64::MAX), signals)
         }
         Command::Replay(change) => change.run(Action::Replay, Task::Replay, "published", signals),
         Command::Drop(change) => change.run(Action::Drop, Task::Drop, "dropped", signals),
@@ -142,7 +143,7 @@ impl Change {
         }
         if self.dry_run {
             let action = Action::WouldChange(participle);
-            return disk::run(self.options, action, Task::List(filter), signals);
+            return disk::run(self.options, action, Task::List(filter, u64::MAX), signals);
         }
         disk::run(self.options, action, task(filter), signals)
     }

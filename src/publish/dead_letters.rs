@@ -33,8 +33,8 @@ pub type Lines = mpsc::Receiver<Line>;
 /// What can be done.
 #[derive(Debug, Clone)]
 pub enum Task {
-    /// Show dead letters.
-    List(Filter),
+    /// Show dead letters, this many of them at most.
+    List(Filter, u64),
     /// Show the queues.
     Queues,
     /// Publish dead letters again.
@@ -95,8 +95,8 @@ impl SpoolTasks {
         let spool = self.destinations.spool().ok_or(Refused::NoSpool)?.clone();
         let (sender, lines) = mpsc::channel(MAX_LINES);
         match task {
-            Task::List(filter) => {
-                tokio::spawn(list::dead_letters(spool, filter, sender));
+            Task::List(filter, limit) => {
+                tokio::spawn(list::dead_letters(spool, (filter, limit), sender));
             }
             Task::Queues => {
                 tokio::spawn(list::queues(self.destinations.clone(), spool, sender));
@@ -175,7 +175,12 @@ impl Task {
     /// The HTTP request for it: whether it is a POST, as is all that changes something; the path; and the query.
     pub fn request(&self) -> (bool, &'static str, String) {
         match self {
-            Self::List(filter) => (false, LIST, filter.query()),
+            Self::List(filter, limit) => {
+                let limit = (*limit < u64::MAX).then(|| format!("limit={limit}"));
+                let parts = [filter.query(), limit.unwrap_or_default()];
+                let parts = parts.into_iter().filter(|part| !part.is_empty());
+                (false, LIST, parts.collect::<Vec<_>>().join("&"))
+            }
             Self::Queues => (false, QUEUES, String::new()),
             Self::Replay(filter) => (true, REPLAY, filter.query()),
             Self::Drop(filter) => (true, DROP, filter.query()),
@@ -186,10 +191,22 @@ impl Task {
         }
     }
 
+    fn list(query: &str) -> Result<Self, String> {
+        let mut limit = u64::MAX;
+        let filter = Filter::read_with(query, |name, value| {
+            let is_limit = name == "limit";
+            if is_limit {
+                limit = filter::number(name, value)?;
+            }
+            Ok(is_limit)
+        })?;
+        Ok(Self::List(filter, limit))
+    }
+
     /// The task that a request asks for, or nothing for any other path.
     pub fn read(is_post: bool, path: &str, query: &str) -> Option<Result<Self, String>> {
         Some(match (is_post, path) {
-            (false, LIST) => Filter::read(query).map(Self::List),
+            (false, LIST) => Self::list(query),
             (false, QUEUES) => Ok(Self::Queues),
             (true, REPLAY) => Filter::read(query).map(Self::Replay),
             (true, DROP) => Filter::read(query).map(Self::Drop),

@@ -8,8 +8,7 @@ import {search} from './search.js';
 /** @typedef {import('./types.js').Queue} Queue */
 
 const FILTERS = ['endpoint', 'type', 'reason', 'destination'];
-/** More than these nobody reads. */
-const MAX_ROWS = 200;
+const ROWS_OF_A_PAGE = 100;
 
 /** @param {import('./main.js').Context} context */
 export function disk({root, parameters, signal}) {
@@ -21,18 +20,21 @@ export function disk({root, parameters, signal}) {
   const failed = (/** @type {unknown} */ error) => {
     if (!signal.aborted) show(progress, h('span', {class: 'error'}, /** @type {Error} */ (error).message));
   };
+  /** Where the pages up to the one that is shown begin. */
+  let pages = [0];
   const look = async () => {
     /** @type {DeadLetter[]} */
     const dead = [];
-    let all = 0;
-    let newest = '';
-    await lines(`/dead-letters${query(parameters)}`, {signal}, (line) => {
-      if (line.line === 'summary') all = line.matched;
-      if (line.line !== 'dead-letter') return;
-      if (dead.length < MAX_ROWS) dead.push(line);
-      if (line.dead_lettered > newest) newest = line.dead_lettered;
+    /** @type {import('./types.js').Summary} */
+    let summary = {};
+    const page = [['from', String(pages.at(-1) || '')], ['limit', String(ROWS_OF_A_PAGE)]];
+    await lines(`/dead-letters${query([...parameters, .../** @type {[string, string][]} */ (page)])}`, {signal}, (line) => {
+      if (line.line === 'summary') summary = line;
+      if (line.line === 'dead-letter') dead.push(line);
     });
-    show(letters, ...deadLetters(dead, all, newest));
+    show(letters, ...deadLetters(dead, summary));
+  };
+  const lookAtSpool = async () => {
     /** @type {Queue[]} */
     const waiting = [];
     await lines('/spool', {signal}, (line) => { if (line.line === 'queue') waiting.push(line); });
@@ -52,7 +54,8 @@ export function disk({root, parameters, signal}) {
         if (line.line === 'given-up') givenUp.push(h('div', {class: 'error'}, `${line.destination}: ${line.error}`));
         if (line.line === 'progress' || line.line === 'summary') show(progress, summary(line), givenUp);
       });
-      await look();
+      pages = [0];
+      await Promise.all([look(), lookAtSpool()]);
     } catch (error) {
       failed(error);
     }
@@ -63,21 +66,29 @@ export function disk({root, parameters, signal}) {
 
   /**
    * @param {DeadLetter[]} dead
-   * @param {number} all
-   * @param {string} newest
+   * @param {import('./types.js').Summary} summary
    */
-  const deadLetters = (dead, all, newest) => {
-    if (!dead.length) return [empty(parameters.size ? 'None fits.' : 'There are none.')];
-    // What comes after these were counted isn't meant.
+  const deadLetters = (dead, summary) => {
+    const {end, next, dead_letters: all} = summary;
+    const isFirst = pages.length === 1;
+    if (!dead.length && isFirst) return [empty(parameters.size ? 'None fits.' : 'There are none.')];
+    // What came since isn't meant.
     /** @type {[string, string][]} */
-    const filter = [...parameters, ['until', newest]];
-    const which = counted(all, 'dead letter');
+    const filter = [...parameters, ['before', String(end ?? '')]];
+    // How many fit is known only of what was read.
+    const known = !parameters.size ? all : isFirst && next === undefined ? dead.length : undefined;
+    const which = known === undefined ? 'All dead letters that fit' : counted(known, 'dead letter');
+    const amount = known === undefined ? 'that fit' : count(known);
+    const turn = (/** @type {number[]} */ to) => { pages = to; look().catch(failed); };
     return [
-      h('div', {class: 'actions'},
-        h('button', {type: 'button', onclick: () => change('replay', filter)}, `Publish all ${count(all)} again`),
-        h('button', {type: 'button', class: 'danger', onclick: () => drop(which, filter)}, `Drop all ${count(all)}`)),
+      end !== undefined && h('div', {class: 'actions'},
+        h('button', {type: 'button', onclick: () => change('replay', filter)}, `Publish all ${amount} again`),
+        h('button', {type: 'button', class: 'danger', onclick: () => drop(which, filter)}, `Drop all ${amount}`)),
       table('Dead letters', ['Since', 'Event', 'Destination', 'Why', {number: 'Size'}, 'Do'], dead.map(letter)),
-      all > dead.length && h('p', {class: 'faint'}, `The first ${dead.length} of ${count(all)} are shown.`),
+      (!isFirst || next !== undefined) && h('div', {class: 'actions'},
+        h('button', {type: 'button', disabled: isFirst, onclick: () => turn(pages.slice(0, -1))}, 'Back'),
+        h('button', {type: 'button', disabled: next === undefined, onclick: () => turn([...pages, next ?? 0])}, 'Next'),
+        h('span', {class: 'faint'}, `Page ${pages.length}, ${ROWS_OF_A_PAGE} on a page.`)),
     ];
   };
 
@@ -97,6 +108,7 @@ export function disk({root, parameters, signal}) {
   };
 
   look().catch(failed);
+  lookAtSpool().catch((error) => { if (!signal.aborted) show(queues, h('p', {class: 'error'}, error.message)); });
 }
 
 /** @param {Record<string, number>} line */

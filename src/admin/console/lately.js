@@ -22,15 +22,16 @@ export async function lately({root, parameters, signal}) {
 }
 
 /**
- * @param {{since: string | null, kept: number, max: number, lost: number, webhooks: import('./types.js').Webhook[]}} recent
+ * @param {{since?: string | null, kept?: number, max?: number, lost?: number, webhooks: import('./types.js').Webhook[]}} recent
  * @param {boolean} isFiltered
  */
 function found(recent, isFiltered) {
-  if (!recent.max) {
+  const {since, kept = recent.webhooks.length, max = Infinity, lost = 0} = recent;
+  if (!max) {
     return [empty('None are kept: ', h('code', {}, 'recent = 0'), ' in [tail] of the configuration says so.')];
   }
-  const about = h('p', {class: 'faint'}, `Keeps ${count(recent.kept)} of at most ${count(recent.max)}, since `,
-    recent.since ? time(recent.since) : 'now', recent.lost > 0 && `; ${count(recent.lost)} came too fast`, '.');
+  const about = h('p', {class: 'faint'}, `Keeps ${count(kept)} of at most ${count(max)}, since `,
+    since ? time(since) : 'now', lost > 0 && `; ${count(lost)} came too fast`, '.');
   if (!recent.webhooks.length) {
     return [about, empty(isFiltered ? 'None of them fits.' : 'Nothing came since then. What comes from now on is kept for as long as somebody looks now and then.')];
   }

@@ -27,6 +27,10 @@ pub struct Filter {
     pub since: Option<SystemTime>,
     /// Dead letters from then or earlier.
     pub until: Option<SystemTime>,
+    /// Dead letters from this position on.
+    pub from: Option<u64>,
+    /// Dead letters before this position.
+    pub before: Option<u64>,
     /// No part has to say something.
     pub all: bool,
 }
@@ -35,6 +39,14 @@ impl Filter {
     /// Read it from the query of an address. What isn't known is an error: it could be a misspelt part, without which
     /// more would be meant.
     pub fn read(query: &str) -> Result<Self, String> {
+        Self::read_with(query, |_, _| Ok(false))
+    }
+
+    /// The same of a query with other parameters beside it. `other` says whether it knows one.
+    pub fn read_with(
+        query: &str,
+        mut other: impl FnMut(&str, &str) -> Result<bool, String>,
+    ) -> Result<Self, String> {
         let mut filter = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             let failed = |error| format!("`{name}`: {error}");
@@ -52,11 +64,18 @@ impl Filter {
                     filter.until = Some(moment(&value).map_err(failed)?);
                     continue;
                 }
+                "from" | "before" => {
+                    let position = Some(number(&name, &value)?);
+                    *(if name == "from" { &mut filter.from } else { &mut filter.before }) =
+                        position;
+                    continue;
+                }
                 "all" => {
                     let error = |_| format!("`{name}` is true or false, and not `{value}`");
                     filter.all = value.parse().map_err(error)?;
                     continue;
                 }
+                _ if other(&name, &value)? => continue,
                 _ => return Err(format!("unknown parameter `{name}`")),
             };
             patterns.push(value.into_owned());
@@ -75,6 +94,11 @@ impl Filter {
         for (name, moment) in [("since", self.since), ("until", self.until)] {
             if let Some(moment) = moment {
                 query.append_pair(name, &time(moment));
+            }
+        }
+        for (name, position) in [("from", self.from), ("before", self.before)] {
+            if let Some(position) = position {
+                query.append_pair(name, &position.to_string());
             }
         }
         if self.all {
@@ -98,6 +122,7 @@ impl Filter {
         let times = [self.since, self.until];
         self.patterns().iter().all(|(_, patterns)| patterns.is_empty())
             && times.iter().all(Option::is_none)
+            && [self.from, self.before].iter().all(Option::is_none)
     }
 
     /// Whether it was said what is meant.
@@ -105,10 +130,12 @@ impl Filter {
         self.all || !self.is_empty()
     }
 
-    /// Whether a dead letter that was stored then is meant.
-    pub fn matches(&self, stored: SystemTime, letter: &DeadLetter) -> bool {
+    /// Whether a dead letter with this position, stored then, is meant.
+    pub fn matches(&self, (position, stored): (u64, SystemTime), letter: &DeadLetter) -> bool {
         let event = &letter.record.event;
-        self.since.is_none_or(|since| stored >= since)
+        self.from.is_none_or(|from| position >= from)
+            && self.before.is_none_or(|before| position < before)
+            && self.since.is_none_or(|since| stored >= since)
             && self.until.is_none_or(|until| stored <= until)
             && fits(&self.endpoints, &event.endpoint)
             && fits(&self.reasons, &letter.reason)
@@ -117,6 +144,11 @@ impl Filter {
             && (fits(&self.types, &event.kind)
                 || self.types.iter().any(|end| ends(&event.kind, end)))
     }
+}
+
+/// The value of a parameter that is a number.
+pub(super) fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {
+    value.parse().map_err(|_| format!("`{name}` is a number, and not `{value}`"))
 }
 
 /// Whether a type, or what follows one of its dots, fits: people say `push` for `com.github.push`.

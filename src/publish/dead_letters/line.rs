@@ -140,9 +140,15 @@ pub struct Summary {
     /// Beside a list of dead letters: how many events queue on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued: Option<u64>,
-    /// Beside a list of queues: how many dead letters there are.
+    /// Beside a list: how many dead letters there are, whether they were meant or not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letters: Option<u64>,
+    /// Of a list of dead letters: the position that the next one will have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub end: Option<u64>,
+    /// Of such a list, where it is full: the position of the first one that isn't in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
     /// Why it ended before it had seen everything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<String>,

@@ -9,11 +9,16 @@ use super::line::{Entry, Line, QueueStatus, Summary, time};
 use super::run::{MAX_READ_BYTES, MAX_READ_RECORDS};
 use crate::publish::{DestinationQueue, Destinations, SpoolHandle};
 
-/// List the dead letters that match.
-pub(super) async fn dead_letters(spool: Arc<SpoolHandle>, filter: Filter, lines: Sender<Line>) {
+/// List the dead letters that match, and no more than so many.
+pub(super) async fn dead_letters(
+    spool: Arc<SpoolHandle>,
+    (filter, limit): (Filter, u64),
+    lines: Sender<Line>,
+) {
     let letters = spool.dead_letters();
     let (mut reader, end) = (letters.reader(), letters.next());
-    let mut summary = Summary::default();
+    let mut summary =
+        Summary { dead_letters: Some(letters.len()), end: Some(end), ..Summary::default() };
     'reading: loop {
         let batch = match reader.read(MAX_READ_RECORDS, MAX_READ_BYTES).await {
             Ok(batch) => batch,
@@ -29,7 +34,11 @@ pub(super) async fn dead_letters(spool: Arc<SpoolHandle>, filter: Filter, lines:
             if position.sequence() >= end {
                 break 'reading;
             }
-            if filter.matches(position.stored(), &letter) {
+            if filter.matches((position.sequence(), position.stored()), &letter) {
+                if summary.matched == limit {
+                    summary.next = Some(position.sequence());
+                    break 'reading;
+                }
                 summary.matched += 1;
                 let line = Line::DeadLetter(Entry::new(position, &letter));
                 if lines.send(line).await.is_err() {

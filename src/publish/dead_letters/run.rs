@@ -67,7 +67,8 @@ impl Run {
             return None;
         }
         batch.retain(|(position, letter)| {
-            position.sequence() < self.end && self.filter.matches(position.stored(), letter)
+            position.sequence() < self.end
+                && self.filter.matches((position.sequence(), position.stored()), letter)
         });
         self.summary.matched += batch.len() as u64;
         Some(batch)

@@ -4,7 +4,9 @@ use futures_util::FutureExt as _;
 
 use super::script::{Mode, Paths, in_time, no_topic, pass, reject, retry, until};
 use super::*;
-use crate::publish::dead_letters::{Filter, Line, Lines, Refused, SpoolTasks, Summary, Task};
+use crate::publish::dead_letters::{
+    DROP, Filter, LIST, Line, Lines, Refused, SpoolTasks, Summary, Task,
+};
 use crate::publish::drain::MAX_ATTEMPTS;
 
 /// A destination of several names.
@@ -71,7 +73,8 @@ fn given_up(lines: &[Line]) -> Vec<&str> {
 async fn what_is_meant_is_published_or_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let (paths, tasks) = with_dead_letters(&folder, &["e.a"; 6]).await;
-    let (lines, summary) = run(tasks.begin(Task::List(meant("id=1&id=3"))).unwrap()).await;
+    let (lines, summary) =
+        run(tasks.begin(Task::List(meant("id=1&id=3"), u64::MAX)).unwrap()).await;
     assert_eq!(entries(&lines), ["1", "3"]);
     assert_eq!((summary.matched, summary.left, summary.queued), (2, 2, Some(0)));
     assert!(matches!(tasks.begin(Task::Replay(meant(""))), Err(Refused::Everything)));
@@ -91,8 +94,30 @@ async fn what_is_meant_is_published_or_dropped() {
     let (lines, summary) = run(tasks.begin(Task::Drop(meant("all=true"))).unwrap()).await;
     assert_eq!(entries(&lines), ["3 Dropped"]);
     assert_eq!((summary.matched, summary.dropped, summary.left), (1, 1, 0));
-    let (lines, summary) = run(tasks.begin(Task::List(meant(""))).unwrap()).await;
+    let (lines, summary) = run(tasks.begin(Task::List(meant(""), u64::MAX)).unwrap()).await;
     assert_eq!((lines.len(), summary.matched, summary.left), (0, 0, 0));
+}
+
+/// A long list comes in pages, each of which says where the next one begins; and what came since can be left alone.
+#[tokio::test(start_paused = true)]
+async fn a_list_has_pages() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_paths, tasks) = with_dead_letters(&folder, &["e.a"; 5]).await;
+    let (mut query, mut pages) = ("limit=2".to_owned(), Vec::new());
+    loop {
+        let task = Task::read(false, LIST, &query).unwrap().unwrap();
+        assert_eq!(task.request().2, query);
+        let (lines, summary) = run(tasks.begin(task).unwrap()).await;
+        assert_eq!((summary.dead_letters, summary.end), (Some(5), Some(5)));
+        assert_eq!(summary.matched, lines.len() as u64);
+        pages.push(entries(&lines));
+        let Some(next) = summary.next else { break };
+        query = format!("from={next}&limit=2");
+    }
+    assert_eq!(pages, [vec!["0", "1"], vec!["2", "3"], vec!["4"]]);
+    let (lines, _) = run(tasks.begin(Task::Drop(meant("before=2"))).unwrap()).await;
+    assert_eq!(entries(&lines), ["0 Dropped", "1 Dropped"]);
+    assert!(Task::read(true, DROP, "all=true&limit=2").unwrap().is_err());
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,7 +131,7 @@ async fn nothing_else_is_touched_than_what_is_meant() {
     assert!(became("2 Published") && became("3 Published"), "{lines:?}");
     assert_eq!((summary.matched, summary.published, summary.left), (2, 2, 0));
     assert_eq!(paths.nats.taken().len(), 2);
-    let (lines, _) = run(tasks.begin(Task::List(meant("all=true"))).unwrap()).await;
+    let (lines, _) = run(tasks.begin(Task::List(meant("all=true"), u64::MAX)).unwrap()).await;
     assert_eq!(entries(&lines), ["0", "4"]);
 }
 
@@ -220,7 +245,7 @@ async fn queues_are_listed_with_what_they_hold() {
 #[test]
 fn a_task_is_asked_for_by_a_request() {
     for task in [
-        Task::List(meant("id=a&all=true")),
+        Task::List(meant("id=a&all=true"), u64::MAX),
         Task::Queues,
         Task::Replay(meant("type=b%20c")),
         Task::Drop(meant("")),

@@ -30,6 +30,9 @@ async fn the_page_and_its_files_are_there() {
         let url = bridge.admin_url(&format!("/console/{file}"));
         let zipped = bridge.client().request(Method::GET, &url, "", &zipped).await;
         assert_eq!(zipped.header("content-encoding"), Some("gzip"), "{file}");
+        let plain = [("accept-encoding", "gzip;q=0, identity")];
+        let plain = bridge.client().request(Method::GET, &url, "", &plain).await;
+        assert_eq!((plain.status, plain.header("content-encoding")), (200, None), "{file}");
     }
     for unknown in ["/console/nothing.js", "/console/..%2Fguard.rs", "/console/", "/nothing"] {
         assert_eq!(bridge.admin(unknown).await.status, 404, "{unknown}");
@@ -153,6 +156,12 @@ async fn history_has_what_happened_in_each_step() {
     assert!(step["latency"]["event"]["p99"].as_f64().unwrap() > 0.0, "{step}");
     assert!(history(1).await.as_array().unwrap().iter().all(|step| step["number"] != 1));
 
+    for wrong in ["?after=x", "?after=-1", "?before=1"] {
+        let refused = bridge.admin(&format!("/history{wrong}")).await;
+        assert_eq!(refused.status, 400, "{wrong}");
+        assert!(refused.text().contains("hint: `after=N`"), "{}", refused.text());
+    }
+
     let questions = bridge.admin("/questions").await.json();
     let book =
         questions["questions"].as_array().unwrap().iter().find(|it| it["function"] == "book");
@@ -198,6 +207,26 @@ async fn routes_are_told_by_what_routes() {
     assert_eq!(hook["events"][1]["patterns"], json!(["call.*"]));
     assert_eq!(hook["events"][2]["patterns"], json!(["*"]));
     assert_eq!(hook["functions"][0]["has_fallback"], true);
+}
+
+/// However many follow, the last ones are kept: that takes no place from them, and they take none from it.
+#[tokio::test]
+async fn followers_take_no_place_from_what_is_kept() {
+    let nowhere = format!("nats://127.0.0.1:{}", ports::free());
+    let bridge = Bridge::config(endpoint("hook").events_to(&[])).nats_at(&nowhere).start().await;
+    let mut followers = Vec::new();
+    for _ in 0..16 {
+        let answer = reqwest::get(bridge.admin_url("/tail")).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        followers.push(answer);
+    }
+    assert_eq!(bridge.admin("/tail").await.status, 503);
+    assert!(bridge.admin("/recent").await.json()["since"].is_string());
+    bridge.post("/hook", event("a", "k"), &[]).await;
+    eventually("it is kept", SOON, async || {
+        (bridge.admin("/recent").await.json()["kept"] == 1).then_some(())
+    })
+    .await;
 }
 
 /// A reader that wants fewer is told how many there were.

@@ -32,7 +32,7 @@ fn at(seconds: u64) -> SystemTime {
 
 #[test]
 fn every_part_has_to_fit() {
-    let matches = |query: &str| Filter::read(query).unwrap().matches(at(100), &dead_letter());
+    let matches = |query: &str| Filter::read(query).unwrap().matches((7, at(100)), &dead_letter());
     for query in [
         "",
         "all=true",
@@ -46,6 +46,7 @@ fn every_part_has_to_fit() {
         "destination=nats:vapi.events.{type}",
         "destination=nats:*",
         "since=1970-01-01T00:01:40Z&until=1970-01-01T00:01:40Z",
+        "from=7&before=8",
     ] {
         assert!(matches(query), "{query}");
     }
@@ -60,6 +61,8 @@ fn every_part_has_to_fit() {
         "since=1970-01-01T00:01:41Z",
         "until=1970-01-01T00:01:39Z",
         "since=1h",
+        "from=8",
+        "before=7",
     ] {
         assert!(!matches(query), "{query}");
     }
@@ -75,6 +78,8 @@ fn a_query_says_all_of_it() {
         destinations: vec!["nats:{endpoint}.{type}".into()],
         since: Some(at(1)),
         until: Some(at(2)),
+        from: Some(3),
+        before: Some(4),
         all: true,
     };
     assert_eq!(Filter::read(&filter.query()).unwrap(), filter);
@@ -86,7 +91,16 @@ fn a_query_says_all_of_it() {
 /// Any one part says what is meant, and `all` that all are.
 #[test]
 fn one_part_is_enough_to_say_what_is_meant() {
-    for query in ["endpoint=a", "type=a", "reason=a", "id=a", "destination=a", "since=1h"] {
+    for query in [
+        "endpoint=a",
+        "type=a",
+        "reason=a",
+        "id=a",
+        "destination=a",
+        "since=1h",
+        "from=1",
+        "before=9",
+    ] {
         let filter = Filter::read(query).unwrap();
         assert!(!filter.is_empty() && filter.is_explicit(), "{query}");
     }
@@ -98,7 +112,9 @@ fn one_part_is_enough_to_say_what_is_meant() {
 
 #[test]
 fn what_is_not_understood_is_an_error() {
-    for query in ["endpoints=vapi", "since=yesterday", "all=yes", "until=2026-13-01"] {
+    for query in
+        ["endpoints=vapi", "since=yesterday", "all=yes", "until=2026-13-01", "from=x", "limit=1"]
+    {
         assert!(Filter::read(query).is_err(), "{query}");
     }
 }
