@@ -2,9 +2,12 @@
 
 mod answers;
 mod bad_input;
+mod certificate;
 mod disk;
+mod kafka;
 mod outage;
 mod picture;
+mod replaced;
 mod token;
 mod views;
 
