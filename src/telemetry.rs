@@ -34,10 +34,14 @@ pub fn init(log: &Log, otlp: Option<&Otlp>) {
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let lines = lines.with_filter(ceiling());
-    let has_records = otlp.is_some_and(|otlp| otlp.sends(Signal::Logs));
-    let records = has_records.then(|| otlp::Layer.with_filter(ceiling()));
-    if tracing_subscriber::registry().with(filter).with(lines).with(records).try_init().is_ok() {
-        // It is the first call.
+    let subscriber = tracing_subscriber::registry().with(filter).with(lines);
+    // A layer that isn't there would do as well, but then nothing that is never logged is known to be so: each `trace!` of
+    // a library would be looked up again whenever it is met.
+    let is_first = match otlp.is_some_and(|otlp| otlp.sends(Signal::Logs)) {
+        true => subscriber.with(otlp::Layer.with_filter(ceiling())).try_init(),
+        false => subscriber.try_init(),
+    };
+    if is_first.is_ok() {
         let _ = FILTER.set(handle);
     }
 }

@@ -18,7 +18,14 @@ pub fn insert(headers: &mut HeaderMap, name: &'static str, value: HeaderValue) {
 /// white space, quotes, `%`, control characters and everything that isn't ASCII (HTTP binding, §3.1.3.2).
 pub fn encoded(text: &str) -> HeaderValue {
     const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'%');
-    let encoded: Cow<'_, str> = utf8_percent_encode(text, ENCODED).into();
+    // Mostly there is nothing to encode. All bytes are looked at, sixteen at a time.
+    let is_plain = text.bytes().fold(true, |plain, byte| {
+        plain & matches!(byte, b'!'..=b'~') & (byte != b'"') & (byte != b'%')
+    });
+    let encoded: Cow<'_, str> = match is_plain {
+        true => text.into(),
+        false => utf8_percent_encode(text, ENCODED).into(),
+    };
     // The rest is visible ASCII, which every header takes.
     encoded.parse().unwrap_or_default()
 }

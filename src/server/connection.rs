@@ -53,9 +53,10 @@ impl Server {
         let version = request.version();
         let is_http2 = version == Version::HTTP_2;
         let open = OpenRequest::new(requests, is_http2);
-        let response = self.settings.handler.clone().handle(request.map(Body::new), client);
+        let (handler, request) = (self.settings.handler.clone(), request.map(Body::new));
         async move {
-            let mut response = response.await;
+            // Begun in here: a future that is handed in takes its place twice, and hyper moves all of it.
+            let mut response = handler.handle(request, client).await;
             if open.answered() && !is_http2 {
                 response.headers_mut().insert(header::CONNECTION, CLOSE);
                 // Or hyper would offer to keep the connection to those that have asked for it in HTTP/1.0.

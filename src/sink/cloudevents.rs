@@ -53,7 +53,7 @@ pub(super) fn kafka(event: &Event) -> OwnedHeaders {
 }
 
 fn source(event: &Event) -> String {
-    format!("/hookbus/{}", event.endpoint)
+    ["/hookbus/", &event.endpoint].concat()
 }
 
 fn time(event: &Event) -> String {
