@@ -1,6 +1,7 @@
-//! The loops over bytes, eight at a time.
-//!
-//! A word holds the bytes in the order in which they are written, the first one lowest.
+//! The loops over bytes: those of strings sixteen at a time, by instructions that every processor of the kind has; white
+//! space eight at a time, in words that hold the bytes in the order in which they are written, the first one lowest.
+
+use wide::u8x16;
 
 /// The byte at a position, 0 behind the end: a byte that is nowhere right in JSON.
 #[inline(always)]
@@ -11,16 +12,16 @@ pub(super) fn byte(bytes: &[u8], at: usize) -> u8 {
 /// The first position from `at` on that holds a quote, a backslash or a control character, or else the length.
 #[inline(always)]
 pub(super) fn plain(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = word(bytes, at) {
-        // What is looked for becomes 0, or less than 0x20, and so borrows into the top bit.
-        let quotes = (word ^ all(b'"')).wrapping_sub(all(1));
-        let backslashes = (word ^ all(b'\\')).wrapping_sub(all(1));
-        let controls = word.wrapping_sub(all(0x20));
-        let found = (quotes | backslashes | controls) & !word & all(0x80);
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let chunk = u8x16::new(*chunk);
+        let is_control = chunk.min(u8x16::splat(0x1f)).simd_eq(chunk);
+        let is_quote = chunk.simd_eq(u8x16::splat(b'"'));
+        let found = is_control | is_quote | chunk.simd_eq(u8x16::splat(b'\\'));
+        let found = found.to_bitmask();
         if found != 0 {
-            return at + first(found);
+            return at + found.trailing_zeros() as usize;
         }
-        at += 8;
+        at += 16;
     }
     while !matches!(byte(bytes, at), b'"' | b'\\' | 0..0x20) {
         at += 1;

@@ -22,6 +22,10 @@ const RETRY_INTERVAL: Duration = Duration::from_millis(250);
 /// Longer than any PubAck.
 const MAX_ACK_BYTES: usize = 4_096;
 
+/// The members of a PubAck, any of which may come first.
+const ACK_MEMBERS: [&[u8]; 8] =
+    [b"stream", b"seq", b"error", b"domain", b"duplicate", b"val", b"batch", b"count"];
+
 /// The reason where a permission is missing.
 const NOT_PERMITTED: &str = "not-permitted";
 
@@ -190,10 +194,11 @@ pub fn read(message: Message) -> Result<Result<(), Error>, Message> {
 
 /// Whether a reply is a PubAck, which says that a stream has stored what it replies to.
 pub fn is_ack(message: &Message) -> bool {
-    // Answers of workers are of any length.
+    // Answers of workers are of any length, and most of them begin differently.
+    let first = || message.payload.strip_prefix(b"{\"")?.split(|byte| *byte == b'"').next();
     message.headers.is_none()
         && message.payload.len() < MAX_ACK_BYTES
-        && message.payload.starts_with(b"{\"")
+        && first().is_some_and(|member| ACK_MEMBERS.contains(&member))
         && parse(message).is_some()
 }
 

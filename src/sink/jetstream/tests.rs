@@ -52,7 +52,13 @@ fn what_is_no_ack_is_left_to_others() {
         assert!(read(message(text)).is_err(), "{text}");
         assert!(!is_ack(&message(text)), "{text}");
     }
-    assert!(is_ack(&message(r#"{"stream":"S","seq":7}"#)));
+    for text in [
+        r#"{"stream":"S","seq":7}"#,
+        r#"{"duplicate":true,"seq":7,"stream":"S"}"#,
+        r#"{"error":{"code":503,"err_code":10008},"stream":"S","seq":0}"#,
+    ] {
+        assert!(is_ack(&message(text)), "{text}");
+    }
 }
 
 #[test]

@@ -136,6 +136,13 @@ fn line(text: &str) -> String {
 /// One space for each run of line breaks: the platform drops results that hold one
 /// (docs: tools/custom-tools-troubleshooting).
 fn single_line(text: &str) -> String {
+    // Mostly there is none, as the bytes tell that one may begin with.
+    let has_none = text
+        .bytes()
+        .fold(true, |none, byte| none & !matches!(byte, b'\n' | b'\r' | 0xb | 0xc | 0xc2 | 0xe2));
+    if has_none {
+        return text.to_owned();
+    }
     let is_break =
         |c| matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}');
     let mut line = String::with_capacity(text.len());
