@@ -33,7 +33,7 @@ pub const MAX_SUBSCRIBERS: usize = 16;
 /// Lines that a subscriber may be behind.
 const MAX_LAG: usize = 1_024;
 
-/// The same for lines with bodies: 8 MiB at most.
+/// The same for lines with bodies: each body, and all that workers got of it, takes 64 KiB at most, so that it is 16 MiB.
 const MAX_LAG_WITH_BODIES: usize = 128;
 
 /// The webhooks of one process.

@@ -118,6 +118,14 @@ pub struct Asked {
     pub payload: String,
 }
 
+impl Asked {
+    /// What it takes beside its payload, in bytes, about.
+    pub(super) fn size(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        size_of::<Self>() + self.subject.len() + headers.sum::<usize>()
+    }
+}
+
 /// What came of an event at one destination.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DestinationReceipt {

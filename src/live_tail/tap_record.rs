@@ -237,10 +237,11 @@ impl Unfinished {
             return shared.send(self.line, None, Vec::new());
         }
         let mut left = BODY;
-        let asked = self.asked.into_iter().map(|(asked, payload)| {
+        let asked = self.asked.into_iter().map_while(|(asked, payload)| {
+            left = left.checked_sub(asked.size())?;
             let payload = text(&payload, left, shared);
             left -= payload.len();
-            Asked { payload, ..asked }
+            Some(Asked { payload, ..asked })
         });
         let asked = asked.collect();
         shared.send(self.line, self.body.map(|body| text(&body, BODY, shared)), asked);

@@ -79,6 +79,31 @@ async fn its_parts_are_noted_as_they_end() {
     assert!(times.len() == 5 && times.is_sorted(), "{times:?}");
 }
 
+/// What workers get is shown to those who see bodies, without secrets, and no more of it than of a body.
+#[tokio::test]
+async fn what_workers_get_is_cut_as_well() {
+    let live_tail = LiveTail::default();
+    live_tail.configure(&config::Tail { bodies: true, ..config::Tail::default() });
+    let mut nosy = live_tail.subscribe(Filter { bodies: true, ..Filter::default() }).unwrap();
+    let mut other = live_tail.subscribe(Filter::default()).unwrap();
+    let note = live_tail.record(&"vapi".into(), &Arc::default()).unwrap();
+    let progress = note.progress();
+    assert!(progress.wants_bodies());
+    let ask = |payload: Vec<u8>| {
+        let headers = [("Hookbus-Id".to_owned(), "1".to_owned())].into();
+        progress
+            .asked(Asked { subject: "a.b".into(), headers, ..Asked::default() }, payload.into());
+    };
+    ask(br#"{"token":"s3cret"}"#.to_vec());
+    (0..5).for_each(|_| ask(vec![b'x'; 20 << 10]));
+    note.answered(200);
+    let line = next(&mut nosy).await;
+    assert_eq!(line.asked[0].payload, r#"{"token":"[redacted]"}"#);
+    let size: usize = line.asked.iter().map(|asked| asked.size() + asked.payload.len()).sum();
+    assert!((60 << 10..=64 << 10).contains(&size) && line.asked.len() == 5, "{size}");
+    assert_eq!(next(&mut other).await.asked, []);
+}
+
 #[tokio::test]
 async fn subscribers_are_counted() {
     let live_tail = LiveTail::default();
