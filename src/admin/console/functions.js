@@ -1,7 +1,7 @@
 // What is asked, and who answers.
 
 import {cell, count, duration, empty, h, number, show, table} from './dom.js';
-import {every, json} from './http.js';
+import {Refused, every, json} from './http.js';
 
 /** @typedef {import('./types.js').Answering} Answering */
 /** @typedef {import('./types.js').Asked} Asked */
@@ -9,9 +9,23 @@ import {every, json} from './http.js';
 /** @param {import('./main.js').Context} context */
 export function functions({root, signal}) {
   every(5000, signal, async () => {
-    const [workers, questions] = await Promise.all([json('/workers', signal), json('/questions', signal)]);
-    show(root, ...all(workers, questions.questions));
+    const [workers, questions] = await Promise.all([json('/workers', signal), asked(signal)]);
+    show(root, questions.missing && h('p', {class: 'error'}, questions.missing), ...all(workers, questions.questions));
   }, (error) => show(root, h('p', {class: 'error'}, error.message)));
+}
+
+/**
+ * How questions ended; a bridge that doesn't know it shows its workers all the same.
+ * @param {AbortSignal} signal
+ * @returns {Promise<{questions: Asked[], missing?: string}>}
+ */
+async function asked(signal) {
+  try {
+    return await json('/questions', signal);
+  } catch (error) {
+    if (error instanceof Refused && error.status === 404) return {questions: [], missing: error.message};
+    throw error;
+  }
 }
 
 /**

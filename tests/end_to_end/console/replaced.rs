@@ -64,6 +64,7 @@ async fn an_older_bridge_is_told() {
          await page.getByText('This bridge doesn\\'t know /history.').waitFor();
          await page.goto('{page}#/functions');
          await page.getByText('This bridge doesn\\'t know /questions.').waitFor();
+         await page.locator('tbody tr', {{hasText: 'weather'}}).waitFor();
          await page.goto('{page}#/routes');
          await page.getByText('This bridge doesn\\'t know /routes.').waitFor();
          await page.goto('{page}#/disk');
