@@ -5,6 +5,7 @@ mod bad_input;
 mod certificate;
 mod disk;
 mod kafka;
+mod load;
 mod outage;
 mod picture;
 mod replaced;

@@ -80,3 +80,40 @@ async fn all_of_them_are_those_that_were_seen() {
          assert.match(await page.locator('tbody tr').first().textContent(), /unseen/);",
     );
 }
+
+/// More than fit on a page come page by page; what is done with all of them is done with those of all pages.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_dead_letters_have_pages() {
+    let Some(nats) = Nats::start_with("max_payload: 4096").await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    nats.create_stream("EVENTS", &["hook.events.>"]).await;
+    let bridge = Bridge::config(HOOK).nats(&nats).start_ready().await;
+    for number in 0..130 {
+        dead_letter(&bridge, if number % 2 == 0 { "even" } else { "odd" }).await;
+    }
+    browser.run(&format!("await page.goto('{}')", bridge.admin_url("/#/disk")));
+    browser.run(
+        "const rows = page.getByRole('region', {name: 'Dead letters'}).locator('tbody tr');
+         await page.getByRole('button', {name: 'Drop all 130'}).waitFor();
+         assert.equal(await rows.count(), 100);
+         assert.ok(await page.getByRole('button', {name: 'Back'}).isDisabled());
+         await page.getByRole('button', {name: 'Next'}).click();
+         await page.getByText('Page 2').waitFor();
+         assert.equal(await rows.count(), 30);
+         assert.ok(await page.getByRole('button', {name: 'Next'}).isDisabled());
+         assert.deepEqual(await axe(), []);
+         await page.getByRole('button', {name: 'Back'}).click();
+         await page.getByText('Page 1').waitFor();
+         assert.equal(await rows.count(), 100);
+         // All that fit are on one page: their number is known.
+         await page.getByLabel('type', {exact: true}).fill('odd');
+         await page.getByRole('button', {name: 'Look'}).click();
+         await page.getByRole('button', {name: 'Drop all 65'}).click();
+         await page.getByRole('dialog').getByRole('button', {name: 'Drop'}).click();
+         await page.getByText('65 dropped').waitFor();
+         await page.getByText('None fits.').waitFor();
+         await page.getByLabel('type', {exact: true}).fill('');
+         await page.getByRole('button', {name: 'Look'}).click();
+         await page.getByRole('button', {name: 'Drop all 65'}).waitFor();",
+    );
+}
