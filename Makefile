@@ -76,7 +76,7 @@ deb: ## Make the Debian package in target/debian
 	cargo build --locked --release
 	deploy/tools/shell-files.sh
 	rm -f target/debian/*.deb
-	.tools/bin/cargo-deb --locked --no-build
+	.tools/bin/cargo-deb --locked --no-build --strip
 
 deb-test: deb ## Install it on a fresh Debian, run it by the command lines of its unit, upgrade it, remove it
 	deploy/tools/package-test.sh target/debian/hookbus_*.deb

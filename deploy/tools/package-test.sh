@@ -20,6 +20,10 @@ trap 'rm -rf "$work"' EXIT
 
 # The same files under a higher version, as the next release would be.
 dpkg-deb --raw-extract "$package" "$work/next"
+# Debug information is five times what runs.
+if readelf --sections "$work/next/usr/bin/hookbus" | grep '\.debug_info' >/dev/null; then
+    fail "the binary in $(basename "$package") holds debug information" "strip it: make deb does"
+fi
 sed -i 's/^Version: .*/&+next/' "$work/next/DEBIAN/control"
 echo '# a comment of the next release' >>"$work/next/etc/hookbus/hookbus.toml"
 (cd "$work/next" && find . -path ./DEBIAN -prune -o -type f -printf '%P\0' | xargs -0 md5sum >DEBIAN/md5sums)

@@ -11,7 +11,7 @@ name=hookbus-$1-linux-$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$work/$name" "$3"
-install -m 755 target/release/hookbus "$work/$name/"
+install -m 755 --strip target/release/hookbus "$work/$name/"
 install -m 644 README.md CHANGELOG.md LICENSE-APACHE LICENSE-MIT deploy/systemd/hookbus.service "$work/$name/"
 mkdir "$work/$name"/{docs,config}
 cp -r target/shell-files "$work/$name/"
