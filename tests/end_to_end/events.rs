@@ -296,6 +296,10 @@ async fn what_goes_to_nats_core_is_heard_and_not_stored() {
         let next = tokio::time::timeout(Duration::from_millis(200), heard.next()).await;
         let message = next.ok()??;
         assert_eq!(message.subject.as_str(), "live.hang");
+        if message.payload == event("hang", "k", 0) {
+            // It was answered before it had left, and came after the subscription.
+            return None;
+        }
         assert_eq!(message.payload, event("hang", "k", 1));
         let headers = message.headers.unwrap();
         assert_eq!(headers.get("ce-type").unwrap().as_str(), "ai.vapi.hang");
