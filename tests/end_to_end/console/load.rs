@@ -8,8 +8,8 @@ use serde_json::Value;
 /// What the page's own heap may take after garbage was collected, in MiB: it takes two. All of a page may take 150 MB.
 const MAX_HEAP: f64 = 8.0;
 
-/// How long half of the clicks may take until their answer is drawn, in milliseconds. With cores to itself a page takes
-/// less than 100; here a debug build, its sender and other tests share them with the browser.
+/// How long half of the clicks may take until their answer is drawn, in milliseconds: 100 is the aim, and a debug build, its
+/// sender and other tests share the cores with the browser here.
 const MAX_CLICK: f64 = 400.0;
 
 #[tokio::test(flavor = "multi_thread")]
