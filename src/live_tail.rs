@@ -11,7 +11,6 @@ mod recent;
 mod filter;
 mod line;
 mod redact;
-mod tap_progress;
 mod tap_record;
 
 use std::sync::Arc;
@@ -24,8 +23,7 @@ pub use self::filter::Filter;
 pub use self::line::{Asked, DestinationReceipt, Kind, Line, Question, Webhook};
 pub use self::recent::{RecentQuestion, RecentQuestions};
 use self::redact::Redaction;
-pub use self::tap_progress::TapProgress;
-pub use self::tap_record::TapRecord;
+pub use self::tap_record::{TapProgress, TapRecord};
 use crate::config;
 use crate::message::HangUp;
 

@@ -9,9 +9,8 @@ use parking_lot::Mutex;
 use tokio::task::AbortHandle;
 
 use super::Shared;
-use super::line::{Asked, Kind, Question, Webhook};
-use super::tap_progress::TapProgress;
-use crate::message::{HangUp, Metadata, attribute};
+use super::line::{Asked, DestinationReceipt, Kind, Question, Webhook};
+use crate::message::{HangUp, Metadata, Receipt, Refusal, attribute};
 use crate::trace::Trace;
 
 /// The longest part of a body that is shown, in bytes.
@@ -35,13 +34,13 @@ pub struct TapRecord {
 }
 
 /// What will be a line.
-pub(super) struct Unfinished {
-    pub(super) began: Instant,
+struct Unfinished {
+    began: Instant,
     /// When all of the request was there.
     received: Option<Instant>,
-    pub(super) line: Webhook,
+    line: Webhook,
     body: Option<Bytes>,
-    pub(super) asked: Vec<(Asked, Bytes)>,
+    asked: Vec<(Asked, Bytes)>,
 }
 
 impl TapRecord {
@@ -126,7 +125,7 @@ impl TapRecord {
 
     /// Where it is noted how its parts end.
     pub fn progress(&self) -> TapProgress {
-        TapProgress::new(self.shared.clone(), self.open.clone())
+        TapProgress { shared: self.shared.clone(), open: self.open.clone() }
     }
 
     /// It goes to this destination, among others.
@@ -163,6 +162,63 @@ impl TapRecord {
     }
 }
 
+/// The parts of a note, its questions and destinations, which end one by one.
+#[derive(Clone)]
+pub struct TapProgress {
+    shared: Arc<Shared>,
+    open: Arc<Mutex<Option<Unfinished>>>,
+}
+
+impl TapProgress {
+    /// Whether somebody would see what workers get.
+    pub fn wants_bodies(&self) -> bool {
+        self.shared.wants_bodies()
+    }
+
+    /// A worker gets this, with this payload.
+    pub fn asked(&self, asked: Asked, payload: Bytes) {
+        if let Some(open) = &mut *self.open.lock() {
+            open.asked.push((asked, payload));
+        }
+    }
+
+    /// This came of the event at a destination.
+    pub fn stored(&self, destination: &Arc<str>, stored: &Result<Receipt, Refusal>) {
+        if let Some(open) = &mut *self.open.lock() {
+            let outcome = match stored {
+                Ok(receipt) => receipt.as_str(),
+                Err(Refusal::NotStored(why)) => why,
+                Err(refusal) => refusal.reason(),
+            };
+            open.line.receipts.push(DestinationReceipt {
+                destination: destination.clone(),
+                outcome: Cow::Borrowed(outcome),
+                milliseconds: milliseconds(open.began.elapsed()),
+            });
+        }
+    }
+
+    /// This came of the question at this place.
+    pub fn answered(
+        &self,
+        place: usize,
+        outcome: &'static str,
+        took: Duration,
+        worker: Option<&Arc<str>>,
+        reused: bool,
+    ) {
+        // After a sender hung up nobody will see it.
+        if let Some(question) =
+            self.open.lock().as_mut().and_then(|open| open.line.questions.get_mut(place))
+        {
+            question.outcome = Some(Cow::Borrowed(outcome));
+            question.milliseconds = Some(milliseconds(took));
+            question.worker = worker.cloned();
+            question.reused = reused;
+        }
+    }
+}
+
 impl Drop for TapRecord {
     fn drop(&mut self) {
         self.watch.abort();
@@ -193,7 +249,7 @@ impl Unfinished {
 }
 
 /// Three digits behind the point say enough.
-pub(super) fn milliseconds(took: Duration) -> f64 {
+fn milliseconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 1e6).round() / 1e3
 }
 
