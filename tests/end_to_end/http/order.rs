@@ -11,8 +11,7 @@ use tokio::time::sleep;
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// Far less than it takes to decode or to read through [`SIZE`] bytes, and enough for the first to be read from its
-/// socket.
+/// Far less than it takes to decode or to read through [`SIZE`] bytes, and enough to take a place once a body was read.
 const MOMENT: Duration = Duration::from_millis(20);
 
 /// Large enough to take much longer than a small one, however fast the machine.
@@ -91,6 +90,13 @@ async fn begun(bridge: &Bridge, request: &[u8], length: usize) -> Wire {
     wire
 }
 
+/// What was sent on this connection is complete for the bridge. Of several that it finds at one look, the order in which
+/// they were sent is known to nobody.
+async fn is_complete(wire: &Wire) {
+    wire.is_read().await;
+    sleep(MOMENT).await;
+}
+
 /// The numbers of the events of a stream, in their order.
 async fn numbers(nats: &Nats, stream: &str) -> Vec<u64> {
     let messages = nats.messages(stream, 0).await;
@@ -125,9 +131,10 @@ async fn what_takes_a_while_keeps_its_turn() {
             }
             sent += 1;
             slow.send(&large[large.len() - 1..]).await;
+            is_complete(&slow).await;
             for (wire, request) in &mut small {
-                sleep(MOMENT).await;
                 wire.send(request).await;
+                is_complete(wire).await;
             }
             for mut wire in small.into_iter().map(|(wire, _)| wire).chain([slow]) {
                 assert_eq!(wire.response().await.status, 200, "{call}");
@@ -195,7 +202,7 @@ async fn what_takes_a_while_holds_up_nobody_else() {
     let large = request("turns-slow", How::Gzip, &body);
     let mut slow = begun(&bridge, &large, body.len()).await;
     slow.send(&large[large.len() - 1..]).await;
-    sleep(MOMENT).await;
+    is_complete(&slow).await;
     let same = bridge.post("/turns-slow", numbered("call-1", 1), &[]);
     let others = async {
         let keyless = r#"{"message":{"type":"hang"}}"#;
@@ -231,7 +238,7 @@ async fn nobody_waits_for_one_that_is_given_up() {
         let large = request("turns-gone", How::Gzip, body);
         let mut slow = begun(&bridge, &large, body.len()).await;
         slow.send(&large[large.len() - 1..]).await;
-        sleep(MOMENT).await;
+        is_complete(&slow).await;
         let small = bridge.post("/turns-gone", numbered("call-1", number + 1), &[]);
         let gone = async {
             match stays {
@@ -276,7 +283,7 @@ async fn copies_and_jobs_keep_their_turn() {
         let large = request("turns-copy", How::Gzip, &body);
         let mut slow = begun(&bridge, &large, body.len()).await;
         slow.send(&large[large.len() - 1..]).await;
-        sleep(MOMENT).await;
+        is_complete(&slow).await;
         let answer = bridge.post("/turns-copy", small, &[]).await;
         assert_eq!(answer.status, 200, "{number}: {}", answer.text());
         assert_eq!(slow.response().await.status, 200, "{number}");

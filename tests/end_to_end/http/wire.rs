@@ -1,5 +1,6 @@
 //! A connection on which a test decides what goes out and when, and sees what comes back.
 
+use crate::support::eventually;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -59,6 +60,25 @@ impl Wire {
     /// Sends for as long as the other side takes it.
     pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> std::io::Result<()> {
         self.stream.write_all(bytes.as_ref()).await
+    }
+
+    /// Waits until the other side, on this machine, has read all that was sent. Elsewhere than on Linux nobody says so.
+    pub(crate) async fn is_read(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            let peer = self.stream.peer_addr().unwrap();
+            let ours = self.stream.local_addr().unwrap();
+            eventually("that all is read", PATIENCE, async || {
+                let sockets = procfs::net::tcp().unwrap();
+                let unread = sockets.iter().any(|socket| {
+                    let ends = (socket.local_address, socket.remote_address);
+                    ends == (peer, ours) && socket.rx_queue > 0
+                        || ends == (ours, peer) && socket.tx_queue > 0
+                });
+                (!unread).then_some(())
+            })
+            .await;
+        }
     }
 
     /// Sends it, and returns the response.
