@@ -19,15 +19,15 @@ test: ## Run all tests against real brokers; with CI=true a part that is missing
 
 # Optimised, with all checks of a debug build: how much it finds is a matter of how often it runs.
 simulate: ## Play the storing of events under faults that chance decides, for a minute (ARGS='--seconds N --seed S')
-	cargo test --locked --profile simulation --test simulation -- $(or $(ARGS),--seconds 60)
+	cargo test --locked --profile checked --test simulation -- $(or $(ARGS),--seconds 60)
 
 faults: ## Break brokers, network, disk and the bridge itself under load, for half an hour, and look what was lost
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
 	deploy/tools/debian.sh haproxy || [[ "$${CI:-}" != true ]]
-	cargo test --locked --release --test overload -- --nocapture
-	cargo test --locked --release --test end_to_end at_any_moment -- --include-ignored --nocapture
-	cargo test --locked --release --test faults -- --long $(ARGS)
+	cargo test --locked --profile checked --test overload -- --nocapture
+	cargo test --locked --profile checked --test end_to_end at_any_moment -- --include-ignored --nocapture
+	cargo test --locked --profile checked --test faults -- --long $(ARGS)
 
 fuzz: ## Look for inputs that break what reads them, a minute for each target (ARGS='SECONDS TARGET...')
 	deploy/tools/fuzz.sh $(ARGS)
