@@ -2,11 +2,18 @@
 //!
 //! The built-in descriptions are written in the same form. Texts with places in them are read by [`super::piece`].
 
+mod handshake;
+mod question;
+mod reply;
+
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::handshake::{After, Handshake};
+pub use self::question::{Asking, Each, Payload};
+pub use self::reply::{Acknowledge, Refuse};
 use super::scheme::{Encoding, Scheme};
 use super::units::Time;
 
@@ -238,208 +245,8 @@ pub struct BoundJwt {
     pub tolerance: Time,
 }
 
-/// `[[provider.NAME.question]]`: types whose sender waits for an answer.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Asking {
-    /// Types, exact or with `*` as a wildcard.
-    #[schemars(example = ["command.*"])]
-    pub types: Vec<String>,
-    /// Time from the request head to the answer unless a rule says otherwise: what the sender waits, less a reserve.
-    pub timeout: Time,
-    /// How long the sender waits, where that is known.
-    #[serde(default)]
-    pub limit: Option<Time>,
-    /// What workers get.
-    #[serde(default)]
-    pub payload: Payload,
-    /// Several questions in one webhook: one for each element of a list in the body.
-    #[serde(default)]
-    pub each: Option<Each>,
-    /// Content types of answers. The first that fits counts, where the worker doesn't say one of them
-    /// (`Hookbus-Content-Type`); one of JSON fits JSON only.
-    #[serde(default = "json")]
-    pub content_types: Vec<String>,
-    /// Statuses that a worker may choose (`Hookbus-Status`); the first is the usual one.
-    #[serde(default = "ok")]
-    pub statuses: Vec<u16>,
-    /// Headers that a worker may set (`Hookbus-Header-NAME`).
-    #[serde(default)]
-    #[schemars(example = ["stripe-version"])]
-    pub headers: Vec<String>,
-    /// Whether an empty reply is an answer.
-    #[serde(default)]
-    pub may_be_empty: bool,
-    /// Answer when no worker gives one and no rule has a fallback: any value; a text is taken as it is where the content
-    /// type isn't one of JSON.
-    #[serde(default)]
-    pub fallback: Option<serde_json::Value>,
-}
-
-/// `each` of a question: one is asked for each element of a list, and a worker gets that element. Each has the whole time,
-/// and the fallback is that of each; without one, an element without an answer leaves the webhook without one.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Each {
-    /// Where the list is in the body: 64 elements at most. One that isn't there is an empty one.
-    #[schemars(example = &"{/calls}")]
-    pub of: String,
-    /// A member of every element: the answers become one object, and this is the name of each. Unset: they become an
-    /// array, in the order of the elements.
-    #[serde(default)]
-    #[schemars(example = &"{/id}")]
-    pub by: Option<String>,
-    /// The member of the reply that holds the answers. Unset: the reply is that array or object.
-    #[serde(default)]
-    #[schemars(example = &"results")]
-    pub inside: Option<String>,
-}
-
-/// What workers get of a question.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Payload {
-    /// The body as it came.
-    #[default]
-    Body,
-    /// One JSON object of the fields of the query and the form; a field that comes several times is a list.
-    Fields,
-}
-
-/// `[provider.NAME.acknowledge]`: what the sender of an event gets.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Acknowledge {
-    /// Status of an event that its brokers hold.
-    #[schemars(range(min = 200, max = 299))]
-    pub stored: u16,
-    /// Status of an event that waits on disk.
-    #[schemars(range(min = 200, max = 299))]
-    pub spooled: u16,
-    /// Content type of the body; empty: none.
-    pub content_type: String,
-    /// The body.
-    pub body: String,
-    /// How long the brokers may take before the event goes to the disk: less than the sender waits. Unset: their own
-    /// `ack_timeout`.
-    pub within: Option<Time>,
-}
-
-impl Default for Acknowledge {
-    fn default() -> Self {
-        Self {
-            stored: 200,
-            spooled: 202,
-            content_type: "application/json".to_owned(),
-            body: "{}".to_owned(),
-            within: None,
-        }
-    }
-}
-
-/// `[provider.NAME.refuse]`: statuses of refusals, where the usual ones make the provider give up.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Refuse {
-    /// Instead of 401: authentication is missing or wrong.
-    #[schemars(range(min = 400, max = 599))]
-    pub unauthorized: Option<u16>,
-    /// Instead of 400: the body is not what it should be.
-    #[schemars(range(min = 400, max = 599))]
-    pub malformed: Option<u16>,
-    /// Instead of 413.
-    #[schemars(range(min = 400, max = 599))]
-    pub too_large: Option<u16>,
-    /// Instead of 415.
-    #[schemars(range(min = 400, max = 599))]
-    pub encoding: Option<u16>,
-    /// Instead of 429.
-    #[schemars(range(min = 400, max = 599))]
-    pub rate_limited: Option<u16>,
-    /// Instead of 503.
-    #[schemars(range(min = 400, max = 599))]
-    pub unavailable: Option<u16>,
-}
-
-/// `[[provider.NAME.handshake]]`: a request that only tries out the endpoint. All of its conditions must hold.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Handshake {
-    /// The method.
-    #[serde(default)]
-    pub method: Method,
-    /// Texts with places, and what they must be; `*` in it matches any characters.
-    #[serde(default)]
-    pub when: BTreeMap<String, String>,
-    /// Places that must be there.
-    #[serde(default)]
-    pub present: Vec<String>,
-    /// Places that must not be there.
-    #[serde(default)]
-    pub absent: Vec<String>,
-    /// The only members that the body has.
-    #[serde(default)]
-    pub only: Vec<String>,
-    /// What the sender has to prove.
-    #[serde(default)]
-    pub after: After,
-    /// Where the secret is, with `after = "token"`.
-    #[serde(default)]
-    #[schemars(example = &"{query:hub.verify_token}")]
-    pub token: Option<String>,
-    /// Characters of every value that goes into the answer, as in `"A-Za-z0-9._-"`; with others it is refused. Needed
-    /// where the answer is signed with the secret of the webhooks: otherwise anyone could have a webhook signed.
-    #[serde(default)]
-    pub guard: Option<String>,
-    /// Status of the answer.
-    #[serde(default = "two_hundred")]
-    #[schemars(range(min = 200, max = 299))]
-    pub status: u16,
-    /// Content type of the answer; empty: none.
-    #[serde(default = "plain")]
-    pub content_type: String,
-    /// Headers of the answer: texts with places.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// Body of the answer: a text with places, escaped as in a JSON string where the content type is one of JSON.
-    /// Beside places there are `{hmac-sha256-hex:PLACE}`, `{hmac-sha256-base64:PLACE}` and `{hmac-sha1-hex:PLACE}` with
-    /// the secret as the key, and `{sha256-hex:PLACE}`; several places with `+` between them, `secret` is one.
-    #[serde(default)]
-    #[schemars(example = &"{/challenge}")]
-    pub body: String,
-}
-
-/// What the sender of a handshake has to prove.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum After {
-    /// What any webhook has to.
-    #[default]
-    Authentication,
-    /// That it knows the secret, which is at `token`.
-    Token,
-    /// Nothing.
-    Nothing,
-}
-
 fn post() -> Vec<Method> {
     vec![Method::Post]
-}
-
-fn json() -> Vec<String> {
-    vec!["application/json".to_owned()]
-}
-
-fn plain() -> String {
-    "text/plain".to_owned()
-}
-
-fn ok() -> Vec<u16> {
-    vec![200]
-}
-
-const fn two_hundred() -> u16 {
-    200
 }
 
 fn authorization() -> String {
