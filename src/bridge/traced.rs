@@ -20,7 +20,8 @@ impl Bridge {
         };
         // The path is that of an endpoint, letter by letter.
         let (method, path) = (&head.method, head.uri.path());
-        let (trace, mut span) = tracer.receive(&head.headers, || format!("{method} {path}"));
+        let (trace, mut span) =
+            tracer.receive(&head.headers, || [method.as_str(), " ", path].concat());
         span.describe(|it| {
             it.add("http.request.method", method.to_string())
                 .add("url.path", path.to_owned())

@@ -15,6 +15,7 @@ mod queue;
 mod request;
 mod resource;
 mod spans;
+mod wire;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,7 @@ impl Otlp {
             let (records, waiting) = queue(otlp.dropped(Signal::Logs));
             // A second one in this process gets nothing.
             let _ = logs::RECORDS.set(records);
-            otlp.tasks.spawn(waiting.deliver(otlp.delivery(Signal::Logs), request::request));
+            otlp.tasks.spawn(waiting.deliver(otlp.delivery(Signal::Logs), request::of_messages));
         }
         Ok(otlp)
     }

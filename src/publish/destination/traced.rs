@@ -13,7 +13,7 @@ impl Destination {
         event: &Event,
     ) -> (Span, Option<Box<Event>>) {
         let text = || self.text.split_once(':').map_or(&*self.text, |(_, text)| text);
-        let mut span = event.trace.child(Kind::Producer, || format!("send {}", text()));
+        let mut span = event.trace.child(Kind::Producer, || ["send ", text()].concat());
         let Some(trace) = span.context() else { return (span, None) };
         span.describe(|it| {
             let system = match self.name {

@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::delivery::Delivery;
-use super::request::request;
+use super::request;
 use super::resource::{attribute, nanoseconds, text as any};
 use crate::telemetry::exposition::{self, Sample};
 
@@ -37,7 +37,7 @@ pub(super) async fn deliver(
         let (text, since) = (text.clone(), delivery.resource().since);
         // There may be thousands.
         let read = tokio::task::spawn_blocking(move || read(&text(), since, now)).await;
-        let request = request(delivery.resource(), read.unwrap_or_default());
+        let request = request::of_messages(delivery.resource(), read.unwrap_or_default());
         delivery.deliver(request.into(), 1).await;
         if is_stopping {
             return;

@@ -2,7 +2,7 @@
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::mpsc;
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Duration, Instant, sleep};
 
 use super::delivery::Delivery;
 use super::resource::Resource;
@@ -15,6 +15,10 @@ const MAX_BATCH: usize = 512;
 
 /// How long the first one waits for others.
 const BATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is looked for others meanwhile: to be woken for each would cost more than to send it. What comes in
+/// between has to find room.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where something is put to be sent.
 pub(super) struct Queue<T> {
@@ -55,11 +59,7 @@ impl<T> Waiting<T> {
             };
             if is_stopping {
                 self.0.close();
-                while batch.len() < MAX_BATCH
-                    && let Ok(item) = self.0.try_recv()
-                {
-                    batch.push(item);
-                }
+                self.take(&mut batch);
             }
             if batch.is_empty() {
                 return;
@@ -73,11 +73,19 @@ impl<T> Waiting<T> {
     /// All that comes within the interval, from the first one on; nothing when nothing will come any more. What it has
     /// taken when it is dropped is in the batch.
     async fn collect(&mut self, batch: &mut Vec<T>) {
-        let Some(first) = self.0.recv().await else { return };
-        batch.push(first);
+        self.0.recv_many(batch, MAX_BATCH).await;
         let until = Instant::now() + BATCH_INTERVAL;
+        while (1..MAX_BATCH).contains(&batch.len()) && Instant::now() < until && !self.0.is_closed()
+        {
+            sleep(PAUSE).await;
+            self.take(batch);
+        }
+    }
+
+    /// What is there, as long as the batch has room.
+    fn take(&mut self, batch: &mut Vec<T>) {
         while batch.len() < MAX_BATCH
-            && let Ok(Some(next)) = timeout_at(until, self.0.recv()).await
+            && let Ok(next) = self.0.try_recv()
         {
             batch.push(next);
         }

@@ -1,7 +1,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -10,14 +10,17 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{Metric, exemplar, number_data_point};
 
-use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 use prost::Message as _;
 
 use super::figures::read;
-use super::request::request;
-use super::resource::Resource;
+use super::request::of_messages;
+use super::resource::{self, Resource};
+use super::spans;
 use crate::telemetry::metrics::Metrics;
-use crate::trace::Ids;
+use crate::trace::{Ended, Ids, Kind, Value};
 
 fn find<'a>(metrics: &'a [Metric], name: &str) -> &'a Data {
     let metric = metrics.iter().find(|metric| metric.name == name);
@@ -49,7 +52,7 @@ fn what_prometheus_reads_is_what_is_sent() {
     assert_eq!(exemplar.value, Some(exemplar::Value::AsDouble(0.004)));
     let [label] = &point.attributes[..] else { panic!("{point:?}") };
     assert_eq!(label.key, "destination");
-    let expected = super::resource::text(r#"nats:a"b\c"#);
+    let expected = resource::text(r#"nats:a"b\c"#);
     assert_eq!(label.value.as_ref(), Some(&expected));
 
     let Data::Sum(sum) = find(&read, "hookbus_telemetry_dropped_total") else { panic!() };
@@ -83,7 +86,7 @@ fn a_request_is_the_message_of_its_signal() {
     let names = ["one", "two"].map(str::to_owned);
 
     let spans = names.clone().map(|name| Span { name, ..Span::default() });
-    let bytes = request(&resource, spans.clone());
+    let bytes = of_messages(&resource, spans.clone());
     let mut sent = ExportTraceServiceRequest::decode(&*bytes).unwrap();
     let mut sent = sent.resource_spans.pop().unwrap();
     assert_eq!(sent.resource.as_ref(), Some(&resource.message));
@@ -91,7 +94,7 @@ fn a_request_is_the_message_of_its_signal() {
     assert_eq!((sent.scope.unwrap().name, &*sent.spans), ("hookbus".to_owned(), &spans[..]));
 
     let metrics = names.clone().map(|name| Metric { name, ..Metric::default() });
-    let bytes = request(&resource, metrics.clone());
+    let bytes = of_messages(&resource, metrics.clone());
     let mut sent = ExportMetricsServiceRequest::decode(&*bytes).unwrap();
     let mut sent = sent.resource_metrics.pop().unwrap();
     assert_eq!(sent.resource.as_ref(), Some(&resource.message));
@@ -99,7 +102,7 @@ fn a_request_is_the_message_of_its_signal() {
     assert_eq!((sent.scope.unwrap().name, &*sent.metrics), ("hookbus".to_owned(), &metrics[..]));
 
     let records = names.map(|severity_text| LogRecord { severity_text, ..LogRecord::default() });
-    let bytes = request(&resource, records.clone());
+    let bytes = of_messages(&resource, records.clone());
     let mut sent = ExportLogsServiceRequest::decode(&*bytes).unwrap();
     let mut sent = sent.resource_logs.pop().unwrap();
     assert_eq!(sent.resource.as_ref(), Some(&resource.message));
@@ -108,4 +111,69 @@ fn a_request_is_the_message_of_its_signal() {
         (sent.scope.unwrap().name, &*sent.log_records),
         ("hookbus".to_owned(), &records[..])
     );
+}
+
+#[test]
+fn a_span_is_the_message_of_its_protocol() {
+    let start = UNIX_EPOCH + Duration::from_nanos(1_700_000_000_123_456_789);
+    // Lengths around those that take another byte, and numbers of all sizes.
+    let texts = [0, 1, 100, 117, 118, 127, 128, 16_370, 16_384]
+        .map(|size| Value::Text("ä".repeat(size).into()));
+    let numbers = [0, 1, 127, 128, i64::MAX, -1, i64::MIN].map(Value::Number);
+    let values: Vec<_> =
+        texts.into_iter().chain(numbers).chain([true, false].map(Value::Is)).collect();
+    let attributes: Vec<_> = values.into_iter().map(|value| ("messaging.system", value)).collect();
+    let whole = Ended {
+        ids: Ids { trace: [0xab; 16], span: [0xcd; 8] },
+        parent: Some([0xef; 8]),
+        state: Some("a=b".into()),
+        kind: Kind::Server,
+        name: "POST /hook".to_owned(),
+        start,
+        took: Duration::from_millis(5),
+        attributes,
+        error: Some("timeout"),
+    };
+    let bare = Ended {
+        parent: None,
+        state: None,
+        kind: Kind::Client,
+        attributes: vec![],
+        error: None,
+        ..whole.clone()
+    };
+    let producer = Ended { kind: Kind::Producer, ..whole.clone() };
+    for (ended, kind, flags) in [
+        (whole, SpanKind::Server, 0x301),
+        (bare, SpanKind::Client, 1),
+        (producer, SpanKind::Producer, 0x101),
+    ] {
+        let attributes = ended.attributes.iter().cloned().map(|(name, value)| {
+            let value = match value {
+                Value::Text(text) => resource::text(text),
+                Value::Number(number) => resource::number(number),
+                Value::Is(is) => resource::boolean(is),
+            };
+            resource::attribute(name, value)
+        });
+        let error =
+            ended.error.map(|error| resource::attribute("error.type", resource::text(error)));
+        let expected = Span {
+            trace_id: ended.ids.trace.into(),
+            span_id: ended.ids.span.into(),
+            trace_state: ended.state.as_deref().unwrap_or_default().to_owned(),
+            parent_span_id: ended.parent.map(Into::into).unwrap_or_default(),
+            flags,
+            name: ended.name.clone(),
+            kind: kind.into(),
+            start_time_unix_nano: 1_700_000_000_123_456_789,
+            end_time_unix_nano: 1_700_000_000_128_456_789,
+            attributes: attributes.chain(error).collect(),
+            status: ended
+                .error
+                .map(|_| Status { code: StatusCode::Error.into(), ..Status::default() }),
+            ..Span::default()
+        };
+        assert_eq!(Span::decode(&*spans::span(&ended)).unwrap(), expected);
+    }
 }
