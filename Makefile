@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate faults fuzz mutants check versions audit bench compat deb deb-test image-test manifests tools
+.PHONY: help run test simulate faults fuzz mutants check versions audit bench compat portable deb deb-test image-test manifests tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -70,6 +70,9 @@ bench: ## Measure the bridge beside a bare HTTP server
 
 compat: ## Run a short set of tests with older nats-servers and Kafkas (ARGS='nats 2.10.26' one of them)
 	deploy/tools/compat.sh $(ARGS)
+
+portable: ## Make target/portable/PROCESSOR/hookbus, for any Linux with glibc 2.28 or newer (ARGS=aarch64 for that processor)
+	deploy/tools/portable.sh $(ARGS)
 
 deb: ## Make the Debian package in target/debian
 	deploy/tools/cargo.sh cargo-deb

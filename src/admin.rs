@@ -29,6 +29,7 @@ pub use self::guard::Guard;
 use self::guard::Refused;
 pub use self::history::History;
 pub use self::recent::Recent;
+pub use self::sample::Trial;
 use crate::bridge::Bridge;
 use crate::discovery::Workers;
 use crate::publish::Destinations;
@@ -97,7 +98,7 @@ pub struct Parts {
     /// Who may ask.
     pub guard: Arc<Guard>,
     /// It is a trial on one machine: the console may post samples.
-    pub is_trial: bool,
+    pub trial: Option<Trial>,
 }
 
 /// These routes, for requests that the guard lets in.
@@ -137,9 +138,9 @@ pub fn router(parts: Parts) -> Router {
         .merge(history::router(parts.history))
         .merge(recent::router(parts.recent))
         .merge(routes::router(parts.table.clone()));
-    if parts.is_trial {
+    if let Some(trial) = parts.trial {
         let receiver = Receiver { bridge: bridge.clone(), table: parts.table, health };
-        private = private.merge(sample::router(receiver.into()));
+        private = private.merge(sample::router(receiver.into(), trial));
     }
     let metrics = move || async move {
         let text = metrics_text(&bridge, &destinations);

@@ -4,6 +4,7 @@
 //! looked for in a body before that. The sender isn't told why it was refused; a metric says it.
 
 mod bound_jwt;
+pub mod credential;
 #[cfg(test)]
 mod described;
 pub mod diagnosis;

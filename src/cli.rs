@@ -18,6 +18,7 @@ mod health;
 mod nats_target;
 mod providers;
 mod send;
+mod sign;
 mod spool;
 mod status;
 mod tail;

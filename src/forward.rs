@@ -25,7 +25,7 @@ mod stop;
 pub use self::about::{About, Kind};
 pub use self::delivery::{Delivery, Limits};
 pub use self::filter::{Condition, Filter};
-pub use self::http::{Credential, Server, Signed};
+pub use self::http::Server;
 pub use self::questions::Questions;
 pub use self::report::{Report, Reporter};
 pub use self::request::{Dialect, Request};

@@ -6,6 +6,7 @@
 //!
 //! Nothing here recurses: nesting costs one bit a level, so that a body of brackets is as harmless as any other.
 
+pub mod edit;
 mod grammar;
 mod nesting;
 mod pointers;

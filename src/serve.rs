@@ -179,7 +179,7 @@ pub async fn run(
         recent: recent.clone(),
         asking,
         guard: guard.clone(),
-        is_trial: file.is_none(),
+        trial: file.is_none().then(|| admin::Trial::new(&config)),
     });
     let admin_settings = server::Settings {
         tls: admin_tls,

@@ -18,7 +18,9 @@ use rdkafka::producer::DefaultProducerContext;
 
 use self::nats_server::NatsServer;
 use self::worker::Worker;
+use super::sign::{self, secret, secret_header};
 use super::{CommandResult, Failure, block_on, eprint, print, providers, settle};
+use crate::config::secret::Secret;
 use crate::serve::{self, Signals};
 use crate::settings;
 use crate::telemetry;
@@ -27,6 +29,7 @@ pub(super) const EXAMPLES: &str = "\
 Examples:
   hookbus dev                                 then, in another terminal: hookbus send tool-calls
   hookbus dev --provider stripe               an endpoint for Stripe too; then: hookbus send --provider stripe charge.succeeded
+  hookbus dev --provider stripe --secret \"$SECRET\"   webhooks must be signed, as in production
   hookbus dev --without get_weather           the demo worker leaves that function to your own
   hookbus dev --kafka                         events go to a mock Kafka cluster too
   hookbus dev --print-config > hookbus.toml   its configuration, as a start for your own
@@ -42,6 +45,9 @@ pub(super) struct Arguments {
     /// Also open an endpoint for this provider (`hookbus providers list`); may be repeated
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
+    /// Demand this secret of all webhooks, sent or signed with as each provider does [default: nobody has to authenticate]
+    #[arg(long, value_name = "SECRET", value_parser = secret)]
+    secret: Option<Secret>,
     /// Leave this function to a worker of your own: the demo worker doesn't answer it; may be repeated
     #[arg(long, value_name = "FUNCTION")]
     without: Vec<String>,
@@ -65,6 +71,8 @@ pub(super) fn webhook_url(provider: &str) -> String {
 const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
 /// Largest message of the NATS server: more than `http.max_body`, headers included.
 const MAX_PAYLOAD: u32 = 16 << 20;
+/// Stands for the secret in the configuration and in what is printed, so that nothing shows it.
+const SECRET: &str = "SECRET";
 /// Where events go with `--kafka`.
 const TOPIC: &str = "vapi.events";
 /// Any topic will do on one machine; several partitions show that a call stays in one.
@@ -80,27 +88,61 @@ pub(super) fn run(arguments: Arguments, signals: &Signals) -> CommandResult {
     for function in &arguments.without {
         worker::known(function)?;
     }
+    let mut endpoints =
+        Endpoints { names: &names, listen: arguments.listen, secret: arguments.secret };
     if arguments.print_config {
         let kafka = arguments.kafka.then_some("127.0.0.1:9092");
-        let text = settings(arguments.listen, ADMIN, "nats://127.0.0.1:4222", kafka, &names);
+        let text = settings(&endpoints, ADMIN, "nats://127.0.0.1:4222", kafka);
         return print(text.trim_end());
     }
-    if let Err(error) = TcpListener::bind(arguments.listen) {
-        return Err(Failure::failed(format_args!("can't listen on {}: {error}", arguments.listen))
-            .hint(format_args!("`{} dev --listen 127.0.0.1:0` takes a free port", program())));
-    }
-    block_on(all(arguments.listen, arguments.kafka, (&names, &arguments.without), signals))?;
+    // What is signed may name the port: it is found out before it is listened on.
+    let bound = TcpListener::bind(arguments.listen).and_then(|listener| listener.local_addr());
+    endpoints.listen = bound.map_err(|error| {
+        Failure::failed(format_args!("can't listen on {}: {error}", arguments.listen))
+            .hint(format_args!("`{} dev --listen 127.0.0.1:0` takes a free port", program()))
+    })?;
+    block_on(all(&endpoints, arguments.kafka, &arguments.without, signals))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is listened for.
+struct Endpoints<'a> {
+    /// Providers beside Vapi.
+    names: &'a [&'static str],
+    listen: SocketAddr,
+    secret: Option<Secret>,
+}
+
+impl Endpoints<'_> {
+    /// The rest of an endpoint's table, and what it demands.
+    fn auth(&self, provider: &str) -> String {
+        let url = format!("http://{}/{provider}", self.listen);
+        let header = secret_header(provider);
+        match (&self.secret, header) {
+            (Some(_), Some(header)) => format!(
+                "\n[[endpoint.auth]]\nkind = \"secret\"\nheader = \"{header}\"\nsecrets = [\"${{{SECRET}}}\"]\n"
+            ),
+            (Some(secret), None) if sign::of_provider(provider, secret, &url).is_ok() => format!(
+                "public_url = \"{url}\"\n\n[[endpoint.auth]]\nkind = \"signature\"\nsecrets = [\"${{{SECRET}}}\"]\n"
+            ),
+            _ => "\n[[endpoint.auth]]\nkind = \"none\"\n".to_owned(),
+        }
+    }
+
+    /// What `hookbus send` needs to be let in.
+    fn flag(&self) -> &'static str {
+        if self.secret.is_some() { " --secret \"$SECRET\"" } else { "" }
+    }
 }
 
 /// Start all parts, wait for the end, and stop them in order.
 async fn all(
-    listen: SocketAddr,
+    endpoints: &Endpoints<'_>,
     with_kafka: bool,
-    (names, without): (&[&str], &[String]),
+    without: &[String],
     signals: &Signals,
 ) -> Result<(), Failure> {
-    let kafka = with_kafka.then(|| mock_kafka(names)).transpose()?;
+    let kafka = with_kafka.then(|| mock_kafka(endpoints.names)).transpose()?;
     let brokers = kafka.as_ref().map(MockCluster::bootstrap_servers);
     let mut nats = NatsServer::start().await?;
     let worker = Worker::start(nats.url(), without)
@@ -110,8 +152,10 @@ async fn all(
     // As late as possible, so that it is still free when it is listened on.
     let admin =
         if TcpListener::bind(ADMIN).is_ok() { ADMIN } else { SocketAddr::new(ADMIN.ip(), 0) };
-    let text = settings(listen, admin, nats.url(), brokers.as_deref(), names);
-    let mut config = settle(settings::parse("hookbus dev", &text, |_| None))?;
+    let text = settings(endpoints, admin, nats.url(), brokers.as_deref());
+    let secret = endpoints.secret.as_ref().map(|secret| secret.expose().to_owned());
+    let variable = |name: &str| secret.clone().filter(|_| name == SECRET);
+    let mut config = settle(settings::parse("hookbus dev", &text, variable))?;
     config.spool.dir = nats.folder().join("spool");
     // The console shows what workers get of a sample; nobody else sends anything here.
     config.tail.bodies = true;
@@ -120,7 +164,7 @@ async fn all(
     let monitor = nats.monitor().to_owned();
     let address = nats.url().to_owned();
     let bridge = serve::run(config, None, signals, |addresses| {
-        eprint(welcome(&addresses, &address, &monitor, brokers.as_deref(), names));
+        eprint(welcome(endpoints, &addresses, &address, &monitor, brokers.as_deref()));
     });
     let ended = tokio::select! {
         ended = bridge => ended.map_err(Failure::from),
@@ -144,14 +188,19 @@ fn mock_kafka(names: &[&str]) -> Result<MockCluster<'static, DefaultProducerCont
 
 /// The configuration, as a text that people can copy.
 fn settings(
-    listen: SocketAddr,
+    endpoints: &Endpoints<'_>,
     admin: SocketAddr,
     nats: &str,
     kafka: Option<&str>,
-    names: &[&str],
 ) -> String {
+    let Endpoints { names, listen, secret } = endpoints;
+    let who = if secret.is_some() {
+        "for one machine"
+    } else {
+        "for one machine: nobody has to authenticate"
+    };
     let mut text = format!(
-        r#"# What `hookbus dev` runs with. It is for one machine: nobody has to authenticate.
+        r#"# What `hookbus dev` runs with. It is {who}.
 
 [http]
 listen = "{listen}"
@@ -200,11 +249,9 @@ path = "/vapi"
 source = "vapi"
 # Samples have the same ids each time they are sent, and a worker that was changed should be asked again.
 answer_window = "0s"
-
-[[endpoint.auth]]
-kind = "none"
 "#,
     );
+    text.push_str(&endpoints.auth(ENDPOINT));
     if kafka.is_some() {
         let _ = write!(
             text,
@@ -229,18 +276,25 @@ types = ["transfer-destination-request"]
 fallback = { destination = { type = "number", number = "+15555550100" } }
 "#,
     );
-    text.extend(names.iter().map(|name| provider::settings(name, kafka.is_some())));
+    text.extend(
+        names.iter().map(|name| provider::settings(name, &endpoints.auth(name), kafka.is_some())),
+    );
     text
 }
 
 /// What runs where, and what to try.
 fn welcome(
+    endpoints: &Endpoints<'_>,
     addresses: &serve::Addresses,
     nats: &str,
     monitor: &str,
     kafka: Option<&str>,
-    names: &[&str],
 ) -> String {
+    let (names, flag) = (endpoints.names, endpoints.flag());
+    let (who, curl_header) = match endpoints.secret {
+        Some(_) => ("with your secret", " -H \"x-vapi-secret: $SECRET\""),
+        None => ("no authentication", ""),
+    };
     let http = reachable(addresses.http);
     let admin = reachable(addresses.admin);
     let url = format!("http://{http}/vapi");
@@ -254,7 +308,7 @@ fn welcome(
 hookbus dev is ready; Ctrl-C stops all of it.
 
   console    http://{admin}/
-  webhooks   {url} (no authentication){more}
+  webhooks   {url} ({who}){more}
   nats       {nats}
   metrics    http://{admin}/metrics{kafka_line}
 
@@ -262,7 +316,7 @@ Try this in another terminal:
 "#
     );
     for name in names {
-        text.push_str(&provider::commands(name, &http.to_string(), nats));
+        text.push_str(&provider::commands(name, &http.to_string(), nats, flag));
     }
     let to = if url == webhook_url(ENDPOINT) { String::new() } else { format!(" --to {url}") };
     for (what, comment) in [
@@ -283,14 +337,14 @@ Try this in another terminal:
         ),
         ("--list", "all samples"),
     ] {
-        let to = if what == "--list" { "" } else { &to };
+        let to = if what == "--list" { String::new() } else { format!("{to}{flag}") };
         let _ = write!(text, "\n  # {comment}\n  {} send {what}{to}\n", program());
     }
     let _ = write!(
         text,
         r#"
   # the same without hookbus
-  curl -i {url} -H 'content-type: application/json' -d '{CURL_BODY}'
+  curl -i {url} -H 'content-type: application/json'{curl_header} -d '{CURL_BODY}'
 
   # the streams: how many events they hold
   curl -s '{monitor}/jsz?streams=1'
@@ -341,10 +395,13 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
+    fn endpoints(names: &'static [&'static str]) -> Endpoints<'static> {
+        Endpoints { names, listen: SocketAddr::from(([127, 0, 0, 1], 8080)), secret: None }
+    }
+
     fn config(kafka: Option<&str>) -> Config {
-        let listen = SocketAddr::from(([127, 0, 0, 1], 8080));
-        toml::from_str(&settings(listen, ADMIN, "nats://127.0.0.1:4222", kafka, &["stripe"]))
-            .unwrap()
+        let endpoints = endpoints(&["stripe"]);
+        toml::from_str(&settings(&endpoints, ADMIN, "nats://127.0.0.1:4222", kafka)).unwrap()
     }
 
     #[test]
@@ -375,7 +432,8 @@ mod tests {
         let address = |port| SocketAddr::from(([0, 0, 0, 0], port));
         let text = |port| {
             let addresses = serve::Addresses { http: address(port), admin: ADMIN };
-            welcome(&addresses, "nats://127.0.0.1:4222", "http://127.0.0.1:8222", None, &["twilio"])
+            let (nats, monitor) = ("nats://127.0.0.1:4222", "http://127.0.0.1:8222");
+            welcome(&endpoints(&["twilio"]), &addresses, nats, monitor, None)
         };
         assert!(!text(8080).contains("--to"));
         assert!(text(8080).contains("send --provider twilio voice\n"), "{}", text(8080));

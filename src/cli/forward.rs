@@ -2,7 +2,6 @@
 
 mod found;
 mod screen;
-mod sign;
 mod subjects;
 
 use std::net::SocketAddr;
@@ -14,11 +13,12 @@ use clap::{Args, ValueEnum};
 use reqwest::Url;
 
 use self::screen::Screen;
-use self::sign::Signing;
 use self::subjects::{EventSubjects, event_subjects};
 use super::answer::token;
 use super::nats_target::{self, NatsTarget};
+use super::sign;
 use super::{CommandResult, Failure, block_on, eprint};
+use crate::auth::credential::Credential;
 use crate::config::secret::Secret;
 use crate::config::units::Time;
 use crate::config::{Endpoint, Log, librdkafka};
@@ -107,7 +107,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     concurrency: u16,
     /// Sign each request with this secret, as the provider of the endpoint does
-    #[arg(long, value_name = "SECRET", value_parser = super::send::secret)]
+    #[arg(long, value_name = "SECRET", value_parser = sign::secret)]
     sign_with: Option<Secret>,
     /// Post only what has this key, and leave the rest to others
     #[arg(long, value_name = "KEY", conflicts_with_all = ["durable", "from"])]
@@ -255,8 +255,10 @@ impl Arguments {
             .pool_max_idle_per_host(2 * usize::from(self.concurrency))
             .build()
             .map_err(|error| Failure::failed(http_client::root_cause(&error)))?;
-        let signing = self.sign_with.as_ref().map(|secret| Signing::new(endpoint, secret));
-        let credential = signing.transpose()?.map(|signing| Box::new(signing) as _);
+        let credential = match &self.sign_with {
+            Some(secret) => sign::with_secret(endpoint, secret)?,
+            None => Credential::None,
+        };
         Ok(Server::new(client, self.to.clone(), credential))
     }
 

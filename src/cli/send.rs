@@ -4,10 +4,9 @@ mod body;
 mod edit;
 mod ids;
 mod post;
-pub(super) mod sign;
+mod sign;
 mod tally;
 
-use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -26,6 +25,7 @@ use self::body::{Body, body};
 use self::edit::Edit;
 use self::post::{ID, OUTCOME, Post, REUSED};
 use self::tally::{Tally, milliseconds};
+use super::sign::secret;
 use super::{CommandResult, Failure, block_on, dev, eprint, print, providers, write};
 use crate::config::secret::Secret;
 use crate::config::units::Time;
@@ -122,16 +122,6 @@ fn target(text: &str) -> Result<Url, String> {
     } else {
         Err(format!("write the whole address, such as {}", dev::webhook_url(dev::ENDPOINT)))
     }
-}
-
-/// The header in which a provider usually sends a secret as it is, if it has one.
-fn secret_header(provider: &str) -> Option<HeaderName> {
-    source::facts(provider)?.secret_header?.parse().ok()
-}
-
-/// Whatever it is: an error of clap would repeat the value.
-pub(super) fn secret(text: &str) -> Result<Secret, Infallible> {
-    Ok(Secret::new(text))
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

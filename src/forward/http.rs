@@ -4,39 +4,23 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
 use http::header::{HeaderMap, RETRY_AFTER};
+use http::{Method, StatusCode};
 use reqwest::{Client, Response, Url};
 use tokio::time::{Instant, timeout_at};
 
 use super::request::Request;
+use crate::auth::credential::Credential;
 use crate::http_client::root_cause;
 
 /// What is read of an answer that nobody needs, so that its connection can be used again.
 const DISCARDED: usize = 64 << 10;
 
-/// What lets a request in.
-pub trait Credential: Send + Sync {
-    /// Where a request with this body goes, and with which further headers.
-    fn apply(&self, url: &Url, body: Bytes) -> Result<Signed, String>;
-}
-
-/// A request that is let in.
-#[derive(Debug)]
-pub struct Signed {
-    /// Where it goes.
-    pub url: Url,
-    /// Headers beside those that it has.
-    pub headers: HeaderMap,
-    /// Its body.
-    pub body: Bytes,
-}
-
 /// The server that everything is posted to.
 pub struct Server {
     client: Client,
     url: Url,
-    credential: Option<Box<dyn Credential>>,
+    credential: Credential,
 }
 
 /// What the server answered.
@@ -93,7 +77,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     /// The one at this address.
-    pub fn new(client: Client, url: Url, credential: Option<Box<dyn Credential>>) -> Self {
+    pub fn new(client: Client, url: Url, credential: Credential) -> Self {
         Self { client, url, credential }
     }
 
@@ -147,11 +131,8 @@ impl Server {
 
     async fn send(&self, request: &Request) -> Result<Response, Failed> {
         let Request { headers, body } = request;
-        let mut signed =
-            Signed { url: self.url.clone(), headers: HeaderMap::new(), body: body.clone() };
-        if let Some(credential) = &self.credential {
-            signed = credential.apply(&self.url, body.clone()).map_err(Failed::Unreachable)?;
-        }
+        let signed = self.credential.apply(&Method::POST, &self.url, body.clone());
+        let signed = signed.map_err(Failed::Unreachable)?;
         let builder = self.client.post(signed.url).headers(headers.clone()).headers(signed.headers);
         builder.body(signed.body).send().await.map_err(|error| failed(&error))
     }

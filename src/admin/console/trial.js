@@ -71,9 +71,10 @@ export async function trial({root, parameters, signal}) {
  * What is proved of who sends it.
  * @param {Sample} sample
  */
-function proof({path, auth = ['none']}) {
+function proof({path, auth, signed}) {
+  if (signed) return `${path} asks for ${auth.join(' or ')}: the bridge adds it to what is posted from here.`;
   return auth.includes('none') ? `${path} asks nobody who they are, so it is posted without a signature.`
-    : [`${path} asks for ${auth.join(' or ')}, which isn’t sent from here: use `, h('code', {}, 'hookbus send --secret'), '.'];
+    : [`${path} asks for ${auth.join(' or ')}, which can’t be made here: use `, h('code', {}, 'hookbus send'), '.'];
 }
 
 /**

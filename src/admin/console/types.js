@@ -34,8 +34,8 @@
  *   name: string, path: string, source: string, auth: string[], events: Rule[], questions: Rule[], functions: Rule[],
  * }} Endpoint
  * @typedef {{
- *   path: string, auth?: string[], name: string, about: string, content_type: string, query: string, headers: Record<string, string>,
- *   body: string,
+ *   path: string, auth: string[], signed: boolean, name: string, about: string, content_type: string, query: string,
+ *   headers: Record<string, string>, body: string,
  * }} Sample
  */
 export {};

@@ -17,7 +17,7 @@ pub(super) fn topic(name: &str) -> String {
 }
 
 /// The tables of its endpoint.
-pub(super) fn settings(name: &str, with_kafka: bool) -> String {
+pub(super) fn settings(name: &str, auth: &str, with_kafka: bool) -> String {
     let stream = name.replace('-', "_").to_ascii_uppercase();
     let mut text = format!(
         r#"
@@ -30,10 +30,7 @@ max_age = "1d"
 name = "{name}"
 path = "/{name}"
 source = "{name}"
-
-[[endpoint.auth]]
-kind = "none"
-"#
+{auth}"#
     );
     if with_kafka {
         // Writing to a String can't fail.
@@ -46,11 +43,11 @@ kind = "none"
     text
 }
 
-/// What to try with it; `http` is where webhooks go.
-pub(super) fn commands(name: &str, http: &str, nats: &str) -> String {
+/// What to try with it; `http` is where webhooks go, `flag` is what lets them in.
+pub(super) fn commands(name: &str, http: &str, nats: &str, flag: &str) -> String {
     let facts = source::facts(name).unwrap_or_default();
     let url = format!("http://{http}/{name}");
-    let to = if url == webhook_url(name) { String::new() } else { format!(" --to {url}") };
+    let to = if url == webhook_url(name) { String::new() } else { format!(" --to {url}") } + flag;
     let asks = |sample: &&Sample| question(&facts, sample).is_some();
     let is_webhook = |sample: &&Sample| {
         let described = facts.description.as_ref();

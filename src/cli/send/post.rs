@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use super::Arguments;
 use super::body::sample;
-use super::sign::{Credential, Signed};
+use super::sign;
+use crate::auth::credential::{Credential, Signed};
 use crate::cli::Failure;
 use crate::config::Endpoint;
 use crate::config::units::Time;
@@ -96,7 +97,7 @@ impl Post {
         if let Some(sample) = sample.filter(|sample| !sample.query.is_empty()) {
             to.set_query(Some(&sample.query));
         }
-        let credential = Credential::find(&arguments, &to, provider, endpoint)?;
+        let credential = sign::credential(&arguments, &to, provider, endpoint)?;
         let mut headers = HeaderMap::new();
         let content_type = sample.map_or("application/json", |sample| &sample.content_type);
         headers.extend(HeaderValue::from_str(content_type).ok().map(|it| (CONTENT_TYPE, it)));
@@ -125,7 +126,7 @@ impl Post {
     pub(super) async fn send(&self, body: Bytes) -> Result<Answer, Unanswered> {
         let started = Instant::now();
         let signed = self.credential.apply(&self.method, &self.to, body);
-        let Signed { to, mut headers, body } = signed.map_err(Unanswered::Unsigned)?;
+        let Signed { url: to, mut headers, body } = signed.map_err(Unanswered::Unsigned)?;
         for (name, value) in self.sample.iter().flat_map(|sample| &sample.headers) {
             let value = value.replace("{uuid}", &Uuid::new_v4().to_string());
             let name: Option<HeaderName> = name.parse().ok();

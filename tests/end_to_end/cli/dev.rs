@@ -121,6 +121,33 @@ async fn every_command_that_dev_prints_works_as_printed() {
     dev.end().await;
 }
 
+/// With a secret all is as in production: who doesn't have it is refused, and the commands say what lets them in.
+#[tokio::test]
+async fn with_a_secret_nothing_comes_in_without() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let providers = ["--provider", "stripe", "--provider", "twilio", "--secret", secret];
+    let Some(dev) = Dev::start(&providers).await else { return };
+    assert!(!dev.welcome.join("\n").contains(secret), "{:#?}", dev.welcome);
+    let commands = dev.commands();
+    for (part, shown) in [
+        ("send tool-calls --to", "toolCallId"),
+        ("charge.succeeded", "{}"),
+        ("call.completed", ""),
+        ("curl -i", "200 OK"),
+    ] {
+        let command = commands.iter().find(|command| command.contains(part)).unwrap();
+        let output = shell(&format!("SECRET={secret}; {command}")).await;
+        assert_eq!(output.code, Some(0), "{command}: {}", output.stderr);
+        assert!(output.stdout.contains(shown), "{command}: {}", output.stdout);
+        let output = shell(&format!("SECRET=whsec_AAAAAAAAAAAAAAAAAAAAAAAA; {command}")).await;
+        let said = output.stdout + &output.stderr;
+        assert!(said.contains("401"), "{command}: {said}");
+    }
+    dev.end().await;
+    let printed = run(&[&["dev", "--print-config"][..], &providers].concat()).await.stdout;
+    assert!(!printed.contains(secret) && printed.matches("${SECRET}").count() == 3, "{printed}");
+}
+
 #[tokio::test]
 async fn dev_has_a_kafka_to_try() {
     let Some(dev) = Dev::start(&["--kafka"]).await else {

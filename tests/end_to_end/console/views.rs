@@ -165,3 +165,54 @@ async fn a_sample_can_be_tried() {
          await page.getByRole('heading', {name: 'Answer: 400'}).waitFor();",
     );
 }
+
+/// Where an endpoint demands a secret, the bridge adds what it makes of it: the page never has it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_is_signed_where_that_is_demanded() {
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let providers = [
+        "--provider",
+        "stripe",
+        "--provider",
+        "discord",
+        "--provider",
+        "twilio",
+        "--secret",
+        secret,
+    ];
+    let Some(dev) = Dev::start(&providers).await else { return };
+    let Some(mut browser) = Browser::start() else { return };
+    browser.run(&format!("await page.goto('{}')", dev.address("console")));
+    browser.run(
+        "await page.getByRole('link', {name: 'Try it'}).click();
+         const choose = (name) => page.getByLabel('Sample').selectOption(name);
+         const post = () => page.getByRole('button', {name: 'Post it'}).click();
+         const bodies = [];
+         page.on('response', async (response) => bodies.push(await response.text().catch(() => '')));
+         await choose({label: '/stripe charge.succeeded: a payment that succeeded'});
+         await page.getByText('/stripe asks for signature: the bridge adds it').waitFor();
+         await post();
+         await page.getByRole('heading', {name: 'Answer: 200', exact: true}).waitFor();
+         await page.getByText(/^nats:.*: stored after/).waitFor();
+         assert.deepEqual(await axe(), []);
+         // Signed as it is now, whatever was changed.
+         const body = page.getByRole('textbox', {name: 'Body'});
+         await body.fill((await body.inputValue()).replaceAll('evt_', 'evt_other_'));
+         await post();
+         await page.locator('a[href*=evt_other_]').waitFor();
+         await page.getByRole('heading', {name: 'Answer: 200', exact: true}).waitFor();
+         // A form, and the URL is a part of what is signed: a question that nobody answers.
+         const voice = await page.locator('option', {hasText: '/twilio voice'}).getAttribute('value');
+         await choose(voice);
+         await post();
+         await page.getByRole('heading', {name: 'Answer: 503, no-responders'}).waitFor();
+         await choose(await page.locator('option', {hasText: '/vapi hang'}).getAttribute('value'));
+         await page.getByText('/vapi asks for secret: the bridge adds it').waitFor();
+         // Its key is a public one: nobody but Discord can sign.
+         await choose(await page.locator('option', {hasText: '/discord component'}).getAttribute('value'));
+         await page.getByText('/discord asks nobody').waitFor();
+         const samples = await page.evaluate(async () => (await fetch('/samples')).text());
+         for (const text of [samples, await page.content(), ...bodies]) assert.ok(!text.includes('whsec_'), text.slice(0, 500));
+         assert.ok(bodies.length > 3);",
+    );
+}
