@@ -32,8 +32,17 @@ if command -v rustup >/dev/null; then
     rustup target add "$target" >&2
 fi
 
+# What asks for CC, and not for the target's, such as the configuration of librdkafka, gets zig too: the headers of this
+# machine's C library would do otherwise.
+for language in cc c++; do
+    printf '#!/bin/sh\nexec "%s" -m ziglang %s -fno-sanitize=all -target %s "$@"\n' \
+        "$PWD/.tools/zig/bin/python" "$language" "$processor-linux-gnu.$glibc" >".tools/zig/bin/$target-$language"
+    chmod +x ".tools/zig/bin/$target-$language"
+done
+
 # zlib becomes part of it.
-PATH="$PWD/.tools/zig/bin:$PATH" LIBZ_SYS_STATIC=1 \
+CC="$PWD/.tools/zig/bin/$target-cc" CXX="$PWD/.tools/zig/bin/$target-c++" HOST_CC=cc HOST_CXX=c++ \
+    PATH="$PWD/.tools/zig/bin:$PATH" LIBZ_SYS_STATIC=1 \
     cargo zigbuild --locked --release --bin hookbus --target "$target.$glibc"
 binary=target/$target/release/hookbus
 

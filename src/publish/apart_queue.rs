@@ -143,7 +143,7 @@ impl ApartQueue {
         }
         let is_counted = state.others > 0 || known.is_some_and(|known| known.records > 0);
         let has_older =
-            || self.bucket(name, key).is_some_and(|bucket| state.table.contains(bucket));
+            || self.bucket(name, key).is_some_and(|bucket| state.table.count(bucket) > 0);
         if is_counted && has_older() {
             NameStatus::Apart
         } else if known.is_some_and(|known| known.fault.is_some()) {

@@ -7,14 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{debug, info, warn};
 
 pub(super) use self::admission::{Admission, Path};
 pub(super) use self::traced::stored;
 use super::apart_queue::{ApartQueue, NameStatus, UNCERTAIN_TIMEOUT};
 use super::circuit::Circuit;
-use super::disk_queue::{DiskQueue, PendingAppend};
+use super::disk_queue::{Ahead, DiskQueue, FEW_TIMEOUT, PendingAppend};
 use super::keyed_lock::KeyedLock;
 use super::{Budget, SinkWithTimeout, SpoolHandle};
 use crate::message::{Event, Receipt, Refusal};
@@ -136,8 +136,10 @@ impl Destination {
     /// Whether this event has to take the disk path. The caller has the turn of its key.
     fn disk_path(&self, name: &str, key: Option<&Arc<str>>) -> Option<DiskPath> {
         let OnDisk { disk_queue, apart, .. } = self.disk.as_ref()?;
-        if disk_queue.holds(key) {
-            return Some(DiskPath::Queue);
+        match disk_queue.ahead(key) {
+            Ahead::Nothing => {}
+            Ahead::Few if !self.circuit.is_open() => return Some(DiskPath::Behind),
+            Ahead::Few | Ahead::Many => return Some(DiskPath::Queue),
         }
         match apart.as_ref().map_or(NameStatus::Open, |apart| apart.status(name, key)) {
             NameStatus::Open => {}
@@ -157,6 +159,16 @@ impl Destination {
         let is_certain = error.class == Class::Unavailable
             || apart.suspect(name, error.reason, Instant::now()).elapsed() >= UNCERTAIN_TIMEOUT;
         if is_certain { DiskPath::Apart(Some(error.reason)) } else { DiskPath::Queue }
+    }
+
+    /// Wait for the few events of its key that are queued, but not for long, and for no more than a part of its budget.
+    /// The caller has the turn of its key.
+    async fn released(&self, key: &Arc<str>, budget: Budget) {
+        let Some(disk) = &self.disk else { return };
+        let left = budget.deadline(self.ack_timeout).saturating_duration_since(Instant::now());
+        let limit = FEW_TIMEOUT.min(left / 4);
+        // Who has waited in vain queues.
+        let _ = timeout(limit, disk.disk_queue.released(key)).await;
     }
 
     /// The direct path, within its budget.
@@ -367,6 +379,8 @@ impl Destination {
 /// A path over the disk.
 #[derive(Debug, Clone, Copy)]
 enum DiskPath {
+    /// With all others, unless the few before it are published in a moment.
+    Behind,
     /// With all others.
     Queue,
     /// Apart from them, with the reason why its name is known to take nothing from now on.

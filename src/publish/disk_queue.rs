@@ -4,13 +4,31 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
-use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
+use tokio::time::Instant;
 
 use super::key_table::{KeyHasher, KeyTable};
 use crate::spool::{self, Appending, Position, Queue, Reader, Record};
+
+/// So many queued events of a key may be published soon enough to wait for them. Were each event that comes meanwhile to
+/// queue behind them, the queue of a busy key would never be empty, however fast it is drained.
+const FEW: u32 = 32;
+
+/// How long an event waits for them at the most, and how long ago the drain may have published something.
+pub(super) const FEW_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What is queued before an event of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ahead {
+    Nothing,
+    /// So few that they will be published in a moment, as it goes now.
+    Few,
+    /// Nobody knows when they will be published.
+    Many,
+}
 
 pub(super) struct DiskQueue {
     queue: Queue,
@@ -24,6 +42,8 @@ pub(super) struct DiskQueue {
     first_own: u64,
     keys: Mutex<KeyIndex>,
     hasher: KeyHasher,
+    /// Called when nothing of a key is queued any more.
+    released: Notify,
     drain_lock: Arc<AsyncMutex<DrainLock>>,
     /// Somebody publishes it, or waits to, for as long as the process lives.
     is_claimed: AtomicBool,
@@ -44,6 +64,8 @@ struct KeyIndex {
     appending: usize,
     /// Records of an earlier process may be left.
     has_inherited: bool,
+    /// When a record was done last.
+    last_done: Option<Instant>,
 }
 
 impl DiskQueue {
@@ -56,6 +78,7 @@ impl DiskQueue {
             first_own: queue.next(),
             keys: Mutex::new(KeyIndex { has_inherited, ..KeyIndex::default() }),
             hasher: KeyHasher::default(),
+            released: Notify::new(),
             queue,
             drain_lock: Arc::new(AsyncMutex::new(DrainLock(()))),
             is_claimed: AtomicBool::new(false),
@@ -93,14 +116,33 @@ impl DiskQueue {
         self.queue.oldest()
     }
 
-    /// Whether an event of this key has to queue. The caller holds the lock of the key.
-    pub(super) fn holds(&self, key: Option<&Arc<str>>) -> bool {
+    /// What is queued before an event of this key. The caller holds the lock of the key.
+    pub(super) fn ahead(&self, key: Option<&Arc<str>>) -> Ahead {
         // What made it active released the lock of this key before we got it.
         let (true, Some(key)) = (self.is_active.load(Ordering::Relaxed), key) else {
-            return false;
+            return Ahead::Nothing;
         };
         let keys = self.keys.lock();
-        keys.has_inherited || keys.table.contains(self.hasher.bucket(key))
+        let flows = || keys.last_done.is_some_and(|time| time.elapsed() < FEW_TIMEOUT);
+        match keys.table.count(self.hasher.bucket(key)) {
+            _ if keys.has_inherited => Ahead::Many,
+            0 => Ahead::Nothing,
+            1..=FEW if flows() => Ahead::Few,
+            _ => Ahead::Many,
+        }
+    }
+
+    /// Wait until nothing of this key is queued. The caller holds the lock of the key.
+    pub(super) async fn released(&self, key: &Arc<str>) {
+        loop {
+            let released = self.released.notified();
+            tokio::pin!(released);
+            released.as_mut().enable();
+            if self.ahead(Some(key)) == Ahead::Nothing {
+                return;
+            }
+            released.await;
+        }
     }
 
     /// Whether somebody tries the destination with what is queued.
@@ -159,13 +201,21 @@ impl DiskQueue {
         let mut keys = self.keys.lock();
         keys.has_inherited = false;
         self.deactivate_if_empty(&mut keys);
+        self.released.notify_waiters();
     }
 
     fn release(&self, bucket: Option<usize>, is_appended: bool) {
         let mut keys = self.keys.lock();
-        keys.appending -= usize::from(is_appended);
+        if is_appended {
+            keys.appending -= 1;
+        } else {
+            keys.last_done = Some(Instant::now());
+        }
         if let Some(bucket) = bucket {
             keys.table.remove(bucket);
+            if keys.table.count(bucket) == 0 {
+                self.released.notify_waiters();
+            }
         }
         self.deactivate_if_empty(&mut keys);
     }

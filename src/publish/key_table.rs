@@ -34,8 +34,8 @@ impl KeyTable {
         }
     }
 
-    pub(super) fn contains(&self, bucket: usize) -> bool {
-        self.0.as_ref().is_some_and(|table| table[bucket] > 0)
+    pub(super) fn count(&self, bucket: usize) -> u32 {
+        self.0.as_ref().map_or(0, |table| table[bucket])
     }
 
     /// Whether it takes no memory.

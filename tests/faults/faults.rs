@@ -28,6 +28,7 @@ pub(crate) enum Fault {
     BothFrozen,
     NatsCluster,
     KafkaCluster,
+    BusyKeys,
     NatsRestarting,
     KafkaRestarting,
     NatsCut,
@@ -54,7 +55,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    pub(crate) const ALL: [Fault; 32] = [
+    pub(crate) const ALL: [Fault; 33] = [
         Fault::Calm,
         Fault::NatsKilled,
         Fault::KafkaKilled,
@@ -64,6 +65,7 @@ impl Fault {
         Fault::BothFrozen,
         Fault::NatsCluster,
         Fault::KafkaCluster,
+        Fault::BusyKeys,
         Fault::NatsRestarting,
         Fault::KafkaRestarting,
         Fault::NatsCut,
@@ -100,6 +102,7 @@ impl Fault {
             Fault::BothFrozen => "both-frozen",
             Fault::NatsCluster => "nats-cluster",
             Fault::KafkaCluster => "kafka-cluster",
+            Fault::BusyKeys => "busy-keys",
             Fault::NatsRestarting => "nats-restarting",
             Fault::KafkaRestarting => "kafka-restarting",
             Fault::NatsCut => "nats-cut",
@@ -130,7 +133,11 @@ impl Fault {
     pub(crate) fn is_short(self) -> bool {
         !matches!(
             self,
-            Fault::KafkaRestarting | Fault::BothKilled | Fault::NatsCluster | Fault::KafkaCluster
+            Fault::KafkaRestarting
+                | Fault::BothKilled
+                | Fault::NatsCluster
+                | Fault::KafkaCluster
+                | Fault::BusyKeys
         )
     }
 
@@ -138,7 +145,7 @@ impl Fault {
     pub(crate) fn cluster(self) -> Option<Broker> {
         match self {
             Fault::NatsCluster => Some(Broker::Nats),
-            Fault::KafkaCluster => Some(Broker::Kafka),
+            Fault::KafkaCluster | Fault::BusyKeys => Some(Broker::Kafka),
             _ => None,
         }
     }
@@ -167,6 +174,8 @@ impl Fault {
             Fault::NatsStalled => Shape { has_large_questions: true, ..shape },
             // Few keys, each with much that waits for what is posted again.
             Fault::ServerKilled => Shape { connections: 32, keys: 32, ..shape },
+            // More comes of each key than one after the other gets through the disk.
+            Fault::BusyKeys => Shape { connections: 16, keys: 16, rate: 2_000, ..shape },
             _ => shape,
         }
     }
@@ -225,6 +234,7 @@ impl Fault {
             Fault::BothFrozen => brokers::freeze_both(stage).await,
             Fault::NatsCluster => cluster::nats(stage).await,
             Fault::KafkaCluster => cluster::kafka(stage).await,
+            Fault::BusyKeys => cluster::kill_kafka(stage).await,
             Fault::NatsRestarting => brokers::keep_restarting(stage, Broker::Nats).await,
             Fault::KafkaRestarting => brokers::keep_restarting(stage, Broker::Kafka).await,
             Fault::NatsCut => network::cut(stage, Broker::Nats).await,

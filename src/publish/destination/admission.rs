@@ -16,6 +16,8 @@ use crate::sink::Class;
 pub(in crate::publish) enum Path {
     /// Earlier events of its key are under way.
     Waiting,
+    /// A few of its key are queued.
+    Behind,
     /// It may be sent.
     Direct,
     /// It has its place in the queue, or there is none for it.
@@ -62,6 +64,7 @@ impl Admission {
         }
         match self.destination.disk_path(name, self.key.as_ref()) {
             None => Path::Direct,
+            Some(DiskPath::Behind) => Path::Behind,
             Some(path) => Path::Disk(self.queue(path, name, event, "queued")),
         }
     }
@@ -80,24 +83,33 @@ impl Admission {
             self.turn().await;
             path = self.choose_path(&name, event);
         }
+        if let (Path::Behind, Some(key)) = (&path, &self.key) {
+            destination.released(key, budget).await;
+            path = match destination.disk_path(&name, self.key.as_ref()) {
+                None => Path::Direct,
+                Some(path) => Path::Disk(self.queue(path, &name, event, "queued")),
+            };
+        }
         let append = match path {
             Path::Disk(append) => append,
-            Path::Waiting | Path::Direct => match destination.send(&name, event, budget).await {
-                Ok(()) => return Ok(destination.accepted(Receipt::Stored)),
-                Err(error) if destination.is_live => {
-                    debug!(destination = %destination.text, id = %event.id, %error, "a live view misses an event");
-                    return Ok(Receipt::Stored);
+            Path::Waiting | Path::Behind | Path::Direct => {
+                match destination.send(&name, event, budget).await {
+                    Ok(()) => return Ok(destination.accepted(Receipt::Stored)),
+                    Err(error) if destination.is_live => {
+                        debug!(destination = %destination.text, id = %event.id, %error, "a live view misses an event");
+                        return Ok(Receipt::Stored);
+                    }
+                    Err(error) if error.class == Class::Permanent => {
+                        self.leave();
+                        let kept = destination.dead_letter(&name, event, error).await;
+                        return kept.map(|receipt| destination.accepted(receipt));
+                    }
+                    Err(error) => {
+                        let path = destination.disk_path_after(&name, &error);
+                        self.queue(path, &name, event, error.reason)
+                    }
                 }
-                Err(error) if error.class == Class::Permanent => {
-                    self.leave();
-                    let kept = destination.dead_letter(&name, event, error).await;
-                    return kept.map(|receipt| destination.accepted(receipt));
-                }
-                Err(error) => {
-                    let path = destination.disk_path_after(&name, &error);
-                    self.queue(path, &name, event, error.reason)
-                }
-            },
+            }
         };
         let kept = destination.finish_append(append?).await;
         kept.map(|receipt| destination.accepted(receipt))

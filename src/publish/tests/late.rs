@@ -49,7 +49,7 @@ async fn its_key_counts_as_queued_until_it_is_published() {
     until("the next one under way", || paths.nats.under_way() == 1).await;
     // The circuit is closed, and one of its key is still queued.
     assert_eq!(paths.store("other", "free").await, Ok(Receipt::Stored));
-    assert_eq!(paths.store("k", "behind").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store_behind("k", "behind").await, Ok(Receipt::Spooled));
     paths.nats.one("told", Mode::Takes);
     paths.drained().await;
     assert_eq!(paths.nats.taken_of("k"), ["late", "told", "behind"]);
@@ -119,7 +119,7 @@ async fn each_counts_for_itself() {
     paths.drain();
     for id in ["late-1", "late-2"] {
         in_time("the next one under way", || paths.nats.under_way() == 1).await;
-        assert_eq!(paths.store("k", &format!("behind-{id}")).await, Ok(Receipt::Spooled));
+        assert_eq!(paths.store_behind("k", &format!("behind-{id}")).await, Ok(Receipt::Spooled));
         paths.nats.one(id, Mode::Takes);
         in_time("it", || paths.nats.taken().iter().any(|taken| taken == id)).await;
     }

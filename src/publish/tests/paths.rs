@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use super::script::{Mode, Paths, in_time, no_topic, pass, reject, retry, until};
 use super::*;
 use crate::config::units::Time;
+use crate::publish::disk_queue::FEW_TIMEOUT;
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -110,7 +111,7 @@ async fn a_live_event_passes_no_queued_one_of_its_key() {
     until("the second under way", || paths.nats.under_way() == 1).await;
     assert_eq!(paths.store("k", "3").await, Ok(Receipt::Stored));
     assert_eq!(paths.store("", "4").await, Ok(Receipt::Stored));
-    assert_eq!(paths.store("l", "5").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store_behind("l", "5").await, Ok(Receipt::Spooled));
     paths.nats.one("2", Mode::Takes);
     paths.drained().await;
     assert_eq!(paths.nats.taken_of("l"), ["2", "5"]);
@@ -395,7 +396,47 @@ async fn once_what_was_left_is_published_other_keys_are_free() {
     in_time("what was left", || paths.nats.taken_of("k") == ["1", "2"]).await;
     in_time("the other one under way", || paths.nats.under_way() == 1).await;
     assert_eq!(paths.store("m", "4").await, Ok(Receipt::Stored));
-    assert_eq!(paths.store("l", "5").await, Ok(Receipt::Spooled));
+    assert_eq!(paths.store_behind("l", "5").await, Ok(Receipt::Spooled));
+}
+
+/// However many come: once few are queued, and the drain is at them, the next one waits instead of making them more.
+#[tokio::test(start_paused = true)]
+async fn a_busy_key_comes_back_to_the_direct_path() {
+    let folder = folder();
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(retry());
+    let before: Vec<_> = (0..40).map(|number| number.to_string()).collect();
+    for id in &before {
+        assert_eq!(paths.store("k", id).await, Ok(Receipt::Spooled));
+    }
+    // The last few wait to be acknowledged one by one.
+    for id in &before[5..] {
+        paths.nats.one(id, Mode::Hangs);
+    }
+    paths.nats.all(Mode::Takes);
+    paths.drain();
+    in_time("the first", || paths.nats.taken().len() == 5).await;
+    assert_eq!(paths.store("k", "many").await, Ok(Receipt::Spooled), "35 are not few");
+    for id in &before[5..20] {
+        paths.nats.one(id, Mode::Takes);
+    }
+    until("some more", || paths.nats.taken().len() == 20).await;
+    let first = paths.begin(&["nats:events"], "k", "first");
+    let second = paths.begin(&["nats:events"], "k", "second");
+    pass(FEW_TIMEOUT / 2).await;
+    assert_eq!((paths.queued(), first.is_finished()), (21, false), "they wait, and don't queue");
+    for id in &before[20..] {
+        paths.nats.one(id, Mode::Takes);
+    }
+    until("both", || first.is_finished() && second.is_finished()).await;
+    assert_eq!(
+        (first.await.unwrap(), second.await.unwrap()),
+        (Ok(Receipt::Stored), Ok(Receipt::Stored))
+    );
+    let expected: Vec<_> =
+        before.iter().map(String::as_str).chain(["many", "first", "second"]).collect();
+    assert_eq!(paths.nats.taken_of("k"), expected);
+    assert_eq!(paths.queued(), 0);
 }
 
 /// Without a connection each attempt waits for it; a broker that refuses is asked again after the pause alone.

@@ -16,6 +16,7 @@ use super::disk::SameThread;
 use super::*;
 use crate::config;
 use crate::config::units::Time;
+use crate::publish::disk_queue::FEW_TIMEOUT;
 use crate::sink::{self, Sending};
 use crate::spool::{Appending, Queue, Record, Spool};
 use crate::trace::Trace;
@@ -320,6 +321,16 @@ impl Paths {
         let storing = self.begin(&["nats:events"], key, id);
         until(id, || storing.is_finished()).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
+        storing.await.unwrap()
+    }
+
+    /// Stores an event that waits in vain for the few that are queued before it.
+    pub(super) async fn store_behind(&self, key: &str, id: &str) -> Result<Receipt, Refusal> {
+        let storing = self.begin(&["nats:events"], key, id);
+        rest().await;
+        assert!(!storing.is_finished(), "{id} waits for those before");
+        pass(FEW_TIMEOUT).await;
+        until(id, || storing.is_finished()).await;
         storing.await.unwrap()
     }
 

@@ -17,8 +17,10 @@ const SETTLED: Duration = Duration::from_secs(60);
 /// How long a broker is asked for metadata.
 const STEP: Duration = Duration::from_secs(2);
 
+const MEMBERS: usize = 3;
+
 /// What is done to a member.
-const DEEDS: [Deed; 3] = [Deed::Kill, Deed::Freeze, Deed::Restart];
+const DEEDS: [Deed; MEMBERS] = [Deed::Kill, Deed::Freeze, Deed::Restart];
 
 #[derive(Clone, Copy)]
 enum Deed {
@@ -78,6 +80,21 @@ pub(super) async fn kafka(stage: &mut Stage<'_>) {
         stage.healed(deed.part(Broker::Kafka));
         sleep(stage.lengths.step).await;
     }
+}
+
+/// All three at once; the first, which chooses the leaders, is back first.
+pub(super) async fn kill_kafka(stage: &mut Stage<'_>) {
+    in_sync(stage).await;
+    stage.trouble(Part::Broker(Broker::Kafka));
+    for place in 0..MEMBERS {
+        stage.ground.kill(Broker::Kafka, place);
+    }
+    sleep(stage.lengths.outage).await;
+    for place in 0..MEMBERS {
+        stage.ground.restart(Broker::Kafka, place).await;
+    }
+    in_sync(stage).await;
+    stage.healed(Part::Broker(Broker::Kafka));
 }
 
 /// The server that leads the stream, once all others have what it has.
