@@ -71,8 +71,8 @@ bench: ## Measure the bridge beside a bare HTTP server
 compat: ## Run a short set of tests with older nats-servers and Kafkas (ARGS='nats 2.10.26' one of them)
 	deploy/tools/compat.sh $(ARGS)
 
-portable: ## Make target/portable/PROCESSOR/hookbus, for any Linux with glibc 2.28 or newer (ARGS=aarch64 for that processor)
-	deploy/tools/portable.sh $(ARGS)
+portable: ## Make target/portable/PROCESSOR/hookbus, for any Linux with glibc 2.28 or newer
+	deploy/tools/portable.sh
 
 deb: ## Make the Debian package in target/debian
 	deploy/tools/cargo.sh cargo-deb

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Builds the release binary for any Linux with glibc 2.28 or newer (Debian 10, RHEL 8, Ubuntu 20.04), and nothing else
-# installed: `portable.sh` for this machine's processor, `portable.sh aarch64` or `portable.sh x86_64` for that one. The
-# result is target/portable/PROCESSOR/hookbus. zig is the C compiler: it knows the C libraries of both.
+# installed: target/portable/PROCESSOR/hookbus. zig brings the C library to link with.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
-processor=${1:-$(uname -m)}
+processor=$(uname -m)
 glibc=2.28
 target=$processor-unknown-linux-gnu
 packages=(cargo-zigbuild==0.24.1 ziglang==0.17.1)
@@ -32,17 +31,9 @@ if command -v rustup >/dev/null; then
     rustup target add "$target" >&2
 fi
 
-# What asks for CC, and not for the target's, such as the configuration of librdkafka, gets zig too: the headers of this
-# machine's C library would do otherwise.
-for language in cc c++; do
-    printf '#!/bin/sh\nexec "%s" -m ziglang %s -fno-sanitize=all -target %s "$@"\n' \
-        "$PWD/.tools/zig/bin/python" "$language" "$processor-linux-gnu.$glibc" >".tools/zig/bin/$target-$language"
-    chmod +x ".tools/zig/bin/$target-$language"
-done
-
-# zlib becomes part of it.
-CC="$PWD/.tools/zig/bin/$target-cc" CXX="$PWD/.tools/zig/bin/$target-c++" HOST_CC=cc HOST_CXX=c++ \
-    PATH="$PWD/.tools/zig/bin:$PATH" LIBZ_SYS_STATIC=1 \
+# zlib becomes part of it. What librdkafka is configured with is the compiler of this machine, whatever zig says: on Debian
+# 12 it needs nothing newer for it. Whether that is so on another one is seen below.
+PATH="$PWD/.tools/zig/bin:$PATH" LIBZ_SYS_STATIC=1 \
     cargo zigbuild --locked --release --bin hookbus --target "$target.$glibc"
 binary=target/$target/release/hookbus
 
