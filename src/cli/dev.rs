@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     /// Also open an endpoint for this provider (`hookbus providers list`); may be repeated
     #[arg(long = "provider", value_name = "NAME")]
     providers: Vec<String>,
-    /// Demand this secret of all webhooks, sent or signed with as each provider does [default: nobody has to authenticate]
+    /// Demand this secret of webhooks, sent or signed with as each provider does, where that can be done here [default: nobody has to authenticate]
     #[arg(long, value_name = "SECRET", value_parser = secret)]
     secret: Option<Secret>,
     /// Leave this function to a worker of your own: the demo worker doesn't answer it; may be repeated
@@ -116,7 +116,7 @@ struct Endpoints<'a> {
 impl Endpoints<'_> {
     /// The rest of an endpoint's table, and what it demands.
     fn auth(&self, provider: &str) -> String {
-        let url = format!("http://{}/{provider}", self.listen);
+        let url = format!("http://{}/{provider}", reachable(self.listen));
         let header = secret_header(provider);
         match (&self.secret, header) {
             (Some(_), Some(header)) => format!(
@@ -129,9 +129,18 @@ impl Endpoints<'_> {
         }
     }
 
+    /// Whether an endpoint demands the secret: nobody but the provider can sign where its key is a public one.
+    fn demands(&self, provider: &str) -> bool {
+        !self.auth(provider).contains("\"none\"")
+    }
+
     /// What `hookbus send` needs to be let in.
-    fn flag(&self) -> &'static str {
-        if self.secret.is_some() { " --secret \"$SECRET\"" } else { "" }
+    fn flag(&self, provider: &str) -> &'static str {
+        if self.demands(provider) { " --secret \"$SECRET\"" } else { "" }
+    }
+
+    fn who(&self, provider: &str) -> &'static str {
+        if self.demands(provider) { "with your secret" } else { "no authentication" }
     }
 }
 
@@ -290,10 +299,10 @@ fn welcome(
     monitor: &str,
     kafka: Option<&str>,
 ) -> String {
-    let (names, flag) = (endpoints.names, endpoints.flag());
-    let (who, curl_header) = match endpoints.secret {
-        Some(_) => ("with your secret", " -H \"x-vapi-secret: $SECRET\""),
-        None => ("no authentication", ""),
+    let (names, flag, who) = (endpoints.names, endpoints.flag(ENDPOINT), endpoints.who(ENDPOINT));
+    let curl_header = match endpoints.secret {
+        Some(_) => " -H \"x-vapi-secret: $SECRET\"",
+        None => "",
     };
     let http = reachable(addresses.http);
     let admin = reachable(addresses.admin);
@@ -301,7 +310,9 @@ fn welcome(
     let kafka_line = kafka.map_or(String::new(), |brokers| {
         format!("\n  kafka      {brokers}, topic {TOPIC} (a mock: gone at the end)")
     });
-    let more = names.iter().map(|name| format!("\n             http://{http}/{name}"));
+    let more = names
+        .iter()
+        .map(|name| format!("\n             http://{http}/{name} ({})", endpoints.who(name)));
     let more: String = more.collect();
     let mut text = format!(
         r#"
@@ -316,7 +327,7 @@ Try this in another terminal:
 "#
     );
     for name in names {
-        text.push_str(&provider::commands(name, &http.to_string(), nats, flag));
+        text.push_str(&provider::commands(name, &http.to_string(), nats, endpoints.flag(name)));
     }
     let to = if url == webhook_url(ENDPOINT) { String::new() } else { format!(" --to {url}") };
     for (what, comment) in [

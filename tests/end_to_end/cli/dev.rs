@@ -125,9 +125,21 @@ async fn every_command_that_dev_prints_works_as_printed() {
 #[tokio::test]
 async fn with_a_secret_nothing_comes_in_without() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
-    let providers = ["--provider", "stripe", "--provider", "twilio", "--secret", secret];
+    let providers = [
+        "--provider",
+        "stripe",
+        "--provider",
+        "twilio",
+        "--provider",
+        "discord",
+        "--secret",
+        secret,
+    ];
     let Some(dev) = Dev::start(&providers).await else { return };
-    assert!(!dev.welcome.join("\n").contains(secret), "{:#?}", dev.welcome);
+    let welcome = dev.welcome.join("\n");
+    assert!(!welcome.contains(secret), "{welcome}");
+    // Its key is a public one: nobody but Discord can sign.
+    assert!(welcome.contains("/discord (no authentication)"), "{welcome}");
     let commands = dev.commands();
     for (part, shown) in [
         ("send tool-calls --to", "toolCallId"),
@@ -143,9 +155,15 @@ async fn with_a_secret_nothing_comes_in_without() {
         let said = output.stdout + &output.stderr;
         assert!(said.contains("401"), "{command}: {said}");
     }
+    let command = commands.iter().find(|command| command.contains("--provider discord")).unwrap();
+    assert!(!command.contains("--secret"), "{command}");
     dev.end().await;
-    let printed = run(&[&["dev", "--print-config"][..], &providers].concat()).await.stdout;
+    let printed =
+        run(&[&["dev", "--print-config", "--listen", "0.0.0.0:8080"][..], &providers].concat())
+            .await
+            .stdout;
     assert!(!printed.contains(secret) && printed.matches("${SECRET}").count() == 3, "{printed}");
+    assert!(printed.contains("public_url = \"http://127.0.0.1:8080/twilio\""), "{printed}");
 }
 
 #[tokio::test]
