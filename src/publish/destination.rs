@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tracing::{debug, info, warn};
 
 pub(super) use self::admission::{Admission, Path};
@@ -166,9 +166,7 @@ impl Destination {
     async fn released(&self, key: &Arc<str>, budget: Budget) {
         let Some(disk) = &self.disk else { return };
         let left = budget.deadline(self.ack_timeout).saturating_duration_since(Instant::now());
-        let limit = FEW_TIMEOUT.min(left / 4);
-        // Who has waited in vain queues.
-        let _ = timeout(limit, disk.disk_queue.released(key)).await;
+        disk.disk_queue.released(key, FEW_TIMEOUT.min(left / 4)).await;
     }
 
     /// The direct path, within its budget.

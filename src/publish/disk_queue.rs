@@ -2,13 +2,15 @@
 //!
 //! An event may be sent directly only while no event of its key is queued.
 
+use std::array;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::sync::{Mutex as AsyncMutex, Notify, OwnedMutexGuard};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::key_table::{KeyHasher, KeyTable};
 use crate::spool::{self, Appending, Position, Queue, Reader, Record};
@@ -19,6 +21,9 @@ const FEW: u32 = 32;
 
 /// How long an event waits for them at the most, and how long ago the drain may have published something.
 pub(super) const FEW_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Among so many of them those who wait are shared out, so that a key that is released wakes few of the others.
+const NOTIFIES: usize = 64;
 
 /// What is queued before an event of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +47,8 @@ pub(super) struct DiskQueue {
     first_own: u64,
     keys: Mutex<KeyIndex>,
     hasher: KeyHasher,
-    /// Called when nothing of a key is queued any more.
-    released: Notify,
+    /// Called when nothing of a bucket is queued any more: each for its share of the buckets.
+    released: [Notify; NOTIFIES],
     drain_lock: Arc<AsyncMutex<DrainLock>>,
     /// Somebody publishes it, or waits to, for as long as the process lives.
     is_claimed: AtomicBool,
@@ -66,6 +71,9 @@ struct KeyIndex {
     has_inherited: bool,
     /// When a record was done last.
     last_done: Option<Instant>,
+    /// Buckets that were waited for in vain. Nobody waits for them again before nothing of them is queued: were each event
+    /// of such a key to wait for its turn, those behind it would wait ever longer.
+    slow: HashSet<usize>,
 }
 
 impl DiskQueue {
@@ -78,7 +86,7 @@ impl DiskQueue {
             first_own: queue.next(),
             keys: Mutex::new(KeyIndex { has_inherited, ..KeyIndex::default() }),
             hasher: KeyHasher::default(),
-            released: Notify::new(),
+            released: array::from_fn(|_| Notify::new()),
             queue,
             drain_lock: Arc::new(AsyncMutex::new(DrainLock(()))),
             is_claimed: AtomicBool::new(false),
@@ -124,24 +132,34 @@ impl DiskQueue {
         };
         let keys = self.keys.lock();
         let flows = || keys.last_done.is_some_and(|time| time.elapsed() < FEW_TIMEOUT);
-        match keys.table.count(self.hasher.bucket(key)) {
+        let bucket = self.hasher.bucket(key);
+        match keys.table.count(bucket) {
             _ if keys.has_inherited => Ahead::Many,
             0 => Ahead::Nothing,
-            1..=FEW if flows() => Ahead::Few,
+            1..=FEW if flows() && !keys.slow.contains(&bucket) => Ahead::Few,
             _ => Ahead::Many,
         }
     }
 
-    /// Wait until nothing of this key is queued. The caller holds the lock of the key.
-    pub(super) async fn released(&self, key: &Arc<str>) {
-        loop {
-            let released = self.released.notified();
-            tokio::pin!(released);
-            released.as_mut().enable();
-            if self.ahead(Some(key)) == Ahead::Nothing {
-                return;
+    /// Wait until nothing of this key is queued, but not for long. The caller holds the lock of the key.
+    pub(super) async fn released(&self, key: &Arc<str>, limit: Duration) {
+        let bucket = self.hasher.bucket(key);
+        let released = async {
+            loop {
+                let released = self.released[bucket % NOTIFIES].notified();
+                tokio::pin!(released);
+                released.as_mut().enable();
+                if self.ahead(Some(key)) == Ahead::Nothing {
+                    return;
+                }
+                released.await;
             }
-            released.await;
+        };
+        if timeout(limit, released).await.is_err() {
+            let mut keys = self.keys.lock();
+            if keys.table.count(bucket) > 0 {
+                keys.slow.insert(bucket);
+            }
         }
     }
 
@@ -201,7 +219,7 @@ impl DiskQueue {
         let mut keys = self.keys.lock();
         keys.has_inherited = false;
         self.deactivate_if_empty(&mut keys);
-        self.released.notify_waiters();
+        self.released.iter().for_each(Notify::notify_waiters);
     }
 
     fn release(&self, bucket: Option<usize>, is_appended: bool) {
@@ -214,7 +232,8 @@ impl DiskQueue {
         if let Some(bucket) = bucket {
             keys.table.remove(bucket);
             if keys.table.count(bucket) == 0 {
-                self.released.notify_waiters();
+                keys.slow.remove(&bucket);
+                self.released[bucket % NOTIFIES].notify_waiters();
             }
         }
         self.deactivate_if_empty(&mut keys);
@@ -224,6 +243,7 @@ impl DiskQueue {
     fn deactivate_if_empty(&self, keys: &mut KeyIndex) {
         if keys.appending == 0 && !keys.has_inherited && self.queue.is_empty() {
             keys.table.clear();
+            keys.slow.clear();
             self.is_active.store(false, Ordering::Relaxed);
         }
     }

@@ -119,7 +119,13 @@ async fn each_counts_for_itself() {
     paths.drain();
     for id in ["late-1", "late-2"] {
         in_time("the next one under way", || paths.nats.under_way() == 1).await;
-        assert_eq!(paths.store_behind("k", &format!("behind-{id}")).await, Ok(Receipt::Spooled));
+        let behind = format!("behind-{id}");
+        // What was waited for in vain isn't waited for again.
+        let receipt = match id {
+            "late-1" => paths.store_behind("k", &behind).await,
+            _ => paths.store("k", &behind).await,
+        };
+        assert_eq!(receipt, Ok(Receipt::Spooled));
         paths.nats.one(id, Mode::Takes);
         in_time("it", || paths.nats.taken().iter().any(|taken| taken == id)).await;
     }

@@ -439,6 +439,44 @@ async fn a_busy_key_comes_back_to_the_direct_path() {
     assert_eq!(paths.queued(), 0);
 }
 
+/// Where the others flow and this one stands still, one waits for it, and not each that comes.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_stands_still_is_waited_for_once() {
+    let folder = folder();
+    let mut paths = Paths::new(folder.path(), 100).await;
+    paths.nats.all(retry());
+    for (key, id) in [("k", "1"), ("l", "2"), ("m", "3"), ("n", "4")] {
+        assert_eq!(paths.store(key, id).await, Ok(Receipt::Spooled));
+    }
+    ["1", "3", "4"].map(|id| paths.nats.one(id, Mode::Hangs));
+    paths.nats.all(Mode::Takes);
+    paths.drain();
+    in_time("the other one", || paths.nats.taken() == ["2"]).await;
+    assert_eq!(paths.store_behind("k", "waits").await, Ok(Receipt::Spooled));
+    paths.nats.one("3", Mode::Takes);
+    until("a third one", || paths.nats.taken() == ["2", "3"]).await;
+    let start = Instant::now();
+    for id in ["5", "6", "7"] {
+        assert_eq!(paths.store("k", id).await, Ok(Receipt::Spooled));
+    }
+    assert!(start.elapsed() < FEW_TIMEOUT / 4, "{:?}", start.elapsed());
+    paths.nats.one("1", Mode::Takes);
+    in_time("all of it", || paths.nats.taken_of("k") == ["1", "waits", "5", "6", "7"]).await;
+    paths.nats.one("4", Mode::Takes);
+    paths.drained().await;
+    // From here on it may be waited for as any other.
+    paths.nats.all(retry());
+    for (key, id) in [("k", "8"), ("l", "9")] {
+        assert_eq!(paths.store(key, id).await, Ok(Receipt::Spooled));
+    }
+    paths.nats.one("8", Mode::Hangs);
+    paths.nats.all(Mode::Takes);
+    in_time("the other one", || paths.nats.taken_of("l") == ["2", "9"]).await;
+    assert_eq!(paths.store_behind("k", "10").await, Ok(Receipt::Spooled));
+    paths.nats.one("8", Mode::Takes);
+    paths.drained().await;
+}
+
 /// Without a connection each attempt waits for it; a broker that refuses is asked again after the pause alone.
 #[tokio::test(start_paused = true)]
 async fn a_pause_is_longer_where_something_is_waited_for() {
