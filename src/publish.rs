@@ -7,7 +7,9 @@
 //! (`apart`).
 //!
 //! For one key and one destination at most one event is unacknowledged at a time, on whichever path, and turns
-//! are taken in the order in which [`begin`] is called. Everything else is pipelined.
+//! are taken in the order in which [`begin`] is called. Where a sink keeps the order by itself
+//! ([`Pipeline`](crate::sink::Pipeline)), those that wait for the same key take their turn together, as a run.
+//! Everything else is pipelined.
 
 mod apart_queue;
 pub mod balance;

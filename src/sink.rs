@@ -48,7 +48,40 @@ pub trait Sink: Send + Sync {
 
     /// Let everything that waits for an acknowledgement fail now, as far as that is possible.
     fn give_up(&self) {}
+
+    /// What sends several events of one key without waiting for each, where this queue has a way to keep their order.
+    fn pipeline(&self) -> Option<&dyn Pipeline> {
+        None
+    }
 }
+
+/// Sends events of one key one behind the other, each before the one in front of it is acknowledged, and keeps their order
+/// whatever fails.
+pub trait Pipeline: Send + Sync {
+    /// How many may be sent at once under this name; where it is 1 they have to be sent one by one for now.
+    fn max(&self, name: &str) -> usize;
+
+    /// Store `events` under `name` before `deadline`, in their order. Returns how many were acknowledged: the first ones,
+    /// without a gap; `acknowledged` is called for each of them, in their order. Of those behind them the first few may be
+    /// stored all the same, also without a gap; the others aren't, and won't be. Why the next one isn't stored is for
+    /// [`Sink::send`] to find out.
+    fn send<'a>(
+        &'a self,
+        name: &'a str,
+        events: &'a [&'a Event],
+        deadline: Instant,
+        acknowledged: Acknowledged<'a>,
+    ) -> Pipelining<'a>;
+}
+
+/// Called when the next event of a run is acknowledged.
+pub type Acknowledged<'a> = &'a mut (dyn FnMut() + Send);
+
+/// A run of events on its way: how many of them are acknowledged in the end.
+pub type Pipelining<'a> = Pin<Box<dyn Future<Output = usize> + Send + 'a>>;
+
+/// The most events, and bytes of payloads, that are worth sending in one run.
+pub const MAX_RUN: (usize, usize) = (128, 1 << 20);
 
 /// Whose fault it is that an event isn't stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! One configured destination: the direct path to its broker, the one over the disk, and which of them an event takes.
 
 mod admission;
+mod run;
 mod traced;
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -1,8 +1,8 @@
 //! Publishing what is queued on disk, in order, as soon as the broker takes it.
 //!
 //! Two queues, side by side: the one of all events that could not be stored (`main_drain`), and the one of those
-//! whose own subject or topic takes nothing (`apart_drain`). In each, for each key one record at a time is unacknowledged,
-//! and other keys that were read ahead are sent beside it. A record stays in its queue until it is acknowledged, kept as a
+//! whose own subject or topic takes nothing (`apart_drain`). In each, for each key one record at a time is unacknowledged
+//! (or, in the first, a run of them where the sink keeps their order), and other keys that were read ahead are sent beside it. A record stays in its queue until it is acknowledged, kept as a
 //! dead letter or in the other queue, so that nothing is lost however this ends. While the destination fails, one record
 //! at a time is tried.
 

@@ -1,4 +1,4 @@
-//! Records on their way from the disk to the broker: one at a time for each key, the others at once.
+//! Records on their way from the disk to the broker: for each key one at a time, or one run of them; the others at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -17,6 +17,8 @@ const MAX_SCANNED: usize = 256;
 pub(super) struct QueuedRecord {
     pub(super) position: Position,
     pub(super) record: Record,
+    /// It is to be sent by itself, since a run that began with it wasn't stored.
+    pub(super) is_alone: bool,
 }
 
 impl QueuedRecord {
@@ -100,10 +102,50 @@ impl ReadAhead {
         self.ready.push_back(queued);
     }
 
-    /// One that was sent is done, or left for later: the next one of its key is ready.
-    pub(super) fn done(&mut self, queued: &QueuedRecord) {
+    /// Those right behind one that is about to be sent, of its key and name, to be sent with it. Until that has ended none of
+    /// the key is ready.
+    pub(super) fn run_behind(
+        &mut self,
+        first: &QueuedRecord,
+        (max, max_bytes): (usize, usize),
+    ) -> Vec<QueuedRecord> {
+        let Some(line) = first.key().and_then(|key| self.lines.get_mut(key)) else {
+            return Vec::new();
+        };
+        let mut bytes = first.size();
+        let fits = |queued: &&QueuedRecord| {
+            bytes += queued.size();
+            bytes <= max_bytes && queued.record.name == first.record.name
+        };
+        let count = line.iter().take(max.saturating_sub(1)).take_while(fits).count();
+        line.drain(..count).collect()
+    }
+
+    /// The first ones of a run are done, and the others are to be sent again: the first of those by itself.
+    pub(super) fn run_ended(&mut self, done: &[QueuedRecord], rest: Vec<QueuedRecord>) {
+        let mut rest = rest.into_iter();
+        let Some(first) = rest.next() else {
+            let Some((last, others)) = done.split_last() else { return };
+            others.iter().for_each(|queued| self.leaves(queued));
+            return self.done(last);
+        };
+        done.iter().for_each(|queued| self.leaves(queued));
+        if let Some(line) = first.key().and_then(|key| self.lines.get_mut(key)) {
+            for queued in rest.rev() {
+                line.push_front(queued);
+            }
+        }
+        self.ready.push_front(QueuedRecord { is_alone: true, ..first });
+    }
+
+    fn leaves(&mut self, queued: &QueuedRecord) {
         self.records -= 1;
         self.bytes -= queued.size();
+    }
+
+    /// One that was sent is done, or left for later: the next one of its key is ready.
+    pub(super) fn done(&mut self, queued: &QueuedRecord) {
+        self.leaves(queued);
         let Some(key) = queued.key() else { return };
         match self.lines.get_mut(key).and_then(VecDeque::pop_front) {
             Some(next) => self.ready.push_back(next),

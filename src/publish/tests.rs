@@ -6,6 +6,7 @@ mod in_flight;
 mod late;
 mod names;
 mod paths;
+mod runs;
 mod script;
 mod drain_lock;
 

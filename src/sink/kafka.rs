@@ -6,11 +6,13 @@
 //! again) makes a new producer.
 //!
 //! librdkafka sends batches, and a broker refuses a whole batch for one record in it. So what
-//! was refused is sent once more by itself, and only then it is the event's fault (see `alone`).
+//! was refused is sent once more by itself, and only then it is the event's fault (see `alone`). Events of one key that
+//! wait for each other are sent in runs (see `pipeline`).
 
 pub mod address;
 mod alone;
 mod cluster;
+mod pipeline;
 mod producer;
 mod topics;
 mod verdict;
@@ -25,10 +27,11 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use self::alone::Alone;
-use self::cluster::Cluster;
+use self::cluster::{Cluster, Delivery};
+use self::pipeline::Pipeline;
 use self::producer::Producer;
 pub use self::topics::ensure;
-use super::{Error, Scope, Sending, Sink, cloudevents};
+use super::{Acknowledged, Error, Pipelining, Scope, Sending, Sink, cloudevents};
 use crate::config::{self, librdkafka};
 use crate::message::Event;
 use crate::telemetry::health::Health;
@@ -45,6 +48,7 @@ pub struct Kafka {
     cluster: Arc<Cluster>,
     producer: Arc<Producer>,
     alone: Alone,
+    pipeline: Arc<Pipeline>,
     /// For those who ask the brokers about a topic.
     asking: Semaphore,
 }
@@ -71,8 +75,10 @@ impl Kafka {
         let config = librdkafka::producer(settings, http);
         let cluster = Arc::new(Cluster::new(health, metrics));
         let alone = Alone::new(librdkafka::alone(&config), cluster.clone());
+        let pipeline = Pipeline::new(librdkafka::pipeline(&config), cluster.clone());
         let producer = Arc::new(Producer::new(config, cluster.clone())?);
-        Ok(Self { cluster, producer, alone, asking: Semaphore::new(MAX_LOOKUPS) })
+        let pipeline = Arc::new(pipeline);
+        Ok(Self { cluster, producer, alone, pipeline, asking: Semaphore::new(MAX_LOOKUPS) })
     }
 
     /// Wait for the reports of all that was sent, for at most `limit`. Blocks its thread.
@@ -132,6 +138,21 @@ impl Kafka {
     }
 }
 
+/// An event as a record, and who waits for its report.
+fn record<'a>(
+    topic: &'a str,
+    event: &'a Event,
+    delivery: Delivery,
+) -> BaseRecord<'a, [u8], [u8], Box<Delivery>> {
+    let record = BaseRecord::with_opaque_to(topic, Box::new(delivery))
+        .payload(&*event.payload)
+        .headers(cloudevents::kafka(event));
+    match &event.key {
+        Some(key) => record.key(key.as_bytes()),
+        None => record,
+    }
+}
+
 /// Send an event by this producer, and wait for the report.
 async fn attempt(
     producer: &Producer,
@@ -140,13 +161,7 @@ async fn attempt(
     deadline: Instant,
 ) -> Result<(), Failure> {
     let (delivery, report) = oneshot::channel();
-    let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(topic, Box::new(delivery))
-        .payload(&event.payload)
-        .headers(cloudevents::kafka(event));
-    if let Some(key) = &event.key {
-        record = record.key(key.as_bytes());
-    }
-    if let Err(error) = producer.send(record) {
+    if let Err(error) = producer.send(record(topic, event, delivery)) {
         producer.renew_if_dead(&error);
         return Err(Failure::Refused(error));
     }
@@ -188,5 +203,33 @@ impl Sink for Kafka {
         if let Some(alone) = self.alone.get() {
             alone.purge();
         }
+        self.pipeline.give_up();
+    }
+
+    fn pipeline(&self) -> Option<&dyn super::Pipeline> {
+        Some(self)
+    }
+}
+
+impl super::Pipeline for Kafka {
+    fn max(&self, topic: &str) -> usize {
+        // One verdict for several says nothing of any of them.
+        if self.alone.takes(topic) { 1 } else { self.pipeline.max(topic) }
+    }
+
+    fn send<'a>(
+        &'a self,
+        topic: &'a str,
+        events: &'a [&'a Event],
+        deadline: Instant,
+        acknowledged: Acknowledged<'a>,
+    ) -> Pipelining<'a> {
+        Box::pin(async move {
+            let sent = self.pipeline.send(topic, events, deadline, acknowledged).await;
+            if let Some(error) = sent.error.filter(verdict::is_of_a_batch) {
+                self.alone.add(topic, &error);
+            }
+            sent.stored
+        })
     }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookbus::message::Event;
-use hookbus::sink::{DISCONNECTED, Error, Examining, Sending, Sink};
+use hookbus::sink::{
+    Acknowledged, DISCONNECTED, Error, Examining, MAX_RUN, Pipeline, Pipelining, Sending, Sink,
+};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -43,6 +45,8 @@ struct Inner {
     history: Arc<History>,
     state: Mutex<State>,
     given_up: Notify,
+    /// It keeps the order of events that are sent together.
+    is_pipelined: bool,
 }
 
 #[derive(Default)]
@@ -73,9 +77,9 @@ enum Plan {
 }
 
 impl Broker {
-    pub(crate) fn new(world: Arc<World>, history: Arc<History>) -> Self {
+    pub(crate) fn new(world: Arc<World>, history: Arc<History>, is_pipelined: bool) -> Self {
         let (state, given_up) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { world, history, state, given_up }))
+        Self(Arc::new(Inner { world, history, state, given_up, is_pipelined }))
     }
 
     pub(crate) fn set_mode(&self, mode: Mode) {
@@ -240,6 +244,43 @@ impl Inner {
         }
     }
 
+    /// Send an event, unless the process gives it up.
+    async fn try_one(
+        self: &Arc<Self>,
+        name: &'static str,
+        number: usize,
+        deadline: Instant,
+    ) -> Result<(), Error> {
+        let result = tokio::select! {
+            biased;
+            () = self.given_up() => Err(Error::unavailable("given-up", "given up")),
+            result = self.attempt(name, number, deadline) => result,
+        };
+        let told = result.as_ref().map_or_else(|error| error.reason, |()| "acknowledged");
+        self.world.note(format_args!("{name} says of {number}: {told}"));
+        result
+    }
+
+    /// The name under which an event was sent.
+    fn name_of(&self, name: &str, number: usize) -> Option<&'static str> {
+        let found = self.history.with(|it| it.sent[number].name_at(destination_of(name)));
+        if found.is_none_or(|found| found != name) {
+            self.world.fail(format_args!("event {number} goes to {name}, where it wasn't sent"));
+        }
+        found
+    }
+
+    /// Some of those behind an event whose acknowledgement was lost may have arrived with it.
+    fn store_behind(&self, name: &'static str, lost: usize, behind: &[&Event]) {
+        let is_it = |copy: &Copy| copy.number == lost && copy.name == name;
+        let is_stored = self.state.lock().stored.last().is_some_and(is_it);
+        if is_stored && self.world.percent(50) {
+            for event in &behind[..self.world.below(behind.len() + 1)] {
+                self.store(name, number(&event.id));
+            }
+        }
+    }
+
     /// Wait until the process gives up what waits for an acknowledgement.
     async fn given_up(&self) {
         let notified = self.given_up.notified();
@@ -253,23 +294,12 @@ impl Sink for Broker {
     fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
         Box::pin(async move {
             let number = number(&event.id);
-            let Some(name) =
-                self.0.history.with(|it| it.sent[number].name_at(destination_of(name)))
-            else {
-                self.0
-                    .world
-                    .fail(format_args!("event {number} goes to {name}, where it wasn't sent"));
+            let Some(name) = self.0.name_of(name, number) else {
                 return Err(Error::unavailable("wrong", "wrong"));
             };
             let under_way = UnderWay::begin(&self.0, name, number);
-            let result = tokio::select! {
-                biased;
-                () = self.0.given_up() => Err(Error::unavailable("given-up", "given up")),
-                result = self.0.attempt(name, number, deadline) => result,
-            };
+            let result = self.0.try_one(name, number, deadline).await;
             drop(under_way);
-            let told = result.as_ref().map_or_else(|error| error.reason, |()| "acknowledged");
-            self.0.world.note(format_args!("{name} says of {number}: {told}"));
             self.0.told(name, &result);
             result
         })
@@ -305,5 +335,41 @@ impl Sink for Broker {
     fn give_up(&self) {
         self.0.state.lock().has_given_up = true;
         self.0.given_up.notify_waiters();
+    }
+
+    fn pipeline(&self) -> Option<&dyn Pipeline> {
+        self.0.is_pipelined.then_some(self)
+    }
+}
+
+impl Pipeline for Broker {
+    fn max(&self, _: &str) -> usize {
+        if self.0.world.percent(80) { MAX_RUN.0 } else { 1 }
+    }
+
+    fn send<'a>(
+        &'a self,
+        name: &'a str,
+        events: &'a [&'a Event],
+        deadline: Instant,
+        acknowledged: Acknowledged<'a>,
+    ) -> Pipelining<'a> {
+        Box::pin(async move {
+            let numbers: Vec<_> = events.iter().map(|event| number(&event.id)).collect();
+            let names = numbers.iter().filter_map(|number| self.0.name_of(name, *number));
+            let names: Vec<_> = names.collect();
+            let Some(name) = names.first() else { return 0 };
+            self.0.world.note(format_args!("{name} gets a run: {numbers:?}"));
+            let _under_way = UnderWay::begin(&self.0, name, numbers[0]);
+            for (stored, number) in numbers.iter().enumerate() {
+                if self.0.try_one(name, *number, deadline).await.is_err() {
+                    self.0.store_behind(name, *number, &events[stored + 1..]);
+                    return stored;
+                }
+                self.0.told(name, &Ok(()));
+                acknowledged();
+            }
+            numbers.len()
+        })
     }
 }

@@ -36,7 +36,9 @@ const RECOVERY: Duration = Duration::from_secs(120);
 pub(crate) fn run(seed: u64, trace: Trace) -> (Option<String>, u64) {
     let world = World::new(seed, trace);
     let history = Arc::new(History::default());
-    let broker = || Broker::new(world.clone(), history.clone());
+    // Those that found something once were played without.
+    let is_pipelined = matches!(seed % 4, 0 | 3);
+    let broker = || Broker::new(world.clone(), history.clone(), is_pipelined);
     let stage = Stage {
         climate: Climate::new(&world, seed),
         disk: Disk::new(world.clone()),

@@ -38,6 +38,22 @@ fn what_the_file_says_wins_under_any_of_its_names() {
     assert_eq!(alone(&config).get("batch.num.messages"), Some("1"));
 }
 
+/// Whatever the file says of one producer: in this one nothing may be given up while others go on.
+#[test]
+fn the_producer_of_runs_gives_nothing_up() {
+    let text = "[properties]\n\"queue.buffering.max.ms\" = \"7\"\n\"message.send.max.retries\" = \"3\"\n\
+                \"max.in.flight.requests.per.connection\" = \"5\"\n\"compression.type\" = \"lz4\"";
+    let first = producer(&settings(text), &Http::default());
+    let config = pipeline(&first);
+    let unset = ["queue.buffering.max.ms", "message.send.max.retries", "retries"];
+    assert_eq!(unset.map(|name| config.get(name)), [None; 3]);
+    let set =
+        ["enable.gapless.guarantee", "enable.idempotence", "max.in.flight", "message.timeout.ms"];
+    assert_eq!(set.map(|name| config.get(name).unwrap()), ["true", "true", "1", "0"]);
+    assert_eq!(config.get("compression.type"), Some("lz4"));
+    assert!(try_out(&config).is_ok());
+}
+
 #[test]
 fn what_librdkafka_refuses_is_refused() {
     let result = |text: &str| try_out(&producer(&settings(text), &Http::default()));

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::oneshot;
 use tracing::debug;
 
 use super::{Destination, DiskPath};
 use crate::message::{Event, Receipt, Refusal};
 use crate::publish::Budget;
 use crate::publish::disk_queue::PendingAppend;
+use crate::publish::keyed_lock::{Offer, Turn, Wait};
 use crate::sink::Class;
 
 /// The path that an event was put on when it came.
@@ -28,7 +28,7 @@ pub(in crate::publish) enum Path {
 pub(in crate::publish) struct Admission {
     destination: Arc<Destination>,
     key: Option<Arc<str>>,
-    wait: Option<oneshot::Receiver<()>>,
+    wait: Option<Wait>,
 }
 
 impl Destination {
@@ -80,7 +80,9 @@ impl Admission {
         let destination = self.destination.clone();
         if let Path::Waiting = path {
             // Those before have budgets that end before ours.
-            self.turn().await;
+            if self.turn(&name, event, budget).await == Turn::Stored {
+                return Ok(destination.accepted(Receipt::Stored));
+            }
             path = self.choose_path(&name, event);
         }
         if let (Path::Behind, Some(key)) = (&path, &self.key) {
@@ -128,12 +130,21 @@ impl Admission {
         append
     }
 
-    async fn turn(&mut self) {
-        if let Some(wait) = &mut self.wait {
-            // An event that leaves calls the next one, even if it failed.
-            let _ = wait.await;
-            self.wait = None;
+    /// Wait for the turn of this event, or for it to be stored together with those before and behind it.
+    async fn turn(&mut self, name: &str, event: &Event, budget: Budget) -> Turn {
+        let Some(wait) = &mut self.wait else { return Turn::Yours };
+        let pipeline = self.destination.sink.pipeline();
+        if pipeline.is_some_and(|pipeline| pipeline.max(name) > 1) {
+            let deadline = budget.deadline(self.destination.ack_timeout);
+            wait.offer(Offer { name: name.into(), event: event.clone(), deadline });
         }
+        // An event that leaves calls the next one, even if it failed.
+        let turn = (&mut wait.turn).await.unwrap_or(Turn::Yours);
+        self.wait = None;
+        if turn == Turn::Stored {
+            self.key = None;
+        }
+        turn
     }
 
     /// Let the next one of this key have its turn.
@@ -141,11 +152,11 @@ impl Admission {
         let Some(key) = self.key.take() else { return };
         let is_our_turn = self.wait.take().is_none_or(|mut wait| {
             // The call may come at this very moment; then it must be passed on.
-            wait.close();
-            wait.try_recv().is_ok()
+            wait.turn.close();
+            wait.turn.try_recv() == Ok(Turn::Yours)
         });
         if is_our_turn {
-            self.destination.keys.release(&key);
+            self.destination.release(&key);
         }
     }
 }

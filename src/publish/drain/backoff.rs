@@ -65,6 +65,11 @@ impl Backoff {
         self.run.get_or_insert_with(|| (0, Instant::now())).0 += 1;
     }
 
+    /// Whether one record is tried, since nothing was published since something failed.
+    pub(super) fn is_cautious(&self) -> bool {
+        self.max_in_flight == 1
+    }
+
     /// The queue is empty: how many records were published since it wasn't, and in how many seconds.
     pub(super) fn end_run(&mut self) -> (u64, f64) {
         let run = self.run.take();

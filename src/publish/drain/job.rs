@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::warn;
 
 use super::DrainCounts;
+use crate::message::Event;
 use crate::publish::destination::{Destination, OnDisk, TRANSIENT_TIMEOUT};
 use crate::publish::read_ahead::QueuedRecord;
 use crate::sink::{self, Class, Scope};
@@ -44,6 +46,12 @@ pub(super) struct Attempt {
     pub(super) queued: QueuedRecord,
     began: Instant,
     result: Result<(), sink::Error>,
+}
+
+/// A run that ended: records of one key that were sent together, and how many of them, from the first one on, are stored.
+pub(super) struct Run {
+    pub(super) queued: Vec<QueuedRecord>,
+    pub(super) stored: usize,
 }
 
 /// What became of an attempt.
@@ -116,16 +124,43 @@ impl Job {
         Attempt { queued, began, result }
     }
 
+    /// Send records of one key and name as a run. Each leaves the queue as soon as it is stored.
+    pub(super) async fn send_run(self, queued: Vec<QueuedRecord>) -> Run {
+        let (began, mut stored) = (Instant::now(), 0);
+        let destination = &self.destination;
+        if let (Some(first), Some(pipeline), Some(disk)) =
+            (queued.first(), destination.sink.pipeline(), &destination.disk)
+        {
+            let events: Vec<&Event> = queued.iter().map(|queued| &queued.record.event).collect();
+            let deadline = began + destination.ack_timeout;
+            let mut left = queued.iter();
+            let mut acknowledged = || {
+                self.published(began.elapsed());
+                if let Some(queued) = left.next() {
+                    disk.disk_queue.done(queued.position, queued.key());
+                }
+            };
+            stored = pipeline.send(&first.record.name, &events, deadline, &mut acknowledged).await;
+        }
+        Run { queued, stored }
+    }
+
+    /// A record is stored, so long after its attempt began.
+    pub(super) fn published(&self, took: Duration) {
+        let destination = &self.destination;
+        destination.counters().published(took, None);
+        destination.counters().drained();
+        destination.record_success();
+        self.counts.published.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The result of an attempt, and what to log of it.
     pub(super) async fn settle(&self, disk: &OnDisk, attempt: Attempt) -> AttemptResult {
         let Attempt { queued, began, result } = attempt;
         let destination = &self.destination;
         let error = match result {
             Ok(()) => {
-                destination.counters().published(began.elapsed(), None);
-                destination.counters().drained();
-                destination.record_success();
-                self.counts.published.fetch_add(1, Ordering::Relaxed);
+                self.published(began.elapsed());
                 return AttemptResult::Done(queued);
             }
             Err(error) => error,

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use tracing::info;
 
 use super::backoff::Backoff;
-use super::job::{Attempt, AttemptResult, Examine, InFlight, Job};
+use super::job::{Attempt, AttemptResult, Examine, InFlight, Job, Run};
 use super::name_retries::NameRetries;
 use super::queue_reader::{QueueReader, ready};
 use super::{MAX_BYTES_IN_FLIGHT, MAX_IN_FLIGHT};
@@ -22,7 +22,7 @@ use crate::publish::destination::OnDisk;
 use crate::publish::disk_queue::DrainGuard;
 use crate::publish::read_ahead::QueuedRecord;
 use crate::publish::running::Running;
-use crate::sink::{self, Class};
+use crate::sink::{self, Class, MAX_RUN};
 use crate::spool;
 
 /// The pauses between attempts to move what should wait apart, while the disk doesn't take it.
@@ -55,6 +55,7 @@ pub(super) struct MainDrain<'a> {
 
 enum Done {
     Attempt(Attempt),
+    Run(Run),
     /// To the others that wait apart.
     Moved(QueuedRecord, Result<(), spool::Error>),
 }
@@ -200,7 +201,7 @@ impl<'a> MainDrain<'a> {
         match self.status(&queued) {
             NameStatus::Apart => self.set_apart(queued, None),
             NameStatus::Suspect => self.retries.add(queued),
-            NameStatus::Open if may_send => self.send(queued),
+            NameStatus::Open if may_send => self.send_run(queued),
             NameStatus::Open => {
                 self.source.read_ahead.put_back([queued]);
                 return false;
@@ -212,6 +213,24 @@ impl<'a> MainDrain<'a> {
     fn status(&self, queued: &QueuedRecord) -> NameStatus {
         let (name, key) = (&queued.record.name, queued.key());
         self.disk.apart.as_ref().map_or(NameStatus::Open, |apart| apart.status(name, key))
+    }
+
+    /// Send a record, and those of its key and name behind it, where that is possible and nothing fails.
+    fn send_run(&mut self, queued: QueuedRecord) {
+        let name = &queued.record.name;
+        let pipeline = self.job.destination.sink.pipeline();
+        let max = pipeline.map_or(1, |pipeline| pipeline.max(name));
+        if max < 2 || queued.is_alone || self.backoff.is_cautious() {
+            return self.send(queued);
+        }
+        let behind = self.source.read_ahead.run_behind(&queued, (max, MAX_RUN.1));
+        if behind.is_empty() {
+            return self.send(queued);
+        }
+        let run: Vec<_> = [queued].into_iter().chain(behind).collect();
+        let size = run.iter().map(QueuedRecord::size).sum();
+        let sending = self.job.clone().send_run(run);
+        self.in_flight.start(size, async move { Done::Run(sending.await) });
     }
 
     fn send(&mut self, queued: QueuedRecord) {
@@ -238,15 +257,16 @@ impl<'a> MainDrain<'a> {
     async fn settle(&mut self, done: Done) -> Result<(), sink::Error> {
         let attempt = match done {
             Done::Attempt(attempt) => attempt,
+            Done::Run(run) => {
+                self.run_ended(run);
+                return Ok(());
+            }
             Done::Moved(queued, result) => return self.moved(queued, result),
         };
         match self.job.settle(self.disk, attempt).await {
             AttemptResult::Done(queued) => {
                 self.backoff.record_published();
-                if let Some(apart) = &self.disk.apart {
-                    apart.record_success(&queued.record.name);
-                }
-                self.wake(queued.record.name.clone(), None);
+                self.name_works(&queued.record.name);
                 self.done(&queued);
             }
             AttemptResult::NameFails(queued, error) => return self.name_fails(queued, error),
@@ -259,6 +279,27 @@ impl<'a> MainDrain<'a> {
             }
         }
         Ok(())
+    }
+
+    /// A run ended. What isn't stored of it goes back to where it was, and what is wrong shows when its first one is sent
+    /// by itself.
+    fn run_ended(&mut self, Run { mut queued, stored }: Run) {
+        let rest = queued.split_off(stored);
+        if let Some(first) = queued.first() {
+            self.name_works(&first.record.name);
+        }
+        for _ in &queued {
+            self.backoff.record_published();
+        }
+        self.source.read_ahead.run_ended(&queued, rest);
+        self.left(&queued);
+    }
+
+    fn name_works(&mut self, name: &Arc<str>) {
+        if let Some(apart) = &self.disk.apart {
+            apart.record_success(name);
+        }
+        self.wake(name.clone(), None);
     }
 
     /// One is to be sent again.
@@ -332,8 +373,16 @@ impl<'a> MainDrain<'a> {
     fn done(&mut self, queued: &QueuedRecord) {
         self.source.read_ahead.done(queued);
         self.disk.disk_queue.done(queued.position, queued.key());
-        if self.disk.disk_queue.is_inherited(queued.position) {
-            self.inherited = self.inherited.saturating_sub(1);
+        self.left(std::slice::from_ref(queued));
+    }
+
+    /// These have left the queue.
+    fn left(&mut self, queued: &[QueuedRecord]) {
+        let is_inherited =
+            |queued: &&QueuedRecord| self.disk.disk_queue.is_inherited(queued.position);
+        let inherited = queued.iter().filter(is_inherited).count();
+        if inherited > 0 {
+            self.inherited = self.inherited.saturating_sub(inherited);
             self.check_old();
         }
         if self.disk.disk_queue.is_empty() {

@@ -50,7 +50,7 @@ impl QueueReader {
         let (reader, batch, is_at_end) = reading.await;
         (self.reader, self.reading) = (Some(reader), None);
         self.is_at_end = is_at_end;
-        let queued = |(position, record)| QueuedRecord { position, record };
+        let queued = |(position, record)| QueuedRecord { position, record, is_alone: false };
         Ok(batch?.into_iter().map(queued).collect())
     }
 

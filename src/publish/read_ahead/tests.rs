@@ -25,7 +25,8 @@ pub(in crate::publish) fn queued(
         trace: Trace::default(),
         dedupe: true,
     };
-    QueuedRecord { position: Position::of(sequence), record: Record { name: name.into(), event } }
+    let record = Record { name: name.into(), event };
+    QueuedRecord { position: Position::of(sequence), record, is_alone: false }
 }
 
 /// The numbers of all that may be sent now.
@@ -116,4 +117,43 @@ fn records_and_bytes_are_bounded() {
         read_ahead.add(queued(sequence, "n", "", 0));
     }
     assert_eq!(read_ahead.room(), (1, MAX_BYTES));
+}
+
+/// The next that may be sent, and those that go with it.
+fn run(read_ahead: &mut ReadAhead, max: (usize, usize)) -> Vec<QueuedRecord> {
+    let mut run: Vec<_> = read_ahead.next(None).into_iter().collect();
+    let behind = run.first().map(|first| read_ahead.run_behind(first, max));
+    run.extend(behind.into_iter().flatten());
+    run
+}
+
+fn numbers(run: &[QueuedRecord]) -> Vec<u64> {
+    run.iter().map(|queued| queued.position.sequence()).collect()
+}
+
+#[test]
+fn a_run_is_of_one_key_and_one_name_and_what_is_left_of_it_comes_first() {
+    let mut read_ahead = ReadAhead::default();
+    for (sequence, name) in (0..6).zip(["n", "n", "n", "n", "m", "n"]) {
+        read_ahead.add(queued(sequence, name, "k", 10));
+    }
+    read_ahead.add(queued(6, "n", "l", 10));
+    read_ahead.add(queued(7, "n", "", 10));
+    let mut done = run(&mut read_ahead, (3, 1_000));
+    assert_eq!(numbers(&done), [0, 1, 2], "three in all");
+    let rest = done.split_off(1);
+    read_ahead.run_ended(&done, rest);
+    assert_eq!((read_ahead.records, read_ahead.bytes), (7, 70));
+    let first = run(&mut read_ahead, (1, 1_000));
+    assert_eq!((numbers(&first), first[0].is_alone), (vec![1], true));
+    let others = [run(&mut read_ahead, (9, 1_000)), run(&mut read_ahead, (9, 1_000))];
+    assert_eq!(others.each_ref().map(|run| numbers(run)), [[6], [7]], "none of its key is ready");
+    read_ahead.done(&first[0]);
+    let bounded = run(&mut read_ahead, (9, 19));
+    assert_eq!((numbers(&bounded), bounded[0].is_alone), (vec![2], false), "bytes are bounded");
+    assert_eq!(numbers(&read_ahead.run_behind(&bounded[0], (9, 1_000))), [3], "a name ends it");
+    let all: Vec<_> = bounded.into_iter().chain([queued(3, "n", "k", 10)]).collect();
+    read_ahead.run_ended(&all, Vec::new());
+    assert_eq!(numbers(&run(&mut read_ahead, (9, 1_000))), [4], "another name ends it too");
+    assert_eq!(read_ahead.records, 4);
 }

@@ -448,7 +448,9 @@ async fn a_key_that_stands_still_is_waited_for_once() {
     for (key, id) in [("k", "1"), ("l", "2"), ("m", "3"), ("n", "4")] {
         assert_eq!(paths.store(key, id).await, Ok(Receipt::Spooled));
     }
-    ["1", "3", "4"].map(|id| paths.nats.one(id, Mode::Hangs));
+    for id in ["1", "3", "4"] {
+        paths.nats.one(id, Mode::Hangs);
+    }
     paths.nats.all(Mode::Takes);
     paths.drain();
     in_time("the other one", || paths.nats.taken() == ["2"]).await;

@@ -17,7 +17,7 @@ use super::*;
 use crate::config;
 use crate::config::units::Time;
 use crate::publish::disk_queue::FEW_TIMEOUT;
-use crate::sink::{self, Sending};
+use crate::sink::{self, Acknowledged, MAX_RUN, Pipeline, Pipelining, Sending};
 use crate::spool::{Appending, Queue, Record, Spool};
 use crate::trace::Trace;
 
@@ -54,6 +54,10 @@ pub(super) struct Script {
     under_way: Mutex<BTreeMap<(String, String), usize>>,
     most_under_way: AtomicUsize,
     attempts: AtomicUsize,
+    /// It takes runs of events.
+    is_pipelined: AtomicBool,
+    /// How long each was.
+    runs: Mutex<Vec<usize>>,
 }
 
 impl Script {
@@ -70,7 +74,50 @@ impl Script {
             under_way: Mutex::default(),
             most_under_way: AtomicUsize::new(0),
             attempts: AtomicUsize::new(0),
+            is_pipelined: AtomicBool::new(false),
+            runs: Mutex::default(),
         })
+    }
+
+    /// From now on it takes runs of events.
+    pub(super) fn takes_runs(&self) {
+        self.is_pipelined.store(true, Ordering::Relaxed);
+    }
+
+    /// How long those were that it got since this was asked last.
+    pub(super) fn runs(&self) -> Vec<usize> {
+        std::mem::take(&mut *self.runs.lock())
+    }
+
+    async fn attempt(
+        &self,
+        name: &str,
+        event: &Event,
+        deadline: Instant,
+    ) -> Result<(), sink::Error> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
+        let mut rules = self.rules.subscribe();
+        loop {
+            let mode = {
+                let rules = rules.borrow_and_update();
+                let of_name = rules.by_name.get(name).unwrap_or(&rules.all);
+                rules.by_id.get(&*event.id).unwrap_or(of_name).clone()
+            };
+            match mode {
+                Mode::Takes => {
+                    let (name, id) = (name.to_owned(), event.id.to_string());
+                    let key = event.key.as_deref().unwrap_or_default().to_owned();
+                    self.taken.lock().push(DrainGuard { name, key, id });
+                    return Ok(());
+                }
+                Mode::Fails(error) => return Err(error),
+                Mode::Hangs => {
+                    if timeout_at(deadline, rules.changed()).await.is_err() {
+                        return Err(sink::Error::timeout());
+                    }
+                }
+            }
+        }
     }
 
     /// From now on, and for what hangs now too.
@@ -145,34 +192,13 @@ impl Script {
 impl Sink for Script {
     fn send<'a>(&'a self, name: &'a str, event: &'a Event, deadline: Instant) -> Sending<'a> {
         Box::pin(async move {
-            self.attempts.fetch_add(1, Ordering::Relaxed);
-            let key = event.key.as_deref().unwrap_or_default().to_owned();
-            let _guard = UnderWay::new(self, name, &key);
+            let key = event.key.as_deref().unwrap_or_default();
+            let _guard = UnderWay::new(self, name, key);
             // Others get to run between the first byte and the acknowledgement.
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }
-            let mut rules = self.rules.subscribe();
-            loop {
-                let mode = {
-                    let rules = rules.borrow_and_update();
-                    let of_name = rules.by_name.get(name).unwrap_or(&rules.all);
-                    rules.by_id.get(&*event.id).unwrap_or(of_name).clone()
-                };
-                match mode {
-                    Mode::Takes => {
-                        let (name, id) = (name.to_owned(), event.id.to_string());
-                        self.taken.lock().push(DrainGuard { name, key: key.clone(), id });
-                        return Ok(());
-                    }
-                    Mode::Fails(error) => return Err(error),
-                    Mode::Hangs => {
-                        if timeout_at(deadline, rules.changed()).await.is_err() {
-                            return Err(sink::Error::timeout());
-                        }
-                    }
-                }
-            }
+            self.attempt(name, event, deadline).await
         })
     }
 
@@ -188,6 +214,38 @@ impl Sink for Script {
     fn give_up(&self) {
         self.names_are_like_others();
         self.all(Mode::Fails(sink::Error::transient(sink::DISCONNECTED, "given up")));
+    }
+
+    fn pipeline(&self) -> Option<&dyn Pipeline> {
+        self.is_pipelined.load(Ordering::Relaxed).then_some(self)
+    }
+}
+
+impl Pipeline for Script {
+    fn max(&self, _: &str) -> usize {
+        MAX_RUN.0
+    }
+
+    fn send<'a>(
+        &'a self,
+        name: &'a str,
+        events: &'a [&'a Event],
+        deadline: Instant,
+        acknowledged: Acknowledged<'a>,
+    ) -> Pipelining<'a> {
+        Box::pin(async move {
+            self.runs.lock().push(events.len());
+            let key = events[0].key.as_deref().unwrap_or_default();
+            let _guard = UnderWay::new(self, name, key);
+            for (stored, event) in events.iter().enumerate() {
+                tokio::task::yield_now().await;
+                if self.attempt(name, event, deadline).await.is_err() {
+                    return stored;
+                }
+                acknowledged();
+            }
+            events.len()
+        })
     }
 }
 

@@ -85,6 +85,37 @@ async fn one_that_does_not_fit_takes_no_other_along() {
     }
 }
 
+/// Events of one call that come close together are sent together, which takes a producer that is made when it is needed:
+/// in the second half there is one. What doesn't fit among them is refused by itself, whichever producer it was sent by.
+#[tokio::test]
+async fn one_that_does_not_fit_takes_no_other_of_its_call_along() {
+    let Some(kafka) = kafka::shared().await else {
+        return;
+    };
+    let topic = "kafka-batches-one-call";
+    kafka.create_topic_with(topic, 2, &[("max.message.bytes", "20000")]).await;
+    let bridge = Bridge::config(to(topic)).kafka(kafka).start_ready().await;
+    let (waves, each, large) = (20, 48, 24);
+    for wave in 0..waves {
+        let post = async |number: usize| {
+            let bytes = if wave % 5 == 4 && number == large { 30_000 } else { 100 };
+            let body = sized("call", wave * each + number, bytes);
+            bridge.post("/hook", body, &[]).await.status
+        };
+        let statuses = join_all((0..each).map(post)).await;
+        let expected = |number: usize| if wave % 5 == 4 && number == large { 202 } else { 200 };
+        let expected: Vec<u16> = (0..each).map(expected).collect();
+        assert_eq!(statuses, expected, "wave {wave}: {}", bridge.log());
+    }
+    let refused = waves / 5;
+    assert_eq!(bridge.metric("hookbus_dead_letters").await, refused as f64);
+    let calls = stored(kafka, topic, waves * each - refused).await;
+    let numbers = &calls["call"];
+    assert_eq!(numbers.len(), waves * each - refused, "none is missing, and none is there twice");
+    let waves: Vec<u64> = numbers.iter().map(|number| number / each as u64).collect();
+    assert!(waves.is_sorted(), "{waves:?}");
+}
+
 /// A compacted topic takes no record without a key, and refuses the whole batch that one is in.
 #[tokio::test]
 async fn one_without_a_key_for_a_compacted_topic_takes_no_other_along() {
