@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test simulate faults fuzz mutants check versions audit bench compat portable deb deb-test image-test manifests tools
+.PHONY: help run test simulate faults fuzz mutants check versions audit bench rivals compat portable deb deb-test image-test manifests tools
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s "$$(printf '\t')"
@@ -67,6 +67,12 @@ bench: ## Measure the bridge beside a bare HTTP server
 	deploy/tools/nats-server.sh
 	deploy/tools/kafka.sh
 	cargo bench --locked
+
+rivals: ## Measure what one would take instead beside the bridge, and see what becomes of a request when something is wrong
+	deploy/tools/nats-server.sh
+	deploy/tools/kafka.sh
+	deploy/tools/rivals.sh
+	cargo bench --locked --bench broker -- --rivals $(ARGS)
 
 compat: ## Run a short set of tests with older nats-servers and Kafkas (ARGS='nats 2.10.26' one of them)
 	deploy/tools/compat.sh $(ARGS)

@@ -2,6 +2,9 @@
 
 use std::ops::Range;
 
+use hookbus::json::compact;
+use serde_json::Value;
+
 /// The sizes that are measured, in bytes.
 pub(crate) const SIZES: [usize; 3] = [300, 3_000, 80_000];
 
@@ -78,6 +81,57 @@ impl Body {
         let key = text.len() + key;
         text.push_str(&end);
         Self { bytes: text.into(), key: key..key + KEY.len() }
+    }
+
+    /// A recorded webhook of this type, as it is sent: without white space.
+    fn recorded(kind: &str) -> Self {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/source/vapi/samples");
+        let text = std::fs::read_to_string(format!("{folder}/{kind}.json")).expect("the sample");
+        Self::of_text(compact(&text))
+    }
+
+    fn of_text(text: String) -> Self {
+        const CALL: &str = r#""call":{"id":""#;
+        const LENGTH: usize = "00000000-0000-4000-8000-000000000000".len();
+        let key = text.find(CALL).expect("the call") + CALL.len();
+        Self { bytes: text.into(), key: key..key + LENGTH }
+    }
+
+    /// The report at the end of a call, which had as many messages as to make it this large: small values, for the most part.
+    fn report(size: usize) -> Self {
+        let mut text = String::from_utf8(Self::recorded("end-of-call-report").bytes).unwrap();
+        let report: Value = serde_json::from_str(&text).unwrap();
+        let missing = size.saturating_sub(text.len());
+        // Both lists of what was said grow with the call.
+        for list in ["messages", "messagesOpenAIFormatted"] {
+            let turns = report["message"]["artifact"][list].to_string();
+            let turns = format!("{},", turns.trim_matches(['[', ']']));
+            let start = format!(r#""{list}":["#);
+            let more = turns.repeat(missing / 2 / turns.len());
+            text = text.replacen(&start, &format!("{start}{more}"), 1);
+        }
+        Self::of_text(text)
+    }
+
+    /// What a call sends, in its order: 40 transcripts, 30 speech updates, 12 conversation updates, 6 tool calls, and the
+    /// report.
+    pub(crate) fn call() -> Vec<Self> {
+        const REPORT: usize = 60_000;
+        let kinds = [
+            ("transcript", 40),
+            ("speech-update", 30),
+            ("conversation-update", 12),
+            ("tool-calls", 6),
+        ];
+        let all: usize = kinds.iter().map(|(_, count)| count).sum();
+        let mut call = Vec::new();
+        for (kind, count) in kinds {
+            let body = Self::recorded(kind);
+            // Evenly over the call.
+            call.extend((0..count).map(|number| (number * all / count, body.clone())));
+        }
+        call.sort_by_key(|(at, _)| *at);
+        call.into_iter().map(|(_, body)| body).chain([Self::report(REPORT)]).collect()
     }
 
     /// Where the key is.

@@ -67,6 +67,8 @@ pub(crate) struct Seen {
     pub(crate) elapsed: Duration,
     /// Of every request, in ascending order.
     pub(crate) latencies: Vec<Duration>,
+    /// How many had another status than was expected.
+    pub(crate) wrong: usize,
 }
 
 impl Load {
@@ -89,25 +91,49 @@ impl Load {
         body: &Body,
         keys: usize,
     ) -> Self {
-        assert!(keys.is_multiple_of(CONNECTIONS), "no two connections ever have the same key");
+        let bodies = std::slice::from_ref(body);
+        Self::open(tls, address, path, credential, bodies, (CONNECTIONS, keys)).await
+    }
+
+    /// Connections that send one body after the other, and then all of them with another key.
+    pub(crate) async fn open(
+        tls: Option<TlsConnector>,
+        address: &str,
+        path: &str,
+        credential: impl Into<Credential>,
+        bodies: &[Body],
+        (count, keys): (usize, usize),
+    ) -> Self {
+        assert!(
+            keys == 1 || keys.is_multiple_of(count),
+            "there is one key, or no two connections ever have the same"
+        );
         let credential = credential.into();
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-             {}content-length: {}\r\n\r\n",
-            credential.head(time),
-            body.bytes.len()
-        );
+        let requests: Vec<Request> = bodies
+            .iter()
+            .map(|body| {
+                let head = format!(
+                    "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+                     {}content-length: {}\r\n\r\n",
+                    credential.head(time),
+                    body.bytes.len()
+                );
+                let key = body.key();
+                Request {
+                    bytes: [head.as_bytes(), &body.bytes].concat(),
+                    key: key.start + head.len()..key.end + head.len(),
+                    body: head.len(),
+                    signature: head.find(SIGNATURE).map(|at| at + SIGNATURE.len()),
+                }
+            })
+            .collect();
         let signer = match credential {
-            Credential::Signature(key) => {
-                let at = head.find(SIGNATURE).expect("it stands in the head") + SIGNATURE.len();
-                Some(Signer { key, time, at, body: head.len() })
-            }
+            Credential::Signature(key) => Some(Signer { key, time }),
             Credential::None | Credential::Secret(_) => None,
         };
-        let key = body.key();
-        let mut connections = Vec::with_capacity(CONNECTIONS);
-        for number in 0..CONNECTIONS {
+        let mut connections = Vec::with_capacity(count);
+        for number in 0..count {
             let stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
             let stream: Box<dyn Stream> = match &tls {
@@ -121,9 +147,12 @@ impl Load {
                 stream,
                 signer: signer.clone(),
                 expected: b"HTTP/1.1 2",
-                request: [head.as_bytes(), &body.bytes].concat(),
-                key: key.start + head.len()..key.end + head.len(),
-                number,
+                lenient: None,
+                wrong: 0,
+                requests: requests.clone(),
+                next: 0,
+                number: number % keys,
+                step: count,
                 keys,
                 response: Vec::with_capacity(1_024),
             });
@@ -139,35 +168,51 @@ impl Load {
         self
     }
 
+    /// Another status than was expected is counted, and doesn't fail the bench; nor does a server at this address that closes
+    /// connections.
+    pub(crate) fn lenient(mut self, address: &str) -> Self {
+        for connection in &mut self.connections {
+            connection.lenient = Some(address.to_owned());
+        }
+        self
+    }
+
     /// Sends for so long, so many requests a second or else as many as are answered. Anything but a 2xx, or a 401 where
     /// it is due, fails the bench.
     pub(crate) async fn run(&mut self, time: Duration, rate: Option<f64>) -> Seen {
         let began = Instant::now();
         let pace = rate.map(|rate| Arc::new(Pace::new(began, rate)));
+        // However many are open, so many are used at a time.
+        let count = self.connections.len().min(CONNECTIONS);
+        let mut groups: Vec<Vec<Connection>> = (0..count).map(|_| Vec::new()).collect();
+        for (number, connection) in self.connections.drain(..).enumerate() {
+            groups[number % count].push(connection);
+        }
         let mut running = JoinSet::new();
-        for mut connection in self.connections.drain(..) {
+        for mut group in groups {
             let pace = pace.clone();
             running.spawn(async move {
-                let mut latencies = Vec::with_capacity(8_192);
+                let (mut latencies, mut next) = (Vec::with_capacity(8_192), 0);
                 while began.elapsed() < time {
                     if let Some(pace) = &pace {
                         pace.turn().await;
                     }
-                    latencies.push(connection.ask().await.expect("an answer to each request"));
+                    latencies.push(group[next].ask().await.expect("an answer to each request"));
+                    next = (next + 1) % group.len();
                 }
-                (connection, latencies)
+                (group, latencies)
             });
         }
         let mut all = Vec::new();
         while let Some(ended) = running.join_next().await {
-            let (connection, latencies) =
-                ended.expect("all requests are answered as they should be");
-            self.connections.push(connection);
+            let (group, latencies) = ended.expect("all requests are answered as they should be");
+            self.connections.extend(group);
             all.extend(latencies);
         }
         let elapsed = began.elapsed();
         all.sort_unstable();
-        Seen { elapsed, latencies: all }
+        let wrong = self.connections.iter_mut().map(|it| std::mem::take(&mut it.wrong)).sum();
+        Seen { elapsed, latencies: all, wrong }
     }
 
     /// Sends one request.
@@ -208,23 +253,51 @@ struct Connection {
     signer: Option<Signer>,
     /// How each response begins.
     expected: &'static [u8],
-    request: Vec<u8>,
-    key: Range<usize>,
-    /// The number of its next key. No two connections ever have the same one.
+    /// Where to connect again. Then another status fails nothing, too.
+    lenient: Option<String>,
+    wrong: usize,
+    requests: Vec<Request>,
+    /// Which of them is next.
+    next: usize,
+    /// The number of its next key, and how far the one after it is. No two connections ever have the same one, unless there
+    /// is only one.
     number: usize,
+    step: usize,
     keys: usize,
     response: Vec<u8>,
 }
 
 impl Connection {
     async fn ask(&mut self) -> io::Result<Duration> {
-        bodies::set_key(&mut self.request[self.key.clone()], self.number);
-        self.number = (self.number + CONNECTIONS) % self.keys;
+        let request = &mut self.requests[self.next];
+        bodies::set_key(&mut request.bytes[request.key.clone()], self.number);
         if let Some(signer) = &self.signer {
-            signer.sign(&mut self.request);
+            signer.sign(request);
         }
         let began = Instant::now();
-        self.stream.write_all(&self.request).await?;
+        match (self.exchange().await, &self.lenient) {
+            // Some close connections that nobody used for a while, and clients open another one.
+            (Err(_), Some(address)) => {
+                self.stream = Box::new(TcpStream::connect(address).await?);
+                self.exchange().await?;
+            }
+            (result, _) => result?,
+        }
+        let took = began.elapsed();
+        self.next += 1;
+        if self.next == self.requests.len() {
+            (self.next, self.number) = (0, (self.number + self.step) % self.keys);
+        }
+        if !self.response.starts_with(self.expected) {
+            let answer = String::from_utf8_lossy(&self.response);
+            assert!(self.lenient.is_some(), "answered: {answer}");
+            self.wrong += 1;
+        }
+        Ok(took)
+    }
+
+    async fn exchange(&mut self) -> io::Result<()> {
+        self.stream.write_all(&self.requests[self.next].bytes).await?;
         self.stream.flush().await?;
         self.response.clear();
         loop {
@@ -232,17 +305,21 @@ impl Connection {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if is_complete(&self.response) {
-                break;
+                return Ok(());
             }
         }
-        let took = began.elapsed();
-        assert!(
-            self.response.starts_with(self.expected),
-            "answered: {}",
-            String::from_utf8_lossy(&self.response)
-        );
-        Ok(took)
     }
+}
+
+/// A request, and the places in it that change.
+#[derive(Clone)]
+struct Request {
+    bytes: Vec<u8>,
+    key: Range<usize>,
+    /// Where the body begins.
+    body: usize,
+    /// Where the signature stands, if there is one.
+    signature: Option<usize>,
 }
 
 /// Signs a request before it is sent.
@@ -250,32 +327,36 @@ impl Connection {
 struct Signer {
     key: hmac::Key,
     time: u64,
-    /// Where the signature stands.
-    at: usize,
-    /// Where the body begins.
-    body: usize,
 }
 
 impl Signer {
-    fn sign(&self, request: &mut [u8]) {
+    fn sign(&self, request: &mut Request) {
+        let Some(at) = request.signature else { return };
         let mut context = hmac::Context::with_key(&self.key);
         context.update(format!("{}.", self.time).as_bytes());
-        context.update(&request[self.body..]);
+        context.update(&request.bytes[request.body..]);
         let signature = data_encoding::HEXLOWER.encode(context.sign().as_ref());
-        request[self.at..self.at + signature.len()].copy_from_slice(signature.as_bytes());
+        request.bytes[at..at + signature.len()].copy_from_slice(signature.as_bytes());
     }
 }
 
-/// As much of HTTP as our servers speak: a head, and a body of `content-length` bytes.
+/// As much of HTTP as the servers speak: a head, and a body of `content-length` bytes, or in chunks, or none.
 fn is_complete(response: &[u8]) -> bool {
     let Some(head) = find(response, b"\r\n\r\n") else {
         return false;
     };
-    const LENGTH: &[u8] = b"content-length: ";
-    let at = find(&response[..head], LENGTH).expect("a response that says its length");
-    let digits = response[at + LENGTH.len()..].iter().take_while(|byte| byte.is_ascii_digit());
-    let length = digits.fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
-    response.len() >= head + 4 + length
+    let (head, body) = (&response[..head], &response[head + 4..]);
+    let header = |name: &str| {
+        let lines =
+            head.split(|byte| *byte == b'\n').filter_map(|line| std::str::from_utf8(line).ok());
+        let mut headers = lines.filter_map(|line| line.split_once(':'));
+        headers.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    };
+    match header("content-length") {
+        Some(length) => body.len() >= length.parse::<usize>().expect("a length"),
+        None if header("transfer-encoding").is_some() => body.ends_with(b"0\r\n\r\n"),
+        None => true,
+    }
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {

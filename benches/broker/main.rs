@@ -24,7 +24,9 @@ mod auth;
 mod bodies;
 mod load;
 mod outage;
+mod rivals;
 mod server;
+mod shapes;
 #[allow(dead_code, unused_imports, reason = "no crate of tests and benches uses all of it")]
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -57,6 +59,18 @@ struct Arguments {
     /// Only what authentication costs, and what refusals cost.
     #[arg(long)]
     auth: bool,
+    /// Only calls, from their beginnings to their ends.
+    #[arg(long)]
+    call: bool,
+    /// Only what users would else take, and hookbus beside it.
+    #[arg(long)]
+    rivals: bool,
+    /// Only events of one key.
+    #[arg(long)]
+    hot_key: bool,
+    /// Only how the cost grows with connections, keys, endpoints and destinations.
+    #[arg(long)]
+    growth: bool,
     /// Only bodies of so many bytes.
     #[arg(long)]
     size: Option<usize>,
@@ -81,7 +95,7 @@ struct Arguments {
 #[command(hide = true)]
 enum Part {
     Floor,
-    Worker { url: String },
+    Worker { url: String, subjects: String },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,7 +136,7 @@ async fn main() {
     let arguments = Arguments::parse();
     match &arguments.part {
         Some(Part::Floor) => server::be_floor().await,
-        Some(Part::Worker { url }) => server::be_worker(url).await,
+        Some(Part::Worker { url, subjects }) => server::be_worker(url, subjects).await,
         None => measure(&arguments).await,
     }
 }
@@ -140,6 +154,18 @@ async fn measure(arguments: &Arguments) {
     if arguments.auth {
         return auth::measure(arguments, &nats, &kafka).await;
     }
+    if arguments.rivals {
+        return rivals::measure(arguments, &mut nats, &mut kafka).await;
+    }
+    if arguments.call {
+        return shapes::call(arguments, &nats, &kafka).await;
+    }
+    if arguments.hot_key {
+        return shapes::hot_key(arguments, &nats, &kafka).await;
+    }
+    if arguments.growth {
+        return shapes::growth(arguments, &nats, &kafka).await;
+    }
     let _worker = Helper::worker(&nats);
     let round = Duration::from_secs_f64(arguments.seconds);
     let sizes: Vec<usize> = arguments.size.map_or(SIZES.to_vec(), |size| vec![size]);
@@ -150,7 +176,7 @@ async fn measure(arguments: &Arguments) {
     drop(bridge);
 
     if arguments.case.is_none() {
-        println!("{}\n", machine(arguments, &nats).await);
+        println!("{}\n", machine(arguments, &nats, CONNECTIONS).await);
         println!(
             "| body | case | requests/s | p50 ms | p99 ms | CPU µs/request | floor at that rate | × floor | peak RSS MiB |"
         );
@@ -257,7 +283,7 @@ impl Target {
 
     async fn round(&mut self, time: Duration, rate: Option<f64>) -> Round {
         let before = self.server.cpu();
-        let Seen { elapsed, latencies } = self.load.run(time, rate).await;
+        let Seen { elapsed, latencies, .. } = self.load.run(time, rate).await;
         let cpu = self.server.cpu() - before;
         let count = latencies.len() as f64;
         let at = |part: f64| {
@@ -307,7 +333,7 @@ fn human(size: usize) -> String {
 }
 
 /// What the numbers were taken with.
-async fn machine(arguments: &Arguments, nats: &Nats) -> String {
+async fn machine(arguments: &Arguments, nats: &Nats, connections: usize) -> String {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu
         .lines()
@@ -316,7 +342,7 @@ async fn machine(arguments: &Arguments, nats: &Nats) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let today = humantime::format_rfc3339_seconds(std::time::SystemTime::now()).to_string();
     format!(
-        "{model}, {cores} cores, {}; hookbus {}, nats-server {}, Kafka {}; {CONNECTIONS} connections, {KEYS} keys, \
+        "{model}, {cores} cores, {}; hookbus {}, nats-server {}, Kafka {}; {connections} connections, {KEYS} keys, \
          medians of {} rounds of {} s",
         &today[..10],
         env!("CARGO_PKG_VERSION"),

@@ -89,7 +89,7 @@ pub(crate) async fn measure(server: &Server, bridge: &Bridge, mut broker: Broker
     }
     let took = start.elapsed();
     latencies.sort_unstable();
-    let seen = Seen { elapsed: took, latencies };
+    let seen = Seen { elapsed: took, latencies, wrong: 0 };
     let what = format!("live, while {:.0} a second drain", before / took.as_secs_f64());
     println!("| {title} | {what} | {:.0} | {} | |", rate_of(&seen), quantiles(&seen));
 }

@@ -17,8 +17,8 @@ pub(crate) const PATH: &str = "/vapi";
 /// The topic that the Kafka case stores in.
 pub(crate) const TOPIC: &str = "bench";
 
-/// The subject of the only function that is asked.
-pub(crate) const TOOL: &str = "vapi.tool.get_weather";
+/// The subjects of all functions.
+const TOOL: &str = "vapi.tool.>";
 
 /// Everything is in place: authentication, limits, metrics, and both brokers whatever the case.
 const CONFIG: &str = r#"
@@ -91,6 +91,33 @@ impl Server {
         Self::Bridge(Box::new(setup.start_ready().await))
     }
 
+    /// The same among so many endpoints.
+    pub(crate) async fn bridge_with_many(nats: &Nats, kafka: &Kafka, endpoints: usize) -> Self {
+        let mut config = CONFIG.to_owned();
+        for number in 1..endpoints {
+            config.push_str(&format!(
+                "[[endpoint]]\nname = \"other-{number}\"\npath = \"/other/{number}\"\nsource = \"vapi\"\n\
+                 [[endpoint.auth]]\nkind = \"secret\"\nheader = \"x-vapi-secret\"\n\
+                 secrets = [\"a-secret-of-other-{number}\"]\n"
+            ));
+        }
+        let setup = Bridge::config(config).nats(nats).kafka(kafka);
+        Self::Bridge(Box::new(setup.start_ready().await))
+    }
+
+    /// The same with so many destinations for each event, three at the most.
+    pub(crate) async fn bridge_with_destinations(
+        nats: &Nats,
+        kafka: &Kafka,
+        destinations: usize,
+    ) -> Self {
+        let all = ["nats:vapi.events.{type}", "nats:vapi.events.copy.{type}", "kafka:bench"];
+        let to = format!("to = {:?}", &all[..destinations]);
+        let config = CONFIG.replacen("to = [\"nats:vapi.events.{type}\"]", &to, 1);
+        let setup = Bridge::config(config).nats(nats).kafka(kafka);
+        Self::Bridge(Box::new(setup.start_ready().await))
+    }
+
     /// The same with TLS at the public listener.
     pub(crate) async fn bridge_with_tls(nats: &Nats, kafka: &Kafka, identity: &Identity) -> Self {
         let tls = identity.section("http.tls", ["cert", "key"]);
@@ -119,31 +146,40 @@ impl Server {
 
     /// The time that it computed, its own and the kernel's for it.
     pub(crate) fn cpu(&self) -> Duration {
-        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
-        // The name in parentheses may hold blanks: fields are counted from behind it.
-        let fields: Vec<&str> =
-            text.rsplit_once(')').expect("a name").1.split_whitespace().collect();
-        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-        // Linux counts in hundredths of a second wherever it talks to programs.
-        Duration::from_millis(10 * ticks)
+        cpu(self.id())
     }
 
     /// The most it ever had in memory, in bytes.
     pub(crate) fn peak_memory(&self) -> u64 {
-        self.memory("VmHWM:")
+        memory(self.id(), "VmHWM:")
     }
 
     /// What it has in memory now, in bytes.
     pub(crate) fn resident_memory(&self) -> u64 {
-        self.memory("VmRSS:")
+        resident_memory(self.id())
     }
+}
 
-    fn memory(&self, field: &str) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix(field));
-        let size = line.expect("a size").trim().trim_end_matches(" kB");
-        size.parse::<u64>().unwrap() * 1_024
-    }
+/// The time that a process computed, its own and the kernel's for it.
+pub(crate) fn cpu(id: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
+    // The name in parentheses may hold blanks: fields are counted from behind it.
+    let fields: Vec<&str> = text.rsplit_once(')').expect("a name").1.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    // Linux counts in hundredths of a second wherever it talks to programs.
+    Duration::from_millis(10 * ticks)
+}
+
+/// What a process has in memory, in bytes.
+pub(crate) fn resident_memory(id: u32) -> u64 {
+    memory(id, "VmRSS:")
+}
+
+fn memory(id: u32, field: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let size = line.expect("a size").trim().trim_end_matches(" kB");
+    size.parse::<u64>().unwrap() * 1_024
 }
 
 /// This program once more, in another part.
@@ -156,7 +192,12 @@ pub(crate) struct Helper {
 impl Helper {
     /// A worker that answers every question at once.
     pub(crate) fn worker(nats: &Nats) -> Self {
-        Self::start(&["worker", &nats.url()])
+        Self::worker_on(nats, TOOL)
+    }
+
+    /// The same on these subjects.
+    pub(crate) fn worker_on(nats: &Nats, subjects: &str) -> Self {
+        Self::start(&["worker", &nats.url(), subjects])
     }
 
     fn start(arguments: &[&str]) -> Self {
@@ -183,11 +224,11 @@ pub(crate) async fn be_floor() {
 }
 
 /// The part of a worker.
-pub(crate) async fn be_worker(url: &str) {
+pub(crate) async fn be_worker(url: &str, subjects: &str) {
     use futures_util::StreamExt;
 
     let client = async_nats::connect(url).await.unwrap();
-    let mut questions = client.queue_subscribe(TOOL, "q".to_owned()).await.unwrap();
+    let mut questions = client.queue_subscribe(subjects.to_owned(), "q".to_owned()).await.unwrap();
     client.flush().await.unwrap();
     println!("ready");
     while let Some(question) = questions.next().await {
