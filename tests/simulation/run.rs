@@ -157,7 +157,11 @@ fn last_life(stage: &Stage) {
             let left = queued.iter().map(|one| (one.destination(), one.records(), one.apart()));
             return world.fail(format_args!("still queued: {:?}", left.collect::<Vec<_>>()));
         }
-        for _ in 0..3 {
+        // One acknowledgement in a hundred is lost, also several in a row: once in 200,000 runs three of them were.
+        for round in 0..8 {
+            if round >= 3 && life.spool.dead_letters().is_empty() {
+                break;
+            }
             let publishing = life.replay_to_its_end(Task::Replay(script::all()));
             if timeout(RECOVERY, publishing).await.is_err() {
                 return world.fail("a replay doesn't end");
