@@ -71,6 +71,35 @@ pub(crate) struct Seen {
     pub(crate) wrong: usize,
 }
 
+/// What a round of requests came to.
+#[derive(Clone, Copy)]
+pub(crate) struct Round {
+    /// Requests a second.
+    pub(crate) rate: f64,
+    /// Milliseconds.
+    pub(crate) p50: f64,
+    pub(crate) p99: f64,
+    /// Microseconds of processor time a request.
+    pub(crate) cpu: f64,
+}
+
+impl Seen {
+    /// With the processor time that the server took for it.
+    pub(crate) fn round(&self, cpu: Duration) -> Round {
+        let latencies = &self.latencies;
+        let count = latencies.len() as f64;
+        let at = |part: f64| {
+            latencies[((count * part) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3
+        };
+        Round {
+            rate: count / self.elapsed.as_secs_f64(),
+            p50: at(0.5),
+            p99: at(0.99),
+            cpu: cpu.as_secs_f64() * 1e6 / count,
+        }
+    }
+}
+
 impl Load {
     pub(crate) async fn connect(
         address: &str,

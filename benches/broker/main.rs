@@ -37,7 +37,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 use self::bodies::{Body, SIZES};
-use self::load::{CONNECTIONS, KEYS, Load, Seen};
+use self::load::{CONNECTIONS, KEYS, Load, Round};
 use self::outage::Broker;
 use self::server::{Helper, PATH, SECRET, Server, TOPIC};
 use self::support::{Kafka, Nats};
@@ -258,18 +258,6 @@ struct Target {
     rounds: Vec<(Round, f64)>,
 }
 
-/// What one round came to.
-#[derive(Clone, Copy)]
-struct Round {
-    /// Requests a second.
-    rate: f64,
-    /// Milliseconds.
-    p50: f64,
-    p99: f64,
-    /// Microseconds of processor time a request.
-    cpu: f64,
-}
-
 impl Target {
     async fn start(case: Case, size: usize, nats: &Nats, kafka: &Kafka) -> Self {
         let server = match case {
@@ -283,18 +271,8 @@ impl Target {
 
     async fn round(&mut self, time: Duration, rate: Option<f64>) -> Round {
         let before = self.server.cpu();
-        let Seen { elapsed, latencies, .. } = self.load.run(time, rate).await;
-        let cpu = self.server.cpu() - before;
-        let count = latencies.len() as f64;
-        let at = |part: f64| {
-            latencies[((count * part) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3
-        };
-        Round {
-            rate: count / elapsed.as_secs_f64(),
-            p50: at(0.5),
-            p99: at(0.99),
-            cpu: cpu.as_secs_f64() * 1e6 / count,
-        }
+        let seen = self.load.run(time, rate).await;
+        seen.round(self.server.cpu() - before)
     }
 
     fn row(&self, size: usize) -> String {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 
 use crate::bodies::SIZES;
-use crate::load::{Load, Seen};
+use crate::load::{Load, Round};
 use crate::server::{Helper, PATH, SECRET, Server, TOPIC, cpu, resident_memory};
 use crate::support::http::Client;
 use crate::support::process::Process;
@@ -186,14 +186,6 @@ impl Running {
 
 const PARTITIONS: i32 = 6;
 
-/// What a round came to.
-struct Round {
-    rate: f64,
-    p50: f64,
-    p99: f64,
-    cpu: f64,
-}
-
 /// One of them in one cell of the table.
 struct Cell<'a> {
     running: &'a Running,
@@ -289,21 +281,11 @@ impl Cell<'_> {
         let id = self.running.id();
         let stored = self.running.stored(case, nats, kafka).await;
         let before = cpu(id);
-        let Seen { elapsed, latencies, wrong } = self.load.run(time, None).await;
-        let cpu = cpu(id) - before;
-        let count = latencies.len();
-        let at = |part: f64| {
-            latencies[((count as f64 * part) as usize).min(count - 1)].as_secs_f64() * 1e3
-        };
-        self.rounds.push(Round {
-            rate: count as f64 / elapsed.as_secs_f64(),
-            p50: at(0.5),
-            p99: at(0.99),
-            cpu: cpu.as_secs_f64() * 1e6 / count as f64,
-        });
+        let seen = self.load.run(time, None).await;
+        self.rounds.push(seen.round(cpu(id) - before));
         self.stored += self.running.stored(case, nats, kafka).await - stored;
-        self.wrong += wrong;
-        self.accepted += (count - wrong) as u64;
+        self.wrong += seen.wrong;
+        self.accepted += (seen.latencies.len() - seen.wrong) as u64;
     }
 }
 

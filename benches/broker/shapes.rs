@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::bodies::Body;
-use crate::load::{CONNECTIONS, KEYS, Load, Seen};
+use crate::load::{CONNECTIONS, KEYS, Load, Round};
 use crate::server::{Helper, PATH, SECRET, Server};
 use crate::support::{Kafka, Nats};
 use crate::{Arguments, Case, WARM_UP, human, mebibytes, median};
@@ -11,28 +11,10 @@ use crate::{Arguments, Case, WARM_UP, human, mebibytes, median};
 /// Requests a second at which growth is looked at: what is at full load in one row would be idle in another.
 const RATE: f64 = 2_000.0;
 
-/// What a round came to.
-struct Round {
-    rate: f64,
-    p50: f64,
-    p99: f64,
-    cpu: f64,
-}
-
 async fn round(server: &Server, load: &mut Load, time: Duration, rate: Option<f64>) -> Round {
     let before = server.cpu();
-    let Seen { elapsed, latencies, .. } = load.run(time, rate).await;
-    let cpu = server.cpu() - before;
-    let count = latencies.len() as f64;
-    let at = |part: f64| {
-        latencies[((count * part) as usize).min(latencies.len() - 1)].as_secs_f64() * 1e3
-    };
-    Round {
-        rate: count / elapsed.as_secs_f64(),
-        p50: at(0.5),
-        p99: at(0.99),
-        cpu: cpu.as_secs_f64() * 1e6 / count,
-    }
+    let seen = load.run(time, rate).await;
+    seen.round(server.cpu() - before)
 }
 
 fn of(rounds: &[Round], value: fn(&Round) -> f64) -> f64 {

@@ -86,7 +86,7 @@ async fn a_dead_letter_in_a_run_is_alone() {
     assert_eq!(paths.nats.taken(), ["k0", "k1", "k3", "k4"]);
 }
 
-/// Whoever went away before its turn leaves nothing; whoever goes later takes nobody along.
+/// A sender that leaves before its turn stores nothing; one that leaves later takes no other event along.
 #[tokio::test(start_paused = true)]
 async fn senders_that_go_away_leave_the_run_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
